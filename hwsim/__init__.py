@@ -1,0 +1,51 @@
+"""hwsim: replay the spikes of a converted network on a described neuromorphic core, cycle by cycle, with its energy.
+
+    import hwsim
+    result = hwsim.simulate("traces/fashion_mnist_bit_serial_t4.h5", "event_core_64")
+    print(result.latency_s, result.energy_pj, result.mismatches)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "simulate": "hwsim.simulation", "SimulationError": "hwsim.simulation",
+    "Trace": "hwsim.snn.trace", "TraceError": "hwsim.snn.trace",
+    "Network": "hwsim.snn.network", "Layer": "hwsim.snn.network", "Connection": "hwsim.snn.network",
+    "InputSpec": "hwsim.snn.network", "NetworkError": "hwsim.snn.network",
+    "IntegrateAndFire": "hwsim.snn.neurons", "BitSerial": "hwsim.snn.neurons", "ReadOut": "hwsim.snn.neurons",
+    "Requantise": "hwsim.snn.neurons",
+    "Architecture": "hwsim.arch", "ArchitectureError": "hwsim.arch", "load_architecture": "hwsim.arch",
+    "MappingError": "hwsim.mapping", "ProgramError": "hwsim.program", "Result": "hwsim.result",
+    "ResultError": "hwsim.result", "load_result": "hwsim.result_file", "EnergyError": "hwsim.energy",
+}
+"""Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from hwsim.arch import Architecture, ArchitectureError, load_architecture
+    from hwsim.energy import EnergyError
+    from hwsim.mapping import MappingError
+    from hwsim.program import ProgramError
+    from hwsim.result import Result, ResultError
+    from hwsim.result_file import load_result
+    from hwsim.simulation import SimulationError, simulate
+    from hwsim.snn.network import Connection, InputSpec, Layer, Network, NetworkError
+    from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
+    from hwsim.snn.trace import Trace, TraceError
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hwsim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,215 @@
+"""The contract between schedules and engines: a Program is data, a list of operations with dependencies.
+
+It knows nothing of a sample. Cycles are made by the engines only: each resource executes its operations in list order,
+an operation starts at max(end of its dependencies, resource free), a run's cycle 0 is its start and its end is `done`
+(docs/cycle-model.md). Nothing but this module is shared between the two engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.snn.network import Connection, Network, Shape
+from hwsim.snn.neurons import PassTable
+
+CORE, CHANNEL = "core0", "channel"
+
+
+class ProgramError(ValueError):
+    """A schedule or mapping that cannot be executed; the text says why and what would help."""
+
+
+@dataclass(frozen=True)
+class CoreSpec:
+    """The numbers of an architecture's core that decide cycles and arithmetic.
+
+    buffer      aer: one token a cycle; bitmap: `scan_bits` bits of a plane scanned a cycle.
+    """
+
+    lanes: int
+    potential_bits: int
+    current_bits: int
+    fifo_depth: int
+    bypass: bool
+    shift_at: Literal["weight", "membrane"]
+    buffer: Literal["aer", "bitmap"]
+    scan_bits: int = 64
+
+
+@dataclass(frozen=True)
+class ChannelSpec:
+    """The off-chip channel: a transfer of n bits occupies it latency + ceil(n / bits_per_cycle) cycles."""
+
+    bits_per_cycle: int
+    latency_cycles: int
+
+    def cycles(self, bits: int) -> int:
+        return self.latency_cycles + -(-bits // self.bits_per_cycle) if bits else 0
+
+
+@dataclass(frozen=True, eq=False)
+class CoreRun:
+    """One run of the core over output groups [lo, hi) of a layer: all that does not depend on the sample.
+
+    Words of the run: word = (y * W + x) * (hi - lo) + (g - lo), lane = c - g * lanes. Potentials saturate at
+    `potential_bits` (the narrower of layer and core), the current at `current_bits`. `first_plane` is the timestep of
+    the run's first plane: activity is reported in absolute timesteps.
+    """
+
+    core: CoreSpec
+    shape: Shape
+    groups: tuple[int, int]
+    connections: tuple[Connection, ...]
+    table: PassTable
+    potential_bits: int
+    current_bits: int
+    clear: bool
+    first_plane: int = 0
+
+    @property
+    def group_count(self) -> int:
+        """Groups of the whole layer, ceil(C / lanes)."""
+        return -(-self.shape[0] // self.core.lanes)
+
+    @property
+    def words(self) -> int:
+        """N, the membrane words of this run."""
+        return self.shape[1] * self.shape[2] * (self.groups[1] - self.groups[0])
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Where a run's events of one connection come from.
+
+    connection   position in the layer's connections.
+    planes       the source's timesteps that this run reads, in the order in which it reads them: one EOT after each
+                 plane of all feeds; a feed with fewer planes than EOTs (a direct input) gives its events first.
+    tiles        channel ranges [lo, hi) of the source in the order its runs wrote them: an AER buffer gives the events
+                 of a plane tile by tile, a bitmap in (y, x, c) order.
+    """
+
+    connection: int
+    planes: tuple[int, ...]
+    tiles: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One step of a Program.
+
+    kind        load and store occupy the channel for `bits`, run occupies the core.
+    deps        ids of operations that must have ended.
+    layer       position in the network, -1 for the input.      tile  position of the output tile.
+    timesteps   [lo, hi) of the layer's planes that the operation covers.
+    memory      weight, membrane, current, bias, spike: what a transfer fills or empties.
+    region      [lo, hi) bits of that memory that it touches.   rows  rows of that memory that it moves.
+    setup       done once, before the first sample, reported apart.
+    eots        EOTs that a run receives.
+    """
+
+    id: int
+    kind: Literal["load", "store", "run"]
+    resource: str
+    deps: tuple[int, ...]
+    layer: int
+    tile: int = 0
+    timesteps: tuple[int, int] = (0, 1)
+    run: CoreRun | None = None
+    feeds: tuple[Feed, ...] = ()
+    eots: int = 0
+    memory: str = ""
+    region: tuple[int, int] = (0, 0)
+    rows: int = 0
+    bits: int = 0
+    setup: bool = False
+
+    @property
+    def label(self) -> str:
+        what = self.memory if self.kind != "run" else "run"
+        return f"{self.kind} {what}" if self.kind != "run" else what
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Operations in list order, the network and the hardware numbers they refer to."""
+
+    network: Network
+    core: CoreSpec
+    channel: ChannelSpec
+    schedule: str
+    operations: tuple[Operation, ...]
+
+
+@dataclass(eq=False)
+class Sample:
+    """What one sample of a trace holds, dense: uint8 / int16 arrays of shape (T, H, W, C).
+
+    inputs      the input's planes: payloads (1, H, W, C) for a direct input, else 0 / 1.
+    recorded    by layer name, the outputs that the trace recorded (0 / 1, or payloads); read-outs have none.
+    """
+
+    inputs: NDArray[np.integer]
+    recorded: Mapping[str, NDArray[np.integer]]
+
+
+@dataclass(eq=False)
+class CoreLog:
+    """Everything one run did, for engines to be held against each other, the vectors and the RTL.
+
+    push, pop   (tokens,) cycles.      issue   (n, 3) cycle, kind (ISSUE_KINDS), word (-1 for eot and skip).
+    spikes      (n, 3) cycle, pass (counted through the run), neuron (c * H + y) * W + x.
+    counts      (rows, len(EVENTS)) int64; row first_plane + n for what happens before EOT n of a period (the clear:
+                first_plane), row Pass.timestep for what a pass does.
+    """
+
+    push: NDArray[np.int64]
+    pop: NDArray[np.int64]
+    issue: NDArray[np.int64]
+    spikes: NDArray[np.int64]
+    done: int
+    counts: NDArray[np.int64]
+    saturations: int
+    potentials: NDArray[np.int64]
+    currents: NDArray[np.int64]
+
+
+ISSUE_KINDS = ("clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant")
+
+
+@dataclass(eq=False)
+class SampleRecord:
+    """What an engine reports of one sample.
+
+    start, end   (operations,) cycles, setup operations excluded from time: both 0.
+    counts       (operations, planes, len(EVENTS)) int64.
+    saturations  (layers,) additions that met the limit.      mismatches  (layers,) outputs unlike the recorded, -1 unknown.
+    outputs      by layer name (T, H, W, C); potentials  by layer name (C, H, W) int64, the final ones.
+    logs         by operation id, only when asked for.
+    """
+
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    saturations: NDArray[np.int64]
+    mismatches: NDArray[np.int64]
+    outputs: dict[str, NDArray[np.integer]]
+    potentials: dict[str, NDArray[np.int64]]
+    logs: dict[int, CoreLog] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """What both engines offer. `spikes` is `trace` (each layer is fed the recording) or `computed` (closed loop)."""
+
+    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord: ...
+
+    def run_core(
+        self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
+        potentials: NDArray[np.int64], currents: NDArray[np.int64],
+    ) -> CoreLog:
+        """One run by itself. tokens (n, 6): connection (-1 EOT), c, y, x, payload, has_payload; (C, H, W) states."""
+        ...

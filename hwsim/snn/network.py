@@ -1,0 +1,178 @@
+"""The converted network: an ordered graph of Layers of integer neurons and the Connections that feed them.
+
+Shapes are (C, H, W) throughout; a linear layer is H = W = 1. All numbers are integers: weights, thresholds,
+biases and potentials share one scale a layer (the converter chose it), so nothing here is ever rounded.
+A Connection's `source` is the name of an earlier Layer, or `input`. The geometry (which output position an event
+touches) is that of the cycle model, docs/cycle-model.md, "An event's words".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.snn.neurons import Neuron
+
+INPUT = "input"
+Shape = tuple[int, int, int]
+IntArray = NDArray[np.int64]
+Operator = Literal["conv2d", "linear", "identity"]
+PoolMode = Literal["none", "folded", "unit", "max"]
+
+
+class NetworkError(ValueError):
+    """A network that cannot be what it says it is; the text names the layer, what was found and expected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """Synapses from one layer (or the input) to another.
+
+    weights   conv2d (C_out, C_in / groups, K, K); linear (out, C * H * W of the pooled source, c-major);
+              identity (C_in,), one integer scale a channel; None when the trace records spikes only.
+    pool      average or max pooling of the source by pool x pool, stride pool, incomplete windows dropped:
+              `folded` (each event goes to (y // pool, x // pool), the sums are pool**2 times larger),
+              `unit` (a pooling unit sends the count 0..pool**2 as a payload), `max` (OR of binary spikes).
+    channel_offset   identity only: source channel c feeds channel c + channel_offset.
+    """
+
+    source: str
+    operator: Operator
+    source_shape: Shape
+    weights: NDArray[np.integer] | None = None
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+    pool: int = 1
+    pool_mode: PoolMode = "none"
+    channel_offset: int = 0
+
+    @property
+    def pooled_shape(self) -> Shape:
+        """Shape of the grid that the operator sees, after pooling."""
+        c, h, w = self.source_shape
+        return (c, h // self.pool, w // self.pool)
+
+    @property
+    def token_shape(self) -> Shape:
+        """Shape of the grid whose positions the events name: pooled for `unit` and `max`, else the source's."""
+        return self.pooled_shape if self.pool_mode in ("unit", "max") else self.source_shape
+
+    def natural_shape(self, channels: int) -> Shape:
+        """Output shape that the operator gives for `channels` output channels."""
+        _, h, w = self.pooled_shape
+        if self.operator == "linear":
+            return (channels, 1, 1)
+        if self.operator == "identity":
+            return (channels, -(-h // self.stride), -(-w // self.stride))
+        span = lambda n: (n + 2 * self.padding - self.kernel) // self.stride + 1  # noqa: E731
+        return (channels, span(h), span(w))
+
+    def weight_shape(self, shape: Shape) -> tuple[int, ...]:
+        """Shape that the weights must have when they feed a layer of `shape`."""
+        c, h, w = self.pooled_shape
+        if self.operator == "linear":
+            return (shape[0], c * h * w)
+        if self.operator == "identity":
+            return (c,)
+        return (shape[0], c // self.groups, self.kernel, self.kernel)
+
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A group of neurons of one model and the connections that feed it.
+
+    timesteps           T, the time steps (or bit planes) that the layer's output takes.
+    thresholds          (T,) integers >= 1, one a timestep; empty for a read-out.
+    bias                broadcastable to `shape`, or None. What it means is the neuron model's business.
+    initial_potential   broadcastable to `shape`; rate-coded IF theta / 2, bit-serial the rounding offset.
+    potential_bits      width that potentials saturate at (the hardware may be narrower, never wider in effect).
+    payload_bits        0: spikes are binary; n > 0: each output carries an n-bit value (quantised ANN).
+    stages              boundaries of the stages of a multi-stage neuron, (0, T) for one stage.
+    """
+
+    name: str
+    shape: Shape
+    connections: tuple[Connection, ...]
+    neuron: Neuron
+    timesteps: int
+    thresholds: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    bias: IntArray | None = None
+    initial_potential: IntArray = field(default_factory=lambda: np.zeros((1, 1, 1), np.int64))
+    potential_bits: int = 24
+    payload_bits: int = 0
+    stages: tuple[int, ...] = ()
+
+    @property
+    def coding(self) -> str:
+        return self.neuron.coding
+
+    @property
+    def neurons(self) -> int:
+        c, h, w = self.shape
+        return c * h * w
+
+
+@dataclass(frozen=True, eq=False)
+class InputSpec:
+    """What drives the network: `direct` multi-bit payloads (one plane) or `spikes` (T planes)."""
+
+    shape: Shape
+    encoding: Literal["direct", "spikes"] = "direct"
+    timesteps: int = 1
+    payload_bits: int = 8
+    signed: bool = False
+    coding: Literal["rate", "bit_serial"] = "rate"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """An ordered graph of layers; each layer only reads the input and earlier layers."""
+
+    input: InputSpec
+    layers: tuple[Layer, ...]
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def index(self, name: str) -> int:
+        """Position of a layer, -1 for the input."""
+        if name == INPUT:
+            return -1
+        for i, layer in enumerate(self.layers):
+            if layer.name == name:
+                return i
+        raise NetworkError(f"no layer named {name!r}; layers are {', '.join(x.name for x in self.layers)}")
+
+    def layer(self, name: str) -> Layer:
+        return self.layers[self.index(name)]
+
+    @property
+    def has_weights(self) -> bool:
+        return all(c.weights is not None for layer in self.layers for c in layer.connections)
+
+    def source_coding(self, connection: Connection) -> str:
+        """`direct`, `rate`, `bit_serial` or `analog`: how the events of a connection carry values."""
+        if connection.source == INPUT:
+            return "direct" if self.input.encoding == "direct" else self.input.coding
+        return self.layer(connection.source).coding
+
+    def source_timesteps(self, connection: Connection) -> int:
+        """Planes that the source emits (1 for a direct input)."""
+        if connection.source == INPUT:
+            return 1 if self.input.encoding == "direct" else self.input.timesteps
+        return self.layer(connection.source).timesteps
+
+    def carries_payload(self, connection: Connection) -> int:
+        """Bits of an event's payload; 0 when events are binary."""
+        if connection.pool_mode == "unit":
+            return int(connection.pool**2).bit_length()
+        if connection.source == INPUT:
+            return self.input.payload_bits if self.input.encoding == "direct" else 0
+        return self.layer(connection.source).payload_bits

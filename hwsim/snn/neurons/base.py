@@ -1,0 +1,126 @@
+"""The contract of a neuron model: the PassTable that tells the core what to do, and when.
+
+A run of the core receives `planes` end-of-timestep marks (EOT) a period. After some of them it makes passes over
+all membrane words of the layer. Everything a model asks of the hardware is in this table; engines know passes,
+not models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from hwsim.snn.network import Layer
+
+PassKind = Literal["fire", "shift", "readout", "requant"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One sweep over the membrane words, made after the `after_eot`-th EOT (1-based) of a period.
+
+    kind       fire: add, compare, reset, leak, write; shift: V <- 2 V; readout: potentials leave;
+               requant: the value clip(V // threshold, 0, max_level) leaves, V is not written.
+    threshold  compared value before the shift; the pass compares with threshold >> shift.
+    add        the pass first adds the table's addend (bias) and, for direct tables, the current.
+    timestep   timestep of the layer's output that the pass makes (0-based), for reports.
+    """
+
+    after_eot: int
+    kind: PassKind
+    threshold: int = 0
+    shift: int = 0
+    add: bool = False
+    timestep: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PassTable:
+    """What a run of one layer does besides accumulating.
+
+    planes        EOTs in a period; after `planes` EOTs the count starts again.
+    weigh_planes  True: an event after n EOTs (n < planes) weighs 2**n: its weight is shifted left by n.
+    direct        True: payload events build up a current that every adding pass adds (rate-coded first layer).
+    initial       (C, H, W) what the clear pass writes.       addend  (C, H, W) what adding passes add, or None.
+    reset         soft subtracts the compared threshold, hard writes zero.  leak_shift  V -= V >> k after reset.
+    max_level     highest value of a requant pass.
+    """
+
+    planes: int
+    passes: tuple[Pass, ...]
+    initial: NDArray[np.int64]
+    addend: NDArray[np.int64] | None = None
+    weigh_planes: bool = False
+    direct: bool = False
+    reset: Literal["soft", "hard"] = "soft"
+    leak_shift: int | None = None
+    max_level: int = 0
+
+    @property
+    def clear_reads_bias(self) -> bool:
+        """Whether the clear pass must fetch what it writes: a uniform value sits in a register."""
+        return bool((self.initial != self.initial.flat[0]).any())
+
+    def at(self, timestep: int) -> PassTable:
+        """The table of one timestep run on its own (step by step): one EOT, that timestep's passes."""
+        passes = tuple(replace(p, after_eot=1) for p in self.passes if p.after_eot == timestep + 1)
+        return replace(self, planes=1, passes=passes)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a model must know of its surroundings to lower itself.
+
+    planes       planes that the layer's sources emit (1 for a direct input).
+    direct       a direct multi-bit input feeds the layer.
+    binary_weighted   the source planes are bits (most significant emitted first).
+    shift_at     where a bit-serial core doubles: `weight` or `membrane` (Horner).
+    """
+
+    planes: int
+    direct: bool
+    binary_weighted: bool
+    shift_at: Literal["weight", "membrane"]
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """Base of the models; a frozen dataclass whose fields are the model's parameters, saved with the trace."""
+
+    model: ClassVar[str]
+    coding: ClassVar[str]
+
+    def lower(self, layer: Layer, context: Context) -> PassTable:
+        """The pass table of `layer`."""
+        raise NotImplementedError
+
+    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Outputs (T, C, H, W) and final potentials (C, H, W), int64, for input sums (planes, C, H, W).
+
+        Without saturation. The sums of bit planes come already weighed by 2**bit; for a rate-coded layer `planes` is
+        its T, and the current of a direct input is already in the sum of every timestep.
+        """
+        raise NotImplementedError
+
+    def problems(self, layer: Layer) -> list[str]:
+        """What is wrong with `layer` for this model, in words; empty when it fits."""
+        return []
+
+    def parameters(self) -> dict[str, Any]:
+        """The fields, JSON-ready, as the trace stores them."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def spread(value: NDArray[np.int64] | None, layer: Layer) -> NDArray[np.int64]:
+    """A bias or initial potential at the layer's full (C, H, W); zeros for None."""
+    source = np.zeros((1, 1, 1), np.int64) if value is None else np.asarray(value, np.int64)
+    return np.ascontiguousarray(np.broadcast_to(source, layer.shape))
+
+
+def horner_passes(planes: int) -> tuple[Pass, ...]:
+    """The doublings V <- 2 V at each EOT but the last, when the membrane is shifted instead of the weights."""
+    return tuple(Pass(after_eot=n, kind="shift", timestep=n - 1) for n in range(1, planes))

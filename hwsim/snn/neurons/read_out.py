@@ -1,0 +1,41 @@
+"""Read-out: accumulate only, never fire; the potentials after the last timestep are the network's answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, horner_passes, spread
+
+if TYPE_CHECKING:
+    from hwsim.snn.network import Layer
+
+
+@dataclass(frozen=True)
+class ReadOut(Neuron):
+    """Potentials start at `initial_potential` plus `bias` (once, whatever T is) and leave after the last EOT."""
+
+    model: ClassVar[str] = "read_out"
+    coding: ClassVar[str] = "readout"
+
+    def lower(self, layer: Layer, context: Context) -> PassTable:
+        horner = context.binary_weighted and context.shift_at == "membrane" and context.planes > 1
+        start = spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+        out = Pass(after_eot=context.planes, kind="readout", add=horner, timestep=context.planes - 1)
+        return PassTable(
+            planes=context.planes,
+            passes=(*(horner_passes(context.planes) if horner else ()), out),
+            initial=np.zeros(layer.shape, np.int64) if horner else start,
+            addend=start if horner else None,
+            weigh_planes=context.binary_weighted and context.shift_at == "weight" and context.planes > 1,
+        )
+
+    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        potential = sums.sum(axis=0) + spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+        return np.zeros((0, *layer.shape), np.int64), potential
+
+    def problems(self, layer: Layer) -> list[str]:
+        return ["a read-out never fires: leave its thresholds out"] if len(layer.thresholds) else []

@@ -1,0 +1,46 @@
+"""The neuron of a quantised ANN: one value out, clip(V // step, 0, 2**bits - 1), no spikes in time (T = 1).
+
+It makes the multiply-accumulate baseline run on the same pipeline: payload events in, one requant pass, payload events
+out. `thresholds` holds the step (the LSB, theta / 2**T of the bit-serial twin); `initial_potential` the rounding half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, spread
+
+if TYPE_CHECKING:
+    from hwsim.snn.network import Layer
+
+
+@dataclass(frozen=True)
+class Requantise(Neuron):
+    """Levels 0 .. 2**payload_bits - 1 of the layer's `payload_bits`."""
+
+    model: ClassVar[str] = "requantise"
+    coding: ClassVar[str] = "analog"
+
+    def lower(self, layer: Layer, context: Context) -> PassTable:
+        step = Pass(after_eot=context.planes, kind="requant", threshold=int(layer.thresholds[0]))
+        return PassTable(
+            planes=context.planes, passes=(step,), max_level=(1 << layer.payload_bits) - 1,
+            initial=spread(layer.initial_potential, layer) + spread(layer.bias, layer),
+        )
+
+    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        potential = sums.sum(axis=0) + spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+        top = (1 << layer.payload_bits) - 1
+        return np.clip(potential // int(layer.thresholds[0]), 0, top)[None], potential
+
+    def problems(self, layer: Layer) -> list[str]:
+        found = []
+        if layer.timesteps != 1:
+            found.append(f"timesteps is {layer.timesteps}; a quantised ANN layer has 1")
+        if layer.payload_bits < 1:
+            found.append("payload_bits is 0; a quantised ANN layer sends values, give their width in bits")
+        return found
