@@ -1,0 +1,135 @@
+"""Results on disk: a folder of CSV files and one result.json, written whole or not at all, loaded back exactly.
+
+Primary: result.json (facts, architecture, overrides), samples.csv, operations.csv, spans.csv, counts.csv,
+counts_by_sample.csv. Derived, for people and plots: activity.csv, cycles.csv, energy.csv, area.csv. Loading reads the
+primary files only and makes the rest again, so a loaded result can be repriced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwsim.activity import EVENTS, INDEX
+from hwsim.arch import dump_architecture, rebuild_architecture
+from hwsim.result import Facts, Result, ResultError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "hwsim-result-1"
+
+
+def save_result(result: Result, folder: str | Path) -> Path:
+    """Write `result` into `folder` (made, or replaced if it holds an earlier result). Raises ResultError.
+
+    The files appear all at once: they are written beside the folder and moved.
+    """
+    target = Path(folder)
+    if target.exists() and not (target / "result.json").is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise ResultError(f"{target}: exists and is not a saved result; name an empty or new folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for name, frame in _frames(result).items():
+            frame.to_csv(temporary / f"{name}.csv", index=False)
+        body = {
+            "format": FORMAT, "facts": asdict(result.facts), "architecture": dump_architecture(result.architecture),
+            "overrides": dict(result.overrides), "summary": result.summary(),
+        }
+        (temporary / "result.json").write_text(json.dumps(body, indent=2) + "\n")
+        os.chmod(temporary, 0o755)
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+            os.replace(target, old / "result")
+            os.replace(temporary, target)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def _frames(result: Result) -> dict[str, pd.DataFrame]:
+    import pandas as pd
+
+    samples = np.asarray(result.facts.sample_indices)
+    s, op = (x.ravel() for x in np.indices(result.spans.shape[:2]))
+    o, t, e = np.nonzero(result.operation_counts)
+    n, layer, event = np.nonzero(result.layer_counts)
+    names = np.array(EVENTS, dtype=object)
+    return {
+        "samples": pd.DataFrame({"sample": samples, "cycles": result.cycles}),
+        "operations": result.operations,
+        "spans": pd.DataFrame({"sample": samples[s], "operation": op, "start_cycle": result.spans[:, :, 0].ravel(),
+                               "end_cycle": result.spans[:, :, 1].ravel()}),
+        "counts": pd.DataFrame({"operation": o, "timestep": t, "event": names[e],
+                                "count": result.operation_counts[o, t, e]}),
+        "counts_by_sample": pd.DataFrame({"sample": samples[n], "layer": layer, "event": names[event],
+                                          "count": result.layer_counts[n, layer, event]}),
+        "activity": result.activity, "cycles": result.cycles_frame, "energy": result.energy, "area": result.area,
+    }
+
+
+def load_result(folder: str | Path) -> Result:
+    """The result saved in `folder`. Raises ResultError naming the file, what was found and what was expected."""
+    import pandas as pd
+
+    root = Path(folder)
+    body = _body(root)
+
+    def read(name: str, *columns: str) -> pd.DataFrame:
+        try:
+            frame = pd.read_csv(root / f"{name}.csv", keep_default_na=False)
+        except (OSError, ValueError) as error:
+            raise ResultError(f"{root / name}.csv: cannot be read ({error}); save the result again") from None
+        missing = [c for c in columns if c not in frame.columns]
+        if missing:
+            raise ResultError(f"{root / name}.csv: columns {missing} missing, found {list(frame.columns)}")
+        return frame
+
+    try:
+        facts = Facts(**body["facts"])
+        arch = rebuild_architecture(body["architecture"])
+        operations = read("operations", "op", "resource", "layer", "setup")
+        position = {sample: i for i, sample in enumerate(facts.sample_indices)}
+        samples = read("samples", "sample", "cycles")
+        spans = read("spans", "start_cycle", "end_cycle")[["start_cycle", "end_cycle"]].to_numpy(np.int64)
+        counts = read("counts", "operation", "timestep", "event", "count")
+        by_sample = read("counts_by_sample", "sample", "layer", "event", "count")
+        steps = int(counts["timestep"].max()) + 1 if len(counts) else 1
+        operation_counts = np.zeros((len(operations), steps, len(EVENTS)), np.int64)
+        operation_counts[counts["operation"], counts["timestep"], counts["event"].map(INDEX)] = counts["count"]
+        layer_counts = np.zeros((facts.samples, len(facts.layers) + 1, len(EVENTS)), np.int64)
+        layer_counts[by_sample["sample"].map(position), by_sample["layer"], by_sample["event"].map(INDEX)] = by_sample["count"]
+        return Result(
+            facts=facts, architecture=arch, cycles=samples["cycles"].to_numpy(np.int64), layer_counts=layer_counts,
+            operation_counts=operation_counts, operations=operations,
+            spans=spans.reshape(facts.samples, len(operations), 2), overrides=body["overrides"],
+        )
+    except ResultError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ResultError(f"{root}: the saved result does not fit together ({error}); save it again") from None
+
+
+def _body(root: Path) -> dict[str, Any]:
+    path = root / "result.json"
+    try:
+        body = json.loads(path.read_text())
+    except OSError:
+        raise ResultError(f"{root}: no result.json there; give a folder that `hwsim run --out` wrote") from None
+    except ValueError as error:
+        raise ResultError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        found = body.get("format") if isinstance(body, dict) else type(body).__name__
+        raise ResultError(f"{path}: format is {found!r}, expected {FORMAT!r}")
+    return body

@@ -1,0 +1,196 @@
+"""The whole chain on one page: Trace and Architecture -> Mapping -> Schedule -> Program -> Engine -> Result.
+
+Nothing else in hwsim knows all of it. Samples are independent: each starts with cycle 0 of an idle machine whose setup
+is done, so their order and number never change a sample's cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.activity import EVENTS
+from hwsim.arch import Architecture, load_architecture
+from hwsim.program import Engine, Operation, Program, Sample, SampleRecord
+from hwsim.result import Facts, Result
+from hwsim.schedules import map_network, schedule_by_name
+from hwsim.snn.trace import Trace
+
+ENGINES = ("fast", "reference")
+SPIKES = ("trace", "computed")
+
+
+class SimulationError(ValueError):
+    """An argument of `simulate` that cannot be; the text says what was found and what is allowed."""
+
+
+def simulate(
+    trace: Trace | str | Path,
+    arch: Architecture | str | Path,
+    *,
+    schedule: str = "layer_by_layer",
+    engine: str = "fast",
+    spikes: str = "trace",
+    samples: int | Sequence[int] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Replay a trace on an architecture.
+
+    trace      a Trace or the path of one.            arch   an Architecture, a YAML file or a shipped design's name.
+    schedule   layer_by_layer or step_by_step (ignored by systolic arrays, which are dense and have no timesteps).
+    engine     fast (Numba) or reference (SimPy): the same numbers to the cycle.
+    spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
+    samples    how many (the first n), which (a list of indices), or None for all.
+    overrides  prices by event name, see hwsim.energy.
+    progress   called with (samples done, samples in all).
+
+    Returns a Result. Raises TraceError, ArchitectureError, MappingError, ProgramError or SimulationError, each with
+    one clear text.
+    """
+    _one_of("engine", engine, ENGINES)
+    _one_of("spikes", spikes, SPIKES)
+    schedule_by_name(schedule)
+    design = load_architecture(arch)
+    opened = trace if isinstance(trace, Trace) else Trace.open(trace)
+    try:
+        chosen = _choose(samples, opened.samples)
+        if overrides:
+            from hwsim.energy import price_list
+
+            price_list(design, overrides)  # a wrong price must not cost a simulation
+        if design.core.kind == "systolic":
+            from hwsim.baseline.run import simulate_systolic
+
+            return simulate_systolic(opened, design, chosen, overrides)
+        program = schedule_by_name(schedule)(map_network(opened.network, design, schedule))
+        if spikes == "computed" and not opened.has_weights:
+            raise SimulationError(f"{opened.name}: the trace has no weights, so spikes cannot be computed; "
+                                  "use spikes='trace'")
+        book = _Book(opened, program, len(chosen))
+        for done, index in enumerate(chosen):
+            sample = opened.sample(index)
+            book.add(done, index, sample, _engine(engine).run_sample(program, sample, spikes))
+            if progress:
+                progress(done + 1, len(chosen))
+        return book.result(design, schedule, engine, spikes, chosen, overrides or {})
+    finally:
+        if opened is not trace:
+            opened.close()
+
+
+def _one_of(what: str, found: str, allowed: Iterable[str]) -> None:
+    if found not in allowed:
+        raise SimulationError(f"unknown {what} {found!r}, allowed are {', '.join(allowed)}")
+
+
+def _choose(samples: int | Sequence[int] | None, there: int) -> list[int]:
+    if samples is None:
+        return list(range(there))
+    if isinstance(samples, (int, np.integer)):
+        if not 1 <= samples <= there:
+            raise SimulationError(f"samples is {samples}, the trace holds {there}; choose 1 to {there}")
+        return list(range(int(samples)))
+    chosen = [int(i) for i in samples]
+    wrong = [i for i in chosen if not 0 <= i < there]
+    if wrong or not chosen or len(set(chosen)) != len(chosen):
+        raise SimulationError(f"samples is {chosen}, expected different indices from 0 to {there - 1}")
+    return chosen
+
+
+def _engine(name: str) -> Engine:
+    """Engines load their libraries on first use: importing hwsim stays quick."""
+    if name == "fast":
+        from hwsim.engine.fast import FastEngine
+
+        return FastEngine()
+    from hwsim.engine.reference import ReferenceEngine
+
+    return ReferenceEngine()
+
+
+class _Book:
+    """Adds up what the engine reports, sample by sample, in memory that does not grow with the number of timesteps."""
+
+    def __init__(self, trace: Trace, program: Program, samples: int) -> None:
+        self.trace, self.program = trace, program
+        self.operations = program.operations
+        layers = len(program.network.layers)
+        self.layer_of = np.array([op.layer for op in self.operations])
+        self.in_sample = np.array([not op.setup for op in self.operations])
+        self.cycles = np.zeros(samples, np.int64)
+        self.layer_counts = np.zeros((samples, layers + 1, len(EVENTS)), np.int64)
+        self.operation_counts: NDArray[np.int64] | None = None
+        self.spans = np.zeros((samples, len(self.operations), 2), np.int64)
+        self.mismatches = np.zeros(layers, np.int64)
+        self.known = np.zeros(layers, bool)
+        self.saturations = 0
+        self.right = self.judged = 0
+
+    def add(self, at: int, index: int, sample: Sample, record: SampleRecord) -> None:
+        self.cycles[at] = record.end.max(initial=0)
+        counts = record.counts.sum(axis=1)
+        np.add.at(self.layer_counts[at], self.layer_of[self.in_sample], counts[self.in_sample])
+        if self.operation_counts is None:
+            self.operation_counts = np.zeros_like(record.counts)
+        self.operation_counts += record.counts
+        self.spans[at] = np.stack([record.start, record.end], axis=1)
+        self.saturations += int(record.saturations.sum())
+        self.known |= record.mismatches >= 0
+        self.mismatches += np.maximum(record.mismatches, 0)
+        self._check_readouts(index, record)
+
+    def _check_readouts(self, index: int, record: SampleRecord) -> None:
+        """Final potentials against the recorded ones, and the class that they choose against the label."""
+        network = self.program.network
+        recorded = self.trace.final_potentials(index)
+        for i, layer in enumerate(network):
+            if layer.coding == "readout" and self.trace.has_weights and layer.name in recorded:
+                self.known[i] = True
+                self.mismatches[i] += int((record.potentials[layer.name] != recorded[layer.name]).sum())
+        last = network.layers[-1]
+        if self.trace.labels is None or last.coding != "readout":
+            return
+        answer = record.potentials[last.name] if self.trace.has_weights else recorded.get(last.name)
+        if answer is not None:
+            self.judged += 1
+            self.right += int(np.argmax(answer.reshape(-1)) == self.trace.labels[index])
+
+    def result(
+        self, arch: Architecture, schedule: str, engine: str, spikes: str, chosen: list[int],
+        overrides: Mapping[str, Any],
+    ) -> Result:
+        network = self.program.network
+        checked = self.trace.has_weights
+        facts = Facts(
+            trace=self.trace.name, trace_hash=self.trace.content_hash, coding=self.trace.coding,
+            timesteps=self.trace.timesteps, arch=arch.name, schedule=schedule, engine=engine, spikes=spikes,
+            samples=len(chosen), sample_indices=chosen, layers=[layer.name for layer in network],
+            payload_bits={layer.name: max((network.carries_payload(c) for c in layer.connections), default=0)
+                          for layer in network},
+            mismatches=int(self.mismatches.sum()) if checked else None,
+            mismatches_by_layer={layer.name: int(self.mismatches[i]) for i, layer in enumerate(network) if self.known[i]},
+            saturations=self.saturations,
+            accuracy=100.0 * self.right / self.judged if self.judged else None,
+            accuracy_test_set=self.trace.provenance.get("accuracy_test_set"),
+            setup_cycles=sum(self.program.channel.cycles(op.bits) for op in self.operations if op.setup),
+        )
+        assert self.operation_counts is not None
+        return Result(facts, arch, self.cycles, self.layer_counts, self.operation_counts,
+                      operations_frame(self.operations), self.spans, overrides)
+
+
+def operations_frame(operations: Sequence[Operation]) -> Any:
+    """The operations as a frame: op, kind, resource, layer, tile, memory, first_timestep, last_timestep, bits, setup."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {"op": op.id, "kind": op.kind, "resource": op.resource, "layer": op.layer, "tile": op.tile,
+         "memory": op.memory, "first_timestep": op.timesteps[0], "last_timestep": op.timesteps[1] - 1,
+         "bits": op.bits, "setup": op.setup}
+        for op in operations
+    ])
