@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from hwsim.errors import HwsimError
 from hwsim.program import ChannelSpec, CoreSpec
 from hwsim.units import parse_bits, parse_hz
 
@@ -23,7 +24,7 @@ Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
 Kind = Literal["event", "multiply_accumulate", "systolic"]
 
 
-class ArchitectureError(ValueError):
+class ArchitectureError(HwsimError):
     """One or more mistakes in an architecture file; the text lists all of them with file and line."""
 
 

@@ -14,13 +14,14 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.errors import HwsimError
 from hwsim.snn.network import Connection, Network, Shape
 from hwsim.snn.neurons import PassTable
 
 CORE, CHANNEL = "core0", "channel"
 
 
-class ProgramError(ValueError):
+class ProgramError(HwsimError):
     """A schedule or mapping that cannot be executed; the text says why and what would help."""
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.errors import HwsimError
 from hwsim.activity import EVENTS, INDEX, VOCABULARY
 from hwsim.arch import Architecture
 
@@ -27,7 +28,7 @@ MODEL_VERSION = "1"
 """Moves with every change that moves a cycle or a count; CHANGELOG.md, "Model changes"."""
 
 
-class ResultError(ValueError):
+class ResultError(HwsimError):
     """A saved result that cannot be loaded; the text names the file and what is wrong."""
 
 

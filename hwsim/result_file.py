@@ -32,9 +32,7 @@ def save_result(result: Result, folder: str | Path) -> Path:
 
     The files appear all at once: they are written beside the folder and moved.
     """
-    target = Path(folder)
-    if target.exists() and not (target / "result.json").is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise ResultError(f"{target}: exists and is not a saved result; name an empty or new folder")
+    target = check_target(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -55,6 +53,14 @@ def save_result(result: Result, folder: str | Path) -> Path:
             os.replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def check_target(folder: str | Path) -> Path:
+    """The folder, if a result may be written there: new, empty, or holding an earlier result. Raises ResultError."""
+    target = Path(folder)
+    if target.exists() and not (target / "result.json").is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise ResultError(f"{target}: exists and is not a saved result; name an empty or new folder")
     return target
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.errors import HwsimError
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
 from hwsim.program import Engine, Operation, Program, Sample, SampleRecord
@@ -24,7 +25,7 @@ ENGINES = ("fast", "reference")
 SPIKES = ("trace", "computed")
 
 
-class SimulationError(ValueError):
+class SimulationError(HwsimError):
     """An argument of `simulate` that cannot be; the text says what was found and what is allowed."""
 
 

@@ -1,0 +1,107 @@
+"""`hwsim arch`: what a design is, whether it can be built, and which traces run on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from hwsim.cli.common import JsonOption, print_json, print_table
+from hwsim.units import format_bits, format_si
+
+arch_app = typer.Typer(no_args_is_help=True)
+
+
+@arch_app.command("show")
+def show(
+    arch: Annotated[str, typer.Argument(help="A YAML file or the name of a shipped design.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print a design: its parameters, memories, area and leakage."""
+    from hwsim.arch import dump_architecture, load_architecture
+    from hwsim.energy import area, leakage
+
+    design = load_architecture(arch)
+    areas, leaks = area(design), leakage(design)
+    if as_json:
+        print_json({"architecture": dump_architecture(design), "area": areas.to_dict("records"),
+                    "leakage": leaks.to_dict("records"), "memories": _memory_rows(design)})
+        return
+    typer.echo(f"{design.name}: {design.description}\n")
+    core = design.core.model_dump(exclude_defaults=False)
+    if design.core.kind != "systolic":
+        core = {k: v for k, v in core.items() if k not in ("rows", "columns", "dataflow")}
+    typer.echo(f"clock         {format_si(design.clock, 'Hz')} ({design.period_ns:.3g} ns)")
+    typer.echo("core          " + ", ".join(f"{k} {v}" for k, v in core.items()))
+    typer.echo(f"channel       {design.channel.bits_per_cycle} bits a cycle, {design.channel.latency_cycles} cycles latency")
+    typer.echo("technology    " + ", ".join(f"{k} {v}" for k, v in design.technology.model_dump().items()))
+    typer.echo("")
+    print_table(_memory_rows(design), left=("memory",))
+    typer.echo(f"\narea          {areas['area_um2'].sum() / 1e6:.3f} mm2")
+    print_table([{"component": r["component"], "count": r["count"], "um2": f"{r['area_um2']:,.0f}", "source": r["source"]}
+                 for r in areas.to_dict("records")], left=("component", "source"))
+    typer.echo(f"\nleakage       {leaks['leakage_mw'].sum():.3g} mW")
+    print_table([{"component": r["component"], "mW": f"{r['leakage_mw']:.4g}", "source": r["source"]}
+                 for r in leaks.to_dict("records")], left=("component", "source"))
+
+
+def _memory_rows(design: Any) -> list[dict[str, Any]]:
+    from hwsim.memory import macros
+
+    rows = []
+    for name, macro in macros(design).items():
+        rows.append({
+            "memory": name, "capacity": format_bits(macro.capacity_bits), "row": f"{macro.row_bits} bit",
+            "banks": macro.banks, "bank": format_bits(macro.bank_bits), "read pJ": f"{macro.read_pj:.3g}",
+            "write pJ": f"{macro.write_pj:.3g}", "access ns": f"{macro.access_ns:.3g}",
+            "leakage mW": f"{macro.leakage_mw:.3g}", "mm2": f"{macro.area_um2 / 1e6:.3g}",
+        })
+    return rows
+
+
+@arch_app.command("check")
+def check(
+    archs: Annotated[list[str], typer.Argument(help="YAML files or names of shipped designs.")],
+    trace: Annotated[list[str] | None, typer.Option("--trace", help="Also: does this trace run on it? Repeatable.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check designs: fields, memory access times against the clock, and which traces run on them. Exit 1 if any fails."""
+    from hwsim.arch import load_architecture
+    from hwsim.memory import check_timing
+
+    designs = [load_architecture(a) for a in archs]
+    findings = [{"arch": d.name, "problems": check_timing(d)} for d in designs]
+    fits = _fits(designs, trace or [])
+    if as_json:
+        print_json({"timing": findings, "runs": fits})
+    else:
+        for finding in findings:
+            typer.echo(f"{finding['arch']}: " + ("ok" if not finding["problems"] else "does not meet its clock"))
+            for problem in finding["problems"]:
+                typer.echo(f"  - {problem}")
+        if fits:
+            typer.echo("")
+            print_table([{"trace": r["trace"], "arch": r["arch"], "schedule": r["schedule"],
+                          "runs": "yes" if r["runs"] else "no"} for r in fits], left=("trace", "arch", "schedule", "runs"))
+            for row in fits:
+                if not row["runs"]:
+                    typer.echo(f"\n{row['trace']} {row['why']}")
+    if any(f["problems"] for f in findings):
+        raise typer.Exit(1)
+
+
+def _fits(designs: list[Any], traces: list[str]) -> list[dict[str, Any]]:
+    """One row for each trace, architecture and schedule: whether it runs, and why not."""
+    from hwsim.compare import why_not
+    from hwsim.schedules import SCHEDULES
+    from hwsim.snn.trace import Trace
+
+    rows = []
+    for path in traces:
+        with Trace.open(path) as opened:
+            for design in designs:
+                for schedule in SCHEDULES:
+                    why = why_not(opened, design, schedule)
+                    rows.append({"trace": opened.name, "arch": design.name, "schedule": schedule,
+                                 "runs": why is None, "why": why})
+    return rows

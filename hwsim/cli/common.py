@@ -1,0 +1,68 @@
+"""What several commands share: option types, JSON, tables, progress on stderr, prices from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+PriceOption = Annotated[
+    list[str] | None, typer.Option("--price", metavar="EVENT=PJ", help="Override a price, e.g. acc_add=0.05; repeatable.")]
+PricesOption = Annotated[
+    str | None, typer.Option("--prices", metavar="FILE", help="YAML file with prices by event, e.g. 'cmp: 0.02'.")]
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on stdout; numbers that JSON cannot say (inf, nan) would be a bug and raise."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = ()) -> None:
+    """Aligned columns, numbers to the right, the columns in `left` to the left. Every row has the same keys."""
+    if not rows:
+        return
+    names = list(rows[0])
+    cells = [[str(row[name]) for name in names] for row in rows]
+    widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
+
+    def line(values: Sequence[str]) -> str:
+        parts = (v.ljust(w) if n in left else v.rjust(w) for v, w, n in zip(values, widths, names, strict=True))
+        return "  ".join(parts).rstrip()
+
+    typer.echo(line(names))
+    typer.echo("  ".join("-" * w for w in widths))
+    for row in cells:
+        typer.echo(line(row))
+
+
+def read_overrides(price: list[str] | None, prices: str | None) -> dict[str, Any]:
+    """Prices of a YAML file, then those of the command line on top of them."""
+    if not price and not prices:
+        return {}
+    from hwsim.energy import parse_overrides
+
+    return parse_overrides(prices, price or [])
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A callback that draws a bar on stderr; None when stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} %"

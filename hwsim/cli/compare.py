@@ -1,0 +1,88 @@
+"""`hwsim compare`: one table and two figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwsim.cli.common import JsonOption, PriceOption, PricesOption, print_json, print_table, progress, read_overrides
+
+if TYPE_CHECKING:
+    from hwsim.compare import Comparison
+
+
+def compare_command(
+    traces: Annotated[list[str], typer.Argument(help="Trace files (HDF5).")],
+    arch: Annotated[list[str], typer.Option("--arch", help="Architecture: a YAML file or a shipped design; repeatable.")],
+    schedule: Annotated[list[str] | None, typer.Option(help="Repeatable; default: every schedule that runs.")] = None,
+    engine: Annotated[str, typer.Option(help="fast or reference.")] = "fast",
+    spikes: Annotated[str, typer.Option(help="trace or computed.")] = "trace",
+    samples: Annotated[int | None, typer.Option(help="Replay the first N samples of each trace (default: all).")] = None,
+    baselines: Annotated[bool, typer.Option(help="Add the ANN baselines of each event core (needs an analog trace).")] = True,
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where compare.csv and the figures go.")] = "hwsim-compare",
+    price: PriceOption = None,
+    prices: PricesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    from pathlib import Path
+
+    from hwsim.compare import compare
+    from hwsim.errors import HwsimError
+    from hwsim.schedules import SCHEDULES
+
+    if Path(out).exists() and not Path(out).is_dir():
+        raise HwsimError(f"{out}: exists and is not a folder; give another --out")
+    with progress("runs") as report:
+        found = compare(
+            traces, arch, schedules=tuple(schedule or SCHEDULES), engine=engine, spikes=spikes, samples=samples,
+            baselines=baselines, overrides=read_overrides(price, prices),
+            progress=(lambda what, done, total: report(done, total)) if report else None)
+    if not found.results:
+        raise HwsimError("none of the traces runs on any of the architectures:\n"
+                         + "\n".join(f"{trace} {why}" for trace, _, _, why in found.refused))
+    _save(found, out)
+    if as_json:
+        rows = [{**r.summary(), "accuracy_flag": flag} for r, flag in zip(found.results, found.flags, strict=True)]
+        print_json(rows)
+    else:
+        _print_table(found)
+        typer.echo(f"\nsaved in {out}: compare.csv, energy.png, latency.png")
+    for trace, design, name, why in found.refused:
+        reasons = [line.strip(" -") for line in why.splitlines()[1:]]
+        typer.echo(f"not run: {trace} on {design}, {name}: {'; '.join(reasons) or why}", err=True)
+
+
+def _save(found: Comparison, out: str) -> None:
+    from pathlib import Path
+
+    from hwsim.view.plot import save_figures
+
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    found.table.to_csv(folder / "compare.csv", index=False)
+    save_figures(found.results, folder)
+
+
+def _print_table(found: Comparison) -> None:
+    """The table for a terminal: one block an architecture family, energies in nanojoules a sample."""
+    rows: list[dict[str, Any]] = []
+    for row in found.table.to_dict("records"):
+        accuracy = "-" if row["accuracy_percent"] is None else f"{row['accuracy_percent']:.2f}"
+        rows.append({
+            "coding": f"{row['coding']} T={row['T']}", "arch": row["arch"],
+            "schedule": {"layer_by_layer": "layer", "step_by_step": "step"}.get(row["schedule"], row["schedule"]),
+            "cycles": f"{row['cycles']:,.0f}", "us": f"{row['latency_us']:,.1f}",
+            "compute": f"{row['compute_nj']:,.1f}", "core": f"{row['core_nj']:,.1f}",
+            "system nJ": f"{row['system_nj']:,.1f}", "pJ/SOP": f"{row['core_pj_per_sop']:.2f}",
+            "EDP pJs": f"{row['edp_pjs']:.3g}", "util %": f"{row['utilisation_percent']:.1f}",
+            "mW": f"{row['power_mw']:.1f}", "mm2": f"{row['area_mm2']:.2f}",
+            "acc %": accuracy + ("*" if row["accuracy_flag"] else ""),
+            "wrong": "-" if row["mismatches"] is None else str(row["mismatches"]),
+        })
+    print_table(rows, left=("coding", "arch", "schedule"))
+    typer.echo("\na sample each: cycles, us latency, energy in nJ (compute: arithmetic only; core: + everything on chip and "
+               "leakage;\nsystem: + off-chip channel), pJ/SOP core energy a synaptic operation, EDP energy-delay product; "
+               "wrong: outputs\nunlike the recorded, all samples; acc: the whole test set's where the trace knows it")
+    if any(found.flags):
+        typer.echo("* accuracy is more than 0.5 points below the best row: compare its energy with care")

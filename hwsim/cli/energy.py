@@ -1,0 +1,63 @@
+"""`hwsim energy`: the price list of a design, and a saved run's energy explained line by line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hwsim.cli.common import JsonOption, PriceOption, PricesOption, print_json, print_table, read_overrides
+
+energy_app = typer.Typer(no_args_is_help=True)
+
+
+@energy_app.command("show")
+def show(
+    arch: Annotated[str, typer.Argument(help="A YAML file or the name of a shipped design.")] = "event_core_64",
+    price: PriceOption = None,
+    prices: PricesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what every event costs on a design, with formula and source."""
+    from hwsim.activity import VOCABULARY
+    from hwsim.arch import load_architecture
+    from hwsim.energy import price_list
+
+    design = load_architecture(arch)
+    listed = price_list(design, read_overrides(price, prices))
+    rows = []
+    for event in VOCABULARY:
+        if event.scope != "cycles":
+            p = listed.price(event.name)
+            rows.append({"event": event.name, "scope": event.scope, "pJ": p.pj, "formula": p.formula,
+                         "confidence": p.confidence, "source": p.source})
+    if as_json:
+        print_json({"arch": design.name, "prices": rows})
+        return
+    typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory})\n")
+    print_table([{**{k: r[k] for k in ("event", "scope")}, "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
+                  "source": f"{r['source']} [{r['confidence']}]"} for r in rows], left=("event", "scope", "formula", "source"))
+
+
+@energy_app.command("explain")
+def explain_command(
+    run: Annotated[str, typer.Argument(help="Folder that `hwsim run --out` wrote.")],
+    price: PriceOption = None,
+    prices: PricesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a run's energy as count x price = energy, line by line, with sources. Other prices need no new run."""
+    from hwsim.energy import explain, explain_rows
+    from hwsim.result_file import load_result
+
+    result = load_result(run)
+    overrides = read_overrides(price, prices)
+    if overrides:
+        result = result.reprice(overrides)
+    if as_json:
+        print_json({"run_id": result.run_id, "sim_id": result.sim_id, "samples": result.facts.samples,
+                    "energy_pj": result.energy_pj, "lines": explain_rows(result.energy)})
+        return
+    f = result.facts
+    typer.echo(f"run {result.run_id}: {f.trace} on {f.arch}, {f.schedule}, totals over {f.samples} samples\n")
+    typer.echo(explain(result.energy))

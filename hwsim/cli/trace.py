@@ -1,0 +1,116 @@
+"""`hwsim trace`: look at, check and make spike traces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwsim.cli.common import JsonOption, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from hwsim.snn.trace import Trace
+
+trace_app = typer.Typer(no_args_is_help=True)
+
+
+@trace_app.command("info")
+def info(
+    trace: Annotated[str, typer.Argument(help="Trace file (HDF5).")],
+    samples: Annotated[int, typer.Option(help="Samples over which the density is measured.", min=1)] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what a trace holds: network, coding, samples, spike density by layer, where it came from."""
+    from hwsim.snn.trace import Trace
+
+    with Trace.open(trace) as opened:
+        measured = min(samples, opened.samples)
+        body = {
+            "trace": opened.name, "coding": opened.coding, "timesteps": opened.timesteps, "samples": opened.samples,
+            "has_weights": opened.has_weights, "content_hash": opened.content_hash,
+            "provenance": opened.provenance, "density_over_samples": measured, "layers": _layer_rows(opened, measured),
+        }
+    if as_json:
+        print_json(body)
+        return
+    weights = "with weights" if body["has_weights"] else "spikes only, no weights"
+    typer.echo(f"{body['trace']}: {body['coding']}, T = {body['timesteps']}, {body['samples']} samples, {weights}")
+    for key, value in opened.provenance.items():
+        typer.echo(f"  {key}: {value}")
+    typer.echo(f"  content hash: {body['content_hash']}\n")
+    rows = [{**r, "from": ", ".join(r["from"]), "density": "-" if r["density"] is None else f"{r['density']:.4f}"}
+            for r in body["layers"]]
+    print_table(rows, left=("layer", "shape", "neuron", "from"))
+    typer.echo(f"\ndensity: non-zero outputs a neuron and timestep, over {measured} samples")
+
+
+def _layer_rows(opened: Trace, samples: int) -> list[dict[str, Any]]:
+    totals = {layer.name: 0 for layer in opened.network}
+    for index in range(samples):
+        for name, planes in opened.sample(index).recorded.items():
+            totals[name] += int((planes != 0).sum())
+    rows = []
+    for layer in opened.network:
+        places = samples * layer.neurons * layer.timesteps
+        weights = sum(c.weights.size for c in layer.connections if c.weights is not None)
+        rows.append({
+            "layer": layer.name, "shape": "x".join(map(str, layer.shape)), "neuron": layer.neuron.model,
+            "from": [f"{c.operator} {c.source}" for c in layer.connections], "T": layer.timesteps,
+            "neurons": layer.neurons, "weights": weights, "potential bits": layer.potential_bits,
+            "density": totals[layer.name] / places if layer.coding != "readout" else None,
+        })
+    return rows
+
+
+@trace_app.command("check")
+def check(
+    traces: Annotated[list[str], typer.Argument(help="Trace files (HDF5).")],
+    as_json: JsonOption = False,
+) -> None:
+    """Read everything, verify every checksum and hash. Exit status 2 and one clear text at the first broken file."""
+    from hwsim.snn.trace import Trace
+
+    checked = []
+    for path in traces:
+        with Trace.open(path) as opened, progress(Path(path).name) as report:
+            opened.check(deep=True, progress=report)
+            checked.append({"trace": opened.name, "samples": opened.samples, "content_hash": opened.content_hash})
+        if not as_json:
+            typer.echo(f"{path}: ok, {checked[-1]['samples']} samples, content {checked[-1]['content_hash'][:16]}")
+    if as_json:
+        print_json(checked)
+
+
+@trace_app.command("synth")
+def synth(
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write the trace.")],
+    network: Annotated[str, typer.Option(help="vgg16-cifar10, resnet20-cifar10 or tiny.")] = "vgg16-cifar10",
+    timesteps: Annotated[int, typer.Option(help="T, timesteps or bit planes.")] = 4,
+    density: Annotated[float, typer.Option(help="Spikes a neuron and timestep that thresholds are tuned to.")] = 0.2,
+    samples: Annotated[int, typer.Option(help="Number of samples.")] = 8,
+    seed: Annotated[int, typer.Option(help="Same seed, same trace.")] = 0,
+    coding: Annotated[str, typer.Option(help="rate, bit_serial or analog.")] = "rate",
+    head: Annotated[int | None, typer.Option(help="Width of VGG's classifier (4096: as the papers count it).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a synthetic trace: random weights, and the spikes that its own arithmetic produces, so a replay checks."""
+    from hwsim.errors import HwsimError
+    from hwsim.snn.synth import synthesise
+
+    target = Path(out)
+    if target.exists() and not force:
+        raise HwsimError(f"{target}: exists; give another name or --force")
+    if not target.parent.is_dir():
+        raise HwsimError(f"{target.parent}: no such folder; make it first")
+    with progress("samples") as report:
+        made = synthesise(network=network, timesteps=timesteps, density=density, samples=samples, seed=seed,
+                          coding=coding, head=head, progress=report)
+    made.save(target)
+    body = {"trace": made.name, "file": str(target), "samples": made.samples, "content_hash": made.content_hash,
+            "bytes": target.stat().st_size}
+    if as_json:
+        print_json(body)
+    else:
+        typer.echo(f"wrote {target}: {made.name}, {made.samples} samples, {body['bytes'] / 2**20:.1f} MiB")

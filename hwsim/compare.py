@@ -1,0 +1,157 @@
+"""Many results side by side: traces x architectures x schedules, with the ANN baselines made for each event core.
+
+The baselines of an event core are its multiply-accumulate twin (same pipeline, memories, channel, technology) and dense
+systolic arrays, each with as many multipliers as the core has lanes and again with as many as fit its area.
+A pair that does not run is reported with its reason, never left out in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwsim.arch import Architecture, load_architecture
+from hwsim.program import ProgramError
+from hwsim.schedules import SCHEDULES, map_network, schedule_by_name
+from hwsim.simulation import simulate
+from hwsim.snn.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hwsim.result import Result
+
+ACCURACY_POINTS = 0.5
+"""A difference in accuracy above this many points makes an energy comparison unfair, and is flagged."""
+
+
+@dataclass
+class Comparison:
+    """Results in table order, and what did not run: (trace, architecture, schedule, why)."""
+
+    results: list[Result] = field(default_factory=list)
+    refused: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a result, energies in nanojoules a sample."""
+        import pandas as pd
+
+        return pd.DataFrame([comparison_row(r, flag) for r, flag in zip(self.results, self.flags, strict=True)])
+
+    @property
+    def flags(self) -> list[str]:
+        """For each result, how far its accuracy is from that of the most accurate one; empty within 0.5 points."""
+        known = [_accuracy(r) for r in self.results]
+        best = max((a for a in known if a is not None), default=None)
+        return ["" if a is None or best is None or best - a <= ACCURACY_POINTS else f"{a - best:+.2f} points"
+                for a in known]
+
+
+def compare(
+    traces: Sequence[str | Path | Trace],
+    archs: Sequence[str | Path | Architecture],
+    *,
+    schedules: Sequence[str] = tuple(SCHEDULES),
+    engine: str = "fast",
+    spikes: str = "trace",
+    samples: int | None = None,
+    baselines: bool = True,
+    overrides: Mapping[str, Any] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Comparison:
+    """Simulate every combination that runs. `progress` is called with (what runs, done, in all).
+
+    Raises TraceError and ArchitectureError for files that cannot be read; combinations that do not fit are listed in
+    `refused`.
+    """
+    for schedule in schedules:
+        schedule_by_name(schedule)
+    designs = [load_architecture(a) for a in archs]
+    opened = [t if isinstance(t, Trace) else Trace.open(t) for t in traces]
+    found = Comparison()
+    try:
+        analog = any(t.coding == "analog" for t in opened)
+        extra = [twin for d in designs if baselines and analog and d.core.kind == "event" for twin in twins(d)]
+        jobs = [(t, d, s) for d in [*designs, *extra] for t in opened for s in _schedules_of(t, d, schedules)]
+        for done, (trace, design, schedule) in enumerate(jobs):
+            if progress:
+                progress(f"{trace.name} on {design.name}", done, len(jobs))
+            why = why_not(trace, design, schedule)
+            if why is not None:
+                found.refused.append((trace.name, design.name, schedule, why))
+                continue
+            found.results.append(simulate(trace, design, schedule=schedule, engine=engine, spikes=spikes,
+                                          samples=samples, overrides=overrides))
+        if progress:
+            progress("done", len(jobs), len(jobs))
+    finally:
+        for trace, given in zip(opened, traces, strict=True):
+            if trace is not given:
+                trace.close()
+    return found
+
+
+def _schedules_of(trace: Trace, design: Architecture, schedules: Sequence[str]) -> Sequence[str]:
+    """A quantised ANN has one timestep, so the schedules are the same to it: one row is enough."""
+    return schedules[:1] if trace.coding == "analog" or design.core.kind == "systolic" else schedules
+
+
+def twins(design: Architecture) -> list[Architecture]:
+    """The ANN baselines of an event core: at equal lanes, then at equal area."""
+    from hwsim.baseline.equal_area import equal_area_array, equal_area_lanes
+    from hwsim.energy import area
+
+    core = design.core
+    rows = max(r for r in range(1, int(core.lanes**0.5) + 1) if core.lanes % r == 0)
+    mac = _renamed(design.with_core(kind="multiply_accumulate", payload_bits=max(1, core.payload_bits)), "mac")
+    arrays = [
+        _renamed(mac.with_core(kind="systolic", rows=rows, columns=core.lanes // rows, dataflow=f"{flow}_stationary"),
+                 f"systolic_{flow}", design.name)
+        for flow in ("output", "weight", "input")
+    ]
+    target = float(area(design)["area_um2"].sum())
+    return [mac, *arrays, _renamed(equal_area_lanes(mac, target, area), "mac@area", design.name),
+            _renamed(equal_area_array(arrays[0], target, area), "systolic_output@area", design.name)]
+
+
+def _renamed(design: Architecture, suffix: str, stem: str | None = None) -> Architecture:
+    return design.model_copy(update={"name": f"{stem or design.name}+{suffix}"})
+
+
+def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
+    """Why a trace does not run on a design under a schedule; None when it does."""
+    try:
+        if design.core.kind == "systolic":
+            from hwsim.baseline.run import check_systolic
+
+            check_systolic(trace.network, design)
+        else:
+            map_network(trace.network, design, schedule)
+    except ProgramError as error:
+        return str(error)
+    return None
+
+
+def _accuracy(result: Result) -> float | None:
+    """The whole test set's accuracy where the trace knows it; a few replayed samples say little."""
+    f = result.facts
+    return f.accuracy_test_set if f.accuracy_test_set is not None else f.accuracy
+
+
+def comparison_row(result: Result, flag: str) -> dict[str, Any]:
+    """The numbers of one result, a sample, in the units of the table."""
+    f, n = result.facts, result.facts.samples
+    energy = {k: v / n / 1e3 for k, v in result.energy_pj.items()}
+    operations = result.synaptic_operations
+    return {
+        "coding": f.coding, "T": f.timesteps, "arch": f.arch, "schedule": f.baseline or f.schedule, "samples": n,
+        "cycles": float(result.cycles.mean()), "latency_us": result.latency_s * 1e6,
+        "compute_nj": energy["compute"], "core_nj": energy["core"], "system_nj": energy["system"],
+        "core_pj_per_sop": result.energy_pj["core"] / operations if operations else float("nan"),
+        "edp_pjs": result.energy_delay_js * 1e12, "utilisation_percent": 100 * result.utilisation,
+        "power_mw": result.power_w * 1e3, "area_mm2": result.area_mm2, "accuracy_percent": _accuracy(result),
+        "mismatches": f.mismatches, "saturations": f.saturations, "accuracy_flag": flag, "trace": f.trace,
+    }

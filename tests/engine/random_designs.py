@@ -1,0 +1,154 @@
+"""Random networks, spikes and architectures for the equivalence tests, drawn so that the rare is common.
+
+Few words and no bypass (hazards), shallow FIFOs (back-pressure), narrow potentials (saturation), small memories (tiles,
+spills, streamed weights), strides, groups, residuals, every pooling. Spikes are random, not the network's own: engines
+must agree on what the hardware does with any of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwsim.arch import Architecture
+from hwsim.mapping import connection_rows
+from hwsim.program import Sample
+from hwsim.snn.network import Connection, InputSpec, Layer, Network
+from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
+
+Rng = np.random.Generator
+
+
+def random_network(rng: Rng, coding: str) -> Network:
+    """One to three hidden layers of `coding` and, mostly, a read-out."""
+    timesteps = 1 if coding == "analog" else int(rng.integers(1, 5))
+    shape = (int(rng.integers(1, 4)), int(rng.integers(2, 7)), int(rng.integers(2, 7)))
+    direct = coding == "analog" or rng.random() < 0.4
+    spec = InputSpec(
+        shape=shape, encoding="direct" if direct else "spikes", timesteps=1 if direct else timesteps,
+        payload_bits=int(rng.integers(2, 9)), signed=bool(direct and rng.random() < 0.4),
+        coding="bit_serial" if coding == "bit_serial" else "rate")
+    layers: list[Layer] = []
+    for number in range(int(rng.integers(1, 4))):
+        source, grid = ("input", shape) if not layers else (layers[-1].name, layers[-1].shape)
+        first = random_connection(rng, source, grid, pool_ok=True, max_ok=coding == "rate" and not (direct and not layers))
+        channels = first.weights.shape[0] if first.operator != "identity" else first.pooled_shape[0]
+        out = first.natural_shape(channels)
+        extra = residuals(rng, layers[:-1], out) if coding != "bit_serial" or not (direct and not layers) else []
+        layers.append(random_layer(rng, f"layer{number}", out, (first, *extra), coding, timesteps))
+    if rng.random() < 0.7:
+        last = layers[-1]
+        out = random_connection(rng, last.name, last.shape, pool_ok=True, max_ok=coding == "rate", operator="linear")
+        layers.append(Layer(
+            "out", (out.weights.shape[0], 1, 1), (out,), ReadOut(), timesteps if coding != "analog" else 1,
+            initial_potential=rng.integers(-20, 20, (out.weights.shape[0], 1, 1)), potential_bits=24))
+    return Network(spec, tuple(layers))
+
+
+def random_connection(
+    rng: Rng, source: str, grid: tuple[int, int, int], *, pool_ok: bool, max_ok: bool, operator: str | None = None
+) -> Connection:
+    """A connection of any kind that leaves at least one output position."""
+    c, h, w = grid
+    pool, mode = 1, "none"
+    if pool_ok and min(h, w) >= 2 and rng.random() < 0.4:
+        pool, mode = 2, str(rng.choice(["folded", "unit", "max"] if max_ok else ["folded", "unit"]))
+    h, w = h // pool, w // pool
+    operator = operator or str(rng.choice(["conv2d", "conv2d", "conv2d", "linear", "identity"]))
+    if operator == "linear":
+        weights = rng.integers(-9, 10, (int(rng.integers(1, 12)), c * h * w))
+        return Connection(source, "linear", grid, weights.astype(np.int8), pool=pool, pool_mode=mode)
+    if operator == "identity":
+        stride = int(rng.integers(1, 3))
+        return Connection(source, "identity", grid, rng.integers(1, 9, c).astype(np.int8), stride=stride, pool=pool,
+                          pool_mode=mode)
+    kernel = int(rng.integers(1, 4))
+    padding = int(rng.integers(0, kernel))
+    if min(h, w) + 2 * padding < kernel:
+        kernel, padding = 1, 0
+    groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0]))
+    channels = groups * int(rng.integers(1, 5))
+    weights = rng.integers(-9, 10, (channels, c // groups, kernel, kernel)).astype(np.int8)
+    return Connection(source, "conv2d", grid, weights, kernel=kernel, stride=int(rng.integers(1, 3)), padding=padding,
+                      groups=groups, pool=pool, pool_mode=mode)
+
+
+def residuals(rng: Rng, earlier: list[Layer], out: tuple[int, int, int]) -> list[Connection]:
+    """An identity from an earlier layer when its (strided) grid fits the output's."""
+    for layer in earlier:
+        for stride in (1, 2):
+            c, h, w = layer.shape
+            fits = (-(-h // stride), -(-w // stride)) == out[1:] and c <= out[0]
+            if fits and rng.random() < 0.8:
+                scale = rng.integers(1, 9, c).astype(np.int8)
+                return [Connection(layer.name, "identity", layer.shape, scale, stride=stride,
+                                   channel_offset=int(rng.integers(0, out[0] - c + 1)))]
+    return []
+
+
+def random_layer(
+    rng: Rng, name: str, shape: tuple[int, int, int], connections: tuple[Connection, ...], coding: str, timesteps: int
+) -> Layer:
+    by_channel = (shape[0], 1, 1)
+    bias = rng.integers(-12, 13, by_channel) if rng.random() < 0.6 else None
+    common = {"bias": bias, "potential_bits": int(rng.choice([7, 8, 9, 12, 16, 20]))}
+    if coding == "analog":
+        return Layer(name, shape, connections, Requantise(), 1, thresholds=rng.integers(1, 12, 1), payload_bits=4, **common)
+    if coding == "bit_serial":
+        theta = int(rng.integers(1, 4)) << timesteps
+        return Layer(name, shape, connections, BitSerial(), timesteps, thresholds=np.full(timesteps, theta),
+                     initial_potential=np.full((1, 1, 1), theta >> (timesteps + 1)), **common)
+    reset = str(rng.choice(["soft", "hard"]))
+    neuron = IntegrateAndFire(reset, int(rng.integers(1, 5)) if rng.random() < 0.3 else None)
+    return Layer(name, shape, connections, neuron, timesteps, thresholds=rng.integers(1, 40, timesteps),
+                 initial_potential=rng.integers(-9, 10, (1, 1, 1)), **common)
+
+
+def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture:
+    """Any core; memories between what one group of output channels needs and what all layers need together."""
+    lanes = int(rng.integers(1, 9))
+    potential_bits = int(rng.choice([7, 8, 10, 16, 17, 24, 33]))
+    current_bits = int(rng.choice([8, 12, 24]))
+    groups = [-(-layer.shape[0] // lanes) for layer in network]
+    words = [layer.shape[1] * layer.shape[2] for layer in network]
+    rows = [[sum(connection_rows(c, layer.shape[0], lanes, (g, g + 1))[0] for c in layer.connections) for g in range(n)]
+            for layer, n in zip(network, groups, strict=True)]
+    least = {"weight": max(max(r) for r in rows), "membrane": max(words)}
+    most = {"weight": sum(sum(r) for r in rows), "membrane": sum(g * w for g, w in zip(groups, words, strict=True))}
+
+    def between(memory: str, width: int) -> str:
+        room = most[memory] if rng.random() < 0.4 else rng.integers(least[memory], most[memory] + 1)
+        return f"{int(room) * width} bit"
+
+    return Architecture.model_validate({
+        "name": "random", "clock": "500 MHz",
+        "core": {
+            "kind": "multiply_accumulate" if coding == "analog" else "event", "lanes": lanes, "weight_bits": 8,
+            "potential_bits": potential_bits, "current_bits": current_bits, "payload_bits": 8,
+            "fifo_depth": int(rng.choice([1, 1, 2, 3, 8])), "bypass": bool(rng.random() < 0.4),
+            "shift_at": str(rng.choice(["weight", "membrane"]))},
+        "spike_buffer": {"kind": str(rng.choice(["aer", "bitmap"])), "capacity": "1 MiB", "address_bits": 16,
+                         "scan_bits": int(rng.choice([1, 3, 8, 64]))},
+        "memories": {"weight": between("weight", lanes * 8), "membrane": between("membrane", lanes * potential_bits),
+                     "current": between("membrane", lanes * current_bits), "bias": f"{lanes * potential_bits * 400} bit"},
+        "channel": {"bits_per_cycle": int(rng.choice([1, 16, 64])), "latency_cycles": int(rng.integers(0, 30))},
+    })
+
+
+def random_sample(rng: Rng, network: Network) -> Sample:
+    """Random input and random recorded outputs: dense enough to collide, sparse enough to leave gaps."""
+    density = float(rng.choice([0.0, 0.1, 0.4, 0.9]))
+
+    def planes(timesteps: int, shape: tuple[int, int, int], top: int, low: int = 1) -> np.ndarray:
+        c, h, w = shape
+        values = rng.integers(low, top + 1, (timesteps, h, w, c))
+        return np.where(rng.random((timesteps, h, w, c)) < density, values, 0).astype(np.int16 if top > 1 else np.uint8)
+
+    spec = network.input
+    if spec.encoding == "direct":
+        top = (1 << (spec.payload_bits - spec.signed)) - 1
+        inputs = planes(1, spec.shape, max(top, 1), -top if spec.signed else 1).astype(np.int16)
+    else:
+        inputs = planes(spec.timesteps, spec.shape, 1)
+    recorded = {layer.name: planes(layer.timesteps, layer.shape, (1 << layer.payload_bits) - 1 if layer.payload_bits else 1)
+                for layer in network if layer.coding != "readout"}
+    return Sample(inputs=inputs, recorded=recorded)

@@ -1,0 +1,89 @@
+"""Law: both engines run any Program to the same cycle, count, spike, potential, saturation and mismatch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hwsim.activity import EVENTS
+from hwsim.engine.fast import FastEngine
+from hwsim.engine.reference import ReferenceEngine
+from hwsim.mapping import MappingError, map_network
+from hwsim.program import CoreLog, Program, SampleRecord
+from hwsim.schedules import SCHEDULES
+from tests.engine.random_designs import random_architecture, random_network, random_sample
+
+CODINGS = ("rate", "rate", "bit_serial", "analog")
+
+
+def draw_program(seed: int) -> tuple[Program, np.random.Generator] | None:
+    """A random Program, or None when the mapping rightly refuses it."""
+    rng = np.random.default_rng(seed)
+    coding = CODINGS[seed % len(CODINGS)]
+    network = random_network(rng, coding)
+    arch = random_architecture(rng, network, coding)
+    schedule = "layer_by_layer" if coding == "bit_serial" or rng.random() < 0.5 else "step_by_step"
+    try:
+        return SCHEDULES[schedule](map_network(network, arch, schedule)), rng
+    except MappingError:
+        return None
+
+
+def assert_same(fast: SampleRecord, reference: SampleRecord, program: Program) -> None:
+    for op in program.operations:
+        if op.id in reference.logs:
+            assert_same_log(fast.logs[op.id], reference.logs[op.id], f"operation {op.id}")
+    np.testing.assert_array_equal(fast.start, reference.start)
+    np.testing.assert_array_equal(fast.end, reference.end)
+    difference = np.argwhere(fast.counts != reference.counts)
+    assert not len(difference), [
+        (f"op {o} {program.operations[o].label}", f"row {t}", EVENTS[e], fast.counts[o, t, e], reference.counts[o, t, e])
+        for o, t, e in difference[:8]]
+    np.testing.assert_array_equal(fast.saturations, reference.saturations)
+    np.testing.assert_array_equal(fast.mismatches, reference.mismatches)
+    for name in reference.outputs:
+        np.testing.assert_array_equal(fast.outputs[name], reference.outputs[name], err_msg=name)
+    for name in reference.potentials:
+        np.testing.assert_array_equal(fast.potentials[name], reference.potentials[name], err_msg=name)
+
+
+def assert_same_log(fast: CoreLog, reference: CoreLog, where: str) -> None:
+    for field in ("push", "pop", "issue", "spikes", "potentials", "currents"):
+        np.testing.assert_array_equal(getattr(fast, field), getattr(reference, field), err_msg=f"{where}: {field}")
+    assert fast.done == reference.done, where
+    assert fast.saturations == reference.saturations, where
+
+
+def check_seed(seed: int) -> bool:
+    drawn = draw_program(seed)
+    if drawn is None:
+        return False
+    program, rng = drawn
+    for spikes in ("trace", "computed"):
+        sample = random_sample(rng, program.network)
+        reference = ReferenceEngine().run_sample(program, sample, spikes, record=True)
+        fast = FastEngine().run_sample(program, sample, spikes, record=True)
+        assert_same(fast, reference, program)
+        quick = FastEngine().run_sample(program, sample, spikes)
+        quick.logs = fast.logs
+        assert_same(quick, reference, program)
+    return True
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32 - 1))
+def test_engines_agree_on_random_designs(seed: int) -> None:
+    check_seed(seed)
+
+
+def test_most_random_designs_run() -> None:
+    """The property test would be empty if the mapping refused nearly everything."""
+    ran = sum(draw_program(seed) is not None for seed in range(200))
+    assert ran > 100
+
+
+@pytest.mark.slow
+def test_engines_agree_on_thousands_of_designs() -> None:
+    assert sum(check_seed(seed) for seed in range(3000)) > 1500

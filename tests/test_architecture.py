@@ -1,0 +1,100 @@
+"""Architecture files: shipped ones load, and every mistake in a bad one is told at once, with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwsim.arch import (
+    ArchitectureError,
+    config_folders,
+    dump_architecture,
+    load_architecture,
+    rebuild_architecture,
+)
+from hwsim.units import format_bits, parse_bits, parse_hz
+
+SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_designs_load_and_survive_a_round_trip(name: str) -> None:
+    design = load_architecture(name)
+    assert design.name == name
+    assert rebuild_architecture(dump_architecture(design)) == design
+
+
+def test_at_least_a_small_core_a_large_core_and_its_twin() -> None:
+    kinds = {load_architecture(n).core.kind for n in SHIPPED}
+    assert kinds >= {"event", "multiply_accumulate", "systolic"}
+    assert len({load_architecture(n).core.lanes for n in SHIPPED if load_architecture(n).core.kind == "event"}) >= 2
+
+
+def test_the_shipped_twin_is_the_one_that_compare_derives() -> None:
+    core, twin = load_architecture("event_core_64"), load_architecture("mac_core_64")
+    derived = core.with_core(kind="multiply_accumulate")
+    assert derived.core == twin.core
+    assert derived.memories.model_copy(update={"current": 0}) == twin.memories
+    assert (derived.clock, derived.channel, derived.technology) == (twin.clock, twin.channel, twin.technology)
+
+
+def test_all_mistakes_at_once_each_with_line_and_what_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "name: x\n"
+        "clock: 5 lightyears\n"
+        "core:\n"
+        "  lanes: -3\n"
+        "  lannes: 4\n"
+        "  lanes: 6\n"
+        "spike_buffer:\n"
+        "  kind: foo\n"
+        "memories:\n"
+        "  weight: 12 KB x\n")
+    with pytest.raises(ArchitectureError) as error:
+        load_architecture(path)
+    text = str(error.value)
+    for expected in (f"{path}:2: clock", f"{path}:5: core.lannes: unknown field", "lanes: given twice",
+                     f"{path}:8: spike_buffer.kind", "'aer' or 'bitmap'", "spike_buffer.capacity: missing",
+                     f"{path}:10: memories.weight", "memories.membrane: missing"):
+        assert expected in text, expected
+
+
+@pytest.mark.parametrize(("content", "expected"), [
+    ("", "expected a mapping"),
+    ("- a\n- b\n", "expected a mapping"),
+    ("name: [unclosed\n", "not valid YAML"),
+    ("name: x\ncore: {kind: systolic}\nspike_buffer: {capacity: 1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n",
+     "rows and columns"),
+    ("name: x\ncore: 7\nspike_buffer: {capacity: 1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n", "core"),
+    ("name: x\nclock: .nan\nspike_buffer: {capacity: 1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n", "clock"),
+    ("name: x\ncore: {lanes: 1.5}\nspike_buffer: {capacity: -1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n", "lanes"),
+])
+def test_other_bad_files(tmp_path: Path, content: str, expected: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(ArchitectureError, match=str(path)) as error:
+        load_architecture(path)
+    assert expected in str(error.value)
+
+
+def test_binary_missing_and_unknown_files(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00\x80" * 10)
+    with pytest.raises(ArchitectureError, match="not a text file"):
+        load_architecture(binary)
+    with pytest.raises(ArchitectureError, match="a folder"):
+        load_architecture(tmp_path)
+    with pytest.raises(ArchitectureError, match="event_core_64"):
+        load_architecture("no_such_design")
+
+
+def test_quantities() -> None:
+    assert parse_bits("64 KiB") == 64 * 1024 * 8
+    assert parse_bits("512 bit") == 512
+    assert parse_hz("500 MHz") == 500_000_000
+    assert format_bits(parse_bits("64 KiB")) == "64 KiB"
+    for bad in ("64 KiBs", "-1 KiB", "1.3 bit", "ten", None, 5, "1 Hz"):
+        with pytest.raises(ValueError, match="quantity|whole"):
+            parse_bits(bad)

@@ -1,0 +1,94 @@
+"""The house itself: what imports what, and what importing costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hwsim
+
+ROOT = Path(hwsim.__file__).parent
+HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "joblib", "h5py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules that a file imports anywhere, functions included, type-checking blocks left out."""
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def modules(*parts: str) -> list[Path]:
+    place = ROOT.joinpath(*parts)
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+
+
+@pytest.mark.parametrize("heavy", HEAVY)
+def test_importing_hwsim_and_its_command_line_loads_nothing_heavy(heavy: str) -> None:
+    code = f"import sys, hwsim, hwsim.cli; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_engines_share_nothing_but_the_program() -> None:
+    fast = [p for p in modules("engine") if "reference" not in p.parts and p.stem != "reference"]
+    reference = [p for p in modules("engine") if p not in fast]
+    assert fast
+    assert reference
+    for path in fast:
+        assert not any("reference" in name for name in imports_of(path)), path
+    names = {f"hwsim.engine.{p.stem}" for p in fast if p.stem != "__init__"}
+    for path in reference:
+        assert not imports_of(path) & names, path
+        assert "numba" not in imports_of(path)
+
+
+def test_engines_know_neither_prices_nor_schedules() -> None:
+    for path in modules("engine"):
+        for name in imports_of(path):
+            assert not name.startswith(("hwsim.energy", "hwsim.schedules", "hwsim.mapping", "hwsim.arch", "hwsim.result"))
+
+
+def test_only_the_simulation_page_and_what_stands_above_it_knows_engines() -> None:
+    for path in modules():
+        relative = path.relative_to(ROOT)
+        if relative.parts[0] in ("engine",) or relative.as_posix() == "simulation.py":
+            continue
+        assert not any(name.startswith("hwsim.engine") for name in imports_of(path)), relative
+
+
+def test_networks_know_nothing_of_hardware() -> None:
+    for path in modules("snn"):
+        for name in imports_of(path):
+            assert not name.startswith(("hwsim.arch", "hwsim.engine", "hwsim.energy", "hwsim.mapping", "hwsim.schedules"))
+
+
+def test_torch_is_fenced() -> None:
+    for path in modules():
+        if path.relative_to(ROOT).parts[0] not in ("capture", "convert"):
+            assert not any(name.split(".")[0] == "torch" for name in imports_of(path)), path
+
+
+def test_public_names_exist() -> None:
+    for name in hwsim.__all__:
+        assert getattr(hwsim, name) is not None
+    assert callable(hwsim.simulate)
+    assert callable(hwsim.simulate), "a second look must find the function again"
+    with pytest.raises(AttributeError):
+        _ = hwsim.no_such_name
+
+
+def test_every_module_opens_with_its_paragraph() -> None:
+    for path in modules():
+        assert ast.get_docstring(ast.parse(path.read_text())), path

@@ -1,0 +1,135 @@
+"""Laws of the mapping and the schedules: nothing lost, nothing twice, nothing overwritten that is still read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwsim.arch import load_architecture
+from hwsim.mapping import MappingError, connection_rows, map_network
+from hwsim.program import Program
+from hwsim.schedules import SCHEDULES, schedule_by_name
+from hwsim.snn.network import Connection, InputSpec, Layer, Network
+from hwsim.snn.neurons import BitSerial, IntegrateAndFire
+from tests.engine.random_designs import random_architecture, random_network
+
+CODINGS = ("rate", "bit_serial", "analog")
+
+
+def programs(count: int) -> list[Program]:
+    found = []
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        coding = CODINGS[seed % 3]
+        network = random_network(rng, coding)
+        arch = random_architecture(rng, network, coding)
+        for schedule, write in SCHEDULES.items():
+            try:
+                found.append(write(map_network(network, arch, schedule)))
+            except MappingError:
+                continue
+    return found
+
+
+def test_tiles_cover_every_channel_once() -> None:
+    for program in programs(90):
+        for i, layer in enumerate(program.network):
+            runs = [op for op in program.operations if op.kind == "run" and op.layer == i]
+            for t in {op.timesteps for op in runs}:
+                groups = sorted(op.run.groups for op in runs if op.timesteps == t)
+                assert groups[0][0] == 0
+                assert groups[-1][1] == -(-layer.shape[0] // program.core.lanes)
+                assert all(a[1] == b[0] for a, b in zip(groups, groups[1:], strict=False))
+
+
+def test_a_load_waits_for_the_last_reader_of_its_region() -> None:
+    """Replay the weight memory's contents: every run must find its own weights, whatever loads have passed."""
+    streamed = 0
+    for program in programs(150):
+        regions = {op.id: op.region for op in program.operations if op.memory == "weight" and not op.setup}
+        streamed += bool(regions)
+        runs = [op for op in program.operations if op.kind == "run"]
+        reads = {run.id: [d for d in run.deps if d in regions] for run in runs}
+        for op_id, (lo, hi) in regions.items():
+            for run in runs:
+                for other in reads[run.id]:
+                    if other < op_id and regions[other][0] < hi and lo < regions[other][1]:
+                        assert _waits(program, op_id, run.id), (op_id, run.id)
+    assert streamed > 10
+
+
+def _waits(program: Program, later: int, earlier: int) -> bool:
+    """Whether `later` can only start after `earlier` ended, by dependencies and resource order."""
+    seen, stack = set(), [later]
+    while stack:
+        at = stack.pop()
+        if at == earlier:
+            return True
+        if at in seen or at < earlier:
+            continue
+        seen.add(at)
+        stack += program.operations[at].deps
+        same = [o.id for o in program.operations[:at] if o.resource == program.operations[at].resource]
+        stack += same[-1:]
+    return False
+
+
+def test_dependencies_point_backwards() -> None:
+    for program in programs(60):
+        assert all(d < op.id for op in program.operations for d in op.deps)
+
+
+def test_rows_of_a_layer_do_not_depend_on_how_it_is_cut() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        c_in, per_group, groups = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, 4))
+        channels, lanes = per_group * groups, int(rng.integers(1, 6))
+        connection = Connection("input", "conv2d", (c_in * groups, 5, 5), kernel=3, groups=groups)
+        count = -(-channels // lanes)
+        whole = connection_rows(connection, channels, lanes, (0, count))
+        parts = [connection_rows(connection, channels, lanes, (g, g + 1)) for g in range(count)]
+        assert whole[1] == sum(p[1] for p in parts) == channels * c_in * 9
+        assert whole[0] >= sum(p[0] for p in parts) - 0 and whole[0] * lanes >= whole[1]
+
+
+def dense(coding: str, timesteps: int = 2, channels: int = 4) -> Network:
+    shape = (channels, 6, 6)
+    weights = np.ones((channels, 2, 3, 3), np.int8)
+    neuron = BitSerial() if coding == "bit_serial" else IntegrateAndFire()
+    layer = Layer("conv", shape, (Connection("input", "conv2d", (2, 6, 6), weights, kernel=3, padding=1),), neuron,
+                  timesteps, thresholds=np.full(timesteps, 16))
+    return Network(InputSpec((2, 6, 6)), (layer,))
+
+
+def test_bit_serial_step_by_step_is_refused_with_the_reason() -> None:
+    with pytest.raises(MappingError, match="bit planes have been accumulated.*layer_by_layer"):
+        map_network(dense("bit_serial"), load_architecture("event_core_64"), "step_by_step")
+
+
+def test_everything_that_does_not_fit_is_named_at_once() -> None:
+    design = load_architecture("event_core_64").with_core(payload_bits=0, weight_bits=1)
+    with pytest.raises(MappingError) as error:
+        map_network(dense("rate"), design, "layer_by_layer")
+    assert "payload" in str(error.value)
+    assert "weight_bits" in str(error.value)
+
+
+def test_a_spike_buffer_smaller_than_its_worst_case_is_refused() -> None:
+    design = load_architecture("event_core_16")
+    small = design.model_copy(update={"spike_buffer": design.spike_buffer.model_copy(update={"capacity": 128})})
+    with pytest.raises(MappingError, match="spike buffer.*worst case.*spike_buffer.capacity"):
+        map_network(dense("rate"), small, "layer_by_layer")
+
+
+def test_a_group_larger_than_the_weight_memory_is_refused() -> None:
+    design = load_architecture("event_core_16")
+    tiny = design.model_copy(update={"memories": design.memories.model_copy(update={"weight": 1024})})
+    with pytest.raises(MappingError, match="one group.*memories.weight"):
+        map_network(dense("rate"), tiny, "layer_by_layer")
+
+
+def test_unknown_schedules_name_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="layer_by_layer, step_by_step"):
+        schedule_by_name("sideways")
+    with pytest.raises(ValueError, match="several cores"):
+        schedule_by_name("pipelined")
