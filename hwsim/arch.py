@@ -127,7 +127,7 @@ class Technology(_Strict):
 class Architecture(_Strict):
     """One design: a core, its memories, its channel, its technology."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$", max_length=64)
     description: str = ""
     clock: Hertz = 500_000_000
     core: Core = Core()

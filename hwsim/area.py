@@ -1,8 +1,8 @@
 """What a design is made of, and what it takes: the parts of its core, their silicon area (um2) and leakage (mW).
 
-`parts` is the one list of provisioned hardware; area and leakage are both sums over it and the memories, so that nothing
-leaks that takes no area. Figures come from the design's units table and memory profile (hwsim/technology), each with its
-source. Wires, pads, the clock tree, the sequencer and white space are not in it (docs/energy-model.md).
+`parts` is the one list of provisioned hardware; area and leakage are both sums over it and the memories, so that
+nothing leaks that takes no area. Figures come from the design's units table and memory profile (hwsim/technology),
+each with its source. Wires, pads, the clock tree, the sequencer and white space are not in it (docs/energy-model.md).
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def requantiser(arch: Architecture) -> tuple[Term, ...]:
     return ("mult", (bits, RECIPROCAL_BITS)), ("add", (bits,))
 
 
-# --- sums --------------------------------------------------------------------------------------------------------------
+# --- sums ------------------------------------------------------------------------------------------------------------
 
 
 def area(arch: Architecture) -> pd.DataFrame:
@@ -140,15 +140,15 @@ def area_mm2(arch: Architecture) -> float:
 
 def area_figures(arch: Architecture) -> list[Figure]:
     """The rows of `area`; um2."""
-    rest = [Figure(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in macros(arch).items() if m.banks]
+    rest = [Figure(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in macros(arch).items()]
     return [_figure(arch, part, "area_um2", 1.0) for part in parts(arch)] + rest
 
 
 def leakage_figures(arch: Architecture) -> list[Figure]:
     """What everything provisioned leaks, working or not; mW. Raises TechnologyError, MemoryProfileError."""
-    temperature = f", at {arch.technology.temperature_k} K"
-    rest = [Figure(UNIT_OF[name], m.banks, m.leakage_mw, m.rest_source + temperature)
-            for name, m in macros(arch).items() if m.banks]
+    temperature = f"at {arch.technology.temperature_k} K, "
+    rest = [Figure(UNIT_OF[name], m.banks, m.leakage_mw, temperature + m.rest_source)
+            for name, m in macros(arch).items()]
     return [_figure(arch, part, "leakage_nw", 1e-6) for part in parts(arch)] + rest
 
 
@@ -156,5 +156,5 @@ def _figure(arch: Architecture, part: Part, quantity: Quantity, scale: float) ->
     from hwsim.technology import unit_cost
 
     costs = [unit_cost(arch.technology.units, operation, quantity, widths) for operation, widths in part.terms]
-    source = "; ".join(dict.fromkeys(c.source for c in costs))
+    source = "; ".join(dict.fromkeys(c.citation for c in costs))
     return Figure(part.component, part.count, part.count * scale * sum(c.value for c in costs), source)

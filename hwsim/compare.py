@@ -101,8 +101,8 @@ def _schedules_of(trace: Trace, design: Architecture, schedules: Sequence[str]) 
 
 def twins(design: Architecture) -> list[Architecture]:
     """The ANN baselines of an event core: at equal lanes, then at equal area."""
-    from hwsim.baseline.equal_area import equal_area_array, equal_area_lanes
-    from hwsim.energy import area
+    from hwsim.area import area_mm2
+    from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows
 
     core = design.core
     rows = max(r for r in range(1, int(core.lanes**0.5) + 1) if core.lanes % r == 0)
@@ -112,9 +112,11 @@ def twins(design: Architecture) -> list[Architecture]:
                  f"systolic_{flow}", design.name)
         for flow in ("output", "weight", "input")
     ]
-    target = float(area(design)["area_um2"].sum())
-    return [mac, *arrays, _renamed(equal_area_lanes(mac, target, area), "mac@area", design.name),
-            _renamed(equal_area_array(arrays[0], target, area), "systolic_output@area", design.name)]
+    target = area_mm2(design)
+    wider = mac.with_core(lanes=equal_area_lanes(mac, target, area_mm2))
+    taller = arrays[0].with_core(rows=equal_area_rows(arrays[0], target, area_mm2))
+    return [mac, *arrays, _renamed(wider, "mac@area", design.name),
+            _renamed(taller, "systolic_output@area", design.name)]
 
 
 def _renamed(design: Architecture, suffix: str, stem: str | None = None) -> Architecture:
@@ -125,9 +127,9 @@ def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
     """Why a trace does not run on a design under a schedule; None when it does."""
     try:
         if design.core.kind == "systolic":
-            from hwsim.baseline.run import check_systolic
+            from hwsim.baseline.systolic import map_systolic
 
-            check_systolic(trace.network, design)
+            map_systolic(trace.network, design)
         else:
             map_network(trace.network, design, schedule)
     except ProgramError as error:
@@ -147,7 +149,7 @@ def comparison_row(result: Result, flag: str) -> dict[str, Any]:
     energy = {k: v / n / 1e3 for k, v in result.energy_pj.items()}
     operations = result.synaptic_operations
     return {
-        "coding": f.coding, "T": f.timesteps, "arch": f.arch, "schedule": f.baseline or f.schedule, "samples": n,
+        "coding": f.coding, "T": f.timesteps, "arch": f.arch, "schedule": f.schedule, "samples": n,
         "cycles": float(result.cycles.mean()), "latency_us": result.latency_s * 1e6,
         "compute_nj": energy["compute"], "core_nj": energy["core"], "system_nj": energy["system"],
         "core_pj_per_sop": result.energy_pj["core"] / operations if operations else float("nan"),

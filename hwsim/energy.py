@@ -1,17 +1,16 @@
 """Picojoules: a price for every event of the vocabulary, and activity times price. Nothing else makes energy.
 
-A price is a sum of units of the design's table at the design's widths, a row of one of its memories, or bits of its channel;
-each carries its formula and its source (hwsim/technology, docs/energy-model.md). Energy is in pJ, leakage in mW; one mW over
-one ns is one pJ. Repricing needs only the frames made here, never a simulation. pandas loads on first use.
+A price is a sum of units of the design's table at the design's widths, a row of one of its memories, or a bit of its
+channel; each carries its formula and its source (hwsim/technology, docs/energy-model.md). Energy is in pJ, leakage in
+mW; one mW over one ns is one pJ. Repricing needs only activity frames, never a simulation. pandas loads on first use.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.activity import EVENTS, INDEX, SCOPES, VOCABULARY
@@ -26,30 +25,36 @@ from hwsim.area import (
     requantiser,
     token_bits,
 )
+from hwsim.errors import HwsimError
 from hwsim.memory import UNIT_OF, Macro, macros
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from hwsim.arch import Architecture
 
 __all__ = [
-    "NOT_MODELLED", "PRICED", "EnergyError", "NotProvisionedError", "Overrides", "Price", "PriceList", "area", "area_mm2",
-    "explain", "explain_rows", "leakage", "parse_overrides", "price_activity", "price_hash", "price_list",
+    "NOT_MODELLED", "PRICED", "EnergyError", "NotProvisionedError", "Overrides", "Price", "PriceList", "area",
+    "area_mm2", "explain", "explain_rows", "leakage", "parse_overrides", "price_activity", "price_hash", "price_list",
     "read_overrides", "scopes",
 ]
+
+OVERRIDE = "override"
+"""The source of a price that the user gave."""
 
 PRICED: tuple[str, ...] = tuple(e.name for e in VOCABULARY if e.scope in SCOPES)
 """Events that cost energy; the others count cycles."""
 
 NOT_MODELLED = (
-    "clock tree", "wires between units", "input and output pads", "control and configuration", "DRAM refresh and background",
-    "voltage regulators",
+    "clock tree", "wires between units", "input and output pads", "control and configuration",
+    "second ports of memories", "DRAM refresh and background", "voltage regulators",
 )
 """What no number here includes; docs/energy-model.md says why."""
 
 
-class EnergyError(ValueError):
+class EnergyError(HwsimError):
     """A price that is missing, or an override that cannot be; the text names the event, the table and what to do."""
 
 
@@ -67,8 +72,12 @@ class Price:
     source: str
     confidence: str
 
+    @property
+    def citation(self) -> str:
+        return self.source if self.source == OVERRIDE else f"{self.source} ({self.confidence})"
 
-# --- overrides ---------------------------------------------------------------------------------------------------------
+
+# --- overrides -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -89,53 +98,54 @@ def read_overrides(given: Mapping[str, Any] | str | Path | Overrides | None) -> 
     if isinstance(given, Overrides):
         return given
     where = "overrides"
-    if isinstance(given, (str, Path)):
-        where, given = str(given), _read_yaml(Path(given))
+    if not isinstance(given, Mapping):
+        where, given = str(given), _read_yaml(given)
+    prices = {name: value for name, value in given.items() if name != "leakage_mw"}
     leaks = given.get("leakage_mw", {})
-    wrong = [] if isinstance(leaks, Mapping) else [f"leakage_mw: found {leaks!r}, allowed a mapping of component to mW"]
-    for name, value in [*given.items(), *((f"leakage_mw.{k}", v) for k, v in (leaks.items() if not wrong else ()))]:
-        if name == "leakage_mw":
-            continue
-        if not str(name).startswith("leakage_mw.") and name not in PRICED:
-            reason = "counts cycles, which are no energy" if name in INDEX else "is no event"
+    wrong = []
+    for name in prices:
+        if name not in PRICED:
+            reason = "counts cycles, which are no energy" if name in INDEX else "no such event"
             wrong.append(f"{name}: {reason}; allowed are {', '.join(PRICED)} and leakage_mw")
-        elif isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if not isinstance(leaks, Mapping):
+        wrong.append(f"leakage_mw: found {leaks!r}, allowed a mapping of component to mW")
+        leaks = {}
+    for name, value in [*prices.items(), *((f"leakage_mw.{key}", mw) for key, mw in leaks.items())]:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
             wrong.append(f"{name}: found {value!r}, allowed a number of at least 0")
     if wrong:
         raise EnergyError("\n".join(f"{where}: {text}" for text in wrong))
-    prices = {name: float(value) for name, value in given.items() if name != "leakage_mw"}
-    return Overrides(prices, {name: float(value) for name, value in leaks.items()})
+    return Overrides({k: float(v) for k, v in prices.items()}, {k: float(v) for k, v in leaks.items()})
 
 
-def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
-    """Overrides of a command line as one mapping: each item is `event=pJ`, `leakage_mw.component=mW` or a YAML file.
+def parse_overrides(path: str | Path | None, items: Iterable[str] = ()) -> dict[str, Any]:
+    """Overrides of a command line as one mapping, JSON-ready: those of a YAML file, then the items, the last one wins.
 
-    Later items win. Raises EnergyError.
+    An item is `event=pJ` or `leakage_mw.component=mW`. Raises EnergyError.
     """
-    merged: dict[str, Any] = {}
-    leaks: dict[str, float] = {}
+    file = read_overrides(path)
+    prices: dict[str, Any] = dict(file.prices)
+    leaks = dict(file.leakage_mw)
     for item in items:
-        name, equals, value = item.partition("=")
-        if not equals:
-            found = read_overrides(item)
-            merged.update(found.prices)
-            leaks.update(found.leakage_mw)
-            continue
+        name, _, value = item.partition("=")
         try:
             number = float(value)
         except ValueError:
             raise EnergyError(f"override {item!r}: found {value!r}, expected a number, as in acc_add=0.05") from None
-        component = name.removeprefix("leakage_mw.")
-        (leaks if component != name else merged)[component] = number
-    read_overrides(merged | {"leakage_mw": leaks})
-    return merged | ({"leakage_mw": leaks} if leaks else {})
+        component = name.strip().removeprefix("leakage_mw.")
+        (leaks if component != name.strip() else prices)[component] = number
+    if leaks:
+        prices["leakage_mw"] = leaks
+    read_overrides(prices)
+    return prices
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
+def _read_yaml(path: str | Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            data = yaml.safe_load(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EnergyError(f"{path}: cannot be read as YAML of event: pJ ({error})") from None
     if not isinstance(data, Mapping):
@@ -143,7 +153,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     return data
 
 
-# --- prices ------------------------------------------------------------------------------------------------------------
+# --- prices ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +175,7 @@ class PriceList:
             raise EnergyError(f"{event}: no price, {reason}")
         if event in self.overrides.prices:
             pj = self.overrides.prices[event]
-            return Price(event, pj, f"{pj:g}", "override", "override")
+            return Price(event, pj, f"{pj:g}", OVERRIDE, OVERRIDE)
         known = VOCABULARY[INDEX[event]]
         if known.scope == "system":
             return self._channel(event)
@@ -193,8 +203,8 @@ class PriceList:
         core = self.arch.core
         bits = core.payload_bits if payload_bits is None else payload_bits
         if bits < 1:
-            raise NotProvisionedError(f"mult: {bits}-bit payloads cannot be multiplied; events without a payload are added. "
-                                      f"core.payload_bits of {self.arch.name} is {core.payload_bits}")
+            raise NotProvisionedError(f"mult: there is nothing to multiply with payloads of {bits} bits "
+                                      f"(core.payload_bits of {self.arch.name} is {core.payload_bits})")
         return (("mult", (core.weight_bits, bits)),)
 
     def _units(self, event: str, terms: tuple[Term, ...]) -> Price:
@@ -203,28 +213,31 @@ class PriceList:
         table = self.arch.technology.units
         if event == "reg_bits" and units(table).includes_registers:
             reason = units(table).sources[units(table).includes_registers_source]
-            return Price(event, 0.0, f"0: the operations of {table} include their registers", reason.text, reason.confidence)
+            formula = f"0: the operations of {table} include their registers"
+            return Price(event, 0.0, formula, reason.text, reason.confidence)
         try:
             costs = [unit_cost(table, operation, "energy_pj", widths) for operation, widths in terms]
         except TechnologyError as error:
             raise EnergyError(f"{event}: no price: {error}") from None
-        parts = [f"{operation} {' x '.join(map(str, widths))} bit: {cost.formula}"
+        shown = [f"{operation} {' x '.join(map(str, widths))} bit: {cost.formula}"
                  for (operation, widths), cost in zip(terms, costs, strict=True)]
-        return Price(event, sum(c.value for c in costs), "; plus ".join(parts),
+        times = Counter(shown)
+        formula = "; plus ".join(f"{n} x {text}" if n > 1 else text for text, n in times.items())
+        return Price(event, sum(c.value for c in costs), formula,
                      "; ".join(dict.fromkeys(c.source for c in costs)), weakest([c.confidence for c in costs]))
 
     def _row(self, event: str, name: str) -> Price:
-        memory = self.memories[name]
-        if not memory.banks:
+        memory = self.memories.get(name)
+        if memory is None:
             raise NotProvisionedError(f"{event}: {self.arch.name} has no {name} memory (its capacity is 0)")
         if "_write" not in event:
-            return Price(event, memory.row_read_pj, memory.formula, memory.source, memory.confidence)
+            return Price(event, memory.read_pj, memory.formula, memory.source, memory.confidence)
         from hwsim.technology import memory as profile
         from hwsim.technology import weakest
 
         table = profile(self.arch.technology.memory)
         ratio, reason = table.write_over_read, table.sources[table.write_over_read.source]
-        return Price(event, memory.row_write_pj, f"{memory.formula} x {ratio.value:g} write / read",
+        return Price(event, memory.write_pj, f"{memory.formula} x {ratio.value:g} write / read",
                      f"{memory.source}; {reason.text}", weakest([memory.confidence, reason.confidence]))
 
     def _channel(self, event: str) -> Price:
@@ -297,12 +310,14 @@ def _leaks(arch: Architecture, overrides: Overrides) -> list[tuple[str, float, s
         if name not in names:
             raise EnergyError(f"overrides: leakage_mw.{name}: {arch.name} has no such component; allowed are "
                               f"{', '.join(names)}")
-    return [(f.component, given[f.component], "override") if f.component in given else (f.component, f.amount, f.source)
+    return [(f.component, given[f.component], OVERRIDE) if f.component in given else (f.component, f.amount, f.source)
             for f in found]
 
 
 def price_hash(arch: Architecture, overrides: Mapping[str, Any] | str | Path | Overrides | None = None) -> str:
     """Identity of all prices of a design, leakage included: equal numbers, equal hash, wherever they come from."""
+    from hashlib import sha256
+
     prices = price_list(arch, overrides)
     lines = [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
     lines += [f"mult {bits} {prices.price('mult', bits).pj:.12g}" for bits in range(1, 17)]
@@ -311,7 +326,7 @@ def price_hash(arch: Architecture, overrides: Mapping[str, Any] | str | Path | O
     return sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-# --- activity times price ----------------------------------------------------------------------------------------------
+# --- activity times price --------------------------------------------------------------------------------------------
 
 
 def price_activity(
@@ -323,8 +338,8 @@ def price_activity(
     activity       layer, unit, event, count, and any of timestep, sample; rows of 0 and of cycles are left out.
     payload_bits   by layer, the width of the multiplications' event operand; needed where `mult` is counted.
 
-    Returns the columns of `activity` with scope, price_pj, energy_pj, formula and source. Leakage rows have event `leakage`,
-    layer "", timestep and sample -1, the component as unit, the cycles as count and pJ a cycle as price.
+    Returns the columns of `activity` with scope, price_pj, energy_pj, formula and source. Leakage rows have event
+    `leakage`, layer "", timestep and sample -1, the component as unit, the cycles as count and pJ a cycle as price.
     Raises EnergyError for an unknown event, a price that is missing, a layer that multiplies without a payload width.
     """
     import pandas as pd
@@ -339,23 +354,19 @@ def price_activity(
     multiplied = kept["event"] == "mult"
     without = sorted(set(kept.loc[multiplied, "layer"]) - set(payload_bits))
     if without:
-        raise EnergyError(f"mult: layer {', '.join(map(str, without))} multiplies; payload_bits must give its payload width")
+        raise EnergyError(f"mult: layer {', '.join(map(str, without))} multiplies; give its width in payload_bits")
     kept["payload"] = kept["layer"].map(dict(payload_bits)).where(multiplied, 0).astype("int64")
     distinct = kept[["event", "payload"]].drop_duplicates()
     found = [prices.price(e, int(b) if e == "mult" else None) for e, b in distinct.itertuples(index=False)]
     distinct = distinct.assign(
         scope=[VOCABULARY[INDEX[p.event]].scope for p in found], price_pj=[p.pj for p in found],
-        formula=[p.formula for p in found], source=[_cite(p.source, p.confidence) for p in found])
+        formula=[p.formula for p in found], source=[p.citation for p in found])
     priced = kept.merge(distinct, on=["event", "payload"], how="left")
     priced["energy_pj"] = priced["count"] * priced["price_pj"]
     keys = [c for c in activity.columns if c not in ("unit", "event", "count")]
     leaks = _leakage_frame(arch, prices.overrides, elapsed_cycles, keys)
     columns = [*keys, "unit", "event", "scope", "count", "price_pj", "energy_pj", "formula", "source"]
     return pd.concat([priced[columns], leaks[columns]], ignore_index=True) if len(priced) else leaks[columns]
-
-
-def _cite(source: str, confidence: str) -> str:
-    return source if source == confidence else f"{source} ({confidence})"
 
 
 def _leakage_frame(arch: Architecture, overrides: Overrides, elapsed_cycles: int, keys: list[str]) -> pd.DataFrame:
@@ -409,8 +420,9 @@ def explain(energy: pd.DataFrame) -> str:
                       + (f", with {SCOPES[SCOPES.index(scope) - 1]}" if scope != SCOPES[0] else "")]
         for row in (r for r in rows if r["scope"] == scope):
             name = row["event"] if row["event"] != "leakage" else f"leakage {row['unit']}"
-            lines.append(f"  {name:<27}{row['count']:>20,} x {row['price_pj']:>10.5g} pJ = "
-                         f"{format_si(row['energy_pj'] * 1e-12, 'J', 4):>9} {100 * row['share']:>6.2f}%  [{numbers[row['source']]}]")
+            joules = format_si(row["energy_pj"] * 1e-12, "J", 4)
+            lines.append(f"  {name:<27}{row['count']:>20,} x {row['price_pj']:>10.5g} pJ = {joules:>9} "
+                         f"{100 * row['share']:>6.2f}%  [{numbers[row['source']]}]")
             lines += wrap(row["formula"], 120, initial_indent=" " * 6, subsequent_indent=" " * 8)
     lines += ["", "sources"]
     for source, number in numbers.items():

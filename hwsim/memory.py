@@ -1,20 +1,20 @@
 """On-chip memories: banks, and what a row costs. Energies in pJ, leakage in mW, area in um2, access time in ns.
 
 A memory of `capacity_bits` whose row has `row_bits` is ceil(row_bits / 128) equal banks that work together, each
-capacity / banks large and ceil(row_bits / banks) wide: 128 bits is the widest word of the CACTI sweep. Figures come from a
-profile of hwsim/technology/memory: a CACTI table (log-log in capacity, linear in width, exact at its points) or access
-energies by capacity (Horowitz), which borrow the rest. docs/energy-model.md, "Memories".
+capacity / banks large and ceil(row_bits / banks) wide: 128 bits is the widest word of the CACTI sweep. Figures come
+from a profile of hwsim/technology/memory: a CACTI table (log-log in capacity, linear in width, exact at its points) or
+access energies by capacity (Horowitz), which borrow the rest. docs/energy-model.md, "Memories".
 """
 
 from __future__ import annotations
 
-import csv
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log
 from typing import TYPE_CHECKING, Literal
 
+from hwsim.errors import HwsimError
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ UNIT_OF = {
 Metric = Literal["read_pj", "leakage_mw", "area_um2", "access_ns"]
 
 
-class MemoryProfileError(ValueError):
+class MemoryProfileError(HwsimError):
     """A memory that no profile can describe, or a read of one that is not there; the text names memory and limits."""
 
 
 @dataclass(frozen=True)
 class Macro:
-    """One memory of a design. Per-bank figures; `row_read_pj` and `row_write_pj` are those of a whole row, all banks.
+    """One memory of a design: what a row costs (`read_pj`, `write_pj`: all banks), leaks and takes, and how fast it is.
 
     A memory of capacity 0 has no banks, leaks nothing and takes no area; asking for the price of its row is an error.
     """
@@ -60,15 +60,15 @@ class Macro:
     rest_source: str
 
     @property
-    def bank_bytes(self) -> float:
-        return self.capacity_bits / 8 / self.banks if self.banks else 0.0
+    def bank_bits(self) -> int:
+        return round(self.capacity_bits / self.banks) if self.banks else 0
 
     @property
-    def row_read_pj(self) -> float:
+    def read_pj(self) -> float:
         return self._there().banks * self.bank_read_pj
 
     @property
-    def row_write_pj(self) -> float:
+    def write_pj(self) -> float:
         return self._there().banks * self.bank_write_pj
 
     @property
@@ -87,20 +87,26 @@ class Macro:
 
 
 def macros(arch: Architecture) -> dict[str, Macro]:
-    """Every memory of a design by name. Raises MemoryProfileError, TechnologyError."""
+    """Every memory that a design has, by name; one of capacity 0 is none.
+
+    Raises MemoryProfileError, TechnologyError.
+    """
     tech = arch.technology
     return {
         name: macro(name, bits, arch.row_bits[name], tech.memory, tech.temperature_k)
-        for name, bits in arch.capacities.items()
+        for name, bits in arch.capacities.items() if bits
     }
 
 
 def macro(name: str, capacity_bits: int, row_bits: int, profile: str, temperature_k: int = 300) -> Macro:
-    """The memory `name` in a profile. Raises MemoryProfileError for a bank above 2 MiB, TechnologyError for the profile."""
+    """The memory `name` in a profile at 300 or 360 K.
+
+    Raises MemoryProfileError for a bank beyond the table (2 MiB), TechnologyError for the profile.
+    """
     from hwsim.technology import memory, weakest
 
     if capacity_bits == 0:
-        return Macro(name, 0, row_bits, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "not provisioned", "capacity is 0", "computed", "")
+        return Macro(name, 0, row_bits, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "no memory", "capacity is 0", "computed", "")
     table = memory(profile)
     banks = -(-row_bits // WIDEST_BITS)
     word_bits = -(-row_bits // banks)
@@ -111,8 +117,8 @@ def macro(name: str, capacity_bits: int, row_bits: int, profile: str, temperatur
     if size > sweep.largest_bytes:
         raise MemoryProfileError(
             f"{name} memory: a bank of {shape} lies beyond {lender.name}, whose largest is "
-            f"{format_bits(sweep.largest_bytes * 8)}; a row of {row_bits} bits has {banks} banks, so the memory can have "
-            f"up to {format_bits(sweep.largest_bytes * 8 * banks)}")
+            f"{format_bits(sweep.largest_bytes * 8)}; a row of {row_bits} bits has {banks} banks, so the memory can "
+            f"have up to {format_bits(sweep.largest_bytes * 8 * banks)}")
     rest = lender.sources[lender.table.source]
     if table.kind == "table":
         read, how, cited = sweep.at("read_pj", size, word_bits), profile, [rest]
@@ -121,12 +127,13 @@ def macro(name: str, capacity_bits: int, row_bits: int, profile: str, temperatur
         cited = [table.sources[k] for k in dict.fromkeys([*(p.source for p in table.points), table.access_bits.source])]
     if size < sweep.smallest_bytes:
         how += f", at its smallest bank of {format_bits(sweep.smallest_bytes * 8)}"
-    lent = "" if table.kind == "table" else f" [{profile} borrows it of {lender.name}: {table.borrow['because']}]"
+    lent = "" if table.kind == "table" else f" [lent by {lender.name} to {profile}: {table.borrow['because']}]"
     return Macro(
         name, capacity_bits, row_bits, banks, word_bits, read, read * table.write_over_read.value,
         sweep.at("leakage_mw", size, word_bits), sweep.at("area_um2", size, word_bits),
         sweep.at("access_ns", size, word_bits), f"{banks} x {read:.4g} (bank {shape}, {how})",
-        "; ".join(s.text for s in cited), weakest([s.confidence for s in cited]), rest.text + lent,
+        "; ".join(s.text for s in cited), weakest([s.confidence for s in cited]),
+        f"{rest.text}{lent} ({rest.confidence})",
     )
 
 
@@ -136,7 +143,7 @@ def check_timing(arch: Architecture) -> list[str]:
     Each text names the memory, its access time, the period, the largest bank that fits this clock and the clock that
     fits this bank. Raises MemoryProfileError, TechnologyError.
     """
-    return [_too_slow(arch, m) for m in macros(arch).values() if m.banks and not _fits(m.access_ns, arch.period_ns)]
+    return [_too_slow(arch, m) for m in macros(arch).values() if not _fits(m.access_ns, arch.period_ns)]
 
 
 def _fits(access_ns: float, period_ns: float) -> bool:
@@ -144,21 +151,22 @@ def _fits(access_ns: float, period_ns: float) -> bool:
 
 
 def _too_slow(arch: Architecture, m: Macro) -> str:
-    tech = arch.technology
+    tech, mhz = arch.technology, arch.clock / 1e6
     largest = 0
-    for kib in range(int(m.bank_bytes) // 1024, 0, -1):  # from the top: access time does not rise everywhere
+    for kib in range(m.bank_bits // 8192, 0, -1):  # from the top: access time does not rise everywhere
         trial = macro(m.name, kib * 8192 * m.banks, m.row_bits, tech.memory, tech.temperature_k)
         if _fits(trial.access_ns, arch.period_ns):
             largest = kib
             break
-    fits = (f"at {arch.clock / 1e6:g} MHz a bank may have {largest} KiB (a memory of {format_bits(largest * 8192 * m.banks)})"
-            if largest else f"at {arch.clock / 1e6:g} MHz not even a bank of 1 KiB is fast enough")
-    bank = f"{m.banks} bank{'s' if m.banks > 1 else ''} of {format_bits(round(m.bank_bytes) * 8)} x {m.word_bits} bit"
-    return (f"{arch.name}: {m.name} memory ({bank}, {tech.memory}): access takes {m.access_ns:.2f} ns, the clock period is "
-            f"{arch.period_ns:.2f} ns; {fits}, or this bank needs a clock of at most {int(1e4 / m.access_ns) / 10:g} MHz")
+    fits = (f"a bank may have {largest} KiB (a memory of {largest * m.banks} KiB)" if largest else
+            "not even a bank of 1 KiB is fast enough")
+    banks = f"{m.banks} bank{'s' if m.banks > 1 else ''} of {format_bits(m.bank_bits)} x {m.word_bits} bit"
+    return (f"{arch.name}: {m.name} memory ({banks}, {tech.memory}): access takes {m.access_ns:.2f} ns, the clock "
+            f"period is {arch.period_ns:.2f} ns; at {mhz:g} MHz {fits}, or this bank needs a clock of at most "
+            f"{int(1e4 / m.access_ns) / 10:g} MHz")
 
 
-# --- profiles ----------------------------------------------------------------------------------------------------------
+# --- profiles --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -201,6 +209,8 @@ def _log_log(xs: tuple[int, ...], ys: tuple[float, ...], x: float) -> float:
 
 @lru_cache(maxsize=16)
 def _sweep_of(file: str, cell: str, temperature_k: int) -> _Sweep:
+    import csv
+
     from hwsim.technology import FOLDER, TechnologyError
 
     path = FOLDER / "memory" / file

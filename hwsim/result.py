@@ -54,7 +54,6 @@ class Facts:
     accuracy: float | None
     accuracy_test_set: float | None
     setup_cycles: int
-    baseline: str = ""
 
 
 @dataclass(eq=False)
@@ -132,7 +131,7 @@ class Result:
         """Identity of the cycles and counts: trace, samples, architecture, schedule, spikes, engine, model version."""
         f = self.facts
         parts = [f.trace_hash, f.sample_indices, self.architecture.timing_hash(), f.schedule, f.spikes, f.engine,
-                 f.baseline, MODEL_VERSION]
+                 MODEL_VERSION]
         return sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     @cached_property
@@ -229,7 +228,7 @@ class Result:
     @cached_property
     def area(self) -> pd.DataFrame:
         """Area of units and memories: component, count, area_um2, source."""
-        from hwsim.energy import area
+        from hwsim.area import area
 
         return area(self.architecture)
 
@@ -268,7 +267,7 @@ class Result:
         f = self.facts
         return {
             "trace": f.trace, "coding": f.coding, "timesteps": f.timesteps, "arch": f.arch, "schedule": f.schedule,
-            "baseline": f.baseline, "engine": f.engine, "spikes": f.spikes, "samples": f.samples,
+            "engine": f.engine, "spikes": f.spikes, "samples": f.samples,
             "cycles": int(self.cycles.sum()), "setup_cycles": f.setup_cycles, "latency_s": self.latency_s,
             "synaptic_operations": self.synaptic_operations, "energy_pj": self.energy_pj,
             "setup_energy_pj": self.setup_energy_pj,

@@ -21,6 +21,8 @@ from hwsim.result import Facts, Result
 from hwsim.schedules import map_network, schedule_by_name
 from hwsim.snn.trace import Trace
 
+RunSample = Callable[[Sample, str], SampleRecord]
+
 ENGINES = ("fast", "reference")
 SPIKES = ("trace", "computed")
 
@@ -43,7 +45,7 @@ def simulate(
     """Replay a trace on an architecture.
 
     trace      a Trace or the path of one.            arch   an Architecture, a YAML file or a shipped design's name.
-    schedule   layer_by_layer or step_by_step (ignored by systolic arrays, which are dense and have no timesteps).
+    schedule   layer_by_layer or step_by_step (a systolic array has one schedule: its dataflow).
     engine     fast (Numba) or reference (SimPy): the same numbers to the cycle.
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
@@ -64,21 +66,17 @@ def simulate(
             from hwsim.energy import price_list
 
             price_list(design, overrides)  # a wrong price must not cost a simulation
-        if design.core.kind == "systolic":
-            from hwsim.baseline.run import simulate_systolic
-
-            return simulate_systolic(opened, design, chosen, overrides)
-        program = schedule_by_name(schedule)(map_network(opened.network, design, schedule))
         if spikes == "computed" and not opened.has_weights:
             raise SimulationError(f"{opened.name}: the trace has no weights, so spikes cannot be computed; "
                                   "use spikes='trace'")
+        program, run = _machine(opened, design, schedule, engine)
         book = _Book(opened, program, len(chosen))
         for done, index in enumerate(chosen):
             sample = opened.sample(index)
-            book.add(done, index, sample, _engine(engine).run_sample(program, sample, spikes))
+            book.add(done, index, sample, run(sample, spikes))
             if progress:
                 progress(done + 1, len(chosen))
-        return book.result(design, schedule, engine, spikes, chosen, overrides or {})
+        return book.result(design, engine, spikes, chosen, overrides or {})
     finally:
         if opened is not trace:
             opened.close()
@@ -101,6 +99,18 @@ def _choose(samples: int | Sequence[int] | None, there: int) -> list[int]:
     if wrong or not chosen or len(set(chosen)) != len(chosen):
         raise SimulationError(f"samples is {chosen}, expected different indices from 0 to {there - 1}")
     return chosen
+
+
+def _machine(trace: Trace, arch: Architecture, schedule: str, engine: str) -> tuple[Program, RunSample]:
+    """The Program of one sample and what runs it: an engine, or a systolic array's closed forms."""
+    if arch.core.kind == "systolic":
+        from hwsim.baseline.systolic import systolic_replay
+
+        replay = systolic_replay(trace.network, arch)
+        return replay.program, replay.record
+    program = schedule_by_name(schedule)(map_network(trace.network, arch, schedule))
+    chosen = _engine(engine)
+    return program, lambda sample, spikes: chosen.run_sample(program, sample, spikes)
 
 
 def _engine(name: str) -> Engine:
@@ -162,14 +172,13 @@ class _Book:
             self.right += int(np.argmax(answer.reshape(-1)) == self.trace.labels[index])
 
     def result(
-        self, arch: Architecture, schedule: str, engine: str, spikes: str, chosen: list[int],
-        overrides: Mapping[str, Any],
+        self, arch: Architecture, engine: str, spikes: str, chosen: list[int], overrides: Mapping[str, Any]
     ) -> Result:
         network = self.program.network
         checked = self.trace.has_weights
         facts = Facts(
             trace=self.trace.name, trace_hash=self.trace.content_hash, coding=self.trace.coding,
-            timesteps=self.trace.timesteps, arch=arch.name, schedule=schedule, engine=engine, spikes=spikes,
+            timesteps=self.trace.timesteps, arch=arch.name, schedule=self.program.schedule, engine=engine, spikes=spikes,
             samples=len(chosen), sample_indices=chosen, layers=[layer.name for layer in network],
             payload_bits={layer.name: max((network.carries_payload(c) for c in layer.connections), default=0)
                           for layer in network},

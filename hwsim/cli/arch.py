@@ -19,7 +19,8 @@ def show(
 ) -> None:
     """Print a design: its parameters, memories, area and leakage."""
     from hwsim.arch import dump_architecture, load_architecture
-    from hwsim.energy import area, leakage
+    from hwsim.area import area
+    from hwsim.energy import leakage
 
     design = load_architecture(arch)
     areas, leaks = area(design), leakage(design)

@@ -21,22 +21,29 @@ def show(
     """Print what every event costs on a design, with formula and source."""
     from hwsim.activity import VOCABULARY
     from hwsim.arch import load_architecture
-    from hwsim.energy import price_list
+    from hwsim.energy import NotProvisionedError, price_list
 
     design = load_architecture(arch)
     listed = price_list(design, read_overrides(price, prices))
-    rows = []
+    rows, absent = [], []
     for event in VOCABULARY:
-        if event.scope != "cycles":
+        if event.scope == "cycles":
+            continue
+        try:
             p = listed.price(event.name)
-            rows.append({"event": event.name, "scope": event.scope, "pJ": p.pj, "formula": p.formula,
-                         "confidence": p.confidence, "source": p.source})
+        except NotProvisionedError:
+            absent.append(event.name)
+            continue
+        rows.append({"event": event.name, "scope": event.scope, "pJ": p.pj, "formula": p.formula,
+                     "confidence": p.confidence, "source": p.source})
     if as_json:
-        print_json({"arch": design.name, "prices": rows})
+        print_json({"arch": design.name, "prices": rows, "cannot_happen": absent})
         return
     typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory})\n")
     print_table([{**{k: r[k] for k in ("event", "scope")}, "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
                   "source": f"{r['source']} [{r['confidence']}]"} for r in rows], left=("event", "scope", "formula", "source"))
+    if absent:
+        typer.echo(f"\ncannot happen on this design (no such memory or unit): {', '.join(absent)}")
 
 
 @energy_app.command("explain")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwsim.cli.common import JsonOption, print_json, print_table, progress
+from hwsim.units import format_bits
 
 if TYPE_CHECKING:
     from hwsim.snn.trace import Trace
@@ -113,4 +114,4 @@ def synth(
     if as_json:
         print_json(body)
     else:
-        typer.echo(f"wrote {target}: {made.name}, {made.samples} samples, {body['bytes'] / 2**20:.1f} MiB")
+        typer.echo(f"wrote {target}: {made.name}, {made.samples} samples, {format_bits(8 * target.stat().st_size)}")

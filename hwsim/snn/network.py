@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.errors import HwsimError
 from hwsim.snn.neurons import Neuron
 
 INPUT = "input"
@@ -24,7 +25,7 @@ Operator = Literal["conv2d", "linear", "identity"]
 PoolMode = Literal["none", "folded", "unit", "max"]
 
 
-class NetworkError(ValueError):
+class NetworkError(HwsimError):
     """A network that cannot be what it says it is; the text names the layer, what was found and expected."""
 
 

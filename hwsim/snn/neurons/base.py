@@ -7,7 +7,7 @@ not models.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -112,7 +112,7 @@ class Neuron:
 
     def parameters(self) -> dict[str, Any]:
         """The fields, JSON-ready, as the trace stores them."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def spread(value: NDArray[np.int64] | None, layer: Layer) -> NDArray[np.int64]:

@@ -1,8 +1,9 @@
 """Bit-serial neuron: accumulate all bit planes, then T compare-fire-reset passes (paper 000, corrected).
 
 The spike of pass p says bit T-1-p of clip(V / (theta / 2**T)): pass p compares with theta >> (p + 1) and subtracts it,
-so spikes leave most significant first. Exact when theta is a multiple of 2**T and nothing saturates; docs/cycle-model.md
-lists which printed equations of the paper differ. `initial_potential` holds the rounding offset theta / 2**(T+1).
+so spikes leave most significant first. Exact when theta is a multiple of 2**T and nothing saturates;
+docs/cycle-model.md lists which printed equations of the paper differ. `initial_potential` holds the rounding offset
+theta / 2**(T+1).
 """
 
 from __future__ import annotations

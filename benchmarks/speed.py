@@ -1,0 +1,127 @@
+"""How fast hwsim is, as ratios within one run: the machines that run this differ, their ratios do not (much).
+
+The yardstick is plain NumPy: int16 additions of 4,096-element rows that stay in the cache. Everything runs on one core.
+
+    python benchmarks/speed.py [--samples 8] [--skip-memory]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np
+
+import hwsim
+from hwsim.snn.synth import synthesise
+
+
+def best_of(times: int, work: Callable[[], object]) -> float:
+    """Seconds of the quickest of several runs: noise only adds."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def numpy_additions_a_second() -> float:
+    """int16 additions a second of plain NumPy, in cache."""
+    a, b = np.zeros(4096, np.int16), np.ones(4096, np.int16)
+
+    def work() -> None:
+        for _ in range(20_000):
+            np.add(a, b, out=a)
+
+    return 20_000 * 4096 / best_of(5, work)
+
+
+def vgg_architecture(potential_bits: int) -> hwsim.Architecture:
+    """64 lanes, one run a layer: memories large enough for VGG-16, AER lists, so that cycles are the prototype's."""
+    core = hwsim.load_architecture("event_core_64").with_core(potential_bits=potential_bits)
+    memories = core.memories.model_copy(update={"weight": 2**27, "membrane": 2**27, "current": 2**27, "bias": 2**23})
+    buffer = core.spike_buffer.model_copy(update={"kind": "aer", "capacity": 2**27})
+    return core.model_copy(update={"name": f"vgg_{potential_bits}", "memories": memories, "spike_buffer": buffer})
+
+
+def replay_vgg(path: Path, samples: int, additions: float) -> None:
+    """Milliseconds an image and the ratio to plain NumPy additions of as many synaptic operations, trace reading included."""
+    for bits in (16, 32):
+        arch = vgg_architecture(bits)
+        hwsim.simulate(path, arch, samples=1)  # compile
+        result = hwsim.simulate(path, arch, samples=samples)
+        seconds = best_of(3, lambda arch=arch: hwsim.simulate(path, arch, samples=samples))
+        operations = result.synaptic_operations
+        print(f"VGG-16 replay, {bits}-bit potentials: {1e3 * seconds / samples:6.1f} ms an image, "
+              f"{operations / samples / 1e6:.0f} M synaptic operations, {result.cycles.mean() / 1e6:.2f} M cycles, "
+              f"{seconds / (operations / additions):.2f} x plain NumPy int16 additions, "
+              f"mismatches {result.mismatches}, saturations {result.facts.saturations}")
+
+
+def engines_on_the_same(samples: int) -> None:
+    """Cycles a second of both engines on the same stimulus."""
+    trace = synthesise("tiny", samples=samples, density=0.3, seed=1)
+    for engine in ("reference", "fast"):
+        hwsim.simulate(trace, "event_core_64", engine=engine, samples=1)
+        start = time.perf_counter()
+        result = hwsim.simulate(trace, "event_core_64", engine=engine)
+        seconds = time.perf_counter() - start
+        print(f"{engine} engine: {result.cycles.sum() / seconds:,.0f} cycles a second")
+
+
+def streaming(folder: Path) -> None:
+    """Peak memory of 1,000 small samples from disk, in a process of its own."""
+    path = folder / "thousand.h5"
+    synthesise("tiny", samples=1000).save(path)
+    code = ("import resource, hwsim; r = hwsim.simulate(%r, 'event_core_64'); "
+            "print(r.facts.samples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)") % str(path)
+    count, mebibytes = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    print(f"streaming {count} samples of {path.stat().st_size / 2**20:.1f} MiB from disk: peak {float(mebibytes):.0f} MiB")
+
+
+def start_up(folder: Path) -> None:
+    """Seconds of the command line: help, a first run with an empty compilation cache, a later run."""
+    trace = folder / "small.h5"
+    synthesise("tiny", samples=2).save(trace)
+    run = [sys.executable, "-m", "hwsim", "run", str(trace), "--arch", "event_core_64", "--json"]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")}
+
+    def timed(command: list[str]) -> float:
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        return time.perf_counter() - start
+
+    print(f"hwsim --help: {min(timed([sys.executable, '-m', 'hwsim', '--help']) for _ in range(3)):.2f} s")
+    print(f"first run, compilation included: {timed(run):.1f} s; later runs: {min(timed(run) for _ in range(3)):.2f} s")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--samples", type=int, default=8, help="VGG-16 images")
+    options.add_argument("--skip-memory", action="store_true", help="leave out the 1,000-sample stream")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        additions = numpy_additions_a_second()
+        print(f"yardstick: plain NumPy, {additions / 1e9:.1f} G int16 additions a second")
+        path = folder / "vgg16.h5"
+        synthesise("vgg16-cifar10", timesteps=4, density=0.2, samples=chosen.samples, seed=0).save(path)
+        replay_vgg(path, chosen.samples, additions)
+        engines_on_the_same(4)
+        start_up(folder)
+        if not chosen.skip_memory:
+            streaming(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""ANN baselines beside the spiking core: the dense systolic array, and architectures of equal area."""

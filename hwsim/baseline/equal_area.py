@@ -1,0 +1,58 @@
+"""Equal area: how many lanes, or rows of a systolic array, fit into the area of another design (mm2).
+
+A search over copies of an architecture that differ in one number; what a design measures is the caller's area function
+(hwsim/energy.py), so prices and areas stay in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hwsim.arch import Architecture
+from hwsim.errors import HwsimError
+
+AreaFunction = Callable[[Architecture], float]
+"""Square millimetres of a design, memories included; must not fall when lanes or rows are added."""
+
+MAX_LANES, MAX_ROWS = 4096, 1024
+
+
+class EqualAreaError(HwsimError):
+    """No number of lanes or rows fits; the text gives the target and the smallest design's area."""
+
+
+def equal_area_lanes(arch: Architecture, target_area_mm2: float, area: AreaFunction) -> int:
+    """The largest number of lanes at which `arch` (event or multiply_accumulate) is not larger than the target.
+
+    Memories keep their capacities. Raises EqualAreaError when even one lane is too large.
+    """
+    if arch.core.kind == "systolic":
+        raise EqualAreaError(f"{arch.name} is a systolic array and has no lanes; use equal_area_rows")
+    return _largest(arch, "lanes", MAX_LANES, target_area_mm2, area)
+
+
+def equal_area_rows(arch: Architecture, target_area_mm2: float, area: AreaFunction) -> int:
+    """The largest number of rows at which a systolic `arch` is not larger than the target.
+
+    Columns stay, and with them the rows of every memory: only the array grows. Raises EqualAreaError when even one row
+    is too large.
+    """
+    if arch.core.kind != "systolic":
+        raise EqualAreaError(f"{arch.name} is a {arch.core.kind} core and has no rows; use equal_area_lanes")
+    return _largest(arch, "rows", MAX_ROWS, target_area_mm2, area)
+
+
+def _largest(arch: Architecture, name: str, top: int, target_area_mm2: float, area: AreaFunction) -> int:
+    """Bisection: `low` fits and `high` does not."""
+    smallest = area(arch.with_core(**{name: 1}))
+    if smallest > target_area_mm2:
+        raise EqualAreaError(f"{arch.name} with {name} 1 takes {smallest:.6g} mm2, more than the target "
+                             f"{target_area_mm2:.6g} mm2; its memories alone may be too large")
+    low, high = 1, top + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if area(arch.with_core(**{name: middle})) <= target_area_mm2:
+            low = middle
+        else:
+            high = middle
+    return low

@@ -1,0 +1,96 @@
+"""From what a run's kernels tally to what hwsim/activity.py counts: one matrix a run, rules A1 to A5.
+
+A tally is (timesteps, len(FACTS)); what one unit of a fact counts as depends on the run only (words, real neurons,
+widths, buffer), so counts = tally @ coefficients. The first facts are the kernels' own columns (kernels_timing).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.activity import EVENTS, INDEX
+from hwsim.program import CoreRun, Operation, ProgramError
+
+FACTS = (
+    "tokens", "events", "words", "synapses", "busy", "hazards", "serialiser_stalls", "overlapped", "sent",
+    "payload_synapses", "shifted_synapses", "fired", "rows_scanned", "pooled",
+    "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
+)
+FACT = {name: i for i, name in enumerate(FACTS)}
+
+
+def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
+    """(len(FACTS), len(EVENTS)): how many of each event one unit of each fact is, in a run over `channels` channels."""
+    table, aer = run.table, run.core.buffer == "aer"
+    words, neurons = run.words, channels * run.shape[1] * run.shape[2]
+    plane_rows = 0 if aer else -(-neurons // run.core.scan_bits)
+    operands = {"reg_bits": neurons * run.potential_bits}
+    added = {
+        "bias_read": words * (table.addend is not None), "current_read": words * table.direct,
+        "bias_add": neurons * ((table.addend is not None) + table.direct),
+    }
+    rules: dict[str, dict[str, int]] = {
+        "tokens": {"fifo_push": 1, "fifo_pop": 1},
+        "events": {"buffer_read": int(aer)},
+        "words": {"addr_gen": 1, "weight_read": 1, **(
+            {"current_read": 1, "current_write": 1} if table.direct
+            else {"membrane_read_accumulate": 1, "membrane_write_accumulate": 1})},
+        "synapses": {"acc_add": 1, "reg_bits": run.current_bits if table.direct else run.potential_bits},
+        "busy": {"cycles_busy": 1},
+        "hazards": {"cycles_stall_hazard": 1},
+        "serialiser_stalls": {"cycles_stall_serialiser": 1},
+        "overlapped": {"cycles_overlapped": 1},
+        "sent": {"spike_out": 1, "buffer_write": 1},
+        "payload_synapses": {"mult": 1},
+        "shifted_synapses": {"weight_shift": 1},
+        "fired": {"reset_sub" if table.reset == "soft" else "reset_zero": 1},
+        "rows_scanned": {"buffer_read": 1},
+        "pooled": {"pool_update": 1},
+        "clears": {"addr_gen": words, "membrane_write_clear": words, "bias_read": words * table.clear_reads_bias,
+                   "current_write": words * table.direct},
+        "fires": {"addr_gen": words, "membrane_read_fire": words, "membrane_write_fire": words, "cmp": neurons,
+                  "leak": neurons * (table.leak_shift is not None), "buffer_write": plane_rows, **operands},
+        "shifts": {"addr_gen": words, "membrane_read_shift": words, "membrane_write_shift": words,
+                   "membrane_shift": neurons, **operands},
+        "readouts": {"addr_gen": words, "membrane_read_readout": words, **operands},
+        "requants": {"addr_gen": words, "membrane_read_fire": words, "requant": neurons, "buffer_write": plane_rows,
+                     **operands},
+        "addends_fire": added,
+        "addends_readout": {"membrane_write_readout": words, **added},
+        "threshold_shifts": {"threshold_shift": 1},
+    }
+    out = np.zeros((len(FACTS), len(EVENTS)), np.int64)
+    for fact, row in zip(FACTS, out, strict=True):
+        for name, count in rules[fact].items():
+            row[INDEX[name]] = count
+    return out
+
+
+def pass_facts(run: CoreRun) -> NDArray[np.int64]:
+    """(passes, len(FACTS)): what each pass of the table adds to its timestep's row, whatever the sample."""
+    out = np.zeros((len(run.table.passes), len(FACTS)), np.int64)
+    for p, row in zip(run.table.passes, out, strict=True):
+        row[FACT[f"{p.kind}s"]] = 1
+        if p.add:
+            row[FACT[f"addends_{p.kind}"]] = 1
+        row[FACT["threshold_shifts"]] = p.kind == "fire" and p.shift > 0
+    return out
+
+
+_ROWS = {
+    ("load", "weight"): "weight_write", ("load", "bias"): "bias_write", ("load", "spike"): "buffer_write",
+    ("load", "membrane"): "membrane_write_transfer", ("load", "current"): "current_write",
+    ("store", "membrane"): "membrane_read_transfer", ("store", "current"): "current_read",
+    ("store", "spike"): "buffer_read",
+}
+
+
+def count_transfer(op: Operation, row: NDArray[np.int64]) -> None:
+    """A4 for a load or a store, onto its row of the counts."""
+    row[INDEX["channel_read_bits" if op.kind == "load" else "channel_write_bits"]] += op.bits
+    if op.memory == "output":
+        return
+    if (op.kind, op.memory) not in _ROWS:
+        raise ProgramError(f"operation {op.id}: a {op.kind} of memory {op.memory!r}; known are {sorted(_ROWS)}")
+    row[INDEX[_ROWS[op.kind, op.memory]]] += op.rows

@@ -1,0 +1,236 @@
+"""The fast engine: a Program run with event times in Numba, every push, issue and spike at its cycle, nothing ticking.
+
+It owns the chip level (C1 operations in order, C5 states, C6 spikes and their comparison) and hands runs to fast_core.
+What depends on the Program only is packed at its first sample and kept, so later samples pay for events alone. Cycles
+throughout; docs/cycle-model.md is the law and the reference engine the judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.activity import EVENTS
+from hwsim.engine.counting import count_transfer
+from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, Core, CoreState
+from hwsim.engine.feeds import Buffers, FeedPack, Scanner, stretches
+from hwsim.engine.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros
+from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Sample, SampleRecord
+from hwsim.snn.network import INPUT, Layer, Shape
+
+SPIKES = ("trace", "computed")
+
+
+class FastEngine:
+    """Implements hwsim.program.Engine. One engine serves any number of Programs and samples, one at a time."""
+
+    def __init__(self) -> None:
+        self._packed: WeakKeyDictionary[Program, ProgramPack] = WeakKeyDictionary()
+
+    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord:
+        """Every operation of the Program for one sample; ProgramError when it cannot be executed."""
+        if spikes not in SPIKES:
+            raise ProgramError(f"unknown spikes {spikes!r}, allowed are {', '.join(SPIKES)}")
+        if spikes == "computed" and not program.network.has_weights:
+            raise ProgramError("spikes cannot be computed: the network has no weights; use spikes 'trace'")
+        if program not in self._packed:
+            self._packed[program] = ProgramPack(program)
+        return _SampleRun(program, self._packed[program], sample, spikes == "computed", record).execute()
+
+    def run_core(
+        self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
+        potentials: NDArray[np.int64], currents: NDArray[np.int64],
+    ) -> CoreLog:
+        """One run by itself, with a full record. The states that come back are those of the whole layer."""
+        if any(c.weights is None for c in run.connections):
+            raise ProgramError("a run by itself computes its spikes; a connection has no weights")
+        packer, buffers = Packer(), Buffers()
+        pack = packer.run(run)
+        low, high = pack.channels
+        steps = 1 + max((p.timestep for p in run.table.passes), default=0)
+        largest_out = max(1, run.table.max_level)
+        outputs = np.zeros((steps, pack.positions, run.shape[0]), np.uint8 if largest_out < 256 else np.int64)
+        state = CoreState(
+            pack.potential.store(potentials[low:high]), pack.current.store(currents[low:high]), outputs)
+        core = Core(pack, state, buffers, record=True)
+        tokens, late = np.asarray(tokens, np.int64).reshape(-1, 6), np.stack([gaps, earliest], axis=1).astype(np.int64)
+        for begin, end, connection, events in stretches(run, tokens):
+            if events is None:
+                core.mark(*late[begin].tolist())
+                continue
+            pool = run.connections[connection].pool if run.connections[connection].pool_mode == "folded" else 1
+            core.events(packer.synapses(run, connection, pool), events, late[begin:end])
+        after = [np.array(whole, np.int64) for whole in (potentials, currents)]
+        for whole, part in zip(after, (state.potentials, state.currents), strict=True):
+            whole[low:high] = _by_channel(part, (high - low, *run.shape[1:]))
+        return core.log(*after)
+
+
+class ProgramPack:
+    """A Program's constants, and the arrays that its samples use in turn.
+
+    runs    by position of the operation: the run, its feeds and their synapses.
+    rows    timesteps that counts are reported for.
+    """
+
+    def __init__(self, program: Program) -> None:
+        packer = Packer()
+        self.buffers = Buffers()
+        self.position = {op.id: i for i, op in enumerate(program.operations)}
+        self.runs: dict[int, RunPack] = {}
+        self.feeds: dict[int, list[tuple[FeedPack, Synapses]]] = {}
+        self.states: dict[int, tuple[Ints, Ints]] = {}
+        self.rows = 1 + max((op.timesteps[0] for op in program.operations), default=0)
+        for i, op in enumerate(program.operations):
+            if op.run is None:
+                continue
+            self.runs[i] = packer.run(op.run)
+            feeds = [FeedPack(program.network, op.run, feed, self.buffers) for feed in op.feeds]
+            self.feeds[i] = [(feed, packer.synapses(op.run, feed.position, feed.pool)) for feed in feeds]
+            self.rows = max(self.rows, self.runs[i].rows)
+            self._reserve(op.layer, op.run)
+
+    def _reserve(self, layer: int, run: CoreRun) -> None:
+        """Potentials and currents of a layer; without direct tables there is no current to keep."""
+        c, h, w = run.shape
+        if layer not in self.states:
+            self.states[layer] = (
+                aligned_zeros((h * w, c), Width(run.potential_bits).dtype), np.zeros((h * w, 0), np.int32))
+        potentials, currents = self.states[layer]
+        if run.table.direct and not currents.size:
+            self.states[layer] = (potentials, aligned_zeros((h * w, c), Width(run.current_bits).dtype))
+
+
+class _SampleRun:
+    """One sample on its way through a Program."""
+
+    def __init__(self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: bool) -> None:
+        self.program, self.pack, self.network, self.record = program, pack, program.network, record
+        self.arithmetic = program.network.has_weights
+        layers, operations = program.network.layers, program.operations
+        self.recorded = {name: _plain(planes) for name, planes in sample.recorded.items()}
+        self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.coding != "readout"}
+        fed = self.outputs if computed else self.recorded
+        self.sources: Mapping[str, Ints] = {**fed, INPUT: _plain(sample.inputs)}
+        self.start, self.end = np.zeros((2, len(operations)), np.int64)
+        self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
+        self.saturations = np.zeros(len(layers), np.int64)
+        self.logs: dict[int, CoreLog] = {}
+        for potentials, currents in pack.states.values():
+            potentials[...] = 0
+            currents[...] = 0
+
+    def _outputs(self, layer: Layer) -> Ints:
+        """Room for what a layer produces; without weights it produces what was recorded."""
+        recorded = self.recorded.get(layer.name)
+        if not self.arithmetic:
+            if recorded is None:
+                raise ProgramError(f"layer {layer.name!r} has neither weights nor recorded outputs to fire by")
+            return recorded
+        c, h, w = layer.shape
+        dtype = recorded.dtype if recorded is not None else np.int16 if layer.payload_bits else np.uint8
+        return np.zeros((layer.timesteps, h, w, c), dtype)
+
+    def execute(self) -> SampleRecord:
+        """C1: each resource takes its operations in list order, each when its dependencies have ended."""
+        free: dict[str, int] = {}
+        for i, op in enumerate(self.program.operations):
+            cycles = self._execute_run(i, op) if op.kind == "run" else self._transfer(i, op)
+            if op.setup:
+                continue
+            begin = max([free.get(op.resource, 0), *(int(self.end[self.pack.position[d]]) for d in op.deps)])
+            self.start[i], self.end[i] = begin, begin + cycles
+            free[op.resource] = begin + cycles
+        return SampleRecord(
+            start=self.start, end=self.end, counts=self.counts, saturations=self.saturations,
+            mismatches=np.array([self._mismatches(layer) for layer in self.network], np.int64), outputs=self.outputs,
+            potentials=self._potentials(), logs=self.logs,
+        )
+
+    def _transfer(self, i: int, op: Operation) -> int:
+        count_transfer(op, self.counts[i, op.timesteps[0]])
+        return self.program.channel.cycles(op.bits)
+
+    def _execute_run(self, i: int, op: Operation) -> int:
+        """C2: for each EOT the planes of the feeds, then the mark. Returns the run's cycles."""
+        pack = self.pack.runs[i]
+        state = self._take_state(pack, op)
+        core = Core(pack, state, self.pack.buffers, self.record)
+        scanner = Scanner(self.pack.buffers) if pack.run.core.buffer == "bitmap" else None
+        for n in range(op.eots):
+            row = core.row
+            for feed, synapses in self.pack.feeds[i]:
+                if n >= len(feed.planes):
+                    continue
+                events, updates = feed.events(self._plane(op, feed.source, feed.planes[n]))
+                if op.tile == 0:
+                    row[POOLED] += updates
+                if scanner:
+                    row[ROWS_SCANNED] += feed.scan_rows
+                    core.events(synapses, events, scanner.gaps(feed, events))
+                else:
+                    core.events(synapses, events)
+            core.mark(scanner.mark_gap() if scanner else 1)
+        self._put_state(pack, op, state)
+        self.counts[i, : pack.rows] = core.counts()
+        self.saturations[op.layer] += core.clipped
+        if self.record:
+            whole = (_by_channel(part, pack.run.shape) for part in self.pack.states[op.layer])
+            self.logs[op.id] = core.log(*whole)
+        return core.done()
+
+    def _plane(self, op: Operation, source: str, timestep: int) -> Ints:
+        if source not in self.sources:
+            raise ProgramError(f"operation {op.id} is fed by {source!r}, of which the sample holds no spikes")
+        return self.sources[source][timestep]
+
+    def _take_state(self, pack: RunPack, op: Operation) -> CoreState:
+        """C5: a tile works on a copy of its lanes."""
+        potentials, currents = self.pack.states[op.layer]
+        low, high = pack.channels
+        name = self.network.layers[op.layer].name
+        outputs = self.outputs.get(name)
+        flat = np.zeros((0, 0, 0), np.uint8) if outputs is None else outputs.reshape(
+            len(outputs), pack.positions, pack.run.shape[0])
+        if not pack.whole:
+            potentials, currents = potentials[:, low:high].copy(), currents[:, low:high].copy()
+        return CoreState(potentials, currents, flat, self.arithmetic)
+
+    def _put_state(self, pack: RunPack, op: Operation, state: CoreState) -> None:
+        if pack.whole:
+            return
+        potentials, currents = self.pack.states[op.layer]
+        low, high = pack.channels
+        potentials[:, low:high] = state.potentials
+        if currents.size:
+            currents[:, low:high] = state.currents
+
+    def _mismatches(self, layer: Layer) -> int:
+        """C6: outputs unlike the recorded ones."""
+        if not self.arithmetic or layer.name not in self.outputs or layer.name not in self.recorded:
+            return -1
+        return int(np.count_nonzero(self.outputs[layer.name] != self.recorded[layer.name]))
+
+    def _potentials(self) -> dict[str, NDArray[np.int64]]:
+        if not self.arithmetic:
+            return {}
+        layers = self.network.layers
+        return {layers[i].name: _by_channel(state, layers[i].shape) for i, (state, _) in self.pack.states.items()}
+
+
+def _plain(planes: Ints) -> Ints:
+    """Contiguous, writable and not boolean: kernels are compiled once a type."""
+    planes = np.ascontiguousarray(planes)
+    planes = planes.view(np.uint8) if planes.dtype == bool else planes
+    return planes if planes.flags.writeable else planes.copy()
+
+
+def _by_channel(part: Ints, shape: Shape) -> NDArray[np.int64]:
+    """(positions, C) as (C, H, W); a state that does not exist is all zero."""
+    c, h, w = shape
+    if not part.size:
+        return np.zeros(shape, np.int64)
+    return part.astype(np.int64).reshape(h, w, c).transpose(2, 0, 1)

@@ -1,0 +1,224 @@
+"""One run of the core in the fast engine: events, marks and passes in order, each a kernel for time and one for sums.
+
+Timing and arithmetic never wait for each other: what fires does not depend on cycles. With a Recorder the same kernels
+leave pushes, pops and issues behind, from which the CoreLog is written. Rules: docs/cycle-model.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.engine import kernels_arithmetic as ka
+from hwsim.engine import kernels_timing as kt
+from hwsim.engine.counting import FACT, FACTS
+from hwsim.engine.feeds import NO_ARRIVALS, Buffers, EventList
+from hwsim.engine.packing import Ints, RunPack, Synapses
+from hwsim.program import ISSUE_KINDS, CoreLog
+from hwsim.snn.neurons import Pass
+
+NO_LOG = np.zeros((0, 2), np.int64)
+NOTHING_SENT = np.zeros(0, np.int32)
+PAYLOAD_SYNAPSES, SHIFTED_SYNAPSES, FIRED = FACT["payload_synapses"], FACT["shifted_synapses"], FACT["fired"]
+CLEARS, ROWS_SCANNED, POOLED = FACT["clears"], FACT["rows_scanned"], FACT["pooled"]
+
+
+class CoreState:
+    """Potentials and currents of a run's lanes, (positions, lanes), and the outputs of its layer (T, positions, C).
+
+    `arithmetic` False: there are no weights, the outputs are the recorded ones and stay as they are.
+    """
+
+    def __init__(self, potentials: Ints, currents: Ints, outputs: Ints, arithmetic: bool = True) -> None:
+        self.potentials, self.currents, self.outputs, self.arithmetic = potentials, currents, outputs, arithmetic
+
+
+class Core:
+    """A run in progress. `tally` is (rows, len(FACTS)), `clipped` counts saturations."""
+
+    def __init__(self, pack: RunPack, state: CoreState, buffers: Buffers, record: bool) -> None:
+        self.pack, self.state, self.run = pack, state, pack.run
+        self.tally = np.zeros((pack.rows, len(FACTS)), np.int64)
+        self.clipped = self.marks = 0
+        self.recorder = Recorder(pack) if record else None
+        self._buffers = buffers
+        words = self.run.words if self.run.clear else 0
+        adds_to = kt.CURRENT if self.run.table.direct else kt.MEMBRANE
+        self._core = kt.started(self.run.core.bypass, adds_to, words)
+        self._ring = np.full(self.run.core.fifo_depth, -1, np.int64)
+        self._sent = buffers.get("sent", self.run.words, np.int32)[: self.run.words]
+        if self.run.clear:
+            self._clear(words)
+
+    def _clear(self, words: int) -> None:
+        self.row[kt.BUSY] += words
+        self.row[CLEARS] += 1
+        if self.state.arithmetic:
+            self.state.potentials[...] = self.pack.initial
+            if self.run.table.direct:
+                self.state.currents[...] = 0
+        if self.recorder:
+            self.recorder.clear(words)
+
+    @property
+    def row(self) -> NDArray[np.int64]:
+        """The tally of the plane that is being fed."""
+        return self.tally[self.run.first_plane + self.marks]
+
+    def events(self, synapses: Synapses, events: EventList, arrivals: NDArray[np.int64] = NO_ARRIVALS) -> None:
+        """Tokens of one connection, no mark among them. `arrivals` (events, 2) as in kernels_timing."""
+        if not events.number:
+            return
+        row = self.row
+        log = np.empty((events.number, 2), np.int64) if self.recorder else NO_LOG
+        geometry = (events.starts, events.flat, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel)
+        slots, added = kt.time_events(*geometry, arrivals, self._core, self._ring, row, log)
+        if events.values.size:
+            row[PAYLOAD_SYNAPSES] += added
+        shift = self.marks if self.run.table.weigh_planes else 0
+        if shift:
+            row[SHIFTED_SYNAPSES] += added
+        if self.recorder:
+            self.recorder.events(geometry, log, slots)
+        if self.state.arithmetic:
+            self.clipped += self._add(synapses, events, 1 << shift)
+
+    def _add(self, synapses: Synapses, events: EventList, scale: int) -> int:
+        state = self.state.currents if self.run.table.direct else self.state.potentials
+        limits = self.pack.adds_to.limits(synapses.largest * events.largest * scale)
+        # A position takes all events at most, and the rows that fill up the last few.
+        rows = self._buffers.get("rows", events.number + 4, np.uint32)
+        factors = self._buffers.get("factors", events.number + 4 if events.values.size else 0, np.int64)
+        weights, window, listed = synapses.weights, synapses.window, (events.starts, events.flat)
+        assert weights is not None
+        if synapses.slices.size:
+            return ka.add_slices(
+                state, weights, synapses.slices, *listed, events.values, window, scale, limits, rows, factors)
+        if events.values.size:
+            largest = synapses.largest * events.largest
+            return ka.add_payloads(
+                state, weights, *listed, events.values, window, scale, largest, limits, rows, factors)
+        return ka.add_rows(
+            state, weights, *listed, window, scale, synapses.largest, limits, synapses.sums, rows)
+
+    def mark(self, gap: int = 1, earliest: int = 0) -> None:
+        """An EOT, and the passes that follow it."""
+        log = np.empty((1, 2), np.int64) if self.recorder else NO_LOG
+        kt.time_mark(gap, earliest, self._core, self._ring, self.row, log)
+        if self.recorder:
+            self.recorder.mark(log)
+        self.marks += 1
+        sending = 0
+        for number, p in enumerate(self.run.table.passes):
+            if p.after_eot == self.marks:
+                sending += self._pass(number, p, sending)
+        if self.marks == self.run.table.planes:
+            self.marks = 0
+
+    def _pass(self, number: int, p: Pass, sending: int) -> bool:
+        """One pass, after `sending` others of this EOT that sent spikes; returns whether it sends any itself."""
+        sends = p.kind in ("fire", "requant")
+        plane = self._outputs(p.timestep) if sends else None
+        if self.state.arithmetic:
+            self.clipped += self._compute(p, plane)
+        row = self.tally[p.timestep]
+        sent = self._sent if sends else NOTHING_SENT
+        if plane is not None:
+            ka.count_sent(plane, self.run.core.lanes, sent)
+        log = np.empty((self.run.words, 2), np.int64) if self.recorder else NO_LOG
+        total = kt.time_pass(self.run.words, sent, self._core, row, log)
+        row += self.pack.pass_facts[number]
+        if p.kind == "fire":
+            row[FIRED] += total
+        if self.recorder:
+            self.recorder.swept(p.kind, log, plane, sending)
+        return sends
+
+    def _outputs(self, timestep: int) -> Ints:
+        """The layer's outputs of a timestep, this run's lanes: of a tile a copy, which _compute writes back."""
+        plane = self.state.outputs[timestep]
+        low, high = self.pack.channels
+        return plane if self.pack.whole else np.ascontiguousarray(plane[:, low:high])
+
+    def _compute(self, p: Pass, plane: Ints | None) -> int:
+        """R10 and R12 to R15 for one pass; returns the steps that were clipped."""
+        pack, table, potentials = self.pack, self.run.table, self.state.potentials
+        clipped = 0
+        if p.add and pack.addend is not None:
+            clipped += ka.add_terms(potentials, pack.addend, pack.potential.limits(pack.addend_largest))
+        if p.add and table.direct:
+            clipped += ka.add_terms(potentials, self.state.currents, pack.potential.limits(-pack.current.lowest))
+        if p.kind == "shift":
+            clipped += ka.double(potentials, pack.potential.limits(-pack.potential.lowest))
+        if plane is None:
+            return clipped
+        if p.kind == "fire":
+            threshold = p.threshold >> p.shift
+            leak = -1 if table.leak_shift is None else table.leak_shift
+            ka.fire(potentials, plane, threshold, table.reset == "hard", leak, threshold <= pack.potential.highest)
+        else:
+            ka.requantise(potentials, plane, p.threshold, table.max_level)
+        if not pack.whole:
+            self.state.outputs[p.timestep][:, pack.channels[0] : pack.channels[1]] = plane
+        return clipped
+
+    def done(self) -> int:
+        """R8."""
+        return kt.done(self._core)
+
+    def counts(self) -> NDArray[np.int64]:
+        """(rows, len(EVENTS))."""
+        return self.tally @ self.pack.factors
+
+    def log(self, potentials: NDArray[np.int64], currents: NDArray[np.int64]) -> CoreLog:
+        assert self.recorder is not None
+        return self.recorder.log(self.done(), self.counts(), self.clipped, potentials, currents)
+
+
+class Recorder:
+    """Writes a CoreLog from what the timing kernels leave behind."""
+
+    def __init__(self, pack: RunPack) -> None:
+        self._pack, self._groups, self._lanes = pack, pack.run.groups[1] - pack.run.groups[0], pack.run.core.lanes
+        self._tokens = [np.zeros((0, 2), np.int64)]
+        self._issue = [np.zeros((0, 3), np.int64)]
+        self._spikes = [np.zeros((0, 3), np.int64)]
+
+    def _issued(self, cycles: Ints, kind: str, words: Ints) -> None:
+        kinds = np.full(len(cycles), ISSUE_KINDS.index(kind))
+        self._issue.append(np.stack([cycles, kinds, words], axis=1).astype(np.int64))
+
+    def clear(self, words: int) -> None:
+        self._issued(np.arange(1, words + 1), "clear", np.arange(words))
+
+    def events(self, geometry: tuple[Ints, ...], log: NDArray[np.int64], slots: int) -> None:
+        self._tokens.append(log)
+        issue = np.empty((slots, 3), np.int64)
+        kt.list_words(*geometry, log, issue, ISSUE_KINDS.index("acc"), ISSUE_KINDS.index("skip"))
+        self._issue.append(issue)
+
+    def mark(self, log: NDArray[np.int64]) -> None:
+        self._tokens.append(log)
+        self._issued(log[:, 1], "eot", np.full(1, -1))
+
+    def swept(self, kind: str, log: NDArray[np.int64], plane: Ints | None, number: int) -> None:
+        self._issued(log[:, 0], kind, np.arange(len(log)))
+        if plane is None:
+            return
+        position, lane = np.nonzero(plane)
+        word = position * self._groups + lane // self._lanes
+        rank = np.arange(len(word)) - np.searchsorted(word, word)
+        neuron = (lane + self._pack.channels[0]) * self._pack.positions + position
+        cycle = log[word, 1] + 1 + rank
+        self._spikes.append(np.stack([cycle, np.full(len(word), number), neuron], axis=1).astype(np.int64))
+
+    def log(
+        self, done: int, counts: NDArray[np.int64], clipped: int, potentials: NDArray[np.int64],
+        currents: NDArray[np.int64],
+    ) -> CoreLog:
+        tokens = np.concatenate(self._tokens)
+        return CoreLog(
+            push=tokens[:, 0].copy(), pop=tokens[:, 1].copy(), issue=np.concatenate(self._issue),
+            spikes=np.concatenate(self._spikes), done=done, counts=counts, saturations=int(clipped),
+            potentials=potentials, currents=currents,
+        )

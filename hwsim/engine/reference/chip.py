@@ -1,0 +1,200 @@
+"""The chip: core and channel as processes that execute a Program's operations (C1), and the reference engine itself.
+
+Owns the order of operations, the states of the layers (C5), where spikes are read and written (C6) and the counts of
+transfers (A4). Unit: cycles from the start of the sample. There is nothing to arbitrate: each resource has its list,
+and an operation begins when its resource is free and all it depends on has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from hwsim.activity import EVENTS, INDEX
+from hwsim.engine.reference.clock import CHIP, Clock, Steps
+from hwsim.engine.reference.core import Core, row_count
+from hwsim.engine.reference.lanes import Replay, Spikes
+from hwsim.engine.reference.memory import Layout
+from hwsim.engine.reference.tokens import given_stream, run_stream
+from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Sample, SampleRecord
+from hwsim.snn.network import INPUT, Connection, Layer
+
+# Which event the rows of a transfer are, by memory: (loaded from the channel, stored to it).
+ROW_EVENTS = {
+    "weight": ("weight_write", ""),
+    "membrane": ("membrane_write_transfer", "membrane_read_transfer"),
+    "current": ("current_write", "current_read"),
+    "bias": ("bias_write", "bias_read"),
+    "mask": ("mask_write", "mask_read"),
+    "spike": ("buffer_write", "buffer_read"),
+    "output": ("", ""),
+}
+
+
+class ReferenceEngine:
+    """Executes runs and programs as the cycle model says, one clock cycle after the other."""
+
+    def run_core(
+        self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
+        potentials: NDArray[np.int64], currents: NDArray[np.int64],
+    ) -> CoreLog:
+        """One run by itself. tokens (n, 6): connection (-1 EOT), c, y, x, payload, has_payload; (C, H, W) states."""
+        if any(connection.weights is None for connection in run.connections):
+            raise ProgramError("a connection has no weights; only run_sample with spikes='trace' can do without")
+        clock = Clock()
+        core = Core(clock, run, given_stream(tokens, gaps, earliest), potentials, currents)
+        clock.run(until=clock.process(core.process()))
+        return core.core_log()
+
+    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord:
+        """One sample of a trace. spikes: `trace` feeds layers the recording, `computed` what was produced."""
+        if spikes not in ("trace", "computed"):
+            raise ValueError(f"spikes is {spikes!r}, allowed are 'trace' and 'computed'")
+        if spikes == "computed" and not program.network.has_weights:
+            raise ProgramError("the trace has no weights, so spikes cannot be computed; use spikes='trace'")
+        chip = Chip(program, sample, computed=spikes == "computed", record=record)
+        chip.execute()
+        return chip.report()
+
+
+class Chip:
+    """A Program in execution on one sample: the states, the outputs, and the record of both."""
+
+    def __init__(self, program: Program, sample: Sample, computed: bool, record: bool) -> None:
+        self.program, self.sample, self.network = program, sample, program.network
+        self.computed, self.record = computed, record
+        self.clock = Clock()
+        self.ended = {operation.id: simpy.Event(self.clock) for operation in program.operations}
+        self.place = {operation.id: place for place, operation in enumerate(program.operations)}
+
+        size, layers = len(program.operations), self.network.layers
+        self.start, self.end = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        self.counts = np.zeros((size, plane_rows(program.operations), len(EVENTS)), np.int64)
+        self.saturations = np.zeros(len(layers), np.int64)
+        self.potentials = [np.zeros(layer.shape, np.int64) for layer in layers]
+        self.currents = [np.zeros(layer.shape, np.int64) for layer in layers]
+        self.outputs = {layer.name: self._output_buffer(layer) for layer in layers if layer.coding != "readout"}
+        self.logs: dict[int, CoreLog] = {}
+
+    def execute(self) -> None:
+        """Run the clock until every operation has ended."""
+        by_resource: dict[str, list[Operation]] = {}
+        for operation in self.program.operations:
+            if operation.setup:
+                self._count_transfer(operation)
+                self.ended[operation.id].succeed()
+            else:
+                by_resource.setdefault(operation.resource, []).append(operation)
+        for operations in by_resource.values():
+            self.clock.process(self._resource(operations))
+        self.clock.run()
+        stuck = [i for i, event in self.ended.items() if not event.triggered]
+        if stuck:
+            raise ProgramError(
+                f"operations {stuck[:8]} never start: they wait for each other or for an operation behind them in "
+                "their resource's list; order the operations so that each comes after what it depends on"
+            )
+
+    def _resource(self, operations: list[Operation]) -> Steps:
+        """A core or a channel at work: its operations in list order, one at a time."""
+        for operation in operations:
+            for dependency in operation.deps:
+                yield self.ended[dependency]
+            yield self.clock.at(self.clock.now, CHIP)
+            place = self.place[operation.id]
+            self.start[place] = self.clock.now
+            if operation.kind == "run":
+                yield from self._run(operation)
+            else:
+                self._count_transfer(operation)
+                yield self.clock.at(self.clock.now + self.program.channel.cycles(operation.bits), CHIP)
+            self.end[place] = self.clock.now
+            self.ended[operation.id].succeed()
+
+    def _run(self, operation: Operation) -> Steps:
+        """One run of the core: tokens out of the buffers, states in, states and counts out."""
+        run, layer = operation.run, operation.layer
+        assert run is not None
+        stream = run_stream(operation, self._source, self.network.carries_payload)
+        name = self.network.layers[layer].name
+        core = Core(
+            self.clock, run, stream, self.potentials[layer], self.currents[layer],
+            replay=None if self.network.has_weights else self._replay(operation), output=self.outputs.get(name),
+        )
+        if operation.tile == 0:
+            for n, updates in enumerate(stream.pool_updates):
+                core.plane_activity(n % run.table.planes)["pool_update"] += updates
+        yield from core.process()
+
+        log = core.core_log()
+        self.potentials[layer], self.currents[layer] = log.potentials, log.currents
+        self.saturations[layer] += log.saturations
+        self.counts[self.place[operation.id], : len(log.counts)] += log.counts
+        if self.record:
+            self.logs[operation.id] = log
+
+    def _source(self, connection: Connection) -> NDArray[np.integer]:
+        """(T, H, W, C) of what a connection reads: the input, the recording, or what the source has produced."""
+        if connection.source == INPUT:
+            return self.sample.inputs
+        return self.outputs[connection.source] if self.computed else self._recorded(connection.source)
+
+    def _recorded(self, name: str) -> NDArray[np.integer]:
+        if name not in self.sample.recorded:
+            raise ProgramError(
+                f"the sample has no recorded outputs of layer {name!r}, found {sorted(self.sample.recorded)}; "
+                "record them, or use spikes='computed'"
+            )
+        return self.sample.recorded[name]
+
+    def _replay(self, operation: Operation) -> Replay:
+        """The recorded outputs of a layer, word by word, for a trace without weights."""
+        assert operation.run is not None
+        layout = Layout(operation.run)
+        name = self.network.layers[operation.layer].name
+
+        def replay(timestep: int, word: int) -> Spikes:
+            y, x, channel = layout.place(word)
+            values = self._recorded(name)[timestep, y, x, channel : channel + layout.real_lanes(word)]
+            return [(lane, int(values[lane])) for lane in np.flatnonzero(values).tolist()]
+
+        return replay
+
+    def _count_transfer(self, operation: Operation) -> None:
+        load = operation.kind == "load"
+        counts = self.counts[self.place[operation.id], operation.timesteps[0]]
+        counts[INDEX["channel_read_bits" if load else "channel_write_bits"]] += operation.bits
+        event = ROW_EVENTS[operation.memory][0 if load else 1]
+        if event:
+            counts[INDEX[event]] += operation.rows
+
+    def _output_buffer(self, layer: Layer) -> NDArray[np.integer]:
+        channels, height, width = layer.shape
+        recorded = self.sample.recorded.get(layer.name)
+        dtype = recorded.dtype if recorded is not None else np.dtype(np.int16 if layer.payload_bits > 8 else np.uint8)
+        return np.zeros((layer.timesteps, height, width, channels), dtype)
+
+    def report(self) -> SampleRecord:
+        layers = self.network.layers
+        return SampleRecord(
+            start=self.start, end=self.end, counts=self.counts, saturations=self.saturations,
+            mismatches=np.array([self._mismatches(layer) for layer in layers], np.int64), outputs=self.outputs,
+            potentials={layer.name: state for layer, state in zip(layers, self.potentials, strict=True)},
+            logs=self.logs,
+        )
+
+    def _mismatches(self, layer: Layer) -> int:
+        """Outputs (t, y, x, c) unlike the recorded ones; -1 where there is nothing to compare (C6)."""
+        if layer.name not in self.outputs or layer.name not in self.sample.recorded or not self.network.has_weights:
+            return -1
+        return int(np.count_nonzero(self.outputs[layer.name] != self.sample.recorded[layer.name]))
+
+
+def plane_rows(operations: Iterable[Operation]) -> int:
+    """Rows that the counts of these operations need: timesteps of the longest layer, input or run."""
+    spans = [operation.timesteps[1] for operation in operations]
+    runs = [row_count(operation.run) for operation in operations if operation.run is not None]
+    return max([1, *spans, *runs])

@@ -1,0 +1,191 @@
+"""Membrane words, the memories that hold them and the address generator that finds them.
+
+Owns the word layout of a run (docs/cycle-model.md, "The core"), the 1R1W read-first memories and the geometry of an
+event ("An event's words"). A word is an int64 array of `lanes` numbers that nobody changes once it is made: a write
+puts a new array in the place of the old one, so what was read before stays as it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.program import CoreRun
+from hwsim.snn.network import Connection
+
+Word = NDArray[np.int64]
+
+
+class Layout:
+    """Which neuron sits in which word and lane of a run: word (y * W + x) * groups + (g - lo), lane c - g * lanes."""
+
+    def __init__(self, run: CoreRun) -> None:
+        self.lanes = run.core.lanes
+        self.channels, self.height, self.width = run.shape
+        self.first_group, self.end_group = run.groups
+        self.groups = self.end_group - self.first_group
+        self.words = run.words
+        self.real = [max(0, min(self.lanes, self.channels - g * self.lanes)) for g in range(*run.groups)]
+
+    def real_lanes(self, word: int) -> int:
+        """Lanes of the word that hold a neuron; always the lowest ones."""
+        return self.real[word % self.groups]
+
+    def place(self, word: int) -> tuple[int, int, int]:
+        """(y, x, channel of lane 0) of a word."""
+        position, group = divmod(word, self.groups)
+        y, x = divmod(position, self.width)
+        return y, x, (self.first_group + group) * self.lanes
+
+    def split(self, state: NDArray[np.int64]) -> list[Word]:
+        """The words of a (C, H, W) state; lanes without a neuron hold zero."""
+        padded = np.zeros((self.groups * self.lanes, self.height, self.width), np.int64)
+        mine = state[self.first_group * self.lanes : self.end_group * self.lanes]
+        padded[: len(mine)] = mine
+        by_group = padded.reshape(self.groups, self.lanes, self.height, self.width)
+        return list(by_group.transpose(2, 3, 0, 1).reshape(-1, self.lanes).copy())
+
+    def join(self, words: list[Word], state: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A copy of the (C, H, W) state with this run's words in place."""
+        joined = np.array(state, np.int64)
+        for word, values in enumerate(words):
+            y, x, channel = self.place(word)
+            real = self.real_lanes(word)
+            joined[channel : channel + real, y, x] = values[:real]
+        return joined
+
+
+class WordMemory:
+    """One read and one write port, synchronous, read-first, with the write register that a bypass looks at."""
+
+    def __init__(self, name: str, words: list[Word]) -> None:
+        self.name = name
+        self.words = words
+        self.read_cycle = self.write_cycle = -1
+        self.written_word = -1
+        self.written: Word | None = None
+
+    def read(self, word: int, cycle: int) -> Word:
+        if cycle == self.read_cycle:
+            raise RuntimeError(f"{self.name} memory read twice in cycle {cycle}; it has one read port")
+        self.read_cycle = cycle
+        return self.words[word]
+
+    def write(self, word: int, value: Word, cycle: int) -> None:
+        if cycle == self.write_cycle:
+            raise RuntimeError(f"{self.name} memory written twice in cycle {cycle}; it has one write port")
+        self.write_cycle = cycle
+        self.words[word] = value
+        self.written_word, self.written = word, value
+
+    def bypass(self, word: int, read: Word) -> Word:
+        """What an operation works on: the write register if it holds the same word, else what was read (R6)."""
+        return self.written if self.written is not None and self.written_word == word else read
+
+
+class Access(NamedTuple):
+    """One word that an event touches: its weight row (None when the trace has no weights), its real synapses."""
+
+    word: int
+    weights: Word | None
+    synapses: int
+
+
+class Row(NamedTuple):
+    """A weight row of one group (numbered within the run)."""
+
+    group: int
+    weights: Word | None
+    synapses: int
+
+
+class AddressGenerator:
+    """Turns events of one connection into accesses: by output row, output column, group."""
+
+    def __init__(self, connection: Connection, layout: Layout) -> None:
+        self.connection = connection
+        self.layout = layout
+        self.positions: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        self.rows: dict[tuple[int, int, int], list[Row]] = {}
+
+    def accesses(self, c: int, y: int, x: int) -> Iterator[Access]:
+        """The accesses of an event of source (c, y, x), in order; none for an event that touches no word."""
+        if (y, x) not in self.positions:
+            self.positions[y, x] = list(self._positions(y, x))
+        for position, tap_y, tap_x in self.positions[y, x]:
+            if (c, tap_y, tap_x) not in self.rows:
+                self.rows[c, tap_y, tap_x] = list(self._rows(c, tap_y, tap_x))
+            for row in self.rows[c, tap_y, tap_x]:
+                yield Access(position * self.layout.groups + row.group, row.weights, row.synapses)
+
+    def _positions(self, y: int, x: int) -> Iterator[tuple[int, int, int]]:
+        """(output position y * W + x, tap row, tap column) of a source position; the taps choose the weights."""
+        wire, layout = self.connection, self.layout
+        if wire.pool_mode == "folded":
+            y, x = y // wire.pool, x // wire.pool
+        _, height, width = wire.pooled_shape
+        if y >= height or x >= width:
+            return
+        if wire.operator == "linear":
+            yield 0, y, x
+        elif wire.operator == "identity":
+            on_grid = y % wire.stride == 0 and x % wire.stride == 0
+            out_y, out_x = y // wire.stride, x // wire.stride
+            if on_grid and out_y < layout.height and out_x < layout.width:
+                yield out_y * layout.width + out_x, 0, 0
+        else:
+            for out_y, tap_y in self._reached(y, layout.height):
+                for out_x, tap_x in self._reached(x, layout.width):
+                    yield out_y * layout.width + out_x, tap_y, tap_x
+
+    def _reached(self, at: int, size: int) -> Iterator[tuple[int, int]]:
+        """Along one axis: (output coordinate, kernel tap) for each output whose receptive field holds `at`."""
+        for out in range(size):
+            tap = at + self.connection.padding - self.connection.stride * out
+            if 0 <= tap < self.connection.kernel:
+                yield out, tap
+
+    def _rows(self, c: int, tap_y: int, tap_x: int) -> Iterator[Row]:
+        """The weight rows of a source channel at a tap: one for each group of the run with a connected channel."""
+        first, end = self._connected(c)
+        column = self._column(c, tap_y, tap_x)
+        layout = self.layout
+        for group in range(layout.groups):
+            lane_0 = (layout.first_group + group) * layout.lanes
+            low, high = max(first, lane_0), min(end, lane_0 + layout.lanes)
+            if low >= high:
+                continue
+            weights = None
+            if column is not None:
+                weights = np.zeros(layout.lanes, np.int64)
+                weights[low - lane_0 : high - lane_0] = column[low - first : high - first]
+            yield Row(group, weights, high - low)
+
+    def _connected(self, c: int) -> tuple[int, int]:
+        """Output channels [first, end) that source channel c feeds; empty when it feeds none."""
+        wire, channels = self.connection, self.layout.channels
+        if wire.operator == "linear":
+            return 0, channels
+        if wire.operator == "identity":
+            target = c + wire.channel_offset
+            return (target, target + 1) if 0 <= target < channels else (0, 0)
+        fed_by_group = channels // wire.groups
+        q = c // (wire.source_shape[0] // wire.groups)
+        return q * fed_by_group, (q + 1) * fed_by_group
+
+    def _column(self, c: int, tap_y: int, tap_x: int) -> Word | None:
+        """The weights from source channel c to its connected output channels at a tap."""
+        wire = self.connection
+        if wire.weights is None:
+            return None
+        if wire.operator == "linear":
+            _, height, width = wire.pooled_shape
+            return np.asarray(wire.weights[:, (c * height + tap_y) * width + tap_x], np.int64)
+        if wire.operator == "identity":
+            return np.asarray(wire.weights[c : c + 1], np.int64)
+        first, end = self._connected(c)
+        c_within = c % (wire.source_shape[0] // wire.groups)
+        return np.asarray(wire.weights[first:end, c_within, tap_y, tap_x], np.int64)

@@ -1,0 +1,308 @@
+"""The HDF5 side of a Trace: what is where in the file, and nothing believed that was not checked.
+
+docs/formats/trace.md types every group, dataset and attribute. A file is read as a *manifest* first, the attributes of
+all its objects and the types and shapes of its datasets; the manifest's SHA-256 is the trace's content hash. Only what
+the manifest and the network agree on is then read. Whatever HDF5 itself raises comes out as one TraceError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.errors import HwsimError
+from hwsim.snn.validate import NAME
+
+if TYPE_CHECKING:
+    import h5py
+
+# HDF5 1.10's own structures carry checksums; older ones do not, and a flipped bit in them goes unseen.
+LIBVER, SUPERBLOCK = ("v110", "v110"), 3
+DTYPES = {"|u1": "uint8", "|i1": "int8", "<i2": "int16", "<u2": "uint16", "<i4": "int32", "<i8": "int64",
+          "<f8": "float64"}
+FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
+MAX_OBJECTS = 50_000
+MAX_DEPTH = 5
+MAX_ATTRIBUTE_BYTES = 1 << 16
+MAX_ARRAY_BYTES = 1 << 31
+# gzip cannot shrink more than 1,032 times: a dataset that claims to is a bomb, or was never written.
+MAX_SHRINK = 1_100
+
+Attribute = int | str | list[int] | list[str]
+
+
+class TraceError(HwsimError):
+    """A trace that cannot be trusted or made; the text names file, place, found, expected and what to do."""
+
+
+def trouble(where: str, place: str, found: str, expected: str, do: str) -> TraceError:
+    """The one error a reader sees."""
+    return TraceError(f"{where}: {place}: found {found}, expected {expected}; {do}")
+
+
+@contextmanager
+def guard(where: str, place: str) -> Iterator[None]:
+    """Turn whatever h5py or numpy raise on damaged data into a TraceError."""
+    try:
+        yield
+    except TraceError:
+        raise
+    except Exception as error:
+        said = str(error).strip("'\"") or type(error).__name__
+        raise trouble(
+            where, place, f"data that cannot be read ({said})", "what docs/formats/trace.md describes",
+            "the file is damaged or not a trace: copy or make it again",
+        ) from error
+
+
+# -- manifest -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Entry:
+    """One group (`shape` None) or dataset of a file."""
+
+    attributes: dict[str, Attribute]
+    dtype: str = ""
+    shape: tuple[int, ...] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """JSON form, as the content hash covers it."""
+        kept = {k: v for k, v in self.attributes.items() if k != "content_sha256"}
+        if self.shape is None:
+            return {"attributes": kept}
+        return {"attributes": kept, "dtype": self.dtype, "shape": list(self.shape)}
+
+
+Manifest = dict[str, Entry]
+
+
+def content_hash(manifest: Manifest) -> str:
+    """SHA-256 of the canonical JSON of the manifest: the data (by their own SHA-256) and everything said of them."""
+    document = {path: entry.document() for path, entry in manifest.items()}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def array_hash(array: NDArray[Any]) -> str:
+    """SHA-256 of an array's bytes, little-endian, C order."""
+    return hashlib.sha256(array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).data).hexdigest()
+
+
+def read_manifest(file: h5py.File, where: str) -> Manifest:
+    """Every object of the file with its attributes; refuses links, foreign types and storage outside of the file."""
+    manifest: Manifest = {}
+    with guard(where, "file"):
+        if file.id.get_create_plist().get_version()[0] < SUPERBLOCK:
+            raise trouble(where, "file", "HDF5 structures without checksums", "those of HDF5 1.10 or newer",
+                          "write it with libver='v110' or convert it with h5repack --low=2")
+        _walk(file.id, b"/", "/", manifest, where, 0)
+    return manifest
+
+
+def _walk(parent: Any, name: bytes, path: str, manifest: Manifest, where: str, depth: int) -> None:
+    import h5py
+
+    if depth > MAX_DEPTH or len(manifest) >= MAX_OBJECTS:
+        raise trouble(where, path, "more or deeper objects", f"at most {MAX_OBJECTS}, {MAX_DEPTH} deep", "refuse it")
+    with guard(where, path):
+        node = h5py.h5o.open(parent, name)
+        if isinstance(node, h5py.h5d.DatasetID):
+            manifest[path] = _dataset_entry(node, path, where)
+        elif isinstance(node, h5py.h5g.GroupID):
+            manifest[path] = Entry(_attributes(node, path, where))
+            for child in sorted(node):
+                text = child.decode("ascii", "backslashreplace")
+                below = f"{path.rstrip('/')}/{text}"
+                _check_link(node, child, text, below, where)
+                _walk(node, child, below, manifest, where, depth + 1)
+        else:
+            raise trouble(where, path, "a named type", "a group or dataset", "remove it")
+
+
+def _check_link(group: Any, name: bytes, text: str, path: str, where: str) -> None:
+    import h5py
+
+    if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+        raise trouble(where, path, "a soft or external link", "the data itself", "a trace stands alone: copy it in")
+    if not NAME.fullmatch(text):
+        raise trouble(where, path, f"the name {text!r}", "letters, digits, _ . -", "rename it")
+
+
+def _attributes(node: Any, path: str, where: str) -> dict[str, Attribute]:
+    import h5py
+
+    found: dict[str, Attribute] = {}
+    count = h5py.h5a.get_num_attrs(node)
+    if count > 64:
+        raise trouble(where, path, f"{count} attributes", "at most 64", "remove the others")
+    for index in range(count):
+        attribute = h5py.h5a.open(node, index=index)
+        name = attribute.name.decode("ascii", "backslashreplace")
+        found[name] = _attribute_value(attribute, f"{path}, attribute {name!r}", where)
+    return found
+
+
+def _attribute_value(attribute: Any, place: str, where: str) -> Attribute:
+    with guard(where, place):
+        dtype, shape, size = attribute.dtype, attribute.shape, attribute.get_storage_size()
+        if dtype.kind not in "iuS" or len(shape) > 1 or size > MAX_ATTRIBUTE_BYTES:
+            raise trouble(
+                where, place, f"type {dtype}, shape {shape}, {size} bytes",
+                f"integers or fixed-length strings, scalar or one-dimensional, up to {MAX_ATTRIBUTE_BYTES} bytes",
+                "write it as docs/formats/trace.md says",
+            )
+        value = np.empty(shape, dtype)
+        attribute.read(value)
+        plain: Any = value.tolist()
+        if dtype.kind == "S":
+            return plain.decode() if not shape else [item.decode() for item in plain]
+        return plain
+
+
+def _dataset_entry(node: Any, path: str, where: str) -> Entry:
+    import h5py
+
+    dtype, shape, creation = node.dtype, node.shape, node.get_create_plist()
+    if dtype.str not in DTYPES:
+        raise trouble(where, path, f"elements of type {dtype}", f"one of {', '.join(DTYPES.values())}", "convert it")
+    if creation.get_layout() != h5py.h5d.CHUNKED or creation.get_external_count():
+        raise trouble(where, path, "data stored unchunked, virtually or in another file", "chunks in this file",
+                      "a trace stands alone: copy the data in, chunked")
+    filters = {creation.get_filter(i)[0] for i in range(creation.get_nfilters())}
+    if 3 not in filters or filters - set(FILTERS):
+        raise trouble(where, path, f"filters {sorted(filters)}", "fletcher32, with gzip and shuffle at will",
+                      "write it with fletcher32=True")
+    entry = Entry(_attributes(node, path, where), DTYPES[dtype.str], tuple(int(n) for n in shape))
+    _check_storage(node, creation, dtype, entry, path, where)
+    return entry
+
+
+def _check_storage(node: Any, creation: Any, dtype: np.dtype[Any], entry: Entry, path: str, where: str) -> None:
+    shape, chunk = entry.shape or (), creation.get_chunk()
+    if not shape or min(shape) < 1 or len(shape) > 5:
+        raise trouble(where, path, f"shape {shape}", "one to five axes, none empty", "leave empty datasets out")
+    expected = 1
+    for n, c in zip(shape, chunk, strict=True):
+        expected *= -(-n // c)
+    bytes_claimed, stored = dtype.itemsize * product(shape), node.get_storage_size()
+    if node.get_num_chunks() != expected or bytes_claimed > MAX_SHRINK * stored:
+        raise trouble(where, path, f"{node.get_num_chunks()} chunks of {stored} bytes for {bytes_claimed} bytes",
+                      f"{expected} chunks that can hold them", "the file is incomplete: make it again")
+    if dtype.itemsize * product(chunk) > MAX_ARRAY_BYTES:
+        raise trouble(where, path, f"chunks of shape {chunk}", f"at most {MAX_ARRAY_BYTES} bytes", "use smaller ones")
+
+
+def product(shape: tuple[int, ...]) -> int:
+    total = 1
+    for n in shape:
+        total *= int(n)
+    return total
+
+
+# -- data ---------------------------------------------------------------------------------------------------------
+
+
+class TraceFile:
+    """An open HDF5 file and its manifest; gives out arrays whose place, type and checksum were verified."""
+
+    def __init__(self, file: h5py.File, where: str) -> None:
+        self.file, self.where = file, where
+        self.manifest = read_manifest(file, where)
+        self._rows: dict[str, _Rows] = {}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.manifest
+
+    def dataset(self, path: str) -> Entry:
+        """The entry of a dataset that must be there, with its SHA-256 and nothing else said of it."""
+        entry = self.manifest.get(path)
+        if entry is None or entry.shape is None:
+            raise trouble(self.where, path, "no such dataset", "one", "the file is incomplete: make it again")
+        if set(entry.attributes) != {"sha256"}:
+            raise trouble(self.where, path, f"attributes {sorted(entry.attributes)}", "only 'sha256'", "correct it")
+        return entry
+
+    def expect(self, path: str, shape: tuple[int, ...], *dtypes: str) -> None:
+        """Refuse a dataset that is not of this shape and one of these types."""
+        entry = self.dataset(path)
+        if entry.shape != shape or entry.dtype not in dtypes:
+            raise trouble(self.where, path, f"{entry.dtype} of shape {entry.shape}",
+                          f"{' or '.join(dtypes)} of shape {shape}", "the file is mislabelled: make it again")
+
+    def expect_rows(self, path: str, shape: tuple[int, ...], *dtypes: str) -> None:
+        """The same for a dataset of one row a sample, which `row` will read."""
+        self.expect(path, shape, *dtypes)
+        with guard(self.where, path):
+            self._rows[path] = _Rows(self.file[path], path, self.where)
+
+    def placeholder(self, path: str) -> NDArray[Any]:
+        """Zeros of a dataset's shape and type that take no memory, to check a claim before believing it."""
+        entry = self.dataset(path)
+        if product(entry.shape or ()) * np.dtype(entry.dtype).itemsize > MAX_ARRAY_BYTES:
+            raise trouble(self.where, path, f"shape {entry.shape}", f"at most {MAX_ARRAY_BYTES} bytes", "split it")
+        return np.broadcast_to(np.zeros((), entry.dtype), entry.shape or ())
+
+    def array(self, path: str) -> NDArray[Any]:
+        """A whole dataset, compared with its SHA-256."""
+        entry = self.dataset(path)
+        with guard(self.where, path):
+            array: NDArray[Any] = np.empty(entry.shape or (), entry.dtype)
+            self.file[path].read_direct(array)
+        self._compare(path, array_hash(array))
+        return array
+
+    def row(self, path: str, index: int) -> NDArray[Any]:
+        """One sample's row, verified by its Fletcher32 checksum."""
+        return self._rows[path].read(index)
+
+    def check_hash(self, path: str) -> None:
+        """Compare a dataset of any length with its SHA-256, a chunk at a time."""
+        digest = hashlib.sha256()
+        with guard(self.where, path):
+            dataset = self.file[path]
+            for start in range(0, len(dataset), dataset.chunks[0]):
+                digest.update(dataset[start : start + dataset.chunks[0]].data)
+        self._compare(path, digest.hexdigest())
+
+    def _compare(self, path: str, found: str) -> None:
+        expected = str(self.dataset(path).attributes["sha256"])
+        if found != expected:
+            raise trouble(self.where, path, f"data with SHA-256 {found[:12]}...", f"{expected[:12]}...",
+                          "the data were altered or damaged: make the file again")
+
+
+class _Rows:
+    """Reads rows of one dataset with as little in between as h5py allows: 30 us a row besides inflating it."""
+
+    def __init__(self, dataset: Any, path: str, where: str) -> None:
+        import h5py
+
+        self._id, self._path, self._where = dataset.id, path, where
+        self._shape, self._dtype = dataset.shape[1:], dataset.dtype
+        self._start = (0,) * len(self._shape)
+        self._memory = h5py.h5s.create_simple((1, *self._shape))
+        self._limit = product(self._shape) * self._dtype.itemsize + 1024
+        if dataset.chunks != (1, *self._shape):
+            raise trouble(where, path, f"chunks of shape {dataset.chunks}", f"{(1, *self._shape)}, one sample each",
+                          "make the file again")
+
+    def read(self, index: int) -> NDArray[Any]:
+        start = (index, *self._start)
+        with guard(self._where, f"{self._path}[{index}]"):
+            stored = self._id.get_chunk_info_by_coord(start).size
+            if stored > self._limit:
+                raise trouble(self._where, f"{self._path}[{index}]", f"{stored} bytes stored",
+                              f"at most {self._limit}", "the file is damaged")
+            row: NDArray[Any] = np.empty(self._shape, self._dtype)
+            space = self._id.get_space()
+            space.select_hyperslab(start, (1, *self._shape))
+            self._id.read(self._memory, space, row)
+        return row

@@ -1,0 +1,268 @@
+"""What a trace file says, in the words of the network: attributes by type, columns, and back to a Network.
+
+docs/formats/trace.md is this module as tables. Nothing here touches HDF5: attributes come from a Manifest, arrays from
+a function, so the same code checks a file's claims before any of its data are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.snn.network import Connection, InputSpec, Layer, Network, Shape
+from hwsim.snn.neurons import MODELS, Neuron
+from hwsim.snn.trace_file import MAX_OBJECTS, Attribute, Manifest, TraceError, product, trouble
+from hwsim.snn.validate import is_int
+
+FORMAT = "hwsim-trace"
+FORMAT_VERSION = 1
+
+ReadArray = Callable[[str], NDArray[Any]]
+
+
+@dataclass
+class Reader:
+    """Takes attributes of one entry by type, and knows which were never asked for."""
+
+    where: str
+    path: str
+    attributes: dict[str, Attribute]
+    taken: set[str] = field(default_factory=set)
+
+    def fail(self, name: str, expected: str) -> TraceError:
+        value = self.attributes.get(name)
+        found = "nothing" if value is None else repr(value)[:80]
+        return trouble(self.where, f"{self.path}, attribute {name!r}", found, expected, "see docs/formats/trace.md")
+
+    def integer(self, name: str, low: int = -(1 << 62), high: int = 1 << 62) -> int:
+        self.taken.add(name)
+        value = self.attributes.get(name)
+        if not isinstance(value, int) or not low <= value <= high:
+            raise self.fail(name, f"an integer from {low} to {high}")
+        return value
+
+    def integers(self, name: str, count: int | None = None, optional: bool = False) -> tuple[int, ...]:
+        self.taken.add(name)
+        value = self.attributes.get(name)
+        if value is None and optional:
+            return ()
+        if not isinstance(value, list) or not value or not all(is_int(n, -(1 << 62), 1 << 62) for n in value):
+            raise self.fail(name, "a one-dimensional array of integers")
+        if count is not None and len(value) != count:
+            raise self.fail(name, f"{count} integers")
+        return tuple(int(n) for n in value)
+
+    def text(self, name: str, allowed: tuple[str, ...] = ()) -> str:
+        self.taken.add(name)
+        value = self.attributes.get(name)
+        if not isinstance(value, str) or (allowed and value not in allowed):
+            raise self.fail(name, " or ".join(map(repr, allowed)) if allowed else "a string")
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        self.taken.add(name)
+        value = self.attributes.get(name)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.fail(name, "a one-dimensional array of strings")
+        return tuple(str(item) for item in value)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        """A JSON object in a string."""
+        try:
+            value = json.loads(self.text(name), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise self.fail(name, "a JSON object (NaN and Infinity are not JSON)")
+        return value
+
+    def shape(self) -> Shape:
+        c, h, w = self.integers("shape", 3)
+        return (c, h, w)
+
+    def finish(self) -> None:
+        unknown = sorted(set(self.attributes) - self.taken)
+        if unknown:
+            raise trouble(self.where, self.path, f"unknown attributes {', '.join(unknown)}", "only documented ones",
+                          "remove them, or read the file with the hwsim that wrote it")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def capabilities(network: Network) -> tuple[str, ...]:
+    """What a reader must know to understand a trace of this network, sorted."""
+    needed = {f"input:{network.input.encoding}"}
+    for layer in network:
+        needed |= {f"neuron:{layer.neuron.model}", f"coding:{layer.coding}"}
+        needed |= {f"operator:{c.operator}" for c in layer.connections}
+        needed |= {f"pool:{c.pool_mode}" for c in layer.connections if c.pool_mode != "none"}
+    return tuple(sorted(needed))
+
+
+def known_capabilities() -> set[str]:
+    """What this hwsim understands; `masks`, `stages` and `signed_spikes` are reserved names."""
+    known = {"input:direct", "input:spikes", "pool:folded", "pool:unit", "pool:max"}
+    known |= {f"operator:{name}" for name in ("conv2d", "linear", "identity")}
+    for cls in MODELS.values():
+        known |= {f"neuron:{cls.model}", f"coding:{cls.coding}"}
+    return known
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where the recorded planes (T, H, W, C) of the input or of a layer lie.
+
+    payload_bits   0: a packed bit array `spikes`; else integers `values`.
+    """
+
+    path: str
+    planes: tuple[int, int, int, int]
+    payload_bits: int = 0
+    signed: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bits or values of one sample."""
+        return product(self.planes)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one sample in the file."""
+        return self.planes if self.payload_bits else (-(-self.size // 8),)
+
+    @property
+    def file_dtype(self) -> np.dtype[Any]:
+        if not self.payload_bits:
+            return np.dtype("u1")
+        return np.dtype(f"<{'i' if self.signed else 'u'}{1 if self.payload_bits <= 8 else 2}")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that a Sample holds: the narrowest of uint8, int16 and int32 that carries every value."""
+        if not self.signed and self.payload_bits <= 8:
+            return np.dtype(np.uint8)
+        return np.dtype(np.int32 if not self.signed and self.payload_bits == 16 else np.int16)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Lowest and highest value."""
+        bits = max(1, self.payload_bits)
+        return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if self.signed else (0, (1 << bits) - 1)
+
+
+def columns(network: Network) -> dict[str, Column]:
+    """Columns of the input (under "input") and of every layer that sends anything, in order."""
+    spec = network.input
+    c, h, w = spec.shape
+    bits = spec.payload_bits if spec.encoding == "direct" else 0
+    found = {"input": Column(f"/input/{'values' if bits else 'spikes'}", (spec.timesteps, h, w, c), bits, spec.signed)}
+    for layer in network:
+        c, h, w = layer.shape
+        bits = layer.payload_bits
+        if layer.coding != "readout":
+            path = f"/layers/{layer.name}/{'values' if bits else 'spikes'}"
+            found[layer.name] = Column(path, (layer.timesteps, h, w, c), bits)
+    return found
+
+
+def potential_path(layer: Layer) -> str:
+    """Where the final potentials of a layer lie."""
+    return f"/layers/{layer.name}/final_potentials"
+
+
+def potential_dtype(layer: Layer) -> np.dtype[Any]:
+    """Type that final potentials of a layer are stored in."""
+    return np.dtype("<i2" if layer.potential_bits <= 16 else "<i4" if layer.potential_bits <= 32 else "<i8")
+
+
+def network_paths(network: Network) -> set[str]:
+    """Every path that a network's description occupies or may occupy in a file."""
+    paths = {"/", "/input", "/layers"}
+    for layer in network:
+        path = f"/layers/{layer.name}"
+        paths |= {path, f"{path}/bias", f"{path}/initial_potential"}
+        for k in range(len(layer.connections)):
+            paths |= {f"{path}/connection{k}", f"{path}/connection{k}/weights"}
+    return paths
+
+
+def decode(manifest: Manifest, where: str, read: ReadArray) -> Network:
+    """The network that a manifest describes; `read(path)` gives a dataset's array."""
+    top = Reader(where, "/layers", _attributes_of(manifest, "/layers", where))
+    names = top.texts("order")
+    top.finish()
+    return Network(_decode_input(manifest, where), tuple(_decode_layer(manifest, where, read, name) for name in names))
+
+
+def _attributes_of(manifest: Manifest, path: str, where: str) -> dict[str, Attribute]:
+    if path not in manifest or manifest[path].shape is not None:
+        raise trouble(where, path, "no such group", "one", "the file is incomplete: make it again")
+    return manifest[path].attributes
+
+
+def _decode_input(manifest: Manifest, where: str) -> InputSpec:
+    r = Reader(where, "/input", _attributes_of(manifest, "/input", where))
+    spec = InputSpec(
+        shape=r.shape(), encoding=r.text("encoding", ("direct", "spikes")), timesteps=r.integer("timesteps"),  # type: ignore[arg-type]
+        payload_bits=r.integer("payload_bits"), signed=bool(r.integer("signed", 0, 1)),
+        coding=r.text("coding", ("rate", "bit_serial")),  # type: ignore[arg-type]
+    )
+    r.finish()
+    return spec
+
+
+def _decode_layer(manifest: Manifest, where: str, read: ReadArray, name: str) -> Layer:
+    path = f"/layers/{name}"
+    r = Reader(where, path, _attributes_of(manifest, path, where))
+    neuron = _decode_neuron(r)
+    r.text("coding", (neuron.coding,))
+    r.integer("signed", 0, 0)
+    count = r.integer("connections", 1, MAX_OBJECTS)
+    layer = Layer(
+        name=name, shape=r.shape(), neuron=neuron, timesteps=r.integer("timesteps"),
+        connections=tuple(_decode_connection(manifest, where, read, f"{path}/connection{k}") for k in range(count)),
+        thresholds=np.array(r.integers("thresholds", optional=True), np.int64),
+        bias=_optional(manifest, read, f"{path}/bias"),
+        initial_potential=read(f"{path}/initial_potential"),
+        potential_bits=r.integer("potential_bits"), payload_bits=r.integer("payload_bits"),
+        stages=r.integers("stages", optional=True),
+    )
+    r.finish()
+    return layer
+
+
+def _decode_neuron(r: Reader) -> Neuron:
+    cls = MODELS[r.text("neuron", tuple(MODELS))]
+    parameters = r.mapping("neuron_parameters")
+    names = {f.name for f in fields(cls)}
+    if set(parameters) != names:
+        raise r.fail("neuron_parameters", f"exactly the parameters {sorted(names)} of {cls.model}")
+    if not all(v is None or isinstance(v, str) or is_int(v, -(1 << 62), 1 << 62) for v in parameters.values()):
+        raise r.fail("neuron_parameters", "integers, strings or null")
+    return cls(**parameters)
+
+
+def _decode_connection(manifest: Manifest, where: str, read: ReadArray, path: str) -> Connection:
+    r = Reader(where, path, _attributes_of(manifest, path, where))
+    c, h, w = r.integers("source_shape", 3)
+    connection = Connection(
+        source=r.text("source"), operator=r.text("operator", ("conv2d", "linear", "identity")),  # type: ignore[arg-type]
+        source_shape=(c, h, w), weights=_optional(manifest, read, f"{path}/weights"),
+        kernel=r.integer("kernel"), stride=r.integer("stride"), padding=r.integer("padding"),
+        groups=r.integer("groups"), pool=r.integer("pool"),
+        pool_mode=r.text("pool_mode", ("none", "folded", "unit", "max")),  # type: ignore[arg-type]
+        channel_offset=r.integer("channel_offset"),
+    )
+    r.finish()
+    return connection
+
+
+def _optional(manifest: Manifest, read: ReadArray, path: str) -> NDArray[Any] | None:
+    return read(path) if path in manifest else None

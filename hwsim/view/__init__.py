@@ -1,0 +1,1 @@
+"""Results as pictures: figures for people. Nothing here makes a cycle or a picojoule."""

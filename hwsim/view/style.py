@@ -1,0 +1,107 @@
+"""The look of every figure: one colour and name for each unit and each cause, their order in a stack, numbers.
+
+Sizes are inches, fonts points. Colours are those of Okabe and Ito (2008, "Color Universal Design"), which colour-blind
+eyes tell apart, and tints of them: warm for arithmetic, cool for memories, purple for control, grey for what no event
+causes. What leaves the chip is hatched, so that it needs no colour at all.
+"""
+
+from __future__ import annotations
+
+from math import floor, log10
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Look(NamedTuple):
+    """How one kind of segment is named and painted."""
+
+    label: str
+    colour: str
+    hatched: bool = False
+
+
+ARITHMETIC, ON_CHIP, LEAKAGE, CHANNEL = "other_arithmetic", "other_on_chip", "leakage", "channel"
+
+UNITS: dict[str, Look] = {
+    "accumulator": Look("accumulator", "#D55E00"),
+    "multiplier": Look("multiplier", "#E69F00"),
+    "shifter": Look("shifter", "#F0E442"),
+    "comparator": Look("comparator", "#8C3B00"),
+    "reset": Look("reset", "#F2A97A"),
+    "leak": Look("neuron leak", "#B88A3B"),
+    "requantiser": Look("requantiser", "#FFD48A"),
+    ARITHMETIC: Look("other arithmetic", "#5E2A00"),
+    "weight_memory": Look("weight memory", "#0072B2"),
+    "membrane_memory": Look("membrane memory", "#56B4E9"),
+    "current_memory": Look("current memory", "#B3E0F7"),
+    "bias_memory": Look("bias memory", "#003F66"),
+    "mask_memory": Look("mask memory", "#7FCDBB"),
+    "spike_buffer": Look("spike buffer", "#009E73"),
+    "registers": Look("operand registers", "#CC79A7"),
+    "address_generator": Look("address generator", "#7B3F73"),
+    "fifo": Look("spike FIFO", "#E8BFD6"),
+    "serialiser": Look("serialiser", "#A05195"),
+    "pooling_unit": Look("pooling unit", "#4B2354"),
+    ON_CHIP: Look("other on chip", "#D9D9D9"),
+    LEAKAGE: Look("leakage", "#666666"),
+    CHANNEL: Look("off-chip channel", "#FFFFFF", hatched=True),
+}
+"""Every unit of the vocabulary, in the order of the stack: compute scope, rest of the core scope, system scope."""
+
+CAUSES: dict[str, Look] = {
+    "busy": Look("busy", "#0072B2"),
+    "stall_hazard": Look("read-after-write stall", "#D55E00"),
+    "stall_serialiser": Look("serialiser stall", "#E69F00"),
+    "idle": Look("idle (no events yet, draining)", "#C4C4C4"),
+    "wait_channel": Look("waits for the channel", "#FFFFFF", hatched=True),
+}
+"""Every cause of a cycle, in the order of the stack."""
+
+INPUT = Look("input", "#F4B6A6")
+INK, PALE, RULE = "#222222", "#666666", "#DDDDDD"
+FEW_LAYERS = 8
+SMALL, NORMAL, LARGE = 8.0, 8.5, 11.0
+
+FONT = "DejaVu Sans"
+
+RC = {
+    "font.family": [FONT], "font.size": NORMAL, "text.parse_math": False, "hatch.linewidth": 0.6,
+    "axes.edgecolor": PALE, "axes.labelcolor": INK, "axes.linewidth": 0.6,
+    "xtick.color": PALE, "xtick.labelcolor": INK, "text.color": INK,
+}
+
+
+def layer_colours(count: int) -> list[str]:
+    """Colours for layers in network order, dark to light: lightness tells the order even without hue."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    span = colormaps["viridis"]
+    colours = np.array([span(0.97 * i / max(1, count - 1))[:3] for i in range(count)])
+    if count > FEW_LAYERS:
+        colours[1::2] += 0.28 * (1 - colours[1::2])  # a tint of every second one keeps neighbours apart
+    return [to_hex(c) for c in colours]
+
+
+def si_scale(largest: float) -> tuple[float, str]:
+    """(factor, prefix) that bring `largest`, in a base unit, between 1 and 1000: 2.5e-6 -> (1e6, "µ")."""
+    prefixes = {0: "", -1: "m", -2: "µ", -3: "n", -4: "p", -5: "f"}
+    step = 0 if largest <= 0 else min(0, max(-5, floor(log10(largest) / 3 + 1e-9)))
+    return 10.0 ** (-3 * step), prefixes[step]
+
+
+def number(value: float) -> str:
+    """Three significant digits without an exponent, thousands separated: 12,346 / 12.3 / 0.0123."""
+    if value == 0:
+        return "0"
+    if abs(value) < 5e-6:
+        return "<0.00001"
+    digits = max(0, 2 - floor(log10(abs(value)) + 1e-9))
+    return f"{value:,.{min(5, digits)}f}"
+
+
+def percent(part: float, whole: float) -> str:
+    """A share in whole percents; a small one is said to be small, not zero."""
+    share = 100 * part / whole if whole else 0.0
+    return "<1 %" if 0 < share < 0.5 else f"{share:.0f} %"

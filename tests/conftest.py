@@ -1,0 +1,38 @@
+"""Small traces that many tests share, made once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwsim.snn.synth import synthesise
+from hwsim.snn.trace import Trace
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def rate_trace() -> Trace:
+    return synthesise("tiny", timesteps=3, density=0.2, samples=3, seed=1)
+
+
+@pytest.fixture(scope="session")
+def bit_serial_trace() -> Trace:
+    return synthesise("tiny", timesteps=3, density=0.3, samples=3, seed=2, coding="bit_serial")
+
+
+@pytest.fixture(scope="session")
+def analog_trace() -> Trace:
+    return synthesise("tiny", timesteps=1, density=0.4, samples=3, seed=3, coding="analog")
+
+
+@pytest.fixture(scope="session")
+def trace_files(
+    tmp_path_factory: pytest.TempPathFactory, rate_trace: Trace, bit_serial_trace: Trace, analog_trace: Trace
+) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("traces")
+    made = {"rate": rate_trace, "bit_serial": bit_serial_trace, "analog": analog_trace}
+    for name, trace in made.items():
+        trace.save(folder / f"{name}.h5").close()
+    return {name: folder / f"{name}.h5" for name in made}

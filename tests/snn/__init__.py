@@ -1,0 +1,1 @@
+"""Tests of networks, traces, the functional model and synthetic traces."""

@@ -1,0 +1,207 @@
+"""Random small networks that are sound, and the functional model written a second time as naive loops.
+
+The loops follow docs/cycle-model.md, "An event's words", event by event and synapse by synapse, in plain Python integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
+from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise
+
+Rng = np.random.Generator
+CODINGS = ("rate", "bit_serial", "analog")
+
+
+def random_network(rng: Rng, coding: str, direct: bool | None = None) -> Network:
+    """Two or three layers of one coding, with residual joins, and mostly a read-out; every rule of validation kept."""
+    timesteps = int(rng.integers(1, 5))
+    direct = bool(coding == "analog" or rng.random() < 0.5) if direct is None else direct
+    c, h, w = int(rng.integers(1, 4)), int(rng.integers(2, 6)), int(rng.integers(2, 6))
+    spec = InputSpec((c, h, w), "direct" if direct else "spikes", 1 if direct else timesteps,
+                     int(rng.integers(1, 7)), bool(direct and rng.random() < 0.3),
+                     "bit_serial" if coding == "bit_serial" else "rate")
+    layers: list[Layer] = []
+    for k in range(int(rng.integers(1, 4))):
+        source, shape = (layers[-1].name, layers[-1].shape) if layers else (INPUT, spec.shape)
+        binary = coding == "rate" and (bool(layers) or not direct)
+        first = random_connection(rng, source, shape, binary)
+        out = first.natural_shape(shape[0] if first.operator == "identity" else len(first.weights))
+        layers.append(random_layer(rng, f"l{k}", out, (first, *joins(rng, layers, out)), coding, timesteps))
+    if rng.random() < 0.8:
+        last = layers[-1]
+        wire = random_connection(rng, last.name, last.shape, coding == "rate", "linear")
+        layers.append(Layer("out", wire.natural_shape(len(wire.weights)), (wire,), ReadOut(), last.timesteps,
+                            bias=rng.integers(-9, 9, (1, 1, 1))))
+    return Network(spec, tuple(layers))
+
+
+def random_connection(
+    rng: Rng, source: str, shape: tuple[int, int, int], binary: bool, operator: str | None = None
+) -> Connection:
+    """Any operator and pooling that leaves at least one output position."""
+    c, h, w = shape
+    pool, mode = 1, "none"
+    if min(h, w) >= 2 and rng.random() < 0.4:
+        pool, mode = 2, str(rng.choice(("folded", "unit", "max") if binary else ("folded", "unit")))
+    h, w = h // pool, w // pool
+    operator = operator or str(rng.choice(("conv2d", "conv2d", "linear", "identity")))
+    if operator == "linear":
+        return Connection(source, "linear", shape, rng.integers(-7, 8, (3, c * h * w)), pool=pool, pool_mode=mode)
+    if operator == "identity":
+        return Connection(source, "identity", shape, rng.integers(1, 9, c), stride=int(rng.integers(1, 3)), pool=pool,
+                          pool_mode=mode)
+    groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0]))
+    kernel, stride = int(rng.integers(1, min(3, h, w) + 1)), int(rng.integers(1, 3))
+    weights = rng.integers(-7, 8, (groups * int(rng.integers(1, 4)), c // groups, kernel, kernel))
+    return Connection(source, "conv2d", shape, weights, kernel, stride, int(rng.integers(0, kernel)), groups, pool, mode)
+
+
+def joins(rng: Rng, layers: list[Layer], out: tuple[int, int, int]) -> Iterator[Connection]:
+    """An identity from an earlier layer where its strided grid fits, with a channel offset that may lose channels."""
+    for layer in layers[:-1]:
+        for stride in (1, 2):
+            c, h, w = layer.shape
+            if (-(-h // stride), -(-w // stride)) == out[1:]:
+                yield Connection(layer.name, "identity", layer.shape, rng.integers(1, 9, c), stride=stride,
+                                 channel_offset=int(rng.integers(1 - c, out[0])))
+                return
+
+
+def random_layer(
+    rng: Rng, name: str, shape: tuple[int, int, int], connections: tuple[Connection, ...], coding: str, timesteps: int
+) -> Layer:
+    """A layer of `coding` with thresholds that make it spike now and then."""
+    bias = None if rng.random() < 0.4 else rng.integers(-6, 7, shape if rng.random() < 0.5 else (1, 1, 1))
+    initial = rng.integers(-5, 6, (shape[0], 1, 1))
+    neuron: Neuron = Requantise()
+    thresholds, payload_bits = rng.integers(2, 12, 1), timesteps
+    if coding == "rate":
+        leak = None if rng.random() < 0.7 else int(rng.integers(1, 4))
+        neuron, payload_bits = IntegrateAndFire("soft" if rng.random() < 0.6 else "hard", leak), 0
+        thresholds = rng.integers(1, 30, timesteps)
+    elif coding == "bit_serial":
+        neuron, payload_bits = BitSerial(), 0
+        thresholds = np.full(timesteps, int(rng.integers(2, 12)) << timesteps)
+    planes = 1 if coding == "analog" else timesteps
+    return Layer(name, shape, connections, neuron, planes, thresholds, bias, initial, payload_bits=payload_bits)
+
+
+def random_input(rng: Rng, spec: InputSpec) -> np.ndarray:
+    """Planes (T, H, W, C) of an input."""
+    c, h, w = spec.shape
+    if spec.encoding == "spikes":
+        return (rng.random((spec.timesteps, h, w, c)) < 0.4).astype(np.uint8)
+    low = -(1 << (spec.payload_bits - 1)) if spec.signed else 0
+    return rng.integers(low, low + (1 << spec.payload_bits), (1, h, w, c)).astype(np.int16)
+
+
+# -- the model again, one synapse at a time -----------------------------------------------------------------------
+
+
+def naive_forward(network: Network, inputs: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What hwsim.snn.forward.forward computes, by loops."""
+    planes = {INPUT: inputs}
+    potentials = {}
+    for layer in network:
+        c_out, h, w = layer.shape
+        rows = layer.timesteps if layer.coding == "rate" else 1
+        sums = [[[[0] * w for _ in range(h)] for _ in range(c_out)] for _ in range(rows)]
+        for wire in layer.connections:
+            source, coding = planes[wire.source], network.source_coding(wire)
+            for t in range(len(source)):
+                for (c, y, x), amount in synapses(wire, source[t], layer.shape):
+                    if coding == "bit_serial":
+                        amount *= 2 ** (len(source) - 1 - t)
+                    direct = coding == "direct" and layer.coding == "rate"
+                    for row in range(rows) if direct else [t if layer.coding == "rate" else 0]:
+                        sums[row][c][y][x] += amount
+        planes[layer.name], potentials[layer.name] = naive_neurons(layer, sums)
+    del planes[INPUT]
+    return {name: array for name, array in planes.items() if len(array)}, potentials
+
+
+def events(wire: Connection, plane: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    """(c, y, x, value) on the token grid: after pooling for `unit` and `max`, before it for `folded`."""
+    h, w, channels = plane.shape
+    k = wire.pool if wire.pool_mode in ("unit", "max") else 1
+    for y in range(h // k):
+        for x in range(w // k):
+            for c in range(channels):
+                window = [int(plane[y * k + i, x * k + j, c]) for i in range(k) for j in range(k)]
+                value = max(window) if wire.pool_mode == "max" else sum(window)
+                if value:
+                    yield c, y, x, value
+
+
+def synapses(
+    wire: Connection, plane: np.ndarray, shape: tuple[int, int, int]
+) -> Iterator[tuple[tuple[int, int, int], int]]:
+    """((c, y, x) of the target, what it receives) for each in-bounds synapse of each event of a plane."""
+    c_out, h, w = shape
+    c_in, h_in, w_in = wire.pooled_shape
+    for c, y, x, value in events(wire, plane):
+        if wire.pool_mode == "folded":
+            y, x = y // wire.pool, x // wire.pool
+            if y >= h_in or x >= w_in:
+                continue
+        if wire.operator == "linear":
+            for o in range(c_out):
+                yield (o, 0, 0), value * int(wire.weights[o, (c * h_in + y) * w_in + x])
+        elif wire.operator == "identity":
+            o = c + wire.channel_offset
+            if y % wire.stride == 0 and x % wire.stride == 0 and 0 <= o < c_out:
+                yield (o, y // wire.stride, x // wire.stride), value * int(wire.weights[c])
+        else:
+            group = c // (c_in // wire.groups)
+            width = c_out // wire.groups
+            for oy in range(h):
+                for ox in range(w):
+                    ky, kx = y + wire.padding - wire.stride * oy, x + wire.padding - wire.stride * ox
+                    if 0 <= ky < wire.kernel and 0 <= kx < wire.kernel:
+                        for o in range(group * width, (group + 1) * width):
+                            yield (o, oy, ox), value * int(wire.weights[o, c - group * (c_in // wire.groups), ky, kx])
+
+
+def naive_neurons(layer: Layer, sums: list) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs (T, H, W, C) and final potentials (C, H, W) of every neuron by itself."""
+    c_out, h, w = layer.shape
+    bias = np.broadcast_to(0 if layer.bias is None else layer.bias, layer.shape)
+    initial = np.broadcast_to(layer.initial_potential, layer.shape)
+    outputs = np.zeros((0 if layer.coding == "readout" else layer.timesteps, h, w, c_out), np.int64)
+    finals = np.zeros(layer.shape, np.int64)
+    for c in range(c_out):
+        for y in range(h):
+            for x in range(w):
+                rows = [plane[c][y][x] for plane in sums]
+                out, finals[c, y, x] = naive_neuron(layer, rows, int(bias[c, y, x]), int(initial[c, y, x]))
+                outputs[:, y, x, c] = out
+    return outputs, finals
+
+
+def naive_neuron(layer: Layer, rows: list[int], bias: int, v: int) -> tuple[list[int], int]:
+    """One neuron: what it sends, and its last potential."""
+    theta = [int(n) for n in layer.thresholds]
+    if layer.coding == "rate":
+        sent = []
+        for t, row in enumerate(rows):
+            v += row + bias
+            fires = v >= theta[t]
+            sent.append(int(fires))
+            if fires:
+                v = v - theta[t] if layer.neuron.reset == "soft" else 0
+            if layer.neuron.leak_shift is not None:
+                v -= v >> layer.neuron.leak_shift
+        return sent, v
+    v += sum(rows) + bias
+    if layer.coding == "analog":
+        return [min(max(v // theta[0], 0), 2**layer.payload_bits - 1)], v
+    if layer.coding == "readout":
+        return [], v
+    # The bits of clip(V / (theta / 2**T)), most significant first, as the paper means them.
+    step = theta[0] >> layer.timesteps
+    level = min(max(v // step, 0), 2**layer.timesteps - 1)
+    return [level >> (layer.timesteps - 1 - p) & 1 for p in range(layer.timesteps)], v - level * step

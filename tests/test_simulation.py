@@ -1,0 +1,187 @@
+"""Laws of a simulation as a user sees it: the check holds and can fail, totals add up, samples are independent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hwsim
+from hwsim.activity import INDEX
+from hwsim.program import Sample
+from hwsim.snn.network import Network
+from hwsim.snn.trace import Trace
+from hwsim.snn.trace_writer import TraceWriter
+
+CASES = [
+    ("rate", "event_core_64", "layer_by_layer"), ("rate", "event_core_64", "step_by_step"),
+    ("rate", "event_core_16", "layer_by_layer"), ("rate", "event_core_16", "step_by_step"),
+    ("bit_serial", "event_core_64", "layer_by_layer"), ("bit_serial", "event_core_16", "layer_by_layer"),
+    ("analog", "mac_core_64", "layer_by_layer"), ("analog", "systolic_8x8", "layer_by_layer"),
+]
+
+
+@pytest.fixture
+def traces(rate_trace: Trace, bit_serial_trace: Trace, analog_trace: Trace) -> dict[str, Trace]:
+    return {"rate": rate_trace, "bit_serial": bit_serial_trace, "analog": analog_trace}
+
+
+@pytest.mark.parametrize(("coding", "arch", "schedule"), CASES)
+@pytest.mark.parametrize("spikes", ["trace", "computed"])
+def test_no_saturation_implies_no_mismatch(
+    traces: dict[str, Trace], coding: str, arch: str, schedule: str, spikes: str
+) -> None:
+    result = hwsim.simulate(traces[coding], arch, schedule=schedule, spikes=spikes)
+    assert result.facts.saturations == 0
+    assert result.mismatches == 0
+    assert result.synaptic_operations > 0
+
+
+@pytest.mark.parametrize(("coding", "arch", "schedule"), CASES[:-1])
+def test_engines_agree_on_whole_results(traces: dict[str, Trace], coding: str, arch: str, schedule: str) -> None:
+    both = [hwsim.simulate(traces[coding], arch, schedule=schedule, engine=e, samples=2) for e in ("fast", "reference")]
+    np.testing.assert_array_equal(both[0].spans, both[1].spans)
+    np.testing.assert_array_equal(both[0].operation_counts, both[1].operation_counts)
+    np.testing.assert_array_equal(both[0].layer_counts, both[1].layer_counts)
+    assert both[0].energy_pj == pytest.approx(both[1].energy_pj, rel=1e-12)
+
+
+def rewritten(trace: Trace, change: str) -> Trace:
+    """A copy of a trace with one recorded spike flipped, or without weights."""
+    network = trace.network
+    if change == "no weights":
+        layers = tuple(replace(layer, connections=tuple(replace(c, weights=None) for c in layer.connections))
+                       for layer in network)
+        network = Network(network.input, layers)
+    writer = TraceWriter(network, name=change)
+    for i in range(trace.samples):
+        sample = trace.sample(i)
+        recorded = {name: planes.copy() for name, planes in sample.recorded.items()}
+        if change == "flipped" and i == 0:
+            recorded["conv1"][0, 2, 3, 1] ^= 1
+        writer.append(Sample(sample.inputs, recorded))
+    return writer.finish()
+
+
+def test_the_check_can_fail(rate_trace: Trace) -> None:
+    """One flipped spike is a mismatch of its own layer; it also changes what the next layers are fed."""
+    result = hwsim.simulate(rewritten(rate_trace, "flipped"), "event_core_64")
+    assert result.mismatches >= 1
+    assert result.facts.mismatches_by_layer["conv1"] == 1
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_without_weights_cycles_are_the_same_and_nothing_is_claimed(rate_trace: Trace, engine: str) -> None:
+    bare = rewritten(rate_trace, "no weights")
+    known = hwsim.simulate(rate_trace, "event_core_64", engine=engine)
+    blind = hwsim.simulate(bare, "event_core_64", engine=engine)
+    assert blind.mismatches is None
+    np.testing.assert_array_equal(blind.cycles, known.cycles)
+    np.testing.assert_array_equal(blind.operation_counts, known.operation_counts)
+    with pytest.raises(hwsim.SimulationError, match="no weights"):
+        hwsim.simulate(bare, "event_core_64", spikes="computed", engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_samples_are_independent(rate_trace: Trace, engine: str) -> None:
+    whole = hwsim.simulate(rate_trace, "event_core_16", engine=engine)
+    turned = hwsim.simulate(rate_trace, "event_core_16", engine=engine, samples=[2, 0])
+    np.testing.assert_array_equal(turned.cycles, whole.cycles[[2, 0]])
+    np.testing.assert_array_equal(turned.layer_counts, whole.layer_counts[[2, 0]])
+
+
+@pytest.mark.parametrize(("coding", "arch", "schedule"), CASES)
+def test_frames_add_up(traces: dict[str, Trace], coding: str, arch: str, schedule: str) -> None:
+    result = hwsim.simulate(traces[coding], arch, schedule=schedule)
+    assert result.cycles_frame["cycles"].sum() == result.cycles.sum()
+    assert (result.cycles_frame["cycles"] >= 0).all()
+    by_event = result.activity.groupby("event")["count"].sum()
+    by_sample = result.activity_by_sample.groupby("event")["count"].sum()
+    assert by_event.to_dict() == by_sample.to_dict()
+    energy = result.energy
+    assert energy["energy_pj"].sum() == pytest.approx(result.energy_pj["system"])
+    priced = energy[energy["event"] != "leakage"]
+    assert (priced["count"] * priced["price_pj"]).to_numpy() == pytest.approx(priced["energy_pj"].to_numpy())
+    assert result.energy_pj["compute"] < result.energy_pj["core"] < result.energy_pj["system"]
+    assert 0 < result.utilisation <= 1
+
+
+def test_narrow_potentials_saturate_and_the_loop_still_closes(rate_trace: Trace) -> None:
+    narrow = hwsim.load_architecture("event_core_64").with_core(potential_bits=10)
+    fed = hwsim.simulate(rate_trace, narrow)
+    assert fed.facts.saturations > 0
+    assert fed.mismatches > 0
+    closed = hwsim.simulate(rate_trace, narrow, spikes="computed", engine="reference")
+    assert closed.facts.saturations == hwsim.simulate(rate_trace, narrow, spikes="computed").facts.saturations
+
+
+def test_repricing_never_simulates_again(rate_trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = hwsim.simulate(rate_trace, "event_core_64")
+    monkeypatch.setattr("hwsim.engine.fast.FastEngine.run_sample", None)
+    dearer = result.reprice({"acc_add": 1.0})
+    assert dearer.sim_id == result.sim_id
+    assert dearer.run_id != result.run_id
+    adds = result.layer_counts[:, :, INDEX["acc_add"]].sum()
+    old = result.energy.query("event == 'acc_add'")["energy_pj"].sum()
+    assert dearer.energy_pj["compute"] == pytest.approx(result.energy_pj["compute"] - old + adds)
+    other = result.reprice(memory="cacti_hp")
+    assert other.sim_id == result.sim_id
+    assert other.energy_pj["core"] != result.energy_pj["core"]
+    assert other.energy_pj["compute"] == pytest.approx(result.energy_pj["compute"])
+
+
+def test_identity_moves_with_what_decides_cycles_and_only_with_that(rate_trace: Trace) -> None:
+    base = hwsim.simulate(rate_trace, "event_core_64")
+    design = hwsim.load_architecture("event_core_64")
+    renamed = design.model_copy(update={"name": "other", "description": "x"})
+    assert hwsim.simulate(rate_trace, renamed).sim_id == base.sim_id
+    for other in (hwsim.simulate(rate_trace, design.with_core(fifo_depth=2)),
+                  hwsim.simulate(rate_trace, design, samples=2), hwsim.simulate(rate_trace, design, spikes="computed"),
+                  hwsim.simulate(rate_trace, design, schedule="step_by_step")):
+        assert other.sim_id != base.sim_id
+
+
+def test_saved_results_load_back_exactly(rate_trace: Trace, tmp_path: Path) -> None:
+    result = hwsim.simulate(rate_trace, "event_core_16", overrides={"cmp": 0.01})
+    folder = result.save(tmp_path / "run")
+    loaded = hwsim.load_result(folder)
+    assert loaded.summary() == result.summary()
+    assert loaded.timeline.equals(result.timeline)
+    np.testing.assert_array_equal(loaded.operation_counts, result.operation_counts)
+    assert loaded.reprice({}).energy_pj["compute"] > loaded.energy_pj["compute"]
+    assert result.save(folder) == folder, "an earlier result is replaced"
+
+
+def test_saving_never_overwrites_what_is_not_a_result(rate_trace: Trace, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    result = hwsim.simulate(rate_trace, "event_core_64", samples=1)
+    with pytest.raises(hwsim.ResultError, match="not a saved result"):
+        result.save(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_broken_results_are_refused(rate_trace: Trace, tmp_path: Path) -> None:
+    with pytest.raises(hwsim.ResultError, match="no result.json"):
+        hwsim.load_result(tmp_path)
+    folder = hwsim.simulate(rate_trace, "event_core_64", samples=1).save(tmp_path / "run")
+    (folder / "counts.csv").write_text("operation,timestep\n1,2\n")
+    with pytest.raises(hwsim.ResultError, match=r"counts\.csv"):
+        hwsim.load_result(folder)
+    (folder / "result.json").write_text("{")
+    with pytest.raises(hwsim.ResultError, match="not valid JSON"):
+        hwsim.load_result(folder)
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    ({"engine": "warp"}, "fast, reference"), ({"spikes": "guessed"}, "trace, computed"),
+    ({"schedule": "sideways"}, "layer_by_layer"), ({"samples": 0}, "1 to 3"), ({"samples": 4}, "1 to 3"),
+    ({"samples": [0, 0]}, "different indices"), ({"samples": []}, "different indices"),
+    ({"overrides": {"no_such_event": 1.0}}, "no_such_event"), ({"overrides": {"cmp": -1.0}}, "cmp"),
+])
+def test_wrong_arguments_are_told_before_anything_runs(
+    rate_trace: Trace, arguments: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(ValueError, match=expected):
+        hwsim.simulate(rate_trace, "event_core_64", **arguments)
