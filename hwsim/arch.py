@@ -98,6 +98,8 @@ class Memories(_Strict):
     """Words of lanes x potential_bits."""
     mask: Bits = 0
     """Words of lanes x 1 bit (multi-stage neurons)."""
+    banks: dict[Literal["weight", "membrane", "current", "bias", "mask", "spike"], Annotated[int, Field(ge=1, le=4096)]] = {}
+    """Banks that a memory has at least; by default as few as a row needs, ceil(bits / 128). Smaller banks are faster."""
 
 
 class Channel(_Strict):
@@ -184,7 +186,7 @@ class Architecture(_Strict):
 
     def timing_hash(self) -> str:
         """Hash of everything that decides cycles and counts; names and technology do not."""
-        body = self.model_dump_json(exclude={"name", "description", "technology"})
+        body = self.model_dump_json(exclude={"name": True, "description": True, "technology": True, "memories": {"banks"}})
         return sha256(body.encode()).hexdigest()
 
     def with_core(self, **changes: Any) -> Architecture:
@@ -199,7 +201,7 @@ def dump_architecture(arch: Architecture) -> dict[str, Any]:
     data = arch.model_dump()
     data["clock"] = f"{data['clock']} Hz"
     data["spike_buffer"]["capacity"] = f"{data['spike_buffer']['capacity']} bit"
-    data["memories"] = {name: f"{bits} bit" for name, bits in data["memories"].items()}
+    data["memories"] |= {name: f"{bits} bit" for name, bits in data["memories"].items() if name != "banks"}
     return data
 
 

@@ -16,6 +16,7 @@ from hwsim.arch import Architecture, load_architecture
 from hwsim.program import ProgramError
 from hwsim.schedules import SCHEDULES, map_network, schedule_by_name
 from hwsim.simulation import simulate
+from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace
 
 if TYPE_CHECKING:
@@ -73,9 +74,12 @@ def compare(
     opened = [t if isinstance(t, Trace) else Trace.open(t) for t in traces]
     found = Comparison()
     try:
-        analog = any(t.coding == "analog" for t in opened)
-        extra = [twin for d in designs if baselines and analog and d.core.kind == "event" for twin in twins(d)]
-        jobs = [(t, d, s) for d in [*designs, *extra] for t in opened for s in _schedules_of(t, d, schedules)]
+        ordered = sorted(opened, key=lambda t: (t.coding, t.timesteps))
+        jobs = [(t, d, s) for d in designs for t in ordered for s in _schedules_of(t, d, schedules)]
+        for trace in ordered if baselines else []:
+            if trace.coding == "analog":
+                jobs += [(trace, twin, schedules[0]) for d in designs if d.core.kind == "event"
+                         for twin in twins(d, trace.network)]
         for done, (trace, design, schedule) in enumerate(jobs):
             if progress:
                 progress(f"{trace.name} on {design.name}", done, len(jobs))
@@ -99,16 +103,22 @@ def _schedules_of(trace: Trace, design: Architecture, schedules: Sequence[str]) 
     return schedules[:1] if trace.coding == "analog" or design.core.kind == "systolic" else schedules
 
 
-def twins(design: Architecture) -> list[Architecture]:
-    """The ANN baselines of an event core: at equal lanes, then at equal area."""
+def twins(design: Architecture, network: Network) -> list[Architecture]:
+    """The ANN baselines of an event core for a quantised ANN: at equal lanes, then at equal area."""
     from hwsim.area import area_mm2
     from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows
+    from hwsim.memory import macros
 
+    # The array's rows are narrower than the core's; the memories stay what they are, bank by bank.
     core = design.core
     rows = max(r for r in range(1, int(core.lanes**0.5) + 1) if core.lanes % r == 0)
-    mac = _renamed(design.with_core(kind="multiply_accumulate", payload_bits=max(1, core.payload_bits)), "mac")
+    # An ANN keeps no first-layer current between timesteps: the twin is spared that memory.
+    needed = design.model_copy(update={"memories": design.memories.model_copy(update={"current": 0})})
+    mac = _renamed(needed.with_core(kind="multiply_accumulate", payload_bits=max(1, core.payload_bits)), "mac")
+    banked = mac.model_copy(update={"memories": mac.memories.model_copy(
+        update={"banks": {name: macro.banks for name, macro in macros(design).items()}})})
     arrays = [
-        _renamed(mac.with_core(kind="systolic", rows=rows, columns=core.lanes // rows, dataflow=f"{flow}_stationary"),
+        _renamed(banked.with_core(kind="systolic", rows=rows, columns=core.lanes // rows, dataflow=f"{flow}_stationary"),
                  f"systolic_{flow}", design.name)
         for flow in ("output", "weight", "input")
     ]
@@ -153,7 +163,7 @@ def comparison_row(result: Result, flag: str) -> dict[str, Any]:
         "cycles": float(result.cycles.mean()), "latency_us": result.latency_s * 1e6,
         "compute_nj": energy["compute"], "core_nj": energy["core"], "system_nj": energy["system"],
         "core_pj_per_sop": result.energy_pj["core"] / operations if operations else float("nan"),
-        "edp_pjs": result.energy_delay_js * 1e12, "utilisation_percent": 100 * result.utilisation,
+        "edp_njs": result.energy_delay_js * 1e9, "utilisation_percent": 100 * result.utilisation,
         "power_mw": result.power_w * 1e3, "area_mm2": result.area_mm2, "accuracy_percent": _accuracy(result),
         "mismatches": f.mismatches, "saturations": f.saturations, "accuracy_flag": flag, "trace": f.trace,
     }

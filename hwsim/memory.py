@@ -1,7 +1,8 @@
 """On-chip memories: banks, and what a row costs. Energies in pJ, leakage in mW, area in um2, access time in ns.
 
 A memory of `capacity_bits` whose row has `row_bits` is ceil(row_bits / 128) equal banks that work together, each
-capacity / banks large and ceil(row_bits / banks) wide: 128 bits is the widest word of the CACTI sweep. Figures come
+capacity / banks large and ceil(row_bits / banks) wide: 128 bits is the widest word of the CACTI sweep. A design may ask
+for more banks (memories.banks); then a row lies in as many as it needs and the others rest, leaking. Figures come
 from a profile of hwsim/technology/memory: a CACTI table (log-log in capacity, linear in width, exact at its points) or
 access energies by capacity (Horowitz), which borrow the rest. docs/energy-model.md, "Memories".
 """
@@ -39,7 +40,9 @@ class MemoryProfileError(HwsimError):
 
 @dataclass(frozen=True)
 class Macro:
-    """One memory of a design: what a row costs (`read_pj`, `write_pj`: all banks), leaks and takes, and how fast it is.
+    """One memory of a design: what a row costs (`read_pj`, `write_pj`), what all banks leak and take, and how fast it is.
+
+    banks   in all; `row_banks` of them hold a row and work together.
 
     A memory of capacity 0 has no banks, leaks nothing and takes no area; asking for the price of its row is an error.
     """
@@ -48,6 +51,7 @@ class Macro:
     capacity_bits: int
     row_bits: int
     banks: int
+    row_banks: int
     word_bits: int
     bank_read_pj: float
     bank_write_pj: float
@@ -65,11 +69,11 @@ class Macro:
 
     @property
     def read_pj(self) -> float:
-        return self._there().banks * self.bank_read_pj
+        return self._there().row_banks * self.bank_read_pj
 
     @property
     def write_pj(self) -> float:
-        return self._there().banks * self.bank_write_pj
+        return self._there().row_banks * self.bank_write_pj
 
     @property
     def leakage_mw(self) -> float:
@@ -93,23 +97,26 @@ def macros(arch: Architecture) -> dict[str, Macro]:
     """
     tech = arch.technology
     return {
-        name: macro(name, bits, arch.row_bits[name], tech.memory, tech.temperature_k)
+        name: macro(name, bits, arch.row_bits[name], tech.memory, tech.temperature_k, arch.memories.banks.get(name, 1))
         for name, bits in arch.capacities.items() if bits
     }
 
 
-def macro(name: str, capacity_bits: int, row_bits: int, profile: str, temperature_k: int = 300) -> Macro:
-    """The memory `name` in a profile at 300 or 360 K.
+def macro(
+    name: str, capacity_bits: int, row_bits: int, profile: str, temperature_k: int = 300, least_banks: int = 1
+) -> Macro:
+    """The memory `name` in a profile at 300 or 360 K, in as few banks as its row needs but at least `least_banks`.
 
     Raises MemoryProfileError for a bank beyond the table (2 MiB), TechnologyError for the profile.
     """
     from hwsim.technology import memory, weakest
 
     if capacity_bits == 0:
-        return Macro(name, 0, row_bits, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "no memory", "capacity is 0", "computed", "")
+        return Macro(name, 0, row_bits, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "no memory", "capacity is 0", "computed", "")
     table = memory(profile)
-    banks = -(-row_bits // WIDEST_BITS)
-    word_bits = -(-row_bits // banks)
+    row_banks = -(-row_bits // WIDEST_BITS)
+    banks = -(-max(least_banks, row_banks) // row_banks) * row_banks  # whole rows of banks
+    word_bits = -(-row_bits // row_banks)
     size = capacity_bits / 8 / banks
     shape = f"{format_bits(round(size) * 8)} x {word_bits} bit"
     lender = table if table.kind == "table" else _lender(table)
@@ -129,9 +136,9 @@ def macro(name: str, capacity_bits: int, row_bits: int, profile: str, temperatur
         how += f", at its smallest bank of {format_bits(sweep.smallest_bytes * 8)}"
     lent = "" if table.kind == "table" else f" [lent by {lender.name} to {profile}: {table.borrow['because']}]"
     return Macro(
-        name, capacity_bits, row_bits, banks, word_bits, read, read * table.write_over_read.value,
+        name, capacity_bits, row_bits, banks, row_banks, word_bits, read, read * table.write_over_read.value,
         sweep.at("leakage_mw", size, word_bits), sweep.at("area_um2", size, word_bits),
-        sweep.at("access_ns", size, word_bits), f"{banks} x {read:.4g} (bank {shape}, {how})",
+        sweep.at("access_ns", size, word_bits), f"{row_banks} x {read:.4g} (bank {shape}, {how})",
         "; ".join(s.text for s in cited), weakest([s.confidence for s in cited]),
         f"{rest.text}{lent} ({rest.confidence})",
     )
@@ -154,7 +161,7 @@ def _too_slow(arch: Architecture, m: Macro) -> str:
     tech, mhz = arch.technology, arch.clock / 1e6
     largest = 0
     for kib in range(m.bank_bits // 8192, 0, -1):  # from the top: access time does not rise everywhere
-        trial = macro(m.name, kib * 8192 * m.banks, m.row_bits, tech.memory, tech.temperature_k)
+        trial = macro(m.name, kib * 8192 * m.banks, m.row_bits, tech.memory, tech.temperature_k, m.banks)
         if _fits(trial.access_ns, arch.period_ns):
             largest = kib
             break

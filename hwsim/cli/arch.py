@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hwsim.cli.common import JsonOption, print_json, print_table
+from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, with_footnotes
 from hwsim.units import format_bits, format_si
 
 arch_app = typer.Typer(no_args_is_help=True)
@@ -38,12 +38,13 @@ def show(
     typer.echo("technology    " + ", ".join(f"{k} {v}" for k, v in design.technology.model_dump().items()))
     typer.echo("")
     print_table(_memory_rows(design), left=("memory",))
-    typer.echo(f"\narea          {areas['area_um2'].sum() / 1e6:.3f} mm2")
-    print_table([{"component": r["component"], "count": r["count"], "um2": f"{r['area_um2']:,.0f}", "source": r["source"]}
-                 for r in areas.to_dict("records")], left=("component", "source"))
-    typer.echo(f"\nleakage       {leaks['leakage_mw'].sum():.3g} mW")
-    print_table([{"component": r["component"], "mW": f"{r['leakage_mw']:.4g}", "source": r["source"]}
-                 for r in leaks.to_dict("records")], left=("component", "source"))
+    typer.echo(f"\narea          {areas['area_um2'].sum() / 1e6:.3f} mm2, leakage {leaks['leakage_mw'].sum():.3g} mW\n")
+    leak_of = dict(zip(leaks["component"], leaks["leakage_mw"], strict=True))
+    lines, notes = with_footnotes([
+        {"component": r["component"], "count": r["count"], "um2": f"{r['area_um2']:,.0f}",
+         "leakage mW": f"{leak_of.get(r['component'], 0.0):.4g}", "source": r["source"]} for r in areas.to_dict("records")])
+    print_table(lines, left=("component", "source"))
+    print_notes(notes)
 
 
 def _memory_rows(design: Any) -> list[dict[str, Any]]:

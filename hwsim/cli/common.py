@@ -40,6 +40,22 @@ def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = ()) -> Non
         typer.echo(line(row))
 
 
+def with_footnotes(rows: Sequence[dict[str, Any]], column: str = "source") -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows whose long `column` became a number, and the numbered texts: tables stay narrow, sources stay whole."""
+    texts = list(dict.fromkeys(str(row[column]) for row in rows))
+    short = [{**row, column: f"[{texts.index(str(row[column])) + 1}]"} for row in rows]
+    return short, [f"[{n}] {text}" for n, text in enumerate(texts, start=1)]
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Footnotes, wrapped for a terminal."""
+    import textwrap
+
+    typer.echo("")
+    for note in notes:
+        typer.echo(textwrap.fill(note, 116, subsequent_indent="    "))
+
+
 def read_overrides(price: list[str] | None, prices: str | None) -> dict[str, Any]:
     """Prices of a YAML file, then those of the command line on top of them."""
     if not price and not prices:

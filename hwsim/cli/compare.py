@@ -48,9 +48,18 @@ def compare_command(
     else:
         _print_table(found)
         typer.echo(f"\nsaved in {out}: compare.csv, energy.png, latency.png")
-    for trace, design, name, why in found.refused:
-        reasons = [line.strip(" -") for line in why.splitlines()[1:]]
-        typer.echo(f"not run: {trace} on {design}, {name}: {'; '.join(reasons) or why}", err=True)
+    for line in _refusals(found):
+        typer.echo(line, err=True)
+
+
+def _refusals(found: Comparison) -> list[str]:
+    """What did not run and why, one line for all traces that share the design, the schedule and the reason."""
+    shared: dict[tuple[str, str, str], list[str]] = {}
+    for trace, design, schedule, why in found.refused:
+        reasons = "; ".join(line.strip(" -") for line in why.splitlines()[1:]) or why
+        shared.setdefault((design, schedule, reasons), []).append(trace)
+    return [f"not run on {design}, {schedule}: {', '.join(traces)}: {reasons}"
+            for (design, schedule, reasons), traces in shared.items()]
 
 
 def _save(found: Comparison, out: str) -> None:
@@ -75,7 +84,7 @@ def _print_table(found: Comparison) -> None:
             "cycles": f"{row['cycles']:,.0f}", "us": f"{row['latency_us']:,.1f}",
             "compute": f"{row['compute_nj']:,.1f}", "core": f"{row['core_nj']:,.1f}",
             "system nJ": f"{row['system_nj']:,.1f}", "pJ/SOP": f"{row['core_pj_per_sop']:.2f}",
-            "EDP pJs": f"{row['edp_pjs']:.3g}", "util %": f"{row['utilisation_percent']:.1f}",
+            "EDP nJs": f"{row['edp_njs']:.3g}", "util %": f"{row['utilisation_percent']:.1f}",
             "mW": f"{row['power_mw']:.1f}", "mm2": f"{row['area_mm2']:.2f}",
             "acc %": accuracy + ("*" if row["accuracy_flag"] else ""),
             "wrong": "-" if row["mismatches"] is None else str(row["mismatches"]),

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from hwsim.cli.common import JsonOption, PriceOption, PricesOption, print_json, print_table, read_overrides
+from hwsim.cli.common import (
+    JsonOption,
+    PriceOption,
+    PricesOption,
+    print_json,
+    print_notes,
+    print_table,
+    read_overrides,
+    with_footnotes,
+)
 
 energy_app = typer.Typer(no_args_is_help=True)
 
@@ -40,8 +49,11 @@ def show(
         print_json({"arch": design.name, "prices": rows, "cannot_happen": absent})
         return
     typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory})\n")
-    print_table([{**{k: r[k] for k in ("event", "scope")}, "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
-                  "source": f"{r['source']} [{r['confidence']}]"} for r in rows], left=("event", "scope", "formula", "source"))
+    lines, notes = with_footnotes([
+        {"event": r["event"], "scope": r["scope"], "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
+         "source": f"{r['source']} ({r['confidence']})"} for r in rows])
+    print_table(lines, left=("event", "scope", "formula", "source"))
+    print_notes(notes)
     if absent:
         typer.echo(f"\ncannot happen on this design (no such memory or unit): {', '.join(absent)}")
 

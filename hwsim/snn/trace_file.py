@@ -34,6 +34,8 @@ MAX_ATTRIBUTE_BYTES = 1 << 16
 MAX_ARRAY_BYTES = 1 << 31
 # gzip cannot shrink more than 1,032 times: a dataset that claims to is a bomb, or was never written.
 MAX_SHRINK = 1_100
+# A chunk has its Fletcher32 checksum and its entry in the index: 4 + 8 bytes at least.
+MIN_CHUNK_BYTES = 12
 
 Attribute = int | str | list[int] | list[str]
 
@@ -186,18 +188,24 @@ def _dataset_entry(node: Any, path: str, where: str) -> Entry:
 
 
 def _check_storage(node: Any, creation: Any, dtype: np.dtype[Any], entry: Entry, path: str, where: str) -> None:
+    import h5py
+
     shape, chunk = entry.shape or (), creation.get_chunk()
     if not shape or min(shape) < 1 or len(shape) > 5:
         raise trouble(where, path, f"shape {shape}", "one to five axes, none empty", "leave empty datasets out")
-    expected = 1
-    for n, c in zip(shape, chunk, strict=True):
-        expected *= -(-n // c)
-    bytes_claimed, stored = dtype.itemsize * product(shape), node.get_storage_size()
-    if node.get_num_chunks() != expected or bytes_claimed > MAX_SHRINK * stored:
-        raise trouble(where, path, f"{node.get_num_chunks()} chunks of {stored} bytes for {bytes_claimed} bytes",
-                      f"{expected} chunks that can hold them", "the file is incomplete: make it again")
     if dtype.itemsize * product(chunk) > MAX_ARRAY_BYTES:
         raise trouble(where, path, f"chunks of shape {chunk}", f"at most {MAX_ARRAY_BYTES} bytes", "use smaller ones")
+    expected = product(tuple(-(-n // c) for n, c in zip(shape, chunk, strict=True)))
+    claimed = dtype.itemsize * product(shape)
+    available = h5py.h5i.get_file_id(node).get_filesize()
+    # Counting chunks takes time in proportion to what is claimed, so the claim must fit into the file first.
+    if max(expected * MIN_CHUNK_BYTES, claimed // MAX_SHRINK) > available:
+        raise trouble(where, path, f"{claimed} bytes in {expected} chunks", f"what a file of {available} bytes can hold",
+                      "the file is damaged or was made to mislead")
+    stored, present = node.get_storage_size(), node.get_num_chunks()
+    if present != expected or claimed > MAX_SHRINK * stored:
+        raise trouble(where, path, f"{present} chunks of {stored} bytes for {claimed} bytes",
+                      f"{expected} chunks that can hold them", "the file is incomplete: make it again")
 
 
 def product(shape: tuple[int, ...]) -> int:

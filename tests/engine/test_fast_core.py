@@ -96,9 +96,9 @@ def test_closed_form() -> None:
         assert log.counts[:, INDEX["cycles_busy"]].sum() == len(log.issue)
 
 
-def arithmetic(run: CoreRun, tokens: np.ndarray, potentials: np.ndarray) -> tuple[np.ndarray, int, list[tuple[int, int]]]:
-    """R10 and R11 in Python integers, synapse by synapse: final potentials, saturations and (timestep, neuron) spikes."""
-    table, (channels, height, width) = run.table, run.shape
+def arithmetic(run: CoreRun, tokens: np.ndarray, potentials: np.ndarray) -> tuple[np.ndarray, int, list[int]]:
+    """R10 and R11 in Python integers, synapse by synapse: final potentials, saturations and neurons that fired."""
+    table, (_, height, width) = run.table, run.shape
     low, high = -(1 << run.potential_bits - 1), (1 << run.potential_bits - 1) - 1
     v = {n: int(x) for n, x in np.ndenumerate(table.initial if run.clear else potentials)}
     clipped, marks, spikes = 0, 0, []
@@ -119,7 +119,7 @@ def arithmetic(run: CoreRun, tokens: np.ndarray, potentials: np.ndarray) -> tupl
                     if p.kind == "shift":
                         put(n, 2 * v[n])
                     if p.kind == "fire" and v[n] >= threshold:
-                        spikes.append((p.timestep, (n[0] * height + n[1]) * width + n[2]))
+                        spikes.append((n[0] * height + n[1]) * width + n[2])
                         put(n, v[n] - threshold if table.reset == "soft" else 0)
                     if p.kind == "fire" and table.leak_shift is not None:
                         put(n, v[n] - (v[n] >> table.leak_shift))
@@ -165,9 +165,10 @@ def draw_run(seed: int, bits: int, operator: str) -> tuple[CoreRun, np.ndarray]:
     folded = {"pool": 2, "pool_mode": "folded"} if rng.random() < 0.4 else {}
     h, w = (2, 2) if folded else grid[1:]
     connection = {
-        "conv2d": lambda: Connection("a", "conv2d", grid, draw(9, grid[0], 3, 3), kernel=3, stride=2, padding=1, **folded),
-        "grouped": lambda: Connection("a", "conv2d", grid, draw(6, grid[0] // 2, 2, 2), kernel=2, padding=1, groups=2,
-                                      **folded),
+        "conv2d": lambda: Connection(
+            "a", "conv2d", grid, draw(9, grid[0], 3, 3), kernel=3, stride=2, padding=1, **folded),
+        "grouped": lambda: Connection(
+            "a", "conv2d", grid, draw(6, grid[0] // 2, 2, 2), kernel=2, padding=1, groups=2, **folded),
         "linear": lambda: Connection("a", "linear", grid, draw(7, grid[0] * h * w), **folded),
         "identity": lambda: Connection("a", "identity", grid, draw(grid[0]), channel_offset=1, stride=2, **folded),
     }[operator]()
@@ -206,7 +207,7 @@ def test_every_step_clips_at_its_width(bits: int, operator: str) -> None:
         potentials, clipped, spikes = arithmetic(run, tokens, states)
         np.testing.assert_array_equal(log.potentials, potentials)
         assert log.saturations == clipped
-        assert sorted(n for _, n in spikes) == sorted(log.spikes[:, 2].tolist())
+        assert sorted(spikes) == sorted(log.spikes[:, 2].tolist())
         met += clipped
     assert met or bits > 24, "the stimuli must meet the limits"
 

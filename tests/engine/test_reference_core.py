@@ -175,6 +175,17 @@ def test_no_word_events_and_eots_take_their_slot_while_exec_waits() -> None:
     assert log.done - 7 - 6 + 2 == 2, "cycles 0 and 12 are idle"
 
 
+def test_a_slot_in_the_cycle_in_which_exec_gets_done_is_not_overlapped() -> None:
+    run = linear_run([[1]] * 8, (Pass(1, "fire", threshold=1),), spec(fifo_depth=8), planes=2, initial=[1] * 8,
+                     clear=False)
+    nowhere = (0, 0, 5, 0, 0, 0)
+    log = execute(run, [EOT, *[nowhere] * 4, EOT])
+    # word 1 waits in EXEC from 4 to 7: the slots at 4, 5 and 6 lie in that time, the one at 7 does not.
+    assert [cycle for cycle, kind, _ in issued(log) if kind in ("skip", "eot")] == [1, 4, 5, 6, 7, 8]
+    assert counted(log)["cycles_stall_serialiser"] == 3
+    assert counted(log)["cycles_overlapped"] == 3
+
+
 def test_an_event_behind_a_fire_pass_waits_for_exec() -> None:
     passes = (Pass(1, "fire", threshold=1), Pass(2, "fire", threshold=NEVER, timestep=1))
     run = linear_run([[1]] * 8, passes, spec(), planes=2, initial=[1] * 8, clear=False)

@@ -55,6 +55,7 @@ class IntegrateAndFire(Neuron):
         found = []
         if self.reset not in ("soft", "hard"):
             found.append(f"reset is {self.reset!r}, allowed are 'soft' and 'hard'")
-        if self.leak_shift is not None and not 1 <= self.leak_shift <= 31:
-            found.append(f"leak_shift is {self.leak_shift}, allowed are 1 to 31 or none")
+        leak = self.leak_shift
+        if leak is not None and not (isinstance(leak, int) and 1 <= leak <= 31):
+            found.append(f"leak_shift is {leak!r}, allowed are 1 to 31 or none")
         return found
