@@ -40,7 +40,7 @@ class MemoryProfileError(HwsimError):
 
 @dataclass(frozen=True)
 class Macro:
-    """One memory of a design: what a row costs (`read_pj`, `write_pj`), what all banks leak and take, and how fast it is.
+    """One memory of a design: what a row costs (`read_pj`, `write_pj`), what all banks leak and take, how fast it is.
 
     banks   in all; `row_banks` of them hold a row and work together.
 

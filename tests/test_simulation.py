@@ -109,7 +109,7 @@ def test_frames_add_up(traces: dict[str, Trace], coding: str, arch: str, schedul
 
 
 def test_narrow_potentials_saturate_and_the_loop_still_closes(rate_trace: Trace) -> None:
-    narrow = hwsim.load_architecture("event_core_64").with_core(potential_bits=10)
+    narrow = hwsim.load_architecture("event_core_64").with_core(potential_bits=12)
     fed = hwsim.simulate(rate_trace, narrow)
     assert fed.facts.saturations > 0
     assert fed.mismatches > 0

@@ -220,7 +220,7 @@ def _coding_problems(network: Network, layer: Layer, earlier: dict[str, Layer]) 
         allowed = SOURCES_OF.get(layer.coding, ("rate", "bit_serial", "analog", "direct"))
         if coding not in allowed:
             why = "never sends anything" if coding == "readout" else f"sends {coding} events"
-            yield f"source {source!r} {why}; a {layer.coding} layer reads {' or '.join(allowed)} sources"
+            yield f"source {source!r} {why}; {layer.coding} layers read {' or '.join(allowed)} sources"
     if len(set(kinds.values())) > 1:
         # A core keeps one current and one plane count a run (docs/cycle-model.md R11, R12), so feeds cannot be mixed.
         seen = ", ".join(f"{source!r} {coding} x {planes}" for source, (coding, planes) in kinds.items())

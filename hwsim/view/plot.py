@@ -231,9 +231,11 @@ def _family(result: Result) -> str:
 
 
 def _grouped(results: Sequence[Result]) -> tuple[list[Result], Rows]:
-    """Results with those of one architecture together, each family where it first appears, and their labels."""
+    """Results by architecture, then coding, each where it first appears, then by T; and their labels."""
     families = list(dict.fromkeys(_family(r) for r in results))
-    ordered = [r for name in families for r in results if _family(r) == name]
+    codings = list(dict.fromkeys((_family(r), r.facts.coding) for r in results))
+    ordered = sorted(results, key=lambda r: (families.index(_family(r)), codings.index((_family(r), r.facts.coding)),
+                                             r.facts.timesteps))
     labels = _told_apart(ordered, [_label(r) for r in ordered])
     heads = {}
     for family in families:

@@ -46,6 +46,22 @@ def test_a_row_is_ceil_of_bits_over_128_equal_banks(row_bits: int, bank_kib: int
     assert made.access_ns == pytest.approx(alone.access_ns)
 
 
+@given(st.integers(1, 512), st.integers(1, 40), st.integers(1, 64))
+@settings(max_examples=100, deadline=None)
+def test_more_banks_than_a_row_needs_rest_and_leak(row_bits: int, least: int, kib: int) -> None:
+    """Whole rows of banks: a row costs what the same banks cost alone, all of them leak and take area."""
+    plain = macro("m", kib * KIB * 4, row_bits, "cacti_lop")
+    made = macro("m", kib * KIB * 4, row_bits, "cacti_lop", least_banks=least)
+    assert made.row_banks == plain.banks == -(-row_bits // 128)
+    assert made.banks % made.row_banks == 0
+    assert least <= made.banks < max(least, made.row_banks) + made.row_banks
+    alone = macro("m", round(kib * KIB * 4 / made.banks / 8) * 8, made.word_bits, "cacti_lop")
+    assert made.read_pj == pytest.approx(made.row_banks * alone.read_pj, rel=1e-3)
+    assert made.leakage_mw == pytest.approx(made.banks * alone.leakage_mw, rel=1e-3)
+    assert made.area_um2 == pytest.approx(made.banks * alone.area_um2, rel=1e-3)
+    assert made.read_pj <= plain.read_pj * (1 + 1e-9)
+
+
 @pytest.mark.parametrize("profile", ["cacti_lop", "cacti_hp", "horowitz"])
 def test_a_larger_or_wider_bank_never_reads_for_less(profile: str) -> None:
     sizes = [1024 * 2 ** (i / 3) for i in range(0, 34)]
@@ -150,10 +166,18 @@ def test_what_check_timing_proposes_does_pass(mhz: int, kib: int, profile: str) 
         if "weight memory" not in text:
             continue
         clock = re.search(r"at most ([0-9.]+) MHz", text)
-        smaller = re.search(r"a memory of ([0-9]+ KiB)", text)
+        smaller = re.search(r"a memory of ([0-9]+) KiB", text)
         assert clock
-        assert not any("weight" in t for t in check_timing(changed(arch, clock=f"{round(float(clock[1]) * 1e6)} Hz")))
+        hertz = round(float(clock[1]) * 1e6)
+        assert not slow(changed(arch, clock=f"{hertz} Hz"))
+        assert slow(changed(arch, clock=f"{hertz + 200_000} Hz")), "a little more is too much"
         if smaller:
-            assert not any("weight" in t for t in check_timing(changed(arch, weight=smaller[1])))
+            assert not slow(changed(arch, weight=f"{smaller[1]} KiB"))
+            one_more_a_bank = int(smaller[1]) + macros(arch)["weight"].banks
+            assert one_more_a_bank > kib or slow(changed(arch, weight=f"{one_more_a_bank} KiB"))
         else:
             assert "not even a bank of 1 KiB" in text
+
+
+def slow(arch: Architecture) -> bool:
+    return any("weight memory" in text for text in check_timing(arch))

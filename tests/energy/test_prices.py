@@ -206,6 +206,16 @@ def test_nothing_leaks_that_takes_no_area_and_everything_says_its_source(name: s
     assert set(areas["component"]) <= {e.unit for e in VOCABULARY}
 
 
+def test_area_and_leakage_are_one_units_times_how_many_there_are() -> None:
+    areas = area(design()).set_index("component")["area_um2"]
+    leaks = leakage(design()).set_index("component")["leakage_mw"]
+    assert areas["accumulator"] == pytest.approx(64 * unit_cost("nangate_45nm", "add", "area_um2", (24,)).value)
+    assert areas["registers"] == pytest.approx(64 * (8 + 24) * 5.98)
+    assert leaks["multiplier"] == pytest.approx(64 * 8302e-6)
+    weight = macros(design())["weight"]
+    assert (areas["weight_memory"], leaks["weight_memory"]) == (weight.area_um2, weight.leakage_mw)
+
+
 def test_components_are_those_of_the_kind_of_core() -> None:
     counts = {name: area(load_architecture(name)).set_index("component")["count"] for name in SHIPPED}
     event, mac, array = counts["event_core_64"], counts["mac_core_64"], counts["systolic_8x8"]

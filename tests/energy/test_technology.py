@@ -152,3 +152,13 @@ def test_a_new_memory_technology_is_one_file(tmp_path: Path) -> None:
     made = macro("weight", 8 * 2**10 * 8, 64, written(data, tmp_path))
     assert made.read_pj == pytest.approx(3.38, abs=0.01)
     assert made.leakage_mw < 1e-3
+
+
+def test_writes_cost_what_the_profile_says_of_reads(tmp_path: Path) -> None:
+    data = raw("memory", "cacti_lop")
+    data["write_over_read"]["value"] = 1.2
+    prices = price_list(with_technology(load_architecture("event_core_64"), memory=written(data, tmp_path)))
+    for memory_of in ("weight", "current", "bias", "buffer"):
+        read, write = prices.price(f"{memory_of}_read"), prices.price(f"{memory_of}_write")
+        assert write.pj == pytest.approx(1.2 * read.pj)
+        assert "x 1.2 write / read" in write.formula

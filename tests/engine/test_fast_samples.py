@@ -114,7 +114,8 @@ def test_feeds_read_the_recording_or_what_was_produced() -> None:
 def test_without_weights_the_recording_decides_the_time() -> None:
     program, sample = two_layers(), sample_of_two_layers()
     layers = tuple(
-        replace(layer, connections=tuple(replace(c, weights=None) for c in layer.connections)) for layer in program.network)
+        replace(layer, connections=tuple(replace(c, weights=None) for c in layer.connections))
+        for layer in program.network)
     operations = tuple(
         op if op.run is None else replace(op, run=replace(op.run, connections=layers[op.layer].connections))
         for op in program.operations)

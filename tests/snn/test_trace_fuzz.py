@@ -14,7 +14,7 @@ import pytest
 
 from hwsim.snn.trace import Trace, TraceError
 
-QUICK_FLIPS, QUICK_CUTS = 250, 50
+QUICK_FLIPS, QUICK_CUTS = 500, 100
 
 
 @pytest.fixture(scope="module")

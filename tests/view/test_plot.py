@@ -94,7 +94,7 @@ def drawn(axes: Any) -> list[float]:
 @pytest.mark.parametrize("count", [2, 13, 26])
 def test_bars_of_both_panels_add_up_to_the_energy_of_the_frames(count: int) -> None:
     results = many(count)
-    ordered = sorted(results, key=lambda r: r.facts.arch != results[0].facts.arch)
+    ordered, _ = plot._grouped(results)
     for axes in plot.energy_figure(results).axes:
         assert drawn(axes) == pytest.approx([energy_j(r) for r in ordered])
 
@@ -102,7 +102,7 @@ def test_bars_of_both_panels_add_up_to_the_energy_of_the_frames(count: int) -> N
 @pytest.mark.parametrize("count", [2, 13, 26])
 def test_bars_of_both_panels_add_up_to_the_latency(count: int) -> None:
     results = many(count)
-    ordered = sorted(results, key=lambda r: r.facts.arch != results[0].facts.arch)
+    ordered, _ = plot._grouped(results)
     for axes in plot.latency_figure(results).axes:
         assert drawn(axes) == pytest.approx([r.latency_s for r in ordered])
 
@@ -135,14 +135,13 @@ def test_layers_of_one_result_hold_what_the_frame_holds() -> None:
 
 
 def test_scope_marks_stand_where_the_stack_has_passed_that_scope() -> None:
-    results = many(6)
+    results, _ = plot._grouped(many(6))
     left = plot.energy_figure(results).axes[0]
     by_scope = [r.energy.groupby("scope")["energy_pj"].sum() * 1e-12 / r.facts.samples for r in results]
-    order = sorted(range(6), key=lambda i: results[i].facts.arch != results[0].facts.arch)
     compute, core = (line.get_xdata() / SCALES[unit_of(left)] for line in left.lines if line.get_marker() == "v")
-    assert compute == pytest.approx([by_scope[i]["compute"] for i in order])
-    assert core == pytest.approx([by_scope[i]["compute"] + by_scope[i]["core"] for i in order])
-    units = plot.energy_by_unit([results[i] for i in order])
+    assert compute == pytest.approx([s["compute"] for s in by_scope])
+    assert core == pytest.approx([s["compute"] + s["core"] for s in by_scope])
+    units = plot.energy_by_unit(results)
     solid = [s for s in units if s.key != CHANNEL]
     assert plot._total(solid) == pytest.approx(core)
     first = list(itertools.takewhile(lambda s: plot._scope_of(s.key) == "compute", units))
@@ -229,6 +228,14 @@ def test_rows_are_grouped_by_architecture_and_twins_stand_with_their_design() ->
     assert rows.labels == ["rate T=4, layer by layer", "bit-serial T=4, layer by layer", "ANN, output-stationary array",
                            "rate T=4, layer by layer"]
     assert {row: name for row, (name, _) in rows.headings.items()} == {0: "event_core_64", 3: "event_core_16"}
+
+
+def test_rows_of_a_family_keep_codings_together_and_grow_in_timesteps() -> None:
+    results = [stand_in(timesteps=16), stand_in(timesteps=4, schedule="step_by_step"), stand_in(coding="bit_serial"),
+               stand_in(timesteps=4)]
+    assert plot._grouped(results)[1].labels == [
+        "rate T=4, step by step", "rate T=4, layer by layer", "rate T=16, layer by layer",
+        "bit-serial T=4, layer by layer"]
 
 
 def test_equal_labels_are_told_apart_by_what_differs() -> None:

@@ -1,0 +1,163 @@
+"""Synthetic traces: the density asked for, spikes that are the network's own, and one seed is one trace anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwsim.snn.forward import forward, safe_potential_bits
+from hwsim.snn.synth import NETWORKS, Integers, SynthError, synthesise
+from hwsim.snn.trace import Trace
+from tests.snn.networks import naive_forward
+
+CODINGS = ("rate", "bit_serial", "analog")
+
+
+def densities(trace: Trace) -> dict[str, float]:
+    """Spikes (set bits) per neuron and timestep (bit) of every layer."""
+    found: dict[str, list[float]] = {}
+    for sample in trace:
+        for name, planes in sample.recorded.items():
+            bits = trace.network.layer(name).payload_bits or 1
+            found.setdefault(name, []).append(float(np.bitwise_count(planes).mean()) / bits)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("density", [0.1, 0.2, 0.8])
+def test_density_is_as_asked(coding: str, density: float) -> None:
+    for name, found in densities(synthesise("tiny", 4, density, 8, 1, coding)).items():
+        assert found == pytest.approx(density, abs=0.02), name
+
+
+def test_density_of_a_real_network_is_within_a_few_percent() -> None:
+    trace = synthesise("resnet20-cifar10", 2, 0.2, 4)
+    found = densities(trace)
+    assert len(found) == 19
+    for name, value in found.items():
+        assert value == pytest.approx(0.2, rel=0.03), name
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_the_spikes_are_those_of_the_network(coding: str) -> None:
+    trace = synthesise("tiny", 3, 0.2, 2, 5, coding, pool="unit")
+    for index, sample in enumerate(trace):
+        expected, finals = naive_forward(trace.network, sample.inputs)
+        assert set(expected) == set(sample.recorded)
+        for name, planes in expected.items():
+            np.testing.assert_array_equal(sample.recorded[name], planes)
+        np.testing.assert_array_equal(trace.final_potentials(index)["out"], finals["out"])
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_no_potential_can_saturate_and_one_bit_less_would_not_do(coding: str) -> None:
+    trace = synthesise("tiny", 4, 0.2, 3, 2, coding)
+    needed = safe_potential_bits(trace.network, (sample.inputs for sample in trace))
+    assert {layer.potential_bits for layer in trace.network} == {max(needed.values())}
+
+
+def test_bit_serial_and_analog_of_a_seed_are_the_same_numbers() -> None:
+    bits, values = synthesise("tiny", 4, 0.2, 2, 3, "bit_serial"), synthesise("tiny", 4, 0.2, 2, 3, "analog")
+    for a, b in zip(bits, values, strict=True):
+        np.testing.assert_array_equal(a.inputs, b.inputs)
+        for name, planes in a.recorded.items():
+            np.testing.assert_array_equal(np.tensordot([8, 4, 2, 1], planes, 1), b.recorded[name][0])
+
+
+def test_one_seed_is_one_trace_and_more_samples_are_the_same_network() -> None:
+    hashes = {synthesise("tiny", 4, 0.2, 2, 9).content_hash for _ in range(2)}
+    hashes |= {synthesise("tiny", 4, 0.2, 2, 10).content_hash, synthesise("tiny", 4, 0.3, 2, 9).content_hash}
+    assert len(hashes) == 3
+    few, many = synthesise("tiny", 4, 0.2, 1, 9), synthesise("tiny", 4, 0.2, 6, 9)
+    for a, b in zip(few.network, many.network, strict=True):
+        np.testing.assert_array_equal(a.connections[0].weights, b.connections[0].weights)
+        assert a.thresholds.tolist() == b.thresholds.tolist()
+    np.testing.assert_array_equal(few.sample(0).inputs, many.sample(0).inputs)
+
+
+def test_one_seed_is_one_trace_on_any_machine() -> None:
+    """Recorded once; a change here is a change of every synthetic trace and belongs into the changelog."""
+    assert Integers(0, stream=0)((6,), -31, 31).tolist() == RECORDED_INTEGERS
+    for coding, expected in RECORDED_HASHES.items():
+        assert synthesise("tiny", 4, 0.2, 2, 0, coding).content_hash == expected, coding
+
+
+RECORDED_INTEGERS = [1, 22, 27, 9, 21, 1]
+RECORDED_HASHES = {
+    "rate": "9bab903198e56721d0fa2b2e46f06ab66566d5b6b62aaead0f6ee8ffe35f7b53",
+    "bit_serial": "5659f03fcad75fc502d9b97ae7e91890f676e81818e7126740649f0269f89a7f",
+    "analog": "ddeff791237380a51de37950d9f7915a3210b71283468fad5b791debbc74167e",
+}
+
+
+def test_random_integers_fill_their_range_evenly() -> None:
+    drawn = Integers(1, stream=0)((63_000,), -31, 31)
+    counts = np.bincount(drawn.astype(int) + 31)
+    assert len(counts) == 63
+    assert np.abs(counts - 1000).max() < 160
+    assert Integers(1, 0)((4, 5), 0, 255).shape == (4, 5)
+
+
+def shape_only(name: str, head: int | None = None) -> tuple[list[str], int, int]:
+    """Layer names, weights and neurons of a plan, without drawing anything."""
+    shape, plans = NETWORKS[name](head)
+    known, weights, neurons = {"input": shape}, 0, 0
+    for plan in plans:
+        for wire in plan.wires:
+            c, h, w = known[wire.source]
+            h, w = h // wire.pool, w // wire.pool
+            if wire.operator == "conv2d":
+                weights, out = weights + plan.channels * c * 9, (plan.channels, -(-h // wire.stride), -(-w // wire.stride))
+            elif wire.operator == "linear":
+                weights, out = weights + plan.channels * c * h * w, (plan.channels, 1, 1)
+        known[plan.name] = out
+        neurons += out[0] * out[1] * out[2]
+    return [plan.name for plan in plans], weights, neurons
+
+
+def test_the_named_networks_have_the_published_sizes() -> None:
+    names, weights, neurons = shape_only("vgg16-cifar10")
+    assert (len(names), weights) == (14, 14_715_584), "FACTS: 14.7 M"
+    assert neurons == 276_490
+    assert shape_only("vgg16-cifar10", 4096)[2] == 284_682, "FACTS: the size with the 4096-wide classifier"
+    names, weights, _ = shape_only("resnet20-cifar10")
+    assert len(names) == 20
+    assert weights == 268_336, "He et al. 2016, table 6: 0.27 M"
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[str, int, int]] = []
+    synthesise("tiny", samples=2, progress=lambda *what: told.append(what))
+    assert {what for what, _, _ in told} == {"layers", "widths", "samples"}
+    assert all(0 <= done <= of for _, done, of in told)
+    for what in ("layers", "widths", "samples"):
+        last = [t for t in told if t[0] == what][-1]
+        assert last[1] == last[2]
+
+
+def test_max_pooling_pools_binary_spikes() -> None:
+    trace = synthesise("tiny", samples=1, pool="max")
+    assert {c.pool_mode for layer in trace.network for c in layer.connections} == {"none", "max"}
+    planes = forward(trace.network, trace.sample(0).inputs)[0]
+    assert planes["conv4"].max() == 1
+
+
+@pytest.mark.parametrize(("wrong", "says"), [
+    ({"network": "alexnet"}, "allowed are vgg16-cifar10, resnet20-cifar10, tiny"), ({"coding": "phase"}, "coding 'phase'"),
+    ({"timesteps": 0}, "timesteps 0"), ({"timesteps": 17, "coding": "analog"}, "1 to 16 for analog"),
+    ({"density": 0.0}, "density 0.0"), ({"density": 1.0}, "density 1.0"), ({"samples": 0}, "samples 0"),
+    ({"seed": -1}, "seed -1"), ({"head": 7}, "for vgg16-cifar10 only"), ({"pool": "none"}, "pool 'none'"),
+    ({"pool": "max", "coding": "bit_serial"}, "max with rate coding"),
+])
+def test_what_cannot_be_made_is_refused(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(SynthError, match=says):
+        synthesise(**({"network": "tiny"} | wrong))
+
+
+def test_a_replaced_width_is_another_trace() -> None:
+    trace = synthesise("tiny", samples=1)
+    wider = replace(trace.network, layers=tuple(replace(x, potential_bits=24) for x in trace.network))
+    assert Trace.from_arrays(np.zeros((1, 2, 8, 8), int), wider.layers, input_bits=8).content_hash != trace.content_hash
