@@ -106,11 +106,14 @@ def _schedules_of(trace: Trace, design: Architecture, schedules: Sequence[str]) 
 def twins(design: Architecture, network: Network) -> list[Architecture]:
     """The ANN baselines of an event core for a quantised ANN: at equal lanes, then at equal area."""
     from hwsim.area import area_mm2
-    from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows
+    from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows, grown
+    from hwsim.baseline.systolic import value_bits
     from hwsim.memory import macros
 
-    # The array's rows are narrower than the core's; the memories stay what they are, bank by bank.
+    # The array's rows are narrower than the core's; the memories stay what they are, bank by bank. It adds pooled windows
+    # up before it multiplies, so its operand is as wide as the widest sum.
     core = design.core
+    operand = max([core.payload_bits, *(value_bits(network, c) for layer in network for c in layer.connections)])
     rows = max(r for r in range(1, int(core.lanes**0.5) + 1) if core.lanes % r == 0)
     # An ANN keeps no first-layer current between timesteps: the twin is spared that memory.
     needed = design.model_copy(update={"memories": design.memories.model_copy(update={"current": 0})})
@@ -118,12 +121,12 @@ def twins(design: Architecture, network: Network) -> list[Architecture]:
     banked = mac.model_copy(update={"memories": mac.memories.model_copy(
         update={"banks": {name: macro.banks for name, macro in macros(design).items()}})})
     arrays = [
-        _renamed(banked.with_core(kind="systolic", rows=rows, columns=core.lanes // rows, dataflow=f"{flow}_stationary"),
-                 f"systolic_{flow}", design.name)
+        _renamed(banked.with_core(kind="systolic", rows=rows, columns=core.lanes // rows, dataflow=f"{flow}_stationary",
+                                  payload_bits=operand), f"systolic_{flow}", design.name)
         for flow in ("output", "weight", "input")
     ]
     target = area_mm2(design)
-    wider = mac.with_core(lanes=equal_area_lanes(mac, target, area_mm2))
+    wider = grown(mac, equal_area_lanes(mac, target, area_mm2))
     taller = arrays[0].with_core(rows=equal_area_rows(arrays[0], target, area_mm2))
     return [mac, *arrays, _renamed(wider, "mac@area", design.name),
             _renamed(taller, "systolic_output@area", design.name)]

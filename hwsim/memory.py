@@ -95,9 +95,9 @@ def macros(arch: Architecture) -> dict[str, Macro]:
 
     Raises MemoryProfileError, TechnologyError.
     """
-    tech = arch.technology
+    tech, least = arch.technology, {str(name): banks for name, banks in arch.memories.banks.items()}
     return {
-        name: macro(name, bits, arch.row_bits[name], tech.memory, tech.temperature_k, arch.memories.banks.get(name, 1))
+        name: macro(name, bits, arch.row_bits[name], tech.memory, tech.temperature_k, least.get(name, 1))
         for name, bits in arch.capacities.items() if bits
     }
 

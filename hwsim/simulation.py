@@ -19,6 +19,7 @@ from hwsim.arch import Architecture, load_architecture
 from hwsim.program import Engine, Operation, Program, Sample, SampleRecord
 from hwsim.result import Facts, Result
 from hwsim.schedules import map_network, schedule_by_name
+from hwsim.snn.network import Connection, Network
 from hwsim.snn.trace import Trace
 
 RunSample = Callable[[Sample, str], SampleRecord]
@@ -180,8 +181,7 @@ class _Book:
             trace=self.trace.name, trace_hash=self.trace.content_hash, coding=self.trace.coding,
             timesteps=self.trace.timesteps, arch=arch.name, schedule=self.program.schedule, engine=engine, spikes=spikes,
             samples=len(chosen), sample_indices=chosen, layers=[layer.name for layer in network],
-            payload_bits={layer.name: max((network.carries_payload(c) for c in layer.connections), default=0)
-                          for layer in network},
+            payload_bits=_operand_bits(network, arch),
             mismatches=int(self.mismatches.sum()) if checked else None,
             mismatches_by_layer={layer.name: int(self.mismatches[i]) for i, layer in enumerate(network) if self.known[i]},
             saturations=self.saturations,
@@ -192,6 +192,18 @@ class _Book:
         assert self.operation_counts is not None
         return Result(facts, arch, self.cycles, self.layer_counts, self.operation_counts,
                       operations_frame(self.operations), self.spans, overrides)
+
+
+def _operand_bits(network: Network, arch: Architecture) -> dict[str, int]:
+    """By layer, how wide the multiplied operand is: what a multiplication costs."""
+    def bits(connection: Connection) -> int:
+        if arch.core.kind != "systolic":
+            return network.carries_payload(connection)
+        from hwsim.baseline.systolic import value_bits
+
+        return value_bits(network, connection)
+
+    return {layer.name: max(map(bits, layer.connections), default=0) for layer in network}
 
 
 def operations_frame(operations: Sequence[Operation]) -> Any:

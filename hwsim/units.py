@@ -7,6 +7,7 @@ powers of 1024, decimal ones of 1000, as the standards say.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 _PREFIX = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _NUMBER = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?(?:[eE][0-9]+)?)\s*([kKMG]i?|)(b|bit|bits|B|Hz)\s*$")
@@ -16,8 +17,8 @@ def _parse(text: object, units: dict[str, int], example: str) -> int:
     found = _NUMBER.match(text) if isinstance(text, str) else None
     if found is None or found.group(3) not in units or found.group(2) not in _PREFIX:
         raise ValueError(f"{text!r} is not a quantity such as {example}")
-    exact = float(found.group(1)) * _PREFIX[found.group(2)] * units[found.group(3)]
-    if exact != int(exact) or exact < 0:
+    exact = Decimal(found.group(1)) * _PREFIX[found.group(2)] * units[found.group(3)]
+    if exact != int(exact):
         raise ValueError(f"{text!r} is not a whole number of units; write a quantity such as {example}")
     return int(exact)
 

@@ -94,6 +94,7 @@ def test_quantities() -> None:
     assert parse_bits("64 KiB") == 64 * 1024 * 8
     assert parse_bits("512 bit") == 512
     assert parse_hz("500 MHz") == 500_000_000
+    assert parse_hz("258.9 MHz") == 258_900_000
     assert format_bits(parse_bits("64 KiB")) == "64 KiB"
     for bad in ("64 KiBs", "-1 KiB", "1.3 bit", "ten", None, 5, "1 Hz"):
         with pytest.raises(ValueError, match="quantity|whole"):

@@ -112,7 +112,6 @@ def test_narrow_potentials_saturate_and_the_loop_still_closes(rate_trace: Trace)
     narrow = hwsim.load_architecture("event_core_64").with_core(potential_bits=12)
     fed = hwsim.simulate(rate_trace, narrow)
     assert fed.facts.saturations > 0
-    assert fed.mismatches > 0
     closed = hwsim.simulate(rate_trace, narrow, spikes="computed", engine="reference")
     assert closed.facts.saturations == hwsim.simulate(rate_trace, narrow, spikes="computed").facts.saturations
 

@@ -24,11 +24,11 @@ class EqualAreaError(HwsimError):
 def equal_area_lanes(arch: Architecture, target_area_mm2: float, area: AreaFunction) -> int:
     """The largest number of lanes at which `arch` (event or multiply_accumulate) is not larger than the target.
 
-    Memories keep their capacities. Raises EqualAreaError when even one lane is too large.
+    Lanes and the memories of their rows grow together (`grown`). Raises EqualAreaError when even one lane is too large.
     """
     if arch.core.kind == "systolic":
         raise EqualAreaError(f"{arch.name} is a systolic array and has no lanes; use equal_area_rows")
-    return _largest(arch, "lanes", MAX_LANES, target_area_mm2, area)
+    return _largest(arch.name, "lanes", MAX_LANES, target_area_mm2, lambda lanes: area(grown(arch, lanes)))
 
 
 def equal_area_rows(arch: Architecture, target_area_mm2: float, area: AreaFunction) -> int:
@@ -39,19 +39,30 @@ def equal_area_rows(arch: Architecture, target_area_mm2: float, area: AreaFuncti
     """
     if arch.core.kind != "systolic":
         raise EqualAreaError(f"{arch.name} is a {arch.core.kind} core and has no rows; use equal_area_lanes")
-    return _largest(arch, "rows", MAX_ROWS, target_area_mm2, area)
+    return _largest(arch.name, "rows", MAX_ROWS, target_area_mm2, lambda rows: area(arch.with_core(rows=rows)))
 
 
-def _largest(arch: Architecture, name: str, top: int, target_area_mm2: float, area: AreaFunction) -> int:
+def grown(arch: Architecture, lanes: int) -> Architecture:
+    """`arch` with other lanes and as many rows in each memory as before: a wider core of the same depth.
+
+    Lanes alone would cut the memories into fewer, longer rows, and layers that fitted would no longer fit.
+    """
+    memories = arch.memories.model_copy(update={
+        name: getattr(arch.memories, name) * lanes // arch.core.lanes
+        for name in ("weight", "membrane", "current", "bias", "mask")})
+    return arch.model_copy(update={"memories": memories}).with_core(lanes=lanes)
+
+
+def _largest(name: str, what: str, top: int, target_area_mm2: float, area_at: Callable[[int], float]) -> int:
     """Bisection: `low` fits and `high` does not."""
-    smallest = area(arch.with_core(**{name: 1}))
+    smallest = area_at(1)
     if smallest > target_area_mm2:
-        raise EqualAreaError(f"{arch.name} with {name} 1 takes {smallest:.6g} mm2, more than the target "
+        raise EqualAreaError(f"{name} with {what} 1 takes {smallest:.6g} mm2, more than the target "
                              f"{target_area_mm2:.6g} mm2; its memories alone may be too large")
     low, high = 1, top + 1
     while high - low > 1:
         middle = (low + high) // 2
-        if area(arch.with_core(**{name: middle})) <= target_area_mm2:
+        if area_at(middle) <= target_area_mm2:
             low = middle
         else:
             high = middle

@@ -81,15 +81,31 @@ def check(
             typer.echo(f"{finding['arch']}: " + ("ok" if not finding["problems"] else "does not meet its clock"))
             for problem in finding["problems"]:
                 typer.echo(f"  - {problem}")
-        if fits:
-            typer.echo("")
-            print_table([{"trace": r["trace"], "arch": r["arch"], "schedule": r["schedule"],
-                          "runs": "yes" if r["runs"] else "no"} for r in fits], left=("trace", "arch", "schedule", "runs"))
-            for row in fits:
-                if not row["runs"]:
-                    typer.echo(f"\n{row['trace']} {row['why']}")
+        _print_fits(fits)
     if any(f["problems"] for f in findings):
         raise typer.Exit(1)
+
+
+def _print_fits(fits: list[dict[str, Any]]) -> None:
+    """Traces down, designs across, the schedules that run in the cells; below it every reason once."""
+    if not fits:
+        return
+    cells: dict[str, dict[str, str]] = {}
+    reasons: dict[str, list[str]] = {}
+    for row in fits:
+        line = cells.setdefault(row["trace"], {"trace": row["trace"]})
+        runs = row["schedule"].split("_")[0] if row["runs"] else ""
+        line[row["arch"]] = " ".join(filter(None, (line.get(row["arch"], ""), runs)))
+        if not row["runs"]:
+            for reason in row["why"].splitlines()[1:] or [row["why"]]:
+                where = f"{row['trace']} on {row['arch']}, {row['schedule']}"
+                reasons.setdefault(reason.strip(" -"), []).append(where)
+    typer.echo("\nschedules that run:")
+    table = [{key: value or "-" for key, value in line.items()} for line in cells.values()]
+    print_table(table, left=tuple(table[0]))
+    for reason, places in reasons.items():
+        more = f" and {len(places) - 2} more" if len(places) > 2 else ""
+        typer.echo(f"\n{'; '.join(places[:2])}{more}:\n  {reason}")
 
 
 def _fits(designs: list[Any], traces: list[str]) -> list[dict[str, Any]]:

@@ -265,10 +265,10 @@ class Trace:
         self._file.file.flush()
         return bytes(self._file.file.id.get_file_image())
 
-    def check(self, deep: bool = True) -> None:
+    def check(self, deep: bool = True, progress: Callable[[int, int], None] | None = None) -> None:
         """Verify structure and hashes again and, when `deep`, all recorded data against their SHA-256 and ranges.
 
-        Raises TraceError at the first thing that is wrong.
+        `progress` is called with (samples checked, samples in all). Raises TraceError at the first thing that is wrong.
         """
         self._index(0)
         with guard(self._where, "file"):
@@ -282,6 +282,8 @@ class Trace:
             for index in range(self.samples):
                 self.sample(index)
                 self.logits(index)
+                if progress:
+                    progress(index + 1, self.samples)
 
     # -- reading the file -------------------------------------------------------------------------------------
 
