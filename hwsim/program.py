@@ -163,7 +163,7 @@ class CoreLog:
     """Everything one run did, for engines to be held against each other, the vectors and the RTL.
 
     push, pop   (tokens,) cycles.      issue   (n, 3) cycle, kind (ISSUE_KINDS), word (-1 for eot and skip).
-    spikes      (n, 3) cycle, pass (counted through the run), neuron (c * H + y) * W + x.
+    spikes      (n, 3) cycle, pass (fire and requant passes since the last EOT, from 0), neuron (c * H + y) * W + x.
     counts      (rows, len(EVENTS)) int64; row first_plane + n for what happens before EOT n of a period (the clear:
                 first_plane), row Pass.timestep for what a pass does.
     """

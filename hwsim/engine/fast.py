@@ -17,7 +17,7 @@ from hwsim.activity import EVENTS
 from hwsim.engine.counting import count_transfer
 from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, Core, CoreState
 from hwsim.engine.feeds import Buffers, FeedPack, Scanner, stretches
-from hwsim.engine.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros
+from hwsim.engine.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, narrowest
 from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Sample, SampleRecord
 from hwsim.snn.network import INPUT, Layer, Shape
 
@@ -131,7 +131,10 @@ class _SampleRun:
                 raise ProgramError(f"layer {layer.name!r} has neither weights nor recorded outputs to fire by")
             return recorded
         c, h, w = layer.shape
-        dtype = recorded.dtype if recorded is not None else np.int16 if layer.payload_bits else np.uint8
+        top = (1 << max(1, layer.payload_bits)) - 1
+        dtype = np.dtype(np.uint8) if recorded is None else recorded.dtype
+        if np.iinfo(dtype).max < top:
+            dtype = np.dtype(narrowest(-top, top))
         return np.zeros((layer.timesteps, h, w, c), dtype)
 
     def execute(self) -> SampleRecord:

@@ -118,7 +118,8 @@ def safe_potential_bits(network: Network, samples: Iterable[NDArray[np.integer]]
     bits = {layer.name: 2 for layer in network}
     for inputs in samples:
         for name, (low, high) in potential_bounds(network, inputs).items():
-            bits[name] = max(bits[name], 1 + max(high.bit_length(), (~low).bit_length() if low < 0 else 0))
+            # ~n of a negative n has as many bits as n needs beside its sign.
+            bits[name] = max(bits[name], *(1 + (n if n >= 0 else ~n).bit_length() for n in (low, high)))
     return bits
 
 

@@ -171,9 +171,15 @@ class Network:
         return self.layer(connection.source).timesteps
 
     def carries_payload(self, connection: Connection) -> int:
-        """Bits of an event's payload; 0 when events are binary."""
-        if connection.pool_mode == "unit":
-            return int(connection.pool**2).bit_length()
-        if connection.source == INPUT:
-            return self.input.payload_bits if self.input.encoding == "direct" else 0
-        return self.layer(connection.source).payload_bits
+        """Bits of an event's payload; 0 when events are binary. A pooling unit adds up the values of its window."""
+        signed = False
+        if connection.source != INPUT:
+            bits = self.layer(connection.source).payload_bits
+        elif self.input.encoding == "direct":
+            bits, signed = self.input.payload_bits, self.input.signed
+        else:
+            bits = 0
+        if connection.pool_mode != "unit":
+            return bits
+        window = int(connection.pool) ** 2
+        return bits + (window - 1).bit_length() if signed else (window * max(1, (1 << bits) - 1)).bit_length()

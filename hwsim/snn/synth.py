@@ -8,9 +8,9 @@ on any machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from hwsim.errors import HwsimError
 from hwsim.program import Sample
 from hwsim.snn.forward import forward, layer_sums, safe_potential_bits, to_planes
-from hwsim.snn.network import INPUT, Connection, InputSpec, IntArray, Layer, Network, PoolMode, Shape
+from hwsim.snn.network import INPUT, Connection, InputSpec, IntArray, Layer, Network, Shape
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise
 from hwsim.snn.trace import Trace
 from hwsim.snn.trace_writer import TraceWriter
 
-Coding = Literal["rate", "bit_serial", "analog"]
-Progress = Callable[[str, int, int], None]
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
 
 # Magnitudes that keep 20% density in 16-bit potentials: an 8-bit input and a global average need smaller ones.
 WEIGHT_LIMIT, LINEAR_WEIGHT_LIMIT, FIRST_WEIGHT_LIMIT = 31, 15, 2
@@ -59,13 +59,13 @@ class Plan:
 
 def synthesise(
     network: str = "vgg16-cifar10", timesteps: int = 4, density: float = 0.2, samples: int = 8, seed: int = 0,
-    coding: Coding = "rate", head: int | None = None, pool: PoolMode = "folded", progress: Progress | None = None,
+    coding: str = "rate", head: int | None = None, pool: str = "folded", progress: Progress | None = None,
 ) -> Trace:
     """A trace in memory of `samples` random inputs through a random network of the named shape.
 
     network    vgg16-cifar10, resnet20-cifar10 or tiny (NETWORKS).    head   width of two hidden linear layers (VGG).
     timesteps  T, or the bits of an activation for bit_serial and analog, which compute the same values.
-    pool       folded, unit or max (max: rate coding only).           progress   called with (what, done, of).
+    pool       folded, unit or max (max: rate coding only).           progress   called with (steps done, of).
 
     All potentials are as wide as the widest layer needs for no partial sum of any sample to saturate, in whatever order
     events arrive.
@@ -73,14 +73,14 @@ def synthesise(
     """
     _check(network, timesteps, density, samples, seed, coding, head, pool)
     shape, plans = NETWORKS[network](head)
-    report = progress or (lambda what, done, of: None)
+    steps = Steps(progress, len(plans) + 2 * samples)
     # Two streams and a fixed number of tuning samples: one seed is one network, however many samples are asked for.
     image = Integers(seed, stream=1)
     inputs = [image((1, shape[1], shape[2], shape[0]), 0, 255) for _ in range(max(samples, TUNING_SAMPLES))]
     settings = (timesteps, density, coding, pool)
-    net = _build(InputSpec(shape), plans, Integers(seed, stream=0), inputs[:TUNING_SAMPLES], settings, report)
+    net = _build(InputSpec(shape), plans, Integers(seed, stream=0), inputs[:TUNING_SAMPLES], settings, steps)
     del inputs[samples:]
-    width = max(safe_potential_bits(net, _counted(inputs, "widths", report)).values())
+    width = max(safe_potential_bits(net, steps.over(inputs)).values())
     net = replace(net, layers=tuple(replace(layer, potential_bits=width) for layer in net))
     provenance = {
         "origin": "synthetic: random weights and inputs, spikes as the network computes them",
@@ -88,12 +88,27 @@ def synthesise(
         "density": density, "seed": seed, "coding": coding, "head": head, "pool": pool,
     }
     with TraceWriter(net, name=f"{network}-{coding}-t{timesteps}", provenance=provenance) as writer:
-        for planes in _counted(inputs, "samples", report):
+        for planes in steps.over(inputs):
             recorded, potentials = forward(net, planes)
             # No labels: how often a random network is right says nothing.
             last = net.layers[-1].name
             writer.append(Sample(planes, recorded), potentials={last: potentials[last]})
         return writer.finish()
+
+
+class Steps:
+    """Counts what is done of a known number of steps, and tells `progress` after each."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
+
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, each counted when the next is asked for."""
+        for item in items:
+            yield item
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._total)
 
 
 class Integers:
@@ -158,19 +173,18 @@ NETWORKS: dict[str, Callable[[int | None], tuple[Shape, list[Plan]]]] = {
 
 # -- building and tuning ------------------------------------------------------------------------------------------
 
-Settings = tuple[int, float, Coding, PoolMode]
+Settings = tuple[int, float, str, str]
 
 
 def _build(
     spec: InputSpec, plans: list[Plan], draw: Integers, inputs: list[NDArray[np.int16]], settings: Settings,
-    report: Progress,
+    steps: Steps,
 ) -> Network:
     """Layer after layer: draw weights, tune on what the layers before send, and let it send."""
     net = Network(spec, ())
     planes: list[dict[str, NDArray[np.integer]]] = [{INPUT: image} for image in inputs]
-    for position, plan in enumerate(plans):
-        report("layers", position, len(plans))
-        layer = _drawn(net, plan, draw, settings, last=position == len(plans) - 1)
+    for plan in steps.over(plans):
+        layer = _drawn(net, plan, draw, settings, last=plan is plans[-1])
         net = replace(net, layers=(*net.layers, layer))
         sums = [layer_sums(net, layer, sample) for sample in planes]
         layer = _tuned(layer, sums, settings)
@@ -179,7 +193,6 @@ def _build(
             outputs = layer.neuron.emit(its_sums, layer)[0]
             if len(outputs):
                 sample[layer.name] = to_planes(outputs)
-    report("layers", len(plans), len(plans))
     return net
 
 
@@ -196,12 +209,12 @@ def _drawn(net: Network, plan: Plan, draw: Integers, settings: Settings, last: b
     return Layer(plan.name, shape, connections, neuron, timesteps)
 
 
-def _connection(net: Network, wire: Wire, channels: int, draw: Integers, pool: PoolMode) -> Connection:
+def _connection(net: Network, wire: Wire, channels: int, draw: Integers, pool: str) -> Connection:
     shape = net.input.shape if wire.source == INPUT else net.layer(wire.source).shape
     conv = wire.operator == "conv2d"
     bare = Connection(
         wire.source, wire.operator, shape, None, 3 if conv else 1, wire.stride, 1 if conv else 0, 1, wire.pool,
-        pool if wire.pool > 1 else "none", wire.channel_offset,
+        pool if wire.pool > 1 else "none", wire.channel_offset,  # type: ignore[arg-type]
     )
     limit = FIRST_WEIGHT_LIMIT if wire.source == INPUT else WEIGHT_LIMIT if conv else LINEAR_WEIGHT_LIMIT
     low, high = (SKIP_LOW, SKIP_HIGH) if wire.operator == "identity" else (-limit, limit)
@@ -263,13 +276,6 @@ def _bisect(excess: Callable[[int], int], low: int, high: int) -> int:
 
 def _set_bits(values: IntArray) -> int:
     return int(np.bitwise_count(values).sum())
-
-
-def _counted(items: list[NDArray[np.int16]], what: str, report: Progress) -> Iterator[NDArray[np.int16]]:
-    for done, item in enumerate(items):
-        report(what, done, len(items))
-        yield item
-    report(what, len(items), len(items))
 
 
 def _check(

@@ -200,7 +200,7 @@ def _check_storage(node: Any, creation: Any, dtype: np.dtype[Any], entry: Entry,
     available = h5py.h5i.get_file_id(node).get_filesize()
     # Counting chunks takes time in proportion to what is claimed, so the claim must fit into the file first.
     if max(expected * MIN_CHUNK_BYTES, claimed // MAX_SHRINK) > available:
-        raise trouble(where, path, f"{claimed} bytes in {expected} chunks", f"what a file of {available} bytes can hold",
+        raise trouble(where, path, f"{claimed} bytes in {expected} chunks", f"what {available} bytes of file can hold",
                       "the file is damaged or was made to mislead")
     stored, present = node.get_storage_size(), node.get_num_chunks()
     if present != expected or claimed > MAX_SHRINK * stored:

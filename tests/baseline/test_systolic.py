@@ -98,25 +98,26 @@ def expected_products(
     return counts, sums
 
 
-def with_residuals(rng: np.random.Generator) -> Network:
-    """Two convolutions whose second adds the first's channels (or the input's) with an offset to either side."""
-    shape = (int(rng.integers(2, 5)), 5, 4)
-    first, middle = convolution(INPUT, shape, int(rng.integers(2, 8)), weights=None)
-    channels = int(rng.integers(2, 12))
-    second, out = convolution("a", middle, channels, kernel=1)
-    skips = [Connection(source, "identity", grid, rng.integers(-9, 9, grid[0]),
+def joined_paths(rng: np.random.Generator) -> Network:
+    """Two convolutions of different widths and groups, and two residuals with offsets to either side, in one layer."""
+    shape, stride = (int(rng.integers(1, 3)) * 2, 5, 4), int(rng.integers(1, 3))
+    first, middle = convolution(INPUT, shape, int(rng.integers(2, 8)))
+    channels = 2 * int(rng.integers(1, 7))
+    main, out = convolution("a", middle, channels, kernel=1, stride=stride)
+    shortcut, _ = convolution(INPUT, shape, channels, stride=stride, groups=2)
+    skips = [Connection(source, "identity", grid, rng.integers(-9, 9, grid[0]), stride=stride,
                         channel_offset=int(rng.integers(1 - grid[0], channels)))
              for source, grid in (("a", middle), (INPUT, shape))]
-    second, first = (replace(c, weights=rng.integers(-9, 9, c.weight_shape(s)))
-                     for c, s in ((second, out), (first, middle)))
-    return Network(InputSpec(shape), (quantised("a", middle, first), quantised("b", out, second, *skips)))
+    first, main, shortcut = (replace(c, weights=rng.integers(-9, 9, c.weight_shape(s)))
+                             for c, s in ((first, middle), (main, out), (shortcut, out)))
+    return Network(InputSpec(shape), (quantised("a", middle, first), quantised("b", out, main, *skips, shortcut)))
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_layers_take_the_cycles_rows_and_registers_of_the_moved_array(seed: int) -> None:
     """Whole layers: convolutions with stride, padding and groups, linear connections, residuals, pools."""
     rng = np.random.default_rng(seed)
-    network, arch = with_residuals(rng) if seed % 6 == 5 else random_network(rng, "analog"), random_array(rng)
+    network, arch = joined_paths(rng) if seed % 4 == 3 else random_network(rng, "analog"), random_array(rng)
     sample = random_sample(rng, network)
     replay = systolic_replay(network, arch)
     planes = {INPUT: sample.inputs, **sample.recorded}
@@ -131,7 +132,9 @@ def test_layers_take_the_cycles_rows_and_registers_of_the_moved_array(seed: int)
             assert np.array_equal(sums, layer_sums(network, replace(layer, connections=dense), planes)[0])
         extra = [residual_pass(network, layer, c, dense, arch) for c in skips]
         extra += [pool_pass(network, c, arch) for c in layer.connections if c.pool > 1]
-        for name in ("cycles", "acc_add", "buffer_read", "reg_bits", "weight_read"):
+        expected["buffer_write"] = output_rows(layer, dense, arch)
+        expected["pool_update"] = 0
+        for name in ("cycles", "acc_add", "buffer_read", "buffer_write", "reg_bits", "weight_read", "pool_update"):
             found = counts[name] if name != "cycles" else int(replay.end[run] - replay.start[run])
             assert found == expected[name] + sum(e.get(name, 0) for e in extra), name
         assert counts["mult"] == counts["acc_add"]
@@ -168,6 +171,16 @@ def membrane_words(layer: Layer, dense: tuple[Connection, ...], arch: Architectu
     return positions * len(spans_of(layer, dense, arch))
 
 
+def output_rows(layer: Layer, dense: tuple[Connection, ...], arch: Architecture) -> int:
+    """Buffer rows that a layer's activations are written to, position by position, word by word."""
+    if layer.coding == "readout":
+        return 0
+    channels, height, width = layer.shape
+    per_row = arch.spike_buffer.scan_bits // layer.payload_bits
+    return sum(rows_of([position * channels + c for c in range(lo, hi)], per_row)
+               for position in range(height * width) for lo, hi in spans_of(layer, dense, arch))
+
+
 def rows_of(addresses: list[int], per_row: int) -> int:
     return len({a // per_row for a in addresses})
 
@@ -196,12 +209,17 @@ def pool_pass(network: Network, connection: Connection, arch: Architecture) -> d
     (channels, height, width), k = connection.pooled_shape, connection.pool
     bits = value_bits(network, replace(connection, pool=1, pool_mode="none"))
     per_row, step = arch.spike_buffer.scan_bits // bits, arch.core.columns
-    cycles = rows = 0
+    pooled_per_row = arch.spike_buffer.scan_bits // value_bits(network, connection)
+    cycles = rows = written = values = 0
     for y, x, lo in product(range(height * k), range(width * k), range(0, channels, step)):
         cycles += 1
-        base = (y * connection.source_shape[2] + x) * channels
-        rows += rows_of([base + c for c in range(lo, min(lo + step, channels))], per_row)
-    return {"cycles": cycles, "buffer_read": rows}
+        word = range(lo, min(lo + step, channels))
+        values += len(word)
+        rows += rows_of([(y * connection.source_shape[2] + x) * channels + c for c in word], per_row)
+        if y % k == x % k == k - 1:
+            base = (y // k * width + x // k) * channels
+            written += rows_of([base + c for c in word], pooled_per_row)
+    return {"cycles": cycles, "buffer_read": rows, "buffer_write": written, "pool_update": values}
 
 
 # --- conservation ----------------------------------------------------------------------------------------------------
@@ -239,6 +257,8 @@ def test_vgg16_on_the_shipped_array_streams_its_weights_behind_the_work() -> Non
     loads = [op for op in replay.program.operations if op.kind == "load" and op.memory == "weight"]
     assert not any(op.setup for op in loads)
     assert sum(op.bits for op in loads) == 8 * 14_715_584
+    assert total(replay, "channel_write_bits") == 10 * 24
+    assert total(replay, "channel_read_bits") == 8 * (14_715_584 + 3 * 32 * 32)
     busy = total(replay, "cycles_busy")
     moved = sum(replay.program.channel.cycles(op.bits) for op in replay.program.operations if not op.setup)
     assert 0 <= replay.cycles - max(busy, moved) < 0.1 * min(busy, moved)
@@ -318,6 +338,7 @@ def test_two_half_tiles_overlap_and_one_large_tile_does_not() -> None:
     overlapped = systolic_replay(network, systolic(weight=f"{2 * rows * 64} bit"))
     serial = systolic_replay(network, systolic(weight=f"{(2 * rows - 1) * 64} bit"))
     resident = systolic_replay(network, systolic(weight=f"{4 * rows * 64} bit"))
+    assert (len(runs(overlapped, 0)), len(runs(serial, 0)), len(runs(resident, 0))) == (4, 4, 1)
     assert total(overlapped, "cycles_busy") == total(serial, "cycles_busy") == total(resident, "cycles_busy")
     load, store = overlapped.program.channel.cycles(rows * 64), overlapped.program.channel.cycles(32 * 64 * 4)
     image = resident.program.channel.cycles(16 * 64 * 8)
@@ -445,6 +466,12 @@ def test_an_event_list_buffer_is_used_as_plain_rows_of_its_width() -> None:
     assert np.array_equal(as_list.counts, as_rows.counts)
 
 
+def pooled() -> Network:
+    """16 pooled 10-bit sums, in rows of 12, beside the 64 pixels that they come from and the 4 bits that they give."""
+    connection = Connection(INPUT, "linear", (1, 8, 8), pool=2, pool_mode="folded")
+    return Network(InputSpec((1, 8, 8)), (quantised("p", (1, 1, 1), connection),))
+
+
 def joined() -> Network:
     """A convolution and a residual: the array's sums must be kept."""
     connection, out = convolution(INPUT, (3, 8, 8), 16)
@@ -462,9 +489,10 @@ def small(weights: int = 1, **changes: object) -> Network:
     (small(), systolic(payload_bits=7), "activations from input take 8 bits, core.payload_bits is 7"),
     (small(), systolic(scan_bits=5), "a buffer row 5 bits"),
     (small(weights=200), systolic(), "weights 200 to 200 do not fit core.weight_bits 8"),
-    (small(), systolic(buffer="2047 bit"), "activation buffer: 704 B needed while layer conv runs"),
-    (small(), systolic(weight="1024 bit"), "a tile of 8 output channels needs 27 rows of weight memory"),
-    (small(), systolic(dataflow="weight_stationary", membrane="192 bit"), "needs 64 rows of membrane memory"),
+    (small(), systolic(buffer=f"{704 * 8 - 1} bit"), "activation buffer: 704 B needed while layer conv runs"),
+    (pooled(), systolic(buffer=f"{7 * 128 - 1} bit"), "activation buffer: 112 B needed while layer p runs"),
+    (small(), systolic(weight=f"{27 * 64 - 1} bit"), "a tile of 8 output channels needs 27 rows of weight memory"),
+    (small(), systolic(dataflow="weight_stationary", membrane=f"{64 * 192 - 1} bit"), "64 rows of membrane memory"),
     (joined(), systolic(membrane=f"{64 * 192 - 1} bit"), "needs 64 rows of membrane memory"),
     (small(bias=np.arange(16).reshape(-1, 1, 1)), systolic(bias="200 bit"), "bias memory: 2 words needed, 1 there"),
     (small(bias=np.arange(64).reshape(1, 8, 8)), systolic(), "the bias differs between positions"),
@@ -479,5 +507,8 @@ def test_what_just_fits_is_allowed() -> None:
     """One row, word or bit less is refused in the test above."""
     systolic_replay(small(), systolic(buffer=f"{704 * 8} bit", weight=f"{27 * 64} bit", payload_bits=8))
     systolic_replay(small(), systolic(dataflow="weight_stationary", membrane=f"{64 * 192} bit"))
+    systolic_replay(small(), systolic(rows=27, dataflow="weight_stationary", membrane="0"))
+    systolic_replay(small(), systolic(membrane="0"))
+    systolic_replay(pooled(), systolic(buffer=f"{(4 + 2 + 1) * 128} bit"))
     cut = systolic_replay(joined(), systolic(membrane=f"{64 * 192} bit"))
     assert len(runs(cut, 0)) == 2, "too few words for all sums: a tile for each group of columns"

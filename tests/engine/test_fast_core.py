@@ -6,6 +6,7 @@ operation and synapse by synapse, with nothing of the engine in them: widths fro
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -28,15 +29,15 @@ def test_vector(case: CoreCase) -> None:
         assert found[key] == expected, key
 
 
-def step_through(run: CoreRun, log: CoreLog) -> tuple[list[int], int, int]:
-    """R5 to R7 one operation at a time over the words of a log: issue cycles, hazard stalls and waiting cycles.
+def step_through(run: CoreRun, log: CoreLog) -> tuple[list[int], dict[str, int]]:
+    """R5 to R7 one operation at a time over the words of a log: issue cycles, and what A5 counts.
 
     `visible` is the only thing taken from the log's times; the rest follows from kinds, words and spikes.
     """
     direct = run.table.direct
     senders, pops = iter(sent_by_word(run, log)), set(log.pop.tolist())
     free, done, serialiser, word, written = 1, 0, 0, -1, {""}
-    token, hazards, waits, cycles = 0, 0, 0, []
+    token, hazards, waits, overlapped, cycles = 0, 0, 0, 0, []
     for cycle, kind, this in log.issue.tolist():
         name = ISSUE_KINDS[kind]
         visible = 0
@@ -46,6 +47,7 @@ def step_through(run: CoreRun, log: CoreLog) -> tuple[list[int], int, int]:
         if name in ("eot", "skip"):
             cycles.append(max(free, visible))
             free = cycles[-1] + 1
+            overlapped += cycles[-1] < done
             continue
         issue = max(free, visible, done)
         memory = "current" if name == "acc" and direct else "membrane"
@@ -58,7 +60,9 @@ def step_through(run: CoreRun, log: CoreLog) -> tuple[list[int], int, int]:
             serialiser = done + max(1, next(senders))
         free, word, written = issue + 1, this, {"membrane", "current"} if name == "clear" else {memory}
         cycles.append(issue)
-    return cycles, hazards, waits
+    counted = {"cycles_busy": len(cycles), "cycles_stall_hazard": hazards, "cycles_stall_serialiser": waits,
+               "cycles_overlapped": overlapped}
+    return cycles, counted
 
 
 def sent_by_word(run: CoreRun, log: CoreLog) -> list[int]:
@@ -79,10 +83,27 @@ ONE_PERIOD = [c for c in CASES if (c.tokens[:, 0] < 0).sum() == c.run.table.plan
 def test_events_cost_what_their_operations_cost(case: CoreCase) -> None:
     """The time of an event is computed at once; going through its words one by one gives the same cycles."""
     log = FastEngine().run_core(*case.arguments)
-    cycles, hazards, waits = step_through(case.run, log)
+    cycles, counted = step_through(case.run, log)
     assert cycles == log.issue[:, 0].tolist()
-    assert hazards == log.counts[:, INDEX["cycles_stall_hazard"]].sum()
-    assert waits == log.counts[:, INDEX["cycles_stall_serialiser"]].sum()
+    assert counted == {name: log.counts[:, INDEX[name]].sum() for name in counted}
+
+
+def test_events_of_a_direct_table_do_not_wait_for_the_membrane() -> None:
+    """R6: the vectors' direct inputs come before the first EOT; here they come again after each fire pass."""
+    close = 0
+    for case in (c for c in ONE_PERIOD if c.run.table.direct):
+        period = case.tokens[: 1 + int(np.argmax(case.tokens[:, 0] < 0))]
+        tokens = np.tile(period, (case.run.table.planes, 1))
+        run = replace(case.run, core=replace(case.run.core, bypass=False, fifo_depth=8))
+        late = np.zeros((2, len(tokens)), np.int64) + [[1], [0]]
+        log = FastEngine().run_core(run, tokens, *late, *case.arguments[4:])
+        cycles, counted = step_through(run, log)
+        assert cycles == log.issue[:, 0].tolist(), case.name
+        assert counted == {name: log.counts[:, INDEX[name]].sum() for name in counted}
+        kinds = log.issue[:, 1:].tolist()
+        fire, acc = ISSUE_KINDS.index("fire"), ISSUE_KINDS.index("acc")
+        close += sum(a[0] == fire and b == [acc, a[1]] for a, b in itertools.pairwise(kinds))
+    assert close, "some event must reach the word that was fired last"
 
 
 def test_closed_form() -> None:
@@ -224,6 +245,7 @@ def test_a_clear_leaves_foreign_states_alone() -> None:
     assert (np.delete(log.potentials, np.r_[lanes], axis=0) == 3).all()
     assert (log.currents == 4).all()
     assert log.counts[:, INDEX["membrane_write_clear"]].sum() == run.words
+    assert log.done == log.pop[0] + 1, "R8: a run that ends in an EOT is done after its slot"
 
 
 def test_refusals() -> None:

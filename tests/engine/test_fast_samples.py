@@ -19,6 +19,7 @@ from hwsim.program import (
     CHANNEL,
     CORE,
     ChannelSpec,
+    CoreLog,
     CoreRun,
     CoreSpec,
     Feed,
@@ -29,6 +30,7 @@ from hwsim.program import (
     SampleRecord,
 )
 from hwsim.schedules import SCHEDULES
+from hwsim.snn.forward import forward
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire, ReadOut
 from hwsim.snn.neurons.base import Context
@@ -56,6 +58,7 @@ def two_layers(core: CoreSpec = SPEC) -> Program:
     return Program(network, core, ChannelSpec(8, 3), "by hand", (
         Operation(10, "load", CHANNEL, (), 0, memory="weight", rows=6, bits=48, setup=True),
         Operation(11, "load", CHANNEL, (), 1, memory="weight", rows=3, bits=24),
+        Operation(15, "load", CHANNEL, (), 1, memory="bias", rows=1, bits=1),
         Operation(12, "run", CORE, (10,), 0, timesteps=(0, 2), run=runs[0], feeds=(feed,), eots=2),
         Operation(13, "run", CORE, (11, 12), 1, timesteps=(0, 2), run=runs[1], feeds=(feed,), eots=2),
         Operation(14, "store", CHANNEL, (13,), 1, timesteps=(1, 2), memory="output", bits=9),
@@ -83,23 +86,39 @@ def test_two_layers_by_hand() -> None:
     assert record.saturations.tolist() == [3, 0]
     assert record.mismatches.tolist() == [0, -1]
     assert record.logs[12].spikes.tolist() == [[10, 0, 0], [11, 0, 2], [18, 0, 2]]
-    # The load takes 3 + 24 / 8 cycles at once; the store waits for the read-out and takes 3 + ceil(9 / 8).
-    assert record.start.tolist() == [0, 0, 0, 19, 28]
-    assert record.end.tolist() == [0, 6, 19, 28, 33]
+    # The loads take 3 + 24 / 8 and 3 + 1 cycles, one after the other; the store waits for the read-out: 3 + 2.
+    assert record.start.tolist() == [0, 0, 6, 0, 19, 28]
+    assert record.end.tolist() == [0, 6, 10, 19, 28, 33]
 
 
 def test_two_layers_are_counted() -> None:
     record = FastEngine().run_sample(two_layers(), sample_of_two_layers(), "trace")
     counts = {name: record.counts[:, :, INDEX[name]].tolist() for name in EVENTS}
-    assert counts["acc_add"] == [[0, 0], [0, 0], [6, 6], [2, 1], [0, 0]]
-    assert counts["weight_write"] == [[6, 0], [3, 0], [0, 0], [0, 0], [0, 0]]
-    assert counts["channel_read_bits"] == [[48, 0], [24, 0], [0, 0], [0, 0], [0, 0]]
-    assert counts["channel_write_bits"] == [[0, 0], [0, 0], [0, 0], [0, 0], [0, 9]]
-    assert counts["membrane_write_clear"] == [[0, 0], [0, 0], [2, 0], [1, 0], [0, 0]]
-    assert counts["membrane_read_readout"] == [[0, 0], [0, 0], [0, 0], [0, 1], [0, 0]]
-    assert counts["spike_out"] == [[0, 0], [0, 0], [2, 1], [0, 0], [0, 0]]
-    assert counts["reg_bits"] == [[0, 0], [0, 0], [8 * 9, 8 * 9], [8 * 2, 8 * 2], [0, 0]]
-    assert counts["cycles_busy"] == [[0, 0], [0, 0], [9, 7], [4, 3], [0, 0]]
+    load, loads, biases, hidden, out, store = range(6)
+
+    def rows(found: dict[int, list[int]]) -> list[list[int]]:
+        return [found.get(i, [0, 0]) for i in range(6)]
+
+    assert counts["acc_add"] == rows({hidden: [6, 6], out: [2, 1]})
+    assert counts["weight_write"] == rows({load: [6, 0], loads: [3, 0]})
+    assert counts["bias_write"] == rows({biases: [1, 0]})
+    assert counts["channel_read_bits"] == rows({load: [48, 0], loads: [24, 0], biases: [1, 0]})
+    assert counts["channel_write_bits"] == rows({store: [0, 9]})
+    assert counts["membrane_write_clear"] == rows({hidden: [2, 0], out: [1, 0]})
+    assert counts["membrane_read_readout"] == rows({out: [0, 1]})
+    assert counts["spike_out"] == rows({hidden: [2, 1]})
+    assert counts["reg_bits"] == rows({hidden: [8 * 9, 8 * 9], out: [8 * 2, 8 * 2]})
+    assert counts["cycles_busy"] == rows({hidden: [9, 7], out: [4, 3]})
+
+
+def test_a_sample_leaves_nothing_behind() -> None:
+    program = two_layers()
+    operations = tuple(
+        op if op.run is None else replace(op, run=replace(op.run, clear=False)) for op in program.operations)
+    program, engine = replace(program, operations=operations), FastEngine()
+    first, second = (engine.run_sample(program, sample_of_two_layers(), "trace") for _ in range(2))
+    assert_same(second, first)
+    assert first.potentials["out"].ravel().tolist() == [90], "no clear, no bias"
 
 
 def test_feeds_read_the_recording_or_what_was_produced() -> None:
@@ -226,6 +245,79 @@ def test_planes_become_the_tokens_of_the_rules(seed: int) -> None:
         # What a run by itself cannot know: rows that were scanned, spikes that a pooling unit took in.
         known = [i for i, name in enumerate(EVENTS) if name not in ("buffer_read", "pool_update")]
         np.testing.assert_array_equal(expected.counts[:, known], log.counts[:, known], err_msg=str(op.id))
+        check_pushes(op.run, gaps, expected)
+        check_counts(op, tokens, sample, expected)
+
+
+def check_pushes(run: CoreRun, gaps: np.ndarray, log: CoreLog) -> None:
+    """R2, from the gaps and the pops."""
+    pushed = -1
+    for k, gap in enumerate(gaps.tolist()):
+        freed = int(log.pop[k - run.core.fifo_depth]) + 1 if k >= run.core.fifo_depth else 0
+        pushed = max(pushed + gap, freed)
+        assert log.push[k] == pushed
+
+
+def check_counts(op: Operation, tokens: np.ndarray, sample: Sample, log: CoreLog) -> None:
+    """A1 to A4 from the operations of a log: each count as a sum over what was issued."""
+    run, table, issued = op.run, op.run.table, np.bincount(log.issue[:, 1], minlength=8)
+    clear, acc, shift, fire, _, _, readout, requant = issued
+    low, high = run.groups[0] * run.core.lanes, min(run.groups[1] * run.core.lanes, run.shape[0])
+    neurons = (high - low) * run.shape[1] * run.shape[2]
+    plane_rows = -(-neurons // run.core.scan_bits)
+    bitmap, sweeps = run.core.buffer == "bitmap", lambda operations: operations // run.words
+    marks = [p for p in table.passes if p.after_eot <= op.eots]
+    adding = sum(p.add for p in marks)
+    added = adding * (table.addend is not None)
+    reading = sum(p.add for p in marks if p.kind == "readout")
+    found = dict(zip(EVENTS, log.counts.sum(axis=0).tolist(), strict=True))
+    scanned = pooled = 0
+    for feed in op.feeds:
+        connection = run.connections[feed.connection]
+        planes = {**sample.recorded, "input": sample.inputs}[connection.source][list(feed.planes)]
+        scanned += len(planes) * -(-int(np.prod(connection.token_shape)) // run.core.scan_bits)
+        if connection.pool_mode in ("unit", "max") and op.tile == 0:
+            _, height, width = connection.pooled_shape
+            pooled += np.count_nonzero(planes[:, : height * connection.pool, : width * connection.pool])
+    width = run.current_bits if table.direct else run.potential_bits
+    expected = {
+        "fifo_push": len(tokens), "fifo_pop": len(tokens), "addr_gen": clear + acc + shift + fire + readout + requant,
+        "weight_read": acc, "membrane_write_clear": clear, "membrane_read_accumulate": 0 if table.direct else acc,
+        "membrane_write_accumulate": 0 if table.direct else acc, "membrane_read_shift": shift,
+        "membrane_write_shift": shift, "membrane_read_fire": fire + requant, "membrane_write_fire": fire,
+        "membrane_read_readout": readout, "membrane_write_readout": reading * run.words,
+        "current_read": (acc + adding * run.words) * table.direct, "current_write": (acc + clear) * table.direct,
+        "bias_read": clear * table.clear_reads_bias + added * run.words,
+        "bias_add": (added + adding * table.direct) * neurons,
+        "buffer_read": scanned if bitmap else (tokens[:, 0] >= 0).sum(), "pool_update": pooled,
+        "buffer_write": len(log.spikes) + bitmap * plane_rows * sweeps(fire + requant), "spike_out": len(log.spikes),
+        "cmp": sweeps(fire) * neurons, "membrane_shift": sweeps(shift) * neurons, "requant": sweeps(requant) * neurons,
+        "leak": sweeps(fire) * neurons * (table.leak_shift is not None),
+        "reset_sub": len(log.spikes) * (table.reset == "soft" and fire > 0),
+        "reset_zero": len(log.spikes) * (table.reset == "hard" and fire > 0),
+        "threshold_shift": sum(p.kind == "fire" and p.shift > 0 for p in marks),
+        "reg_bits": found["acc_add"] * width + sweeps(shift + fire + readout + requant) * neurons * run.potential_bits,
+    }
+    assert {name: found[name] for name in expected} == expected, op.id
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_spikes_and_potentials_are_the_networks_own(seed: int) -> None:
+    """With potentials that never meet a limit the core computes what the network computes without hardware."""
+    program, rng = draw(seed)
+    operations = tuple(
+        op if op.run is None else replace(op, run=replace(op.run, potential_bits=30, current_bits=30))
+        for op in program.operations)
+    sample = random_sample(rng, program.network)
+    outputs, potentials = forward(program.network, sample.inputs)
+    program, sample = replace(program, operations=operations), Sample(sample.inputs, outputs)
+    record = FastEngine().run_sample(program, sample, "computed")
+    assert not record.saturations.any()
+    assert record.mismatches.max() == 0 or not outputs
+    for name, expected in outputs.items():
+        np.testing.assert_array_equal(record.outputs[name], expected, err_msg=name)
+    for name, values in potentials.items():
+        np.testing.assert_array_equal(record.potentials[name], values, err_msg=name)
 
 
 @pytest.mark.parametrize("seed", SEEDS[:20])

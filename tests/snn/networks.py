@@ -1,6 +1,6 @@
 """Random small networks that are sound, and the functional model written a second time as naive loops.
 
-The loops follow docs/cycle-model.md, "An event's words", event by event and synapse by synapse, in plain Python integers.
+The loops follow docs/cycle-model.md, "An event's words", event by event, synapse by synapse, in plain Python integers.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def random_connection(
     groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0]))
     kernel, stride = int(rng.integers(1, min(3, h, w) + 1)), int(rng.integers(1, 3))
     weights = rng.integers(-7, 8, (groups * int(rng.integers(1, 4)), c // groups, kernel, kernel))
-    return Connection(source, "conv2d", shape, weights, kernel, stride, int(rng.integers(0, kernel)), groups, pool, mode)
+    padding = int(rng.integers(0, kernel))
+    return Connection(source, "conv2d", shape, weights, kernel, stride, padding, groups, pool, mode)
 
 
 def joins(rng: Rng, layers: list[Layer], out: tuple[int, int, int]) -> Iterator[Connection]:

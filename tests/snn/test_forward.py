@@ -40,7 +40,8 @@ def analog_twin(network: Network) -> Network:
         if layer.coding == "readout":
             return replace(layer, timesteps=1)
         bits = layer.timesteps
-        return replace(layer, neuron=Requantise(), timesteps=1, payload_bits=bits, thresholds=layer.thresholds[:1] >> bits)
+        step = layer.thresholds[:1] >> bits
+        return replace(layer, neuron=Requantise(), timesteps=1, payload_bits=bits, thresholds=step)
     return replace(network, layers=tuple(twin(layer) for layer in network))
 
 
@@ -203,5 +204,6 @@ def test_bit_planes_leave_most_significant_first() -> None:
     wire = Connection(INPUT, "linear", (1, 1, 1), np.array([[1]]))
     layer = Layer("a", (1, 1, 1), (wire,), BitSerial(), 4, np.full(4, 16))
     network = Network(InputSpec((1, 1, 1), payload_bits=8), (layer,))
-    sent = {value: forward(network, np.full((1, 1, 1, 1), value))[0]["a"].reshape(-1).tolist() for value in (1, 8, 13, 99)}
+    inputs = {value: np.full((1, 1, 1, 1), value) for value in (1, 8, 13, 99)}
+    sent = {value: forward(network, planes)[0]["a"].reshape(-1).tolist() for value, planes in inputs.items()}
     assert sent == {1: [0, 0, 0, 1], 8: [1, 0, 0, 0], 13: [1, 1, 0, 1], 99: [1, 1, 1, 1]}

@@ -109,12 +109,14 @@ def test_bit_planes_as_input() -> None:
     assert trace.coding == "bit_serial"
     value = int((planes[0].sum(axis=(1, 2, 3)) * [8, 4, 2, 1]).sum())
     level = min(15, value // 10)
-    assert trace.sample(0).recorded["a"].reshape(-1).tolist() == [level >> 3 & 1, level >> 2 & 1, level >> 1 & 1, level & 1]
+    bits = trace.sample(0).recorded["a"].reshape(-1).tolist()
+    assert bits == [level >> 3 & 1, level >> 2 & 1, level >> 1 & 1, level & 1]
 
 
 def test_it_saves_and_opens_like_any_other(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    trace = Trace.from_arrays(rng.integers(0, 16, (SAMPLES, 2, 5, 5)), residual_layers(rng), logits=rng.random((SAMPLES, 3)))
+    inputs, logits = rng.integers(0, 16, (SAMPLES, 2, 5, 5)), rng.random((SAMPLES, 3))
+    trace = Trace.from_arrays(inputs, residual_layers(rng), logits=logits)
     with trace.save(tmp_path / "x.h5") as file:
         assert file.content_hash == trace.content_hash
         np.testing.assert_array_equal(file.logits(1), trace.logits(1))
@@ -124,10 +126,11 @@ OK = {"name": "a", "operator": "conv2d", "kernel": 3, "padding": 1}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "misspelt key": ({"layers": [{**OK, "threshold": 3}]}, "found keys threshold, expected keys among"),
     "misspelt key of a connection": ({"layers": [{"name": "a", "connections": [{"weight": 1}]}]}, "found keys weight"),
-    "connections twice": ({"layers": [{**OK, "connections": [{"operator": "linear"}]}]}, "found both 'connections' and"),
+    "connections twice": ({"layers": [{**OK, "connections": [{"operator": "linear"}]}]}, "both 'connections'"),
     "no operator": ({"layers": [{"name": "a"}]}, "no weights of 4, 2 or 1 axes and no operator"),
     "no shape": ({"layers": [OK], "spikes": {}}, "neither weights, spikes nor shape"),
-    "no thresholds": ({"layers": [{"name": "a", "weights": np.ones((3, 2, 3, 3), int), "padding": 1}]}, "no thresholds"),
+    "no thresholds": ({"layers": [{"name": "a", "weights": np.ones((3, 2, 3, 3), int), "padding": 1}]},
+                      "no thresholds"),
     "no timesteps": ({"layers": [{**OK, "shape": (3, 4, 4), "thresholds": 3}], "spikes": {}}, "no timesteps"),
     "float weights": ({"layers": [{"name": "a", "weights": np.ones((3, 2, 3, 3)), "padding": 1, "thresholds": 1}]},
                       "weights must be an array of integers"),

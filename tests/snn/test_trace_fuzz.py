@@ -34,7 +34,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def content(value: Any) -> Any:
     """All that a trace gives out, as plain comparable values."""
     if isinstance(value, Trace):
-        everything = [(s.inputs, dict(s.recorded), value.logits(i), value.final_potentials(i)) for i, s in enumerate(value)]
+        everything = [
+            (s.inputs, dict(s.recorded), value.logits(i), value.final_potentials(i)) for i, s in enumerate(value)
+        ]
         about = (value.name, value.samples, value.labels, value.provenance, value.coding, value.timesteps)
         return content((about, everything, value.network, value.content_hash))
     if isinstance(value, np.ndarray):
@@ -55,8 +57,7 @@ def outcome(path: Path, expected: Any) -> str:
             found = content(trace)
             trace.check(deep=True)
     except TraceError as error:
-        assert str(error).startswith(str(path)), error
-        return "refused"
+        return "refused" if str(error).startswith(str(path)) else f"refused without its place: {error}"
     assert found == expected
     return "same"
 
@@ -92,7 +93,7 @@ def test_damage_to_several_bytes_at_once_is_noticed_or_harmless(sound: Path, tmp
         data, start, length = raw.copy(), int(rng.integers(len(raw))), int(rng.integers(2, 400))
         data[start : start + length] = rng.integers(0, 256, len(data[start : start + length]))
         (tmp_path / "damaged.h5").write_bytes(data.tobytes())
-        outcome(tmp_path / "damaged.h5", expected)
+        assert outcome(tmp_path / "damaged.h5", expected) in ("refused", "same")
 
 
 @pytest.mark.slow

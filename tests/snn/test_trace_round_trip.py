@@ -53,7 +53,7 @@ def assert_same_object(found: Any, expected: Any, place: str) -> None:
             assert a == b, f"{place}.{f.name}"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seeds, st.sampled_from(CODINGS))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, seed: int, coding: str) -> None:
     network, inputs = small(seed, coding)
