@@ -261,7 +261,7 @@ def config_folders() -> list[Path]:
     return [p for p in (here.parent / "arch_configs", here / "arch_configs") if p.is_dir()]
 
 
-def _duplicate_keys(root: yaml.Node, path: Path) -> list[str]:
+def _duplicate_keys(root: yaml.Node | None, path: Path) -> list[str]:
     """YAML lets a key appear twice and keeps the last; that is a mistake nobody sees."""
     found, stack = [], [root]
     while stack:
@@ -276,7 +276,7 @@ def _duplicate_keys(root: yaml.Node, path: Path) -> list[str]:
     return found
 
 
-def _explain(error: Any, path: Path, root: yaml.Node) -> str:
+def _explain(error: Any, path: Path, root: yaml.Node | None) -> str:
     """One pydantic error as `file:line: field: found ..., allowed ...`."""
     loc = [str(part) for part in error["loc"] if isinstance(part, str)]
     line = _line_of(root, loc)
@@ -295,9 +295,9 @@ def _explain(error: Any, path: Path, root: yaml.Node) -> str:
     return f"{path}:{line}: {name}: found {error['input']!r}, allowed {reason}"
 
 
-def _line_of(root: yaml.Node, loc: list[str]) -> int:
+def _line_of(root: yaml.Node | None, loc: list[str]) -> int:
     """Line of the deepest key of `loc` that the file has (1-based)."""
-    line, node = root.start_mark.line, root
+    line, node = 0, root
     for part in loc:
         if not isinstance(node, yaml.MappingNode):
             break

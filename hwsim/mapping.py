@@ -284,9 +284,9 @@ def _residency(
             resident.add(i)
     left = rows["membrane"] - sum(words[j] for j in resident)
     currents_fit = sum(w for w, t in zip(words, tables, strict=True) if t.direct) <= rows["current"]
-    plans = {}
+    plans: dict[int, tuple[tuple[str, ...], int]] = {}
     for i, table in enumerate(tables):
-        spills = () if i in resident else ("membrane",)
+        spills: tuple[str, ...] = () if i in resident else ("membrane",)
         spills += () if currents_fit or not table.direct else ("current",)
         plans[i] = (spills, words[i] if i in resident else left)
     return plans

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.errors import HwsimError
 from hwsim.activity import EVENTS, INDEX, VOCABULARY
 from hwsim.arch import Architecture
+from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
     import pandas as pd

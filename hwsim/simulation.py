@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.errors import HwsimError
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
+from hwsim.errors import HwsimError
 from hwsim.program import Engine, Operation, Program, Sample, SampleRecord
 from hwsim.result import Facts, Result
 from hwsim.schedules import map_network, schedule_by_name

@@ -27,7 +27,7 @@ def info(
 
     with Trace.open(trace) as opened:
         measured = min(samples, opened.samples)
-        body = {
+        body: dict[str, Any] = {
             "trace": opened.name, "coding": opened.coding, "timesteps": opened.timesteps, "samples": opened.samples,
             "has_weights": opened.has_weights, "content_hash": opened.content_hash,
             "provenance": opened.provenance, "density_over_samples": measured, "layers": _layer_rows(opened, measured),
@@ -72,7 +72,7 @@ def check(
     """Read everything, verify every checksum and hash. Exit status 2 and one clear text at the first broken file."""
     from hwsim.snn.trace import Trace
 
-    checked = []
+    checked: list[dict[str, Any]] = []
     for path in traces:
         with Trace.open(path) as opened, progress(Path(path).name) as report:
             opened.check(deep=True, progress=report)

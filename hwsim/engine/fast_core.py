@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hwsim.engine import kernels_arithmetic as ka
 from hwsim.engine import kernels_timing as kt
 from hwsim.engine.counting import FACT, FACTS
-from hwsim.engine.feeds import NO_ARRIVALS, Buffers, EventList
+from hwsim.engine.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList
 from hwsim.engine.packing import Ints, RunPack, Synapses
 from hwsim.program import ISSUE_KINDS, CoreLog
 from hwsim.snn.neurons import Pass
@@ -88,18 +88,16 @@ class Core:
         limits = self.pack.adds_to.limits(synapses.largest * events.largest * scale)
         # A position takes all events at most, and the rows that fill up the last few.
         rows = self._buffers.get("rows", events.number + 4, np.uint32)
-        factors = self._buffers.get("factors", events.number + 4 if events.values.size else 0, np.int64)
-        weights, window, listed = synapses.weights, synapses.window, (events.starts, events.flat)
+        factors = self._buffers.get("factors", events.number + 4, np.int64) if events.values.size else NO_VALUES
+        weights, window, listed = synapses.weights, synapses.window, (events.starts, events.flat, events.values)
         assert weights is not None
         if synapses.slices.size:
-            return ka.add_slices(
-                state, weights, synapses.slices, *listed, events.values, window, scale, limits, rows, factors)
+            return ka.add_slices(state, weights, synapses.slices, *listed, window, scale, limits, rows, factors)
         if events.values.size:
             largest = synapses.largest * events.largest
-            return ka.add_payloads(
-                state, weights, *listed, events.values, window, scale, largest, limits, rows, factors)
+            return ka.add_payloads(state, weights, *listed, window, scale, largest, limits, rows, factors)
         return ka.add_rows(
-            state, weights, *listed, window, scale, synapses.largest, limits, synapses.sums, rows)
+            state, weights, *listed, window, scale, synapses.largest, limits, synapses.sums, rows, factors)
 
     def mark(self, gap: int = 1, earliest: int = 0) -> None:
         """An EOT, and the passes that follow it."""

@@ -83,20 +83,20 @@ def add_clipped(lanes: Array, terms: Array, factor: int, limits: Array) -> int:
 
 @njit(cache=True)
 def add_rows(
-    state: Array, weights: Array, starts: Array, flat: Array, window: Array, scale: int, largest: int, limits: Array,
-    sums: Array, rows: Array,
+    state: Array, weights: Array, starts: Array, flat: Array, values: Array, window: Array, scale: int, largest: int,
+    limits: Array, sums: Array, rows: Array, factors: Array,
 ) -> int:
     """Binary events: each adds its row of `weights` times `scale` to all lanes. Returns the steps that were clipped.
 
     `largest` bounds |weight|. The table's last row is zero: it fills the last four up. `sums` only names the type that
-    holds the sum of four weights.
+    holds the sum of four weights; `values` and `factors` have size 0.
     """
     narrow = sums.dtype.type
     step = max(1, largest * scale)
     clipped = 0
     for out_y in range(window[OUT_HEIGHT]):
         for out_x in range(window[OUT_WIDTH]):
-            n = gather(starts, flat, rows[:0], window, scale, out_y, out_x, rows, rows)
+            n = gather(starts, flat, values, window, scale, out_y, out_x, rows, factors)
             lanes = state[out_y * window[OUT_WIDTH] + out_x]
             while n % 4:
                 rows[n] = weights.shape[0] - 1

@@ -11,18 +11,18 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-import convert
 import numpy as np
 import torch
-import train
 from torch import Tensor
-from train import CONVS, LEVELS, POOL
 
+import convert
+import train
 from hwsim.program import Sample
 from hwsim.snn.forward import forward
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise
 from hwsim.snn.trace_writer import TraceWriter
+from train import CONVS, LEVELS, POOL
 
 HERE = Path(__file__).parent
 SAMPLES = 64

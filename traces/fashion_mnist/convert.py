@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import train
 from torch import Tensor
 from torch.nn import functional
+
+import train
 from train import CONVS, LEVELS, POOL, Conv, IntegerBlock, IntegerNetwork, Network
 
 Net = dict[str, np.ndarray]
