@@ -83,8 +83,8 @@ def streaming(folder: Path) -> None:
     """Peak memory of 1,000 small samples from disk, in a process of its own."""
     path = folder / "thousand.h5"
     synthesise("tiny", samples=1000).save(path)
-    code = ("import resource, hwsim; r = hwsim.simulate(%r, 'event_core_64'); "
-            "print(r.facts.samples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)") % str(path)
+    code = (f"import resource, hwsim; r = hwsim.simulate({str(path)!r}, 'event_core_64'); "
+            "print(r.facts.samples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)")
     count, mebibytes = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     print(f"streaming {count} samples of {path.stat().st_size / 2**20:.1f} MiB from disk: peak {float(mebibytes):.0f} MiB")
 

@@ -238,14 +238,14 @@ def test_a_clear_leaves_foreign_states_alone() -> None:
     case = next(c for c in CASES if c.run.clear and not c.run.table.direct and c.run.groups[1] > 1)
     run = replace(case.run, groups=(1, 2), table=replace(case.run.table, passes=()))
     potentials, currents = np.full(run.shape, 3), np.full(run.shape, 4)
-    mark = np.array([[-1, 0, 0, 0, 0, 0]])
-    log = FastEngine().run_core(run, mark, np.ones(1, np.int64), np.zeros(1, np.int64), potentials, currents)
+    marks = np.array([[-1, 0, 0, 0, 0, 0]] * 3)
+    log = FastEngine().run_core(run, marks, np.ones(3, np.int64), np.zeros(3, np.int64), potentials, currents)
     lanes = slice(run.core.lanes, min(2 * run.core.lanes, run.shape[0]))
     np.testing.assert_array_equal(log.potentials[lanes], run.table.initial[lanes])
     assert (np.delete(log.potentials, np.r_[lanes], axis=0) == 3).all()
     assert (log.currents == 4).all()
     assert log.counts[:, INDEX["membrane_write_clear"]].sum() == run.words
-    assert log.done == log.pop[0] + 1, "R8: a run that ends in an EOT is done after its slot"
+    assert log.done == log.pop[-1] + 1 == run.words + 4, "R8: a run that ends in an EOT is done after its slot"
 
 
 def test_refusals() -> None:
