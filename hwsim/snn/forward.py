@@ -18,6 +18,8 @@ from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, S
 
 IntArray = NDArray[np.int64]
 Planes = Mapping[str, NDArray[np.integer]]
+# Neurons of these codings look at the sum of all planes; every other coding gets its input timestep by timestep.
+AT_ONCE = ("bit_serial", "analog", "readout")
 # Image columns are built for as many planes at once as fit into 64 MB of single precision.
 COLUMN_VALUES = 1 << 24
 
@@ -49,15 +51,15 @@ def to_planes(outputs: IntArray) -> NDArray[np.integer]:
 def layer_sums(network: Network, layer: Layer, planes: Planes) -> IntArray:
     """Weighted input (planes, C, H, W) of a layer, as Neuron.emit takes it.
 
-    Bit planes are weighed by 2**bit, the first being the most significant. A direct input of a rate-coded layer is a
-    current, present in every timestep.
+    Bit planes are weighed by 2**bit, the first being the most significant. A direct input of a layer that works timestep
+    by timestep is a current, present in each. Layers of AT_ONCE codings get one row.
     """
-    steps = layer.timesteps if layer.coding == "rate" else 1
+    steps = 1 if layer.coding in AT_ONCE else layer.timesteps
     total: IntArray = np.zeros((steps, *layer.shape), np.int64)
     for connection in layer.connections:
         sums = connection_sums(connection, planes[connection.source], layer.shape)
         sums = _weighed(sums, network.source_coding(connection))
-        total = total + (sums if layer.coding == "rate" else sums.sum(axis=0, keepdims=True))
+        total = total + (sums.sum(axis=0, keepdims=True) if layer.coding in AT_ONCE else sums)
     return total
 
 
@@ -135,7 +137,7 @@ def _absolute_sums(network: Network, layer: Layer, planes: Planes) -> IntArray:
 def _potentials_before(layer: Layer, sums: IntArray) -> IntArray:
     """Potentials (planes, C, H, W) with which each row of layer_sums begins to accumulate."""
     start = np.broadcast_to(layer.initial_potential, layer.shape).astype(np.int64)
-    if layer.coding != "rate":
+    if layer.coding in AT_ONCE:
         return start[None]
     rows = [start]
     for t in range(1, layer.timesteps):

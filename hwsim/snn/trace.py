@@ -7,8 +7,7 @@ recorded data against their SHA-256 in `check()`. The file is described in docs/
 
 from __future__ import annotations
 
-import os
-import uuid
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwsim.program import Sample
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.trace_arrays import LayerLike, build_network, describe_input, gather_spikes, samples_of
-from hwsim.snn.trace_file import TraceError, TraceFile, content_hash, guard, read_manifest, trouble
+from hwsim.snn.trace_file import TraceError, TraceFile, content_hash, guard, read_manifest, trouble, writing
 from hwsim.snn.trace_schema import (
     FORMAT,
     FORMAT_VERSION,
@@ -34,7 +33,7 @@ from hwsim.snn.trace_schema import (
     potential_dtype,
     potential_path,
 )
-from hwsim.snn.trace_writer import TraceWriter, network_trouble
+from hwsim.snn.trace_writer import TraceWriter, network_trouble, replace_file, temporary_beside
 from hwsim.snn.validate import validate_network
 
 if TYPE_CHECKING:
@@ -246,22 +245,22 @@ class Trace:
     def save(self, path: str | Path) -> Trace:
         """Write the trace to `path`, whole or not at all, and return it opened from there."""
         path = Path(path)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+        temporary = temporary_beside(path)
         self.check(deep=True)
         try:
-            with guard(str(path), "file"), open(temporary, "wb") as handle:
-                handle.write(self._image())
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
+            with writing(str(path)):
+                if self.path is not None:
+                    shutil.copyfile(self.path, temporary)
+                else:
+                    temporary.write_bytes(self._image())
+                replace_file(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         return Trace.open(path)
 
     def _image(self) -> bytes:
-        if self.path is not None:
-            return self.path.read_bytes()
+        """The bytes of a file in memory."""
         self._file.file.flush()
         return bytes(self._file.file.id.get_file_image())
 

@@ -28,6 +28,7 @@ LIBVER, SUPERBLOCK = ("v110", "v110"), 3
 DTYPES = {"|u1": "uint8", "|i1": "int8", "<i2": "int16", "<u2": "uint16", "<i4": "int32", "<i8": "int64",
           "<f8": "float64"}
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
+FLETCHER32 = 3
 MAX_OBJECTS = 50_000
 MAX_DEPTH = 5
 MAX_ATTRIBUTE_BYTES = 1 << 16
@@ -62,6 +63,16 @@ def guard(where: str, place: str) -> Iterator[None]:
             where, place, f"data that cannot be read ({said})", "what docs/formats/trace.md describes",
             "the file is damaged or not a trace: copy or make it again",
         ) from error
+
+
+@contextmanager
+def writing(where: str) -> Iterator[None]:
+    """Turn what the system raises on writing into a TraceError."""
+    try:
+        yield
+    except OSError as error:
+        raise trouble(where, "file", f"that it cannot be written ({error})", "a folder with leave and room to write",
+                      "check the path and the free space") from error
 
 
 # -- manifest -----------------------------------------------------------------------------------------------------
@@ -178,34 +189,50 @@ def _dataset_entry(node: Any, path: str, where: str) -> Entry:
     if creation.get_layout() != h5py.h5d.CHUNKED or creation.get_external_count():
         raise trouble(where, path, "data stored unchunked, virtually or in another file", "chunks in this file",
                       "a trace stands alone: copy the data in, chunked")
-    filters = {creation.get_filter(i)[0] for i in range(creation.get_nfilters())}
-    if 3 not in filters or filters - set(FILTERS):
+    filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
+    if FLETCHER32 not in filters or set(filters) - set(FILTERS):
         raise trouble(where, path, f"filters {sorted(filters)}", "fletcher32, with gzip and shuffle at will",
                       "write it with fletcher32=True")
     entry = Entry(_attributes(node, path, where), DTYPES[dtype.str], tuple(int(n) for n in shape))
-    _check_storage(node, creation, dtype, entry, path, where)
+    _check_claim(node, creation.get_chunk(), entry, path, where)
+    _check_chunks(node, creation.get_chunk(), 1 << filters.index(FLETCHER32), entry, path, where)
     return entry
 
 
-def _check_storage(node: Any, creation: Any, dtype: np.dtype[Any], entry: Entry, path: str, where: str) -> None:
+def _check_claim(node: Any, chunk: tuple[int, ...], entry: Entry, path: str, where: str) -> None:
+    """Refuse a shape that the file is too short to hold, before anything is done in proportion to it."""
     import h5py
 
-    shape, chunk = entry.shape or (), creation.get_chunk()
+    shape, width = entry.shape or (), np.dtype(entry.dtype).itemsize
     if not shape or min(shape) < 1 or len(shape) > 5:
         raise trouble(where, path, f"shape {shape}", "one to five axes, none empty", "leave empty datasets out")
-    if dtype.itemsize * product(chunk) > MAX_ARRAY_BYTES:
+    if width * product(chunk) > MAX_ARRAY_BYTES:
         raise trouble(where, path, f"chunks of shape {chunk}", f"at most {MAX_ARRAY_BYTES} bytes", "use smaller ones")
-    expected = product(tuple(-(-n // c) for n, c in zip(shape, chunk, strict=True)))
-    claimed = dtype.itemsize * product(shape)
+    claimed, count = width * product(shape), _chunk_count(shape, chunk)
     available = h5py.h5i.get_file_id(node).get_filesize()
-    # Counting chunks takes time in proportion to what is claimed, so the claim must fit into the file first.
-    if max(expected * MIN_CHUNK_BYTES, claimed // MAX_SHRINK) > available:
-        raise trouble(where, path, f"{claimed} bytes in {expected} chunks", f"what {available} bytes of file can hold",
+    if max(count * MIN_CHUNK_BYTES, claimed // MAX_SHRINK) > available:
+        raise trouble(where, path, f"{claimed} bytes in {count} chunks", f"what {available} bytes of file can hold",
                       "the file is damaged or was made to mislead")
-    stored, present = node.get_storage_size(), node.get_num_chunks()
-    if present != expected or claimed > MAX_SHRINK * stored:
-        raise trouble(where, path, f"{present} chunks of {stored} bytes for {claimed} bytes",
-                      f"{expected} chunks that can hold them", "the file is incomplete: make it again")
+
+
+def _check_chunks(node: Any, chunk: tuple[int, ...], unchecked: int, entry: Entry, path: str, where: str) -> None:
+    """Every chunk is there, has its checksum (bit `unchecked` of its mask is clear) and cannot inflate beyond bounds."""
+    raw = np.dtype(entry.dtype).itemsize * product(chunk)
+    count = largest = skipped = 0
+
+    def look(info: Any) -> None:
+        nonlocal count, largest, skipped
+        count, largest, skipped = count + 1, max(largest, info.size), skipped | info.filter_mask
+
+    node.chunk_iter(look)
+    expected = _chunk_count(entry.shape or (), chunk)
+    if count != expected or largest > raw + raw // 1000 + 1024 or skipped & unchecked:
+        raise trouble(where, path, f"{count} chunks of up to {largest} bytes", f"{expected} of up to {raw}, checksums on",
+                      "the file is incomplete or damaged: make it again")
+
+
+def _chunk_count(shape: tuple[int, ...], chunk: tuple[int, ...]) -> int:
+    return product(tuple(-(-n // c) for n, c in zip(shape, chunk, strict=True)))
 
 
 def product(shape: tuple[int, ...]) -> int:
@@ -297,7 +324,6 @@ class _Rows:
         self._shape, self._dtype = dataset.shape[1:], dataset.dtype
         self._start = (0,) * len(self._shape)
         self._memory = h5py.h5s.create_simple((1, *self._shape))
-        self._limit = product(self._shape) * self._dtype.itemsize + 1024
         if dataset.chunks != (1, *self._shape):
             raise trouble(where, path, f"chunks of shape {dataset.chunks}", f"{(1, *self._shape)}, one sample each",
                           "make the file again")
@@ -305,10 +331,6 @@ class _Rows:
     def read(self, index: int) -> NDArray[Any]:
         start = (index, *self._start)
         with guard(self._where, f"{self._path}[{index}]"):
-            stored = self._id.get_chunk_info_by_coord(start).size
-            if stored > self._limit:
-                raise trouble(self._where, f"{self._path}[{index}]", f"{stored} bytes stored",
-                              f"at most {self._limit}", "the file is damaged")
             row: NDArray[Any] = np.empty(self._shape, self._dtype)
             space = self._id.get_space()
             space.select_hyperslab(start, (1, *self._shape))

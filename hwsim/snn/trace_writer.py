@@ -26,9 +26,9 @@ from hwsim.snn.trace_file import (
     TraceError,
     array_hash,
     content_hash,
-    guard,
     read_manifest,
     trouble,
+    writing,
 )
 from hwsim.snn.trace_schema import (
     FORMAT,
@@ -81,8 +81,8 @@ class TraceWriter:
         if self.path is None:
             self._file = h5py.File(uuid.uuid4().hex, "w", driver="core", backing_store=False, libver=LIBVER)
         else:
-            self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:12]}.part")
-            with guard(self.where, "file"):
+            self._temporary = temporary_beside(self.path)
+            with writing(self.where):
                 self._file = h5py.File(self._temporary, "w", libver=LIBVER)
         try:
             title = name if name is not None else self.path.stem if self.path is not None else "trace"
@@ -103,40 +103,41 @@ class TraceWriter:
         place = f"sample {self.samples}"
         potentials = dict(potentials or {})
         given = {what for what, value in (("label", label), ("logits", logits)) if value is not None} | set(potentials)
-        if self._extras is None:
-            self._extras = given
-        if given != self._extras:
+        if self._extras is not None and given != self._extras:
             raise trouble(self.where, place, f"{sorted(given)}", f"{sorted(self._extras)} as for sample 0",
                           "give labels, logits and potentials for every sample or for none")
         # All is checked before anything is written, so that a refused sample leaves no half of itself behind.
         rows = [(column, self._row(column, name, sample, place)) for name, column in self._columns.items()]
         extras = [self._potential_row(name, array, place) for name, array in potentials.items()]
         if logits is not None:
-            extras.append(("/logits", logits_row(logits, self.where, place)))
-        for column, row in rows:
-            self._append_row(column.path, row)
-        for path, row in extras:
-            self._append_row(path, row)
+            extras.append(("/logits", self._logits_row(logits, place)))
+        with writing(self.where):
+            for column, row in rows:
+                self._append_row(column.path, row)
+            for path, row in extras:
+                self._append_row(path, row)
         if label is not None:
             self._labels.append(int(label))
+        self._extras = given
         self.samples += 1
 
     def finish(self) -> Trace:
         """Seal the trace, move it to its path and open it."""
         from hwsim.snn.trace import Trace
 
+        if self._finished:
+            raise trouble(self.where, "writer", "a finished one", "one that is open", "make a new TraceWriter")
         if not self.samples:
             self.abort()
             raise trouble(self.where, "samples", "none", "at least one", "append samples before finishing")
         self._finished = True
         try:
-            self._seal()
-            if self.path is None or self._temporary is None:
-                return Trace(self._file, self.where)
-            self._file.close()
-            with open(self._temporary, "rb") as handle:
-                os.fsync(handle.fileno())
-            os.replace(self._temporary, self.path)
+            with writing(self.where):
+                self._seal()
+                if self.path is None or self._temporary is None:
+                    return Trace(self._file, self.where)
+                self._file.close()
+                replace_file(self._temporary, self.path)
         except BaseException:
             self.abort()
             raise
@@ -206,6 +207,19 @@ class TraceWriter:
                           f"{layer.potential_bits}-bit integers of shape {layer.shape}", "record it so")
         return potential_path(layer), potential.astype(dtype)
 
+    def _logits_row(self, logits: NDArray[Any], place: str) -> NDArray[Any]:
+        """Logits (K,) as int64 or finite float64, alike in all samples: HDF5 would cut floats off without a word."""
+        row = np.asarray(logits)
+        first = self._file["logits"] if "logits" in self._file else None
+        if row.ndim != 1 or row.dtype.kind not in "iuf" or not len(row) or not np.isfinite(row).all():
+            raise trouble(self.where, f"{place}, logits", f"{row.dtype} of shape {row.shape}",
+                          "finite numbers of shape (K,)", "record them so")
+        row = row.astype(np.float64 if row.dtype.kind == "f" else np.int64)
+        if first is not None and (first.dtype != row.dtype or first.shape[1:] != row.shape):
+            raise trouble(self.where, f"{place}, logits", f"{row.dtype} of shape {row.shape}",
+                          f"{first.dtype} of shape {first.shape[1:]} as for sample 0", "make them alike")
+        return row
+
     def _append_row(self, path: str, row: NDArray[Any]) -> None:
         if self.samples == 0 and path not in self._file:
             self._file.create_dataset(
@@ -219,18 +233,21 @@ class TraceWriter:
         self._hashes[path].update(np.ascontiguousarray(row))
 
 
+def temporary_beside(path: Path) -> Path:
+    """A name in the same folder, so that the finished file can be renamed into place."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+
+
+def replace_file(temporary: Path, path: Path) -> None:
+    """Put a complete file in its place, in one step that leaves either the old or the new one."""
+    with open(temporary, "rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+
+
 def network_trouble(where: str, problems: list[str]) -> TraceError:
     """One error with everything that is wrong with a network."""
     return TraceError(f"{where}: the network has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
-
-
-def logits_row(logits: NDArray[Any], where: str, place: str) -> NDArray[Any]:
-    """Logits (K,) as int64 or finite float64."""
-    row = np.asarray(logits)
-    if row.ndim != 1 or row.dtype.kind not in "iuf" or not len(row) or not np.isfinite(row).all():
-        raise trouble(where, f"{place}, logits", f"{row.dtype} of shape {row.shape}", "finite numbers of shape (K,)",
-                      "record them so")
-    return row.astype(np.float64 if row.dtype.kind == "f" else np.int64)
 
 
 def put(node: Any, name: str, value: int | str | list[int] | list[str]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,9 @@ def damage(sound: Path, scratch: Path, places: Any, masks: tuple[int, ...], cuts
     raw = sound.read_bytes()
     with Trace.open(sound) as trace:
         expected = content(trace)
-    damaged = [raw[:p] + bytes([raw[p] ^ mask]) + raw[p + 1 :] for p in places for mask in masks]
-    damaged += [raw[:cut] for cut in cuts]
+    flipped = (raw[:p] + bytes([raw[p] ^ mask]) + raw[p + 1 :] for p in places for mask in masks)
     counts = {"refused": 0, "same": 0}
-    for data in damaged:
+    for data in itertools.chain(flipped, (raw[:cut] for cut in cuts)):
         scratch.write_bytes(data)
         counts[outcome(scratch, expected)] += 1
     return counts

@@ -7,6 +7,7 @@ rule under test that refuses it and not the hash.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,8 @@ MISLABELLED: dict[str, tuple[Surgery, str]] = {
     "virtual dataset": (lambda f: virtual(f, f"{A}/spikes"), "virtually"),
     "external storage": (lambda f: external(f, f"{A}/spikes"), "another file|external"),
     "missing chunk": (lambda f: hollow(f, f"{A}/spikes", (3, 12)), "incomplete"),
+    "a chunk without its checksum": (lambda f: raw_chunk(f, f"{A}/spikes", bytes(12), 2), "checksums on"),
+    "a chunk that inflates": (lambda f: raw_chunk(f, f"{A}/spikes", zlib.compress(bytes(1 << 22)), 0), "up to 4"),
     "bomb": (lambda f: hollow(f, f"{WIRE}/weights", (1 << 20, 1 << 20)), "at most|chunks of|hold"),
     "giant spikes": (lambda f: hollow(f, f"{A}/spikes", (3, 1 << 40)), "at most|chunks of|hold|cannot be read"),
     "empty dataset": (data("/labels", np.zeros(0, np.int64), chunks=(1,), maxshape=(None,)), "none empty"),
@@ -234,6 +237,12 @@ def hollow(file: Any, path: str, shape: tuple[int, ...]) -> None:
     made = file.create_dataset(path, shape, np.int8, chunks=chunks, fletcher32=True, compression="gzip")
     made[0, :4] = 1
     put(made, "sha256", "0" * 64)
+
+
+def raw_chunk(file: Any, path: str, stored: bytes, skipped: int) -> None:
+    """The first chunk stored as given, with the filters of the mask `skipped` (gzip 1, Fletcher32 2) left out."""
+    replace_data(file[A], "spikes", SPIKES, chunks=(1, 12), compression="gzip")
+    file[path].id.write_direct_chunk((0, 0), stored, skipped)
 
 
 def altered(sound: Path, surgery: Surgery) -> Path:

@@ -194,10 +194,18 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
         interrupted(network)
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     for attempt in (lambda: memory.save(tmp_path / "t.h5"), lambda: record(network, inputs, tmp_path / "t.h5")):
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(TraceError, match=r"cannot be written \(disk full\)"):
             attempt()
     assert os.listdir(tmp_path) == ["t.h5"]
     assert (tmp_path / "t.h5").read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    network, inputs = small()
+    for attempt in (lambda: record(network, inputs).save(tmp_path / "no" / "t.h5"),
+                    lambda: record(network, inputs, tmp_path / "no" / "t.h5")):
+        with pytest.raises(TraceError, match=r"no/t.h5: file: found that it cannot be written"):
+            attempt()
 
 
 def test_a_trace_can_be_saved_over_itself(tmp_path: Path) -> None:
@@ -301,5 +309,8 @@ def test_logits_must_be_finite_numbers() -> None:
         with pytest.raises(TraceError, match="finite numbers"):
             writer.append(sample, logits=wrong)
     writer.append(sample, logits=np.array([0.5, 2.0]))
+    for wrong in (np.array([1, 2]), np.array([1.0, 2.0, 3.0])):
+        with pytest.raises(TraceError, match="as for sample 0"):
+            writer.append(sample, logits=wrong)
     with writer.finish() as trace:
         assert trace.logits(0).tolist() == [0.5, 2.0]

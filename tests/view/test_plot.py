@@ -23,6 +23,18 @@ from hwsim.activity import SCOPES, VOCABULARY
 from hwsim.arch import load_architecture
 from hwsim.snn.synth import synthesise
 from hwsim.view import plot
+from hwsim.view.labels import grouped
+from hwsim.view.segments import (
+    energy_by_layer,
+    energy_by_layer_and_unit,
+    energy_by_unit,
+    merge_small,
+    scope_of,
+    time_by_cause,
+    time_by_layer,
+    time_by_layer_and_cause,
+    total,
+)
 from hwsim.view.style import CAUSES, CHANNEL, LEAKAGE, UNITS, layer_colours, number, percent, si_scale
 
 LAYERS = ("conv1", "conv2", "join", "fc", "readout")
@@ -94,7 +106,7 @@ def drawn(axes: Any) -> list[float]:
 @pytest.mark.parametrize("count", [2, 13, 26])
 def test_bars_of_both_panels_add_up_to_the_energy_of_the_frames(count: int) -> None:
     results = many(count)
-    ordered, _ = plot._grouped(results)
+    ordered, _ = grouped(results)
     for axes in plot.energy_figure(results).axes:
         assert drawn(axes) == pytest.approx([energy_j(r) for r in ordered])
 
@@ -102,7 +114,7 @@ def test_bars_of_both_panels_add_up_to_the_energy_of_the_frames(count: int) -> N
 @pytest.mark.parametrize("count", [2, 13, 26])
 def test_bars_of_both_panels_add_up_to_the_latency(count: int) -> None:
     results = many(count)
-    ordered, _ = plot._grouped(results)
+    ordered, _ = grouped(results)
     for axes in plot.latency_figure(results).axes:
         assert drawn(axes) == pytest.approx([r.latency_s for r in ordered])
 
@@ -116,43 +128,43 @@ def test_bars_of_one_result_add_up_to_its_energy_and_latency() -> None:
 
 
 def test_a_real_result_is_shown_whole(real: Any) -> None:
-    assert plot._total(plot.energy_by_unit([real])) == pytest.approx([real.energy_pj["system"] * 1e-12 / 2])
-    assert plot._total(plot.energy_by_layer([real])) == pytest.approx([real.energy_pj["system"] * 1e-12 / 2])
-    assert plot._total(plot.time_by_cause([real])) == pytest.approx([real.latency_s])
-    assert plot._total(plot.time_by_layer([real])) == pytest.approx([real.latency_s])
+    assert total(energy_by_unit([real])) == pytest.approx([real.energy_pj["system"] * 1e-12 / 2])
+    assert total(energy_by_layer([real])) == pytest.approx([real.energy_pj["system"] * 1e-12 / 2])
+    assert total(time_by_cause([real])) == pytest.approx([real.latency_s])
+    assert total(time_by_layer([real])) == pytest.approx([real.latency_s])
     for figure in (plot.energy_figure([real, real]), plot.energy_figure([real]), plot.latency_figure([real])):
         assert legible(figure)
 
 
 def test_layers_of_one_result_hold_what_the_frame_holds() -> None:
     result = stand_in()
-    names, segments = plot.energy_by_layer_and_unit(result)
+    names, segments = energy_by_layer_and_unit(result)
     assert names == ["input", *LAYERS, "leakage"]
     frame = result.energy.groupby("layer")["energy_pj"].sum() * 1e-12 / result.facts.samples
-    assert plot._total(segments) == pytest.approx([frame[n if n != "leakage" else ""] for n in names])
-    names, segments = plot.time_by_layer_and_cause(result)
+    assert total(segments) == pytest.approx([frame[n if n != "leakage" else ""] for n in names])
+    names, segments = time_by_layer_and_cause(result)
     assert names == [*LAYERS, CAUSES["wait_channel"].label]
 
 
 def test_scope_marks_stand_where_the_stack_has_passed_that_scope() -> None:
-    results, _ = plot._grouped(many(6))
+    results, _ = grouped(many(6))
     left = plot.energy_figure(results).axes[0]
     by_scope = [r.energy.groupby("scope")["energy_pj"].sum() * 1e-12 / r.facts.samples for r in results]
     compute, core = (line.get_xdata() / SCALES[unit_of(left)] for line in left.lines if line.get_marker() == "v")
     assert compute == pytest.approx([s["compute"] for s in by_scope])
     assert core == pytest.approx([s["compute"] + s["core"] for s in by_scope])
-    units = plot.energy_by_unit(results)
+    units = energy_by_unit(results)
     solid = [s for s in units if s.key != CHANNEL]
-    assert plot._total(solid) == pytest.approx(core)
-    first = list(itertools.takewhile(lambda s: plot._scope_of(s.key) == "compute", units))
-    assert plot._total(first) == pytest.approx(compute)
+    assert total(solid) == pytest.approx(core)
+    first = list(itertools.takewhile(lambda s: scope_of(s.key) == "compute", units))
+    assert total(first) == pytest.approx(compute)
 
 
 def test_merging_small_units_keeps_the_total_and_says_what_it_merged() -> None:
-    units = plot.energy_by_unit(many(4))
-    merged, note = plot._merge_small(units)
-    assert plot._total(merged) == pytest.approx(plot._total(units))
-    on_chip = plot._total([s for s in units if s.key != CHANNEL])
+    units = energy_by_unit(many(4))
+    merged, note = merge_small(units)
+    assert total(merged) == pytest.approx(total(units))
+    on_chip = total([s for s in units if s.key != CHANNEL])
     gone = [s for s in units if s.key not in {m.key for m in merged}]
     assert gone
     for segment in gone:
@@ -223,7 +235,7 @@ def test_words_are_legible_in_deep_networks_with_long_names(draw: Any, count: in
 def test_rows_are_grouped_by_architecture_and_twins_stand_with_their_design() -> None:
     arrays = {"name": "event_core_64+systolic_output", "arch": "systolic_8x8", "coding": "analog"}
     results = [stand_in(), stand_in("event_core_16"), stand_in(coding="bit_serial"), stand_in(**arrays)]
-    ordered, rows = plot._grouped(results)
+    ordered, rows = grouped(results)
     assert [r.facts.arch for r in ordered] == ["event_core_64"] * 2 + ["event_core_64+systolic_output", "event_core_16"]
     assert rows.labels == ["rate T=4, layer by layer", "bit-serial T=4, layer by layer", "ANN, output-stationary array",
                            "rate T=4, layer by layer"]
@@ -233,13 +245,13 @@ def test_rows_are_grouped_by_architecture_and_twins_stand_with_their_design() ->
 def test_rows_of_a_family_keep_codings_together_and_grow_in_timesteps() -> None:
     results = [stand_in(timesteps=16), stand_in(timesteps=4, schedule="step_by_step"), stand_in(coding="bit_serial"),
                stand_in(timesteps=4)]
-    assert plot._grouped(results)[1].labels == [
+    assert grouped(results)[1].labels == [
         "rate T=4, step by step", "rate T=4, layer by layer", "rate T=16, layer by layer",
         "bit-serial T=4, layer by layer"]
 
 
 def test_equal_labels_are_told_apart_by_what_differs() -> None:
-    _, rows = plot._grouped([stand_in(trace="first"), stand_in(trace="second"), stand_in(schedule="step_by_step")])
+    _, rows = grouped([stand_in(trace="first"), stand_in(trace="second"), stand_in(schedule="step_by_step")])
     assert rows.labels == ["rate T=4, layer by layer, first", "rate T=4, layer by layer, second",
                            "rate T=4, step by step"]
 
@@ -303,7 +315,7 @@ def test_every_unit_and_cause_has_its_own_colour() -> None:
 
 
 def test_units_are_stacked_in_the_order_of_the_scopes() -> None:
-    ranks = [SCOPES.index(plot._scope_of(unit)) for unit in UNITS if not unit.startswith("other")]
+    ranks = [SCOPES.index(scope_of(unit)) for unit in UNITS if not unit.startswith("other")]
     assert ranks == sorted(ranks)
 
 

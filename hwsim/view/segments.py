@@ -1,0 +1,163 @@
+"""What bars hold: the frames of results as Segments that are stacked along the bars of a figure.
+
+A bar is a result (for a single result: a layer) and is cut into Segments; a Segment holds one kind, a unit, a cause or
+a layer, for all bars, in joules or seconds a sample. Segments are stacked in the order of the scopes, so the compute,
+core and system totals are places along the bar; what the off-chip channel adds comes last and is hatched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.activity import SCOPES, VOCABULARY
+from hwsim.view.labels import layer_name
+from hwsim.view.style import ARITHMETIC, CAUSES, CHANNEL, INPUT, LEAKAGE, ON_CHIP, UNITS, Look, layer_colours
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hwsim.result import Result
+
+Values = NDArray[np.float64]
+
+_COMPUTE_UNITS = {event.unit for event in VOCABULARY if event.scope == "compute"}
+
+SMALL_SHARE = 0.02
+"""A unit of at most this share of the on-chip energy in every bar is merged into `other`."""
+NEVER_MERGED = ("accumulator", LEAKAGE, CHANNEL)
+WAIT = "wait_channel"
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One kind of energy or time: its look and its value in every bar, joules or seconds a sample."""
+
+    key: str
+    look: Look
+    values: Values
+
+
+def energy_by_unit(results: Sequence[Result]) -> list[Segment]:
+    """Joules a sample of each unit in each result; the sum is the system scope. Leakage is a unit of its own."""
+    return _segments([_sums(_energy_cells(r), "kind") for r in results], UNITS)
+
+
+def energy_by_layer(results: Sequence[Result]) -> list[Segment]:
+    """Joules a sample of each layer on the chip; then, in no layer, the input, leakage and the off-chip channel."""
+    looks = {"input": INPUT, **_layer_looks(results), LEAKAGE: UNITS[LEAKAGE], CHANNEL: UNITS[CHANNEL]}
+    return _segments([_sums(_energy_cells(r), "place") for r in results], looks)
+
+
+def energy_by_layer_and_unit(result: Result) -> tuple[list[str], list[Segment]]:
+    """The layers of one result, then leakage; joules a sample of each unit in each of them, the channel included."""
+    return _by_layer_and_kind(result, _energy_cells(result), UNITS, "leakage")
+
+
+def time_by_cause(results: Sequence[Result]) -> list[Segment]:
+    """Seconds a sample that the core spends on each cause; the sum is the latency."""
+    return _segments([_sums(_time_cells(r), "kind") for r in results], CAUSES)
+
+
+def time_by_layer(results: Sequence[Result]) -> list[Segment]:
+    """Seconds a sample that the core spends in each layer, then the time in which it waits for the channel."""
+    looks = {"input": INPUT, **_layer_looks(results), WAIT: CAUSES[WAIT]}
+    return _segments([_sums(_time_cells(r), "place") for r in results], looks)
+
+
+def time_by_layer_and_cause(result: Result) -> tuple[list[str], list[Segment]]:
+    """The layers of one result, then the wait for the channel; seconds a sample of each cause in each of them."""
+    return _by_layer_and_kind(result, _time_cells(result), CAUSES, CAUSES[WAIT].label)
+
+
+def _energy_cells(result: Result) -> pd.DataFrame:
+    """kind (unit), layer ("" for leakage), place (where a bar of layers shows it), value in joules a sample."""
+    frame = result.energy
+    # Leakage is told by its event, whichever memory it leaks from.
+    kind = frame["unit"].where(~frame["event"].str.startswith("leakage"), LEAKAGE)
+    layer = frame["layer"].where(kind != LEAKAGE, "")
+    place = layer.where(~kind.isin([LEAKAGE, CHANNEL]), kind)
+    return frame.assign(kind=kind, layer=layer, place=place, value=frame["energy_pj"] * (1e-12 / result.facts.samples))
+
+
+def _time_cells(result: Result) -> pd.DataFrame:
+    """kind (cause), layer ("" for the wait), place, value in seconds a sample."""
+    frame = result.cycles_frame
+    place = frame["layer"].where(frame["cause"] != WAIT, WAIT)
+    seconds = frame["cycles"] / (result.architecture.clock * result.facts.samples)
+    return frame.assign(kind=frame["cause"], place=place, value=seconds)
+
+
+def _sums(cells: pd.DataFrame, column: str) -> dict[str, float]:
+    return {str(key): float(value) for key, value in cells.groupby(column, sort=False)["value"].sum().items()}
+
+
+def _by_layer_and_kind(result: Result, cells: pd.DataFrame, looks: dict[str, Look], nowhere: str,
+                       ) -> tuple[list[str], list[Segment]]:
+    nonzero = {str(n) for n in cells.loc[cells["value"] != 0, "layer"]}
+    names = [n for n in ("input", *result.facts.layers, "") if n in nonzero or n in result.facts.layers]
+    segments = _segments([_sums(cells[cells["layer"] == name], "kind") for name in names], looks)
+    return [layer_name(name or nowhere) for name in names], segments
+
+
+def _segments(found: Sequence[dict[str, float]], looks: dict[str, Look]) -> list[Segment]:
+    """One segment a key that has a value anywhere, in the order of `looks`; a key without a look is a mistake."""
+    unknown = {key for row in found for key, value in row.items() if value and key not in looks}
+    if unknown:
+        raise ValueError(f"no colour for {', '.join(sorted(unknown))}; hwsim/view/style.py lists what can be shown")
+    table = {key: np.array([row.get(key, 0.0) for row in found]) for key in looks}
+    shown = [key for key, values in table.items() if values.any()] or list(table)[:1]
+    return [Segment(key, looks[key], table[key]) for key in shown]
+
+
+def _layer_looks(results: Sequence[Result]) -> dict[str, Look]:
+    names = list(dict.fromkeys(name for r in results for name in r.facts.layers))
+    colours = layer_colours(len(names))
+    return {name: Look(layer_name(name), colour) for name, colour in zip(names, colours, strict=True)}
+
+
+def merge_small(segments: list[Segment]) -> tuple[list[Segment], str]:
+    """Units that are small in every bar become one segment a scope; the text says which and by what rule."""
+    on_chip = total([s for s in segments if s.key != CHANNEL])
+    small = [s for s in segments if s.key not in NEVER_MERGED and (s.values <= SMALL_SHARE * on_chip).all()]
+    kept = [s for s in segments if s not in small]
+    notes = []
+    for key, members in ((ARITHMETIC, [s for s in small if s.key in _COMPUTE_UNITS]),
+                         (ON_CHIP, [s for s in small if s.key not in _COMPUTE_UNITS])):
+        if len(members) < 2:
+            kept += members
+            continue
+        kept.append(Segment(key, UNITS[key], total(members)))
+        notes.append(f"{UNITS[key].label}: {', '.join(s.look.label for s in members)}")
+    order = list(UNITS)
+    kept.sort(key=lambda s: order.index(s.key))
+    rule = f"each at most {100 * SMALL_SHARE:.0f} % of the on-chip energy in every bar"
+    return kept, f"{'; '.join(notes)}; {rule}." if notes else ""
+
+
+def total(segments: Sequence[Segment], axis: int = 0) -> Values:
+    """Sum over the segments (axis 0: one number a bar) or over the bars (axis 1: one number a segment)."""
+    width = len(segments[0].values) if segments else 1
+    return np.array([s.values for s in segments], float).reshape(len(segments), width).sum(axis=axis)
+
+
+def scope_totals(results: Sequence[Result]) -> dict[str, Values]:
+    """Cumulative joules a sample: compute, core (with compute), system (with core)."""
+    parts = [r.energy.groupby("scope")["energy_pj"].sum() * (1e-12 / r.facts.samples) for r in results]
+    table = np.array([[float(p.get(scope, 0.0)) for scope in SCOPES] for p in parts])
+    return dict(zip(SCOPES, np.cumsum(table, axis=1).T, strict=True))
+
+
+def scope_of(unit: str) -> str:
+    if unit == CHANNEL:
+        return "system"
+    return "compute" if unit in _COMPUTE_UNITS else "core"
+
+
+def diagonal(segments: Sequence[Segment]) -> list[Segment]:
+    """Segments of one bar, each in a bar of its own."""
+    return [Segment(s.key, s.look, row) for s, row in zip(segments, np.diag(total(segments, axis=1)), strict=True)]
