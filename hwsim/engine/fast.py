@@ -218,8 +218,7 @@ class _SampleRun:
         return int(np.count_nonzero(self.outputs[layer.name] != self.recorded[layer.name]))
 
     def _potentials(self) -> dict[str, NDArray[np.int64]]:
-        if not self.arithmetic:
-            return {}
+        """Final potentials; without weights nobody knows them, and they stay zero."""
         layers = self.network.layers
         return {layers[i].name: _by_channel(state, layers[i].shape) for i, (state, _) in self.pack.states.items()}
 
