@@ -171,15 +171,13 @@ class Network:
         return self.layer(connection.source).timesteps
 
     def carries_payload(self, connection: Connection) -> int:
-        """Bits of an event's payload; 0 when events are binary. A pooling unit adds up the values of its window."""
-        signed = False
-        if connection.source != INPUT:
-            bits = self.layer(connection.source).payload_bits
-        elif self.input.encoding == "direct":
-            bits, signed = self.input.payload_bits, self.input.signed
-        else:
-            bits = 0
+        """Bits of an event's payload; 0 when events are binary. A pooling unit's sum is wider than its parts."""
+        from_input = connection.source == INPUT
+        spec = self.input if from_input else self.layer(connection.source)
+        bits = spec.payload_bits if not from_input or self.input.encoding == "direct" else 0
         if connection.pool_mode != "unit":
             return bits
-        window = int(connection.pool) ** 2
-        return bits + (window - 1).bit_length() if signed else (window * max(1, (1 << bits) - 1)).bit_length()
+        window = connection.pool**2
+        if from_input and bits and self.input.signed:
+            return bits + (window - 1).bit_length()
+        return (((1 << max(bits, 1)) - 1) * window).bit_length()
