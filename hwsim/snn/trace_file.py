@@ -206,8 +206,9 @@ def _check_claim(node: Any, chunk: tuple[int, ...], entry: Entry, path: str, whe
     shape, width = entry.shape or (), np.dtype(entry.dtype).itemsize
     if not shape or min(shape) < 1 or len(shape) > 5:
         raise trouble(where, path, f"shape {shape}", "one to five axes, none empty", "leave empty datasets out")
-    if width * product(chunk) > MAX_ARRAY_BYTES:
-        raise trouble(where, path, f"chunks of shape {chunk}", f"at most {MAX_ARRAY_BYTES} bytes", "use smaller ones")
+    if width * product(chunk) > MAX_ARRAY_BYTES or any(c > n for n, c in zip(shape, chunk, strict=True)):
+        raise trouble(where, path, f"chunks of shape {chunk}", f"at most {shape} and {MAX_ARRAY_BYTES} bytes",
+                      "use smaller ones")
     claimed, count = width * product(shape), _chunk_count(shape, chunk)
     available = h5py.h5i.get_file_id(node).get_filesize()
     if max(count * MIN_CHUNK_BYTES, claimed // MAX_SHRINK) > available:

@@ -190,6 +190,8 @@ MISLABELLED: dict[str, tuple[Surgery, str]] = {
     "missing chunk": (lambda f: hollow(f, f"{A}/spikes", (3, 12)), "incomplete"),
     "a chunk without its checksum": (lambda f: raw_chunk(f, f"{A}/spikes", bytes(12), 2), "checksums on"),
     "a chunk that inflates": (lambda f: raw_chunk(f, f"{A}/spikes", zlib.compress(bytes(1 << 22)), 0), "up to 4"),
+    "a chunk larger than its data": (lambda f: unwritten(f, "/labels", (3,), (1 << 20,)), r"chunks of shape \(1048576,\)"),
+    "a chunk of gigabytes": (lambda f: unwritten(f, "/labels", (1 << 30,), ((1 << 28) + 1,)), r"and 2147483648 bytes"),
     "bomb": (lambda f: hollow(f, f"{WIRE}/weights", (1 << 20, 1 << 20)), "at most|chunks of|hold"),
     "giant spikes": (lambda f: hollow(f, f"{A}/spikes", (3, 1 << 40)), "at most|chunks of|hold|cannot be read"),
     "empty dataset": (data("/labels", np.zeros(0, np.int64), chunks=(1,), maxshape=(None,)), "none empty"),
@@ -236,6 +238,13 @@ def hollow(file: Any, path: str, shape: tuple[int, ...]) -> None:
     chunks = (1, min(shape[1], 1 << 26))
     made = file.create_dataset(path, shape, np.int8, chunks=chunks, fletcher32=True, compression="gzip")
     made[0, :4] = 1
+    put(made, "sha256", "0" * 64)
+
+
+def unwritten(file: Any, path: str, shape: tuple[int, ...], chunks: tuple[int, ...]) -> None:
+    """A dataset of int64 of which nothing was written."""
+    del file[path]
+    made = file.create_dataset(path, shape, np.int64, chunks=chunks, maxshape=(None,), fletcher32=True)
     put(made, "sha256", "0" * 64)
 
 
