@@ -43,11 +43,13 @@ def gather(
     for tile in range(starts.shape[0]):
         begin = starts[tile]
         for y in range(max(top, 0), min(top + window[KERNEL_Y], window[IN_HEIGHT])):
-            shift = ((y - top) * window[KERNEL_X] - left) * channels
+            shift = np.uint32(((y - top) * window[KERNEL_X] - left) * channels)
             for line in range(y * pool, (y + 1) * pool):
                 low, high = begin[line * width + begin_x], begin[line * width + end_x]
-                for event in range(high - low):
-                    rows[n + event] = flat[low + event] + shift
+                # Slices, as an index that may be negative keeps a loop from using vectors; uint32 wraps to the right row.
+                listed, taken = flat[low:high], rows[n : n + high - low]
+                for event in range(taken.size):
+                    taken[event] = np.uint32(listed[event]) + shift
                 if values.size:
                     for event in range(high - low):
                         factors[n + event] = values[low + event] * scale

@@ -89,6 +89,15 @@ def test_dictionaries_and_layers_make_the_same_trace() -> None:
     assert first.content_hash == second.content_hash
 
 
+def test_a_bias_may_be_one_for_all_one_a_channel_or_one_a_neuron() -> None:
+    whole = np.arange(32).reshape(2, 4, 4)
+    for bias, expected in ((3, np.full((1, 1, 1), 3)), ([1, 2], np.array([[[1]], [[2]]])), (whole, whole)):
+        layer = {"name": "a", "weights": [1, 1], "thresholds": 4, "timesteps": 1, "bias": bias, "initial_potential": bias}
+        found = Trace.from_arrays(np.ones((1, 2, 4, 4), int), [layer]).network.layer("a")
+        np.testing.assert_array_equal(found.bias, expected)
+        np.testing.assert_array_equal(found.initial_potential, expected)
+
+
 def test_values_of_a_quantised_ann() -> None:
     rng = np.random.default_rng(3)
     values = rng.integers(0, 16, (SAMPLES, 4, 5, 5))

@@ -130,6 +130,15 @@ def test_the_named_networks_have_the_published_sizes() -> None:
     assert weights == 268_336, "He et al. 2016, table 6: 0.27 M"
 
 
+def test_shortcuts_of_resnet_pad_the_new_channels_on_both_sides() -> None:
+    _, plans = NETWORKS["resnet20-cifar10"](None)
+    skips = {plan.name: plan.wires[1] for plan in plans if len(plan.wires) == 2}
+    assert len(skips) == 9
+    widened = {name: (wire.stride, wire.channel_offset) for name, wire in skips.items() if wire.stride != 1}
+    assert widened == {"block2_1b": (2, 8), "block3_1b": (2, 16)}, "He et al. 2016, option A: 16 -> 32 -> 64"
+    assert all(wire.channel_offset == 0 for wire in skips.values() if wire.stride == 1)
+
+
 def test_progress_is_told() -> None:
     told: list[tuple[int, int]] = []
     synthesise("tiny", samples=2, progress=lambda done, of: told.append((done, of)))

@@ -284,6 +284,15 @@ def test_a_file_that_is_not_what_it_says_is_refused(sound: Path, name: str) -> N
     assert_clear(error, path)
 
 
+def test_arrays_beyond_the_limit_are_refused_unread(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    altered(sound, data(f"{WIRE}/weights", np.zeros((3, 2, 3, 3), np.int8), chunks=(1, 2, 3, 3)))
+    monkeypatch.setattr("hwsim.snn.trace_file.MAX_ARRAY_BYTES", 54)
+    Trace.open(sound).close()
+    monkeypatch.setattr("hwsim.snn.trace_file.MAX_ARRAY_BYTES", 53)
+    with pytest.raises(TraceError, match=r"weights: found shape \(3, 2, 3, 3\), expected at most 53 bytes"):
+        Trace.open(sound)
+
+
 AFTER_OPENING: dict[str, tuple[Surgery, str]] = {
     "logits not finite": (data("/logits", np.full((3, 2), np.nan), chunks=(1, 2)), r"/logits\[0\].*NaN"),
     "values beyond payload_bits": (data("/input/values", np.full((3, 1, 4, 4, 2), 200, np.uint8),
