@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from hwsim.errors import HwsimError
 from hwsim.program import ChannelSpec, CoreSpec
@@ -30,6 +39,15 @@ class ArchitectureError(HwsimError):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's `true` would pass for 1."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and annotation is not bool:
+            raise ValueError(f"found {value}, allowed is a value of another kind")
+        return value
 
 
 class Core(_Strict):
@@ -190,10 +208,14 @@ class Architecture(_Strict):
         return sha256(body.encode()).hexdigest()
 
     def with_core(self, **changes: Any) -> Architecture:
-        """A copy whose core differs in the named fields, checked again."""
+        """A copy whose core differs in the named fields, checked again. Raises ArchitectureError."""
         data = dump_architecture(self)
         data["core"].update(changes)
-        return rebuild_architecture(data)
+        try:
+            return rebuild_architecture(data)
+        except ValidationError as error:
+            texts = [_explain(e, Path(self.name), None) for e in error.errors()]
+            raise ArchitectureError("\n".join(texts).replace(f"{self.name}:1: ", f"{self.name}: ")) from None
 
 
 def dump_architecture(arch: Architecture) -> dict[str, Any]:
@@ -230,7 +252,7 @@ def load_architecture(source: str | Path | Architecture) -> Architecture:
         raise ArchitectureError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(data, dict):
         raise ArchitectureError(f"{path}: found {type(data).__name__}, expected a mapping with name, core, memories ...")
-    doubled = _duplicate_keys(root, path)
+    doubled = duplicate_keys(root, path)
     try:
         architecture = Architecture.model_validate(data)
     except ValidationError as error:
@@ -261,7 +283,7 @@ def config_folders() -> list[Path]:
     return [p for p in (here.parent / "arch_configs", here / "arch_configs") if p.is_dir()]
 
 
-def _duplicate_keys(root: yaml.Node | None, path: Path) -> list[str]:
+def duplicate_keys(root: yaml.Node | None, path: Path) -> list[str]:
     """YAML lets a key appear twice and keeps the last; that is a mistake nobody sees."""
     found, stack = [], [root]
     while stack:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwsim.arch import Architecture, load_architecture
+from hwsim.arch import Architecture, ArchitectureError, load_architecture
 from hwsim.program import ProgramError
 from hwsim.schedules import SCHEDULES, map_network, schedule_by_name
 from hwsim.simulation import simulate
@@ -40,7 +40,12 @@ class Comparison:
         """One row a result, energies in nanojoules a sample."""
         import pandas as pd
 
-        return pd.DataFrame([comparison_row(r, flag) for r, flag in zip(self.results, self.flags, strict=True)])
+        return pd.DataFrame(self.rows)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The table's rows as plain values; None where a number is not known."""
+        return [comparison_row(r, flag) for r, flag in zip(self.results, self.flags, strict=True)]
 
     @property
     def flags(self) -> list[str]:
@@ -70,7 +75,7 @@ def compare(
     """
     for schedule in schedules:
         schedule_by_name(schedule)
-    designs = [load_architecture(a) for a in archs]
+    designs = _distinct([load_architecture(a) for a in archs])
     opened = [t if isinstance(t, Trace) else Trace.open(t) for t in traces]
     found = Comparison()
     try:
@@ -95,6 +100,17 @@ def compare(
         for trace, given in zip(opened, traces, strict=True):
             if trace is not given:
                 trace.close()
+    return found
+
+
+def _distinct(designs: list[Architecture]) -> list[Architecture]:
+    """Each design once; two different ones of the same name could not be told apart and are refused."""
+    found: list[Architecture] = []
+    for design in designs:
+        same = [d for d in found if d.name == design.name]
+        if same and design not in same:
+            raise ArchitectureError(f"two different architectures are named {design.name!r}; give one another name")
+        found += [] if same else [design]
     return found
 
 
@@ -138,6 +154,8 @@ def _renamed(design: Architecture, suffix: str, stem: str | None = None) -> Arch
 
 def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
     """Why a trace does not run on a design under a schedule; None when it does."""
+    if design.core.kind == "systolic" and schedule != "layer_by_layer":
+        return f"does not run on {design.name} under {schedule}:\n  - a systolic array has no timesteps; use layer_by_layer"
     try:
         if design.core.kind == "systolic":
             from hwsim.baseline.systolic import map_systolic

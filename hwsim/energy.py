@@ -141,15 +141,22 @@ def parse_overrides(path: str | Path | None, items: Iterable[str] = ()) -> dict[
 
 
 def _read_yaml(path: str | Path) -> Mapping[str, Any]:
+    from pathlib import Path
+
     import yaml
+
+    from hwsim.arch import duplicate_keys
 
     try:
         with open(path, encoding="utf-8") as file:
-            data = yaml.safe_load(file)
+            text = file.read()
+        data, root = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EnergyError(f"{path}: cannot be read as YAML of event: pJ ({error})") from None
     if not isinstance(data, Mapping):
         raise EnergyError(f"{path}: found {type(data).__name__}, expected a mapping such as `acc_add: 0.05`")
+    if doubled := duplicate_keys(root, Path(path)):
+        raise EnergyError("\n".join(doubled))
     return data
 
 

@@ -141,6 +141,8 @@ def _width_misfits(network: Network, layer: Layer, arch: Architecture) -> list[s
             low, high = int(weights.min()), int(weights.max())
             if low < -top or high >= top:
                 reasons.append(f"{where}: weights {low} to {high} do not fit core.weight_bits {core.weight_bits}")
+    if any(c.weights is None for c in layer.connections):
+        return reasons  # nothing is computed, so no number needs to fit
     theta = int(layer.thresholds.max()) if len(layer.thresholds) else 0
     if theta >= limit * (2 if layer.coding == "bit_serial" else 1):
         reasons.append(f"{where}: threshold {theta} is beyond {bits}-bit potentials, it could never be reached; "

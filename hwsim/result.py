@@ -127,6 +127,13 @@ class Result:
         return float(self.area["area_um2"].sum()) / 1e6
 
     @cached_property
+    def clock_problems(self) -> list[str]:
+        """Memories that are slower than the clock; numbers at such a clock are those of no real design."""
+        from hwsim.memory import check_timing
+
+        return check_timing(self.architecture)
+
+    @cached_property
     def sim_id(self) -> str:
         """Identity of the cycles and counts: trace, samples, architecture, schedule, spikes, engine, model version."""
         f = self.facts
@@ -274,7 +281,8 @@ class Result:
             "pj_per_synaptic_operation": {
                 k: v / self.synaptic_operations if self.synaptic_operations else None for k, v in self.energy_pj.items()},
             "energy_delay_js": self.energy_delay_js, "power_w": self.power_w, "area_mm2": self.area_mm2,
-            "utilisation": self.utilisation, "mismatches": f.mismatches, "saturations": f.saturations,
+            "utilisation": self.utilisation, "meets_clock": not self.clock_problems,
+            "mismatches": f.mismatches, "saturations": f.saturations,
             "accuracy": f.accuracy, "accuracy_test_set": f.accuracy_test_set, "sim_id": self.sim_id,
             "run_id": self.run_id,
         }

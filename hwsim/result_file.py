@@ -7,11 +7,13 @@ primary files only and makes the rest again, so a loaded result can be repriced.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import tempfile
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +38,13 @@ def save_result(result: Result, folder: str | Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
+        hashes = {}
         for name, frame in _frames(result).items():
             frame.to_csv(temporary / f"{name}.csv", index=False)
+            hashes[f"{name}.csv"] = sha256((temporary / f"{name}.csv").read_bytes()).hexdigest()
         body = {
-            "format": FORMAT, "facts": asdict(result.facts), "architecture": dump_architecture(result.architecture),
+            "format": FORMAT, "sha256": hashes, "facts": asdict(result.facts),
+            "architecture": dump_architecture(result.architecture),
             "overrides": dict(result.overrides), "summary": result.summary(),
         }
         (temporary / "result.json").write_text(json.dumps(body, indent=2) + "\n")
@@ -61,6 +66,9 @@ def check_target(folder: str | Path) -> Path:
     target = Path(folder)
     if target.exists() and not (target / "result.json").is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ResultError(f"{target}: exists and is not a saved result; name an empty or new folder")
+    above = next(p for p in (target, *target.absolute().parents) if p.exists())
+    if not os.access(above, os.W_OK):
+        raise ResultError(f"{above}: not writable; name a folder where results may be saved")
     return target
 
 
@@ -93,13 +101,19 @@ def load_result(folder: str | Path) -> Result:
     body = _body(root)
 
     def read(name: str, *columns: str) -> pd.DataFrame:
+        path = root / f"{name}.csv"
         try:
-            frame = pd.read_csv(root / f"{name}.csv", keep_default_na=False)
-        except (OSError, ValueError) as error:
-            raise ResultError(f"{root / name}.csv: cannot be read ({error}); save the result again") from None
+            content = path.read_bytes()
+            # A cut or edited file would give plausible, wrong numbers.
+            if sha256(content).hexdigest() != body["sha256"][path.name]:
+                raise ResultError(f"{path}: it is not what was saved (its SHA-256 differs from the one in result.json); "
+                                  "copy the folder again or repeat the run")
+            frame = pd.read_csv(io.BytesIO(content), keep_default_na=False)
+        except (OSError, KeyError, TypeError) as error:
+            raise ResultError(f"{path}: cannot be read ({error}); save the result again") from None
         missing = [c for c in columns if c not in frame.columns]
         if missing:
-            raise ResultError(f"{root / name}.csv: columns {missing} missing, found {list(frame.columns)}")
+            raise ResultError(f"{path}: columns {missing} missing, found {list(frame.columns)}")
         return frame
 
     try:

@@ -46,7 +46,7 @@ def simulate(
     """Replay a trace on an architecture.
 
     trace      a Trace or the path of one.            arch   an Architecture, a YAML file or a shipped design's name.
-    schedule   layer_by_layer or step_by_step (a systolic array has one schedule: its dataflow).
+    schedule   layer_by_layer or step_by_step (a systolic array knows only layer by layer, and its `engine` is closed_form).
     engine     fast (Numba) or reference (SimPy): the same numbers to the cycle.
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
@@ -77,6 +77,7 @@ def simulate(
             book.add(done, index, sample, run(sample, spikes))
             if progress:
                 progress(done + 1, len(chosen))
+        engine = "closed_form" if design.core.kind == "systolic" else engine
         return book.result(design, engine, spikes, chosen, overrides or {})
     finally:
         if opened is not trace:
@@ -91,6 +92,8 @@ def _one_of(what: str, found: str, allowed: Iterable[str]) -> None:
 def _choose(samples: int | Sequence[int] | None, there: int) -> list[int]:
     if samples is None:
         return list(range(there))
+    if isinstance(samples, (bool, float, str)):
+        raise SimulationError(f"samples is {samples!r}, expected a number from 1 to {there}, a list of indices, or None")
     if isinstance(samples, (int, np.integer)):
         if not 1 <= samples <= there:
             raise SimulationError(f"samples is {samples}, the trace holds {there}; choose 1 to {there}")
@@ -107,6 +110,8 @@ def _machine(trace: Trace, arch: Architecture, schedule: str, engine: str) -> tu
     if arch.core.kind == "systolic":
         from hwsim.baseline.systolic import systolic_replay
 
+        if schedule != "layer_by_layer":
+            raise SimulationError(f"{arch.name} is a systolic array and has no timesteps: use layer_by_layer, not {schedule}")
         replay = systolic_replay(trace.network, arch)
         return replay.program, replay.record
     program = schedule_by_name(schedule)(map_network(trace.network, arch, schedule))

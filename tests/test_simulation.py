@@ -165,7 +165,7 @@ def test_broken_results_are_refused(rate_trace: Trace, tmp_path: Path) -> None:
     with pytest.raises(hwsim.ResultError, match="no result.json"):
         hwsim.load_result(tmp_path)
     folder = hwsim.simulate(rate_trace, "event_core_64", samples=1).save(tmp_path / "run")
-    (folder / "counts.csv").write_text("operation,timestep\n1,2\n")
+    (folder / "counts.csv").unlink()
     with pytest.raises(hwsim.ResultError, match=r"counts\.csv"):
         hwsim.load_result(folder)
     (folder / "result.json").write_text("{")
@@ -184,3 +184,80 @@ def test_wrong_arguments_are_told_before_anything_runs(
 ) -> None:
     with pytest.raises(ValueError, match=expected):
         hwsim.simulate(rate_trace, "event_core_64", **arguments)
+
+
+def test_a_cut_or_edited_result_is_refused(rate_trace: Trace, tmp_path: Path) -> None:
+    """A shortened file would give plausible, wrong numbers."""
+    folder = hwsim.simulate(rate_trace, "event_core_64", samples=2).save(tmp_path / "run")
+    for name in ("counts.csv", "samples.csv", "spans.csv", "operations.csv", "counts_by_sample.csv"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(hwsim.ResultError, match=name):
+            hwsim.load_result(folder)
+        (folder / name).write_bytes(whole)
+    assert hwsim.load_result(folder).facts.samples == 2
+
+
+def test_a_clock_that_memories_cannot_meet_is_told(rate_trace: Trace) -> None:
+    design = hwsim.load_architecture("event_core_64")
+    assert hwsim.simulate(rate_trace, design, samples=1).summary()["meets_clock"]
+    hasty = design.model_copy(update={"clock": 3_000_000_000})
+    result = hwsim.simulate(rate_trace, hasty, samples=1)
+    assert not result.summary()["meets_clock"]
+    assert any("weight memory" in problem for problem in result.clock_problems)
+
+
+def test_long_weightless_traces_run() -> None:
+    """Nothing is computed without weights, so thresholds that nobody gave must not stop a replay."""
+    rng = np.random.default_rng(0)
+    spikes = rng.random((1, 63, 4, 4, 4)) < 0.1
+    images = rng.integers(0, 256, (1, 1, 4, 4))
+    trace = Trace.from_arrays(images, [{"name": "conv", "operator": "conv2d", "kernel": 3, "padding": 1}],
+                              spikes={"conv": spikes.astype(np.float32)})
+    result = hwsim.simulate(trace, "event_core_64")
+    assert result.mismatches is None
+    assert result.synaptic_operations > 0
+
+
+@pytest.mark.parametrize("label", [-1, 10, 3.5])
+def test_labels_must_name_a_read_out_neuron(rate_trace: Trace, label: float) -> None:
+    writer = TraceWriter(rate_trace.network, name="labelled")
+    with pytest.raises(hwsim.TraceError, match="label|integer"):
+        writer.append(rate_trace.sample(0), label=label)
+
+
+def test_names_are_printable(rate_trace: Trace) -> None:
+    with pytest.raises(hwsim.TraceError, match="printable"):
+        TraceWriter(rate_trace.network, name="evil\x1b[31m")
+
+
+@pytest.mark.parametrize("samples", [1.5, True, "2"])
+def test_samples_are_counted_in_whole_numbers(rate_trace: Trace, samples: object) -> None:
+    with pytest.raises(hwsim.SimulationError, match="expected a number"):
+        hwsim.simulate(rate_trace, "event_core_64", samples=samples)
+
+
+def test_changed_cores_are_checked() -> None:
+    design = hwsim.load_architecture("event_core_64")
+    for change in ({"lane": 3}, {"lanes": -3}, {"lanes": True}):
+        with pytest.raises(hwsim.ArchitectureError, match="event_core_64: core"):
+            design.with_core(**change)
+
+
+def test_two_designs_of_one_name_cannot_be_compared(rate_trace: Trace) -> None:
+    from hwsim.compare import compare
+
+    design = hwsim.load_architecture("event_core_64")
+    with pytest.raises(hwsim.ArchitectureError, match="two different architectures"):
+        compare([rate_trace], [design, design.with_core(fifo_depth=2)])
+    assert len(compare([rate_trace], [design, design], samples=1).results) == 2
+
+
+def test_kernels_find_a_place_without_a_writable_home(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = ("import numba, hwsim.engine.cache as cache; cache._writable = lambda folder: False; "
+            "numba.config.CACHE_DIR = ''; cache.settle_cache_folder(); print(numba.config.CACHE_DIR)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "hwsim-kernels-" in done.stdout

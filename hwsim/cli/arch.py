@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, with_footnotes
 from hwsim.units import format_bits, format_si
+
+if TYPE_CHECKING:
+    from hwsim.arch import Architecture
 
 arch_app = typer.Typer(no_args_is_help=True)
 
@@ -68,22 +71,40 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check designs: fields, memory access times against the clock, and which traces run on them. Exit 1 if any fails."""
-    from hwsim.arch import load_architecture
-    from hwsim.memory import check_timing
-
-    designs = [load_architecture(a) for a in archs]
-    findings = [{"arch": d.name, "problems": check_timing(d)} for d in designs]
+    designs, findings = [], []
+    for name in archs:
+        design, problems = _problems(name)
+        designs += [design] if design and not problems else []
+        findings.append({"arch": design.name if design else name, "problems": problems})
     fits = _fits(designs, trace or [])
     if as_json:
         print_json({"timing": findings, "runs": fits})
     else:
         for finding in findings:
-            typer.echo(f"{finding['arch']}: " + ("ok" if not finding["problems"] else "does not meet its clock"))
+            typer.echo(f"{finding['arch']}: " + ("ok" if not finding["problems"] else "cannot be built as it is"))
             for problem in finding["problems"]:
                 typer.echo(f"  - {problem}")
         _print_fits(fits)
     if any(f["problems"] for f in findings):
         raise typer.Exit(1)
+
+
+def _problems(source: str) -> tuple[Architecture | None, list[str]]:
+    """A design and all that is wrong with it: its file, its prices and area, its memories' access times."""
+    from hwsim.arch import load_architecture
+    from hwsim.area import area
+    from hwsim.energy import price_list
+    from hwsim.errors import HwsimError
+    from hwsim.memory import check_timing
+
+    design = None
+    try:
+        design = load_architecture(source)
+        price_list(design)
+        area(design)
+        return design, check_timing(design)
+    except HwsimError as error:
+        return design, str(error).splitlines()
 
 
 def _print_fits(fits: list[dict[str, Any]]) -> None:

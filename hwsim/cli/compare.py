@@ -48,6 +48,8 @@ def compare_command(
     else:
         _print_table(found)
         typer.echo(f"\nsaved in {out}: compare.csv, energy.png, latency.png")
+    for problem in dict.fromkeys(p for r in found.results for p in r.clock_problems):
+        typer.echo(f"warning: {problem}", err=True)
     for line in _refusals(found):
         typer.echo(line, err=True)
 
@@ -76,9 +78,12 @@ def _save(found: Comparison, out: str) -> None:
 def _print_table(found: Comparison) -> None:
     """The table for a terminal: one block an architecture family, energies in nanojoules a sample."""
     rows: list[dict[str, Any]] = []
-    for row in found.table.to_dict("records"):
-        accuracy = "-" if row["accuracy_percent"] is None else f"{row['accuracy_percent']:.2f}"
+    records = found.rows
+    ambiguous = len({r["trace"] for r in records}) > len({(r["coding"], r["T"]) for r in records})
+    for row in records:
+        accuracy, wrong = row["accuracy_percent"], row["mismatches"]
         rows.append({
+            **({"trace": row["trace"]} if ambiguous else {}),
             "coding": f"{row['coding']} T={row['T']}", "arch": row["arch"],
             "schedule": {"layer_by_layer": "layer", "step_by_step": "step"}.get(row["schedule"], row["schedule"]),
             "cycles": f"{row['cycles']:,.0f}", "us": f"{row['latency_us']:,.1f}",
@@ -86,12 +91,15 @@ def _print_table(found: Comparison) -> None:
             "system nJ": f"{row['system_nj']:,.1f}", "pJ/SOP": f"{row['core_pj_per_sop']:.2f}",
             "EDP nJs": f"{row['edp_njs']:.3g}", "util %": f"{row['utilisation_percent']:.1f}",
             "mW": f"{row['power_mw']:.1f}", "mm2": f"{row['area_mm2']:.2f}",
-            "acc %": accuracy + ("*" if row["accuracy_flag"] else ""),
-            "wrong": "-" if row["mismatches"] is None else str(row["mismatches"]),
+            "acc %": "-" if accuracy is None else f"{accuracy:.2f}" + ("*" if row["accuracy_flag"] else ""),
+            "wrong": "-" if wrong is None else str(wrong),
         })
-    print_table(rows, left=("coding", "arch", "schedule"))
+    print_table(rows, left=("trace", "coding", "arch", "schedule"))
     typer.echo("\na sample each: cycles, us latency, energy in nJ (compute: arithmetic only; core: + everything on chip and "
                "leakage;\nsystem: + off-chip channel), pJ/SOP core energy a synaptic operation, EDP energy-delay product; "
                "wrong: outputs\nunlike the recorded, all samples; acc: the whole test set's where the trace knows it")
+    if any("systolic" in str(row["arch"]) for row in records):
+        typer.echo("a systolic array's operations include the zeros and the padding that it multiplies: "
+                   "compare its pJ/SOP with care")
     if any(found.flags):
         typer.echo("* accuracy is more than 0.5 points below the best row: compare its energy with care")

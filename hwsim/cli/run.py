@@ -37,7 +37,7 @@ def run_command(
     from hwsim.result_file import check_target
     from hwsim.simulation import simulate
 
-    if out:
+    if out is not None:
         check_target(out)
     with progress("samples") as report:
         result = simulate(trace, arch, schedule=schedule, engine=engine, spikes=spikes, samples=samples,
@@ -47,6 +47,8 @@ def run_command(
         from hwsim.view.plot import save_figures
 
         save_figures([result], out)
+    for problem in result.clock_problems:
+        typer.echo(f"warning: {problem}", err=True)
     if as_json:
         print_json(result.summary())
         return
@@ -60,7 +62,7 @@ def _print_result(result: Result) -> None:
     energy = {k: format_si(v / n * 1e-12, "J") for k, v in result.energy_pj.items()}
     coding = f"{f.coding}, T = {f.timesteps}"
     lines = [
-        ("trace", f"{f.trace} ({coding}), {n} samples"),
+        ("trace", f"{f.trace} ({coding}), {n} sample{'s' if n > 1 else ''}"),
         ("architecture", f"{f.arch}, {f.schedule}, engine {f.engine}, spikes {f.spikes}"),
         ("cycles", f"{result.cycles.mean():,.0f} a sample ({result.cycles.min():,} to {result.cycles.max():,}), "
                    f"latency {format_si(result.latency_s, 's')}"),
@@ -70,13 +72,23 @@ def _print_result(result: Result) -> None:
         ("power, area", f"{format_si(result.power_w, 'W')}, {result.area_mm2:.3g} mm2"),
         ("setup", f"{f.setup_cycles:,} cycles, {format_si(result.setup_energy_pj * 1e-12, 'J')}, once, not in the above"),
         ("check", _check_text(result)),
-        ("accuracy", f"{percent(f.accuracy)} on these samples, {percent(f.accuracy_test_set)} on the whole test set"),
+        ("accuracy", _accuracy_text(result)),
         ("run", result.run_id),
     ]
     for name, text in lines:
         typer.echo(f"{name:<13} {text}")
     typer.echo("")
     print_table(_layer_rows(result), left=("layer",))
+    leaked = result.energy[result.energy["event"] == "leakage"]["energy_pj"].sum() / n * 1e-12
+    typer.echo(f"\nswitching energy is the core's without leakage, which belongs to no layer: {format_si(leaked, 'J')} a sample.\n"
+               "In the rest of its cycles a layer idles: no event has arrived yet, or the pipeline drains")
+
+
+def _accuracy_text(result: Result) -> str:
+    f = result.facts
+    if f.accuracy is None and f.accuracy_test_set is None:
+        return "unknown, the trace has no labels"
+    return f"{percent(f.accuracy)} on these samples, {percent(f.accuracy_test_set)} on the whole test set"
 
 
 def _check_text(result: Result) -> str:
@@ -101,6 +113,6 @@ def _layer_rows(result: Result) -> list[dict[str, Any]]:
         rows.append({
             "layer": name, "cycles": f"{total / n:,.0f}", "busy": f"{100 * part.get('busy', 0) / max(1, total):.0f} %",
             "stalled": f"{100 * stalls / max(1, total):.0f} %", "synaptic operations": f"{adds.get(name, 0) / n:,.0f}",
-            "core energy": format_si(energy.get(name, 0.0) / n * 1e-12, "J"),
+            "switching energy": format_si(energy.get(name, 0.0) / n * 1e-12, "J"),
         })
     return rows

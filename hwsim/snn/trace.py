@@ -33,7 +33,7 @@ from hwsim.snn.trace_schema import (
     potential_dtype,
     potential_path,
 )
-from hwsim.snn.trace_writer import TraceWriter, network_trouble, replace_file, temporary_beside
+from hwsim.snn.trace_writer import MAX_NAME, TraceWriter, network_trouble, replace_file, temporary_beside, whole_number
 from hwsim.snn.validate import validate_network
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Trace:
         with TraceWriter(network, name=name, provenance=provenance) as writer:
             for i, sample in enumerate(samples_of(network, values, recorded)):
                 writer.append(
-                    sample, label=None if labels is None else int(labels[i]),
+                    sample, label=None if labels is None else whole_number(labels[i], f"label {i}"),
                     logits=None if logits is None else np.asarray(logits)[i],
                 )
             return writer.finish()
@@ -296,6 +296,9 @@ class Trace:
             raise trouble(self._where, "/, attribute 'capabilities'", ", ".join(unknown), "only what this hwsim can do",
                           "read it with a newer hwsim, or register the neuron model it names")
         self.name, self.provenance = head.text("name"), head.mapping("provenance")
+        if not self.name.isprintable() or not 0 < len(self.name) <= MAX_NAME:
+            raise trouble(self._where, "/, attribute 'name'", repr(self.name[:MAX_NAME]),
+                          f"1 to {MAX_NAME} printable characters", "rename the trace")
         self.samples = head.integer("samples", 1, 1 << 40)
         stated = head.text("content_sha256")
         head.finish()
@@ -331,11 +334,15 @@ class Trace:
             known.add("/logits")
             width = (self._file.dataset("/logits").shape or ())[1:2] or (1,)
             self._file.expect_rows("/logits", (self.samples, *width), "int64", "float64")
-        labels = None
+        labels: NDArray[np.int64] | None = None
         if "/labels" in self._file:
             known.add("/labels")
             self._file.expect("/labels", (self.samples,), "int64")
             labels = self._file.array("/labels")
+            classes = self.network.layers[-1].neurons if self.network.layers[-1].coding == "readout" else 1 << 31
+            if int(labels.min()) < 0 or int(labels.max()) >= classes:
+                raise trouble(self._where, "/labels", f"labels from {labels.min()} to {labels.max()}",
+                              f"0 to {classes - 1}, one a read-out neuron", "number the classes from 0")
         unknown = sorted(set(self._file.manifest) - known)
         if unknown:
             raise trouble(self._where, unknown[0], "an object that the format does not know", "only documented ones",

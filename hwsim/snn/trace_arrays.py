@@ -82,6 +82,8 @@ def samples_of(network: Network, inputs: NDArray[Any], spikes: Mapping[str, NDAr
 
 
 def _five_axes(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "f" and array.size and bool(((array == 0) | (array == 1)).all()):
+        array = array.astype(bool)  # frameworks record spikes as 0.0 and 1.0
     if array.ndim == 3:
         return array[:, :, :, None, None]
     if array.ndim == 4:
@@ -195,7 +197,7 @@ def _thresholds(
         if any(c.weights is not None for c in connections):
             raise trouble(WHERE, f"layer {name!r}", "no thresholds", "an integer, or one a timestep", "give thresholds")
         # Nothing is computed without weights, so any threshold will do that the neuron model accepts.
-        value = 1 << timesteps
+        value = 1 << timesteps if neuron.coding == "bit_serial" else 1
     array = _integers(value, "thresholds", name)
     return np.full(timesteps, array) if array.ndim == 0 else array
 

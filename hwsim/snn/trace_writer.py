@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 GZIP = 4
 NETWORK_CHUNK_BYTES = 1 << 24
+MAX_NAME = 200
 
 
 class TraceWriter:
@@ -106,6 +107,10 @@ class TraceWriter:
         if self._extras is not None and given != self._extras:
             raise trouble(self.where, place, f"{sorted(given)}", f"{sorted(self._extras)} as for sample 0",
                           "give labels, logits and potentials for every sample or for none")
+        last = self.network.layers[-1]
+        if label is not None and not 0 <= whole_number(label, place) < (last.neurons if last.coding == "readout" else 1 << 31):
+            raise trouble(self.where, place, f"label {label}", f"0 to {last.neurons - 1}, one a neuron of {last.name}",
+                          "number the classes from 0")
         # All is checked before anything is written, so that a refused sample leaves no half of itself behind.
         rows = [(column, self._row(column, name, sample, place)) for name, column in self._columns.items()]
         extras = [self._potential_row(name, array, place) for name, array in potentials.items()]
@@ -117,7 +122,7 @@ class TraceWriter:
             for path, row in extras:
                 self._append_row(path, row)
         if label is not None:
-            self._labels.append(int(label))
+            self._labels.append(label)
         self._extras = given
         self.samples += 1
 
@@ -160,6 +165,8 @@ class TraceWriter:
 
     def _write_head(self, name: str, provenance: dict[str, Any]) -> None:
         root = self._file
+        if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
+            raise trouble(self.where, "name", repr(name[:MAX_NAME]), f"1 to {MAX_NAME} printable characters", "rename it")
         put(root, "format", FORMAT)
         put(root, "format_version", FORMAT_VERSION)
         put(root, "capabilities", list(capabilities(self.network)))
@@ -243,6 +250,14 @@ def replace_file(temporary: Path, path: Path) -> None:
     with open(temporary, "rb") as handle:
         os.fsync(handle.fileno())
     os.replace(temporary, path)
+
+
+def whole_number(value: Any, place: str) -> int:
+    """A label as an integer; TraceError for one that is not whole."""
+    number = np.asarray(value)
+    if number.shape or number.dtype.kind not in "iu":
+        raise trouble("trace", place, f"{value!r}", "an integer", "number the classes from 0")
+    return int(number)
 
 
 def network_trouble(where: str, problems: list[str]) -> TraceError:
