@@ -80,7 +80,7 @@ def _print_result(result: Result) -> None:
     typer.echo("")
     print_table(_layer_rows(result), left=("layer",))
     leaked = result.energy[result.energy["event"] == "leakage"]["energy_pj"].sum() / n * 1e-12
-    typer.echo(f"\nswitching energy is the core's without leakage, which belongs to no layer: {format_si(leaked, 'J')} a sample.\n"
+    typer.echo(f"\nswitching energy is the core's without leakage, which belongs to no layer: {format_si(leaked, 'J')}.\n"
                "In the rest of its cycles a layer idles: no event has arrived yet, or the pipeline drains")
 
 
