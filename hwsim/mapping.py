@@ -273,17 +273,10 @@ def _bias_words(layer: Layer, table: PassTable, arch: Architecture) -> int:
 def _residency(
     network: Network, tables: list[PassTable], arch: Architecture, rows: dict[str, int]
 ) -> dict[int, tuple[tuple[str, ...], int]]:
-    """Step by step: for each layer, the memories that spill it between timesteps, and the words a tile may use.
-
-    Smallest layers stay on chip first, as long as the largest of the others still finds room for a tile of one group.
-    """
+    """Step by step: for each layer, the memories that spill it between timesteps, and the words a tile may use."""
     positions = [layer.shape[1] * layer.shape[2] for layer in network]
     words = [-(-layer.shape[0] // arch.core.lanes) * p for layer, p in zip(network, positions, strict=True)]
-    resident: set[int] = set()
-    for i in sorted(range(len(words)), key=lambda i: words[i]):
-        others = [positions[j] for j in range(len(words)) if j not in resident and j != i]
-        if sum(words[j] for j in resident) + words[i] + max(others, default=0) <= rows["membrane"]:
-            resident.add(i)
+    resident = kept_on_chip(words, positions, rows["membrane"])
     left = rows["membrane"] - sum(words[j] for j in resident)
     currents_fit = sum(w for w, t in zip(words, tables, strict=True) if t.direct) <= rows["current"]
     plans: dict[int, tuple[tuple[str, ...], int]] = {}
@@ -292,3 +285,24 @@ def _residency(
         spills += () if currents_fit or not table.direct else ("current",)
         plans[i] = (spills, words[i] if i in resident else left)
     return plans
+
+
+def kept_on_chip(words: list[int], positions: list[int], rows: int) -> set[int]:
+    """Layers whose potentials stay on chip so that few words are spilled.
+
+    The spilled ones share a scratch area that must hold one group of the largest of them. For every size that this area
+    could have, the layers that do not fit it must stay, and then the largest of the others that still find room.
+    """
+    best: set[int] = set()
+    for scratch in sorted({0, *positions}):
+        kept = {i for i, p in enumerate(positions) if p > scratch}
+        room = rows - scratch - sum(words[i] for i in kept)
+        if room < 0:
+            continue
+        for i in sorted(set(range(len(words))) - kept, key=lambda i: -words[i]):
+            if words[i] <= room:
+                kept.add(i)
+                room -= words[i]
+        if sum(words[i] for i in kept) > sum(words[i] for i in best):
+            best = kept
+    return best
