@@ -7,6 +7,7 @@ Importing this module settles the question; kernels must be imported after it.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -21,7 +22,17 @@ def settle_cache_folder() -> None:
     here = Path(__file__).parent
     if any(_writable(place) for place in (here / "__pycache__", home / "numba")):
         return
-    numba.config.CACHE_DIR = os.path.join(tempfile.gettempdir(), f"hwsim-kernels-{os.getuid()}")
+    numba.config.CACHE_DIR = str(_private_folder())
+
+
+def _private_folder() -> Path:
+    """A temporary folder that only this user can write: compiled code is loaded from it. The same one next time, if it is ours."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"hwsim-kernels-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    ours = stat.S_ISDIR(found.st_mode) and (os.name != "posix" or (found.st_uid == user and not found.st_mode & 0o022))
+    return folder if ours else Path(tempfile.mkdtemp(prefix="hwsim-kernels-"))
 
 
 def _writable(folder: Path) -> bool:
