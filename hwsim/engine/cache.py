@@ -26,7 +26,7 @@ def settle_cache_folder() -> None:
 
 
 def _private_folder() -> Path:
-    """A temporary folder that only this user can write: compiled code is loaded from it. The same one next time, if it is ours."""
+    """A temporary folder that only this user can write: compiled code is loaded from it. The same next time, if it is ours."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"hwsim-kernels-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
