@@ -123,13 +123,12 @@ def twins(design: Architecture, network: Network) -> list[Architecture]:
     """The ANN baselines of an event core for a quantised ANN: at equal lanes, then at equal area."""
     from hwsim.area import area_mm2
     from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows, grown
-    from hwsim.baseline.systolic import value_bits
     from hwsim.memory import macros
 
     # The array's rows are narrower than the core's; the memories stay what they are, bank by bank. It adds pooled windows
     # up before it multiplies, so its operand is as wide as the widest sum.
     core = design.core
-    operand = max([core.payload_bits, *(value_bits(network, c) for layer in network for c in layer.connections)])
+    operand = max([core.payload_bits, *(network.pooled_bits(c) for layer in network for c in layer.connections)])
     rows = max(r for r in range(1, int(core.lanes**0.5) + 1) if core.lanes % r == 0)
     # An ANN keeps no first-layer current between timesteps: the twin is spared that memory.
     needed = design.model_copy(update={"memories": design.memories.model_copy(update={"current": 0})})

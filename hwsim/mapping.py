@@ -125,6 +125,15 @@ def _kind_misfits(network: Network, arch: Architecture, schedule: str) -> list[s
     return reasons
 
 
+def weight_misfits(connection: Connection, arch: Architecture, where: str) -> list[str]:
+    """Why a connection's weights do not fit the weight memory's words; empty when they do or none are recorded."""
+    weights, bits = connection.weights, arch.core.weight_bits
+    if weights is None or not weights.size:
+        return []
+    low, high, top = int(weights.min()), int(weights.max()), 1 << (bits - 1)
+    return [f"{where}: weights {low} to {high} do not fit core.weight_bits {bits}"] if low < -top or high >= top else []
+
+
 def _width_misfits(network: Network, layer: Layer, arch: Architecture) -> list[str]:
     core, where, reasons = arch.core, f"layer {layer.name}", []
     bits = min(layer.potential_bits, core.potential_bits)
@@ -135,12 +144,7 @@ def _width_misfits(network: Network, layer: Layer, arch: Architecture) -> list[s
         if payload > core.payload_bits:
             reasons.append(f"{where}: events from {connection.source} carry {payload}-bit payloads"
                            f"{' (signed)' if signed else ''}, core.payload_bits is {core.payload_bits}")
-        weights = connection.weights
-        if weights is not None and weights.size:
-            top = 1 << (core.weight_bits - 1)
-            low, high = int(weights.min()), int(weights.max())
-            if low < -top or high >= top:
-                reasons.append(f"{where}: weights {low} to {high} do not fit core.weight_bits {core.weight_bits}")
+        reasons += weight_misfits(connection, arch, where)
     if any(c.weights is None for c in layer.connections):
         return reasons  # nothing is computed, so no number needs to fit
     theta = int(layer.thresholds.max()) if len(layer.thresholds) else 0

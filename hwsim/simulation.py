@@ -19,7 +19,7 @@ from hwsim.errors import HwsimError
 from hwsim.program import Engine, Operation, Program, Sample, SampleRecord
 from hwsim.result import Facts, Result
 from hwsim.schedules import map_network, schedule_by_name
-from hwsim.snn.network import Connection, Network
+from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace
 
 RunSample = Callable[[Sample, str], SampleRecord]
@@ -201,13 +201,7 @@ class _Book:
 
 def _operand_bits(network: Network, arch: Architecture) -> dict[str, int]:
     """By layer, how wide the multiplied operand is: what a multiplication costs."""
-    def bits(connection: Connection) -> int:
-        if arch.core.kind != "systolic":
-            return network.carries_payload(connection)
-        from hwsim.baseline.systolic import value_bits
-
-        return value_bits(network, connection)
-
+    bits = network.pooled_bits if arch.core.kind == "systolic" else network.carries_payload
     return {layer.name: max(map(bits, layer.connections), default=0) for layer in network}
 
 

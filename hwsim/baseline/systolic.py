@@ -25,7 +25,7 @@ from hwsim.baseline.array import (
     tap_addresses,
     touched_rows,
 )
-from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower
+from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower, weight_misfits
 from hwsim.program import Feed, Operation, Program, Sample, SampleRecord
 from hwsim.schedules.builder import ProgramBuilder
 from hwsim.snn.forward import layer_sums, to_planes
@@ -73,7 +73,7 @@ class LayerWork:
 
     def per_row(self, connection: Connection) -> int:
         """Activations of the (pooled) source that one row of the activation buffer holds."""
-        return self.arch.row_bits["spike"] // value_bits(self.network, connection)
+        return self.arch.row_bits["spike"] // self.network.pooled_bits(connection)
 
     @property
     def group_count(self) -> int:
@@ -171,16 +171,6 @@ def real_channels(connection: Connection, lo: int, hi: int) -> range:
     return range(max(lo - d, 0), max(min(hi - d, connection.pooled_shape[0]), max(lo - d, 0)))
 
 
-def value_bits(network: Network, connection: Connection) -> int:
-    """Bits of one activation as the operator sees it; a pooled sum is wider than its parts."""
-    from_input = connection.source == INPUT
-    bits = network.input.payload_bits if from_input else network.layer(connection.source).payload_bits
-    window = connection.pool**2
-    if from_input and network.input.signed:
-        return bits + (window - 1).bit_length()
-    return (((1 << bits) - 1) * window).bit_length()
-
-
 # --- what a run of a tile counts -------------------------------------------------------------------------------------
 
 
@@ -240,7 +230,7 @@ def _product(work: LayerWork, block: Block, cost: RunCost) -> None:
     events["bias_read"] += work.initial_reads(block.lo, block.hi)
     events["membrane_read_accumulate"] += part.partial_words
     events["membrane_write_accumulate"] += part.partial_words + (part.result_words if work.keeps_sums else 0)
-    input_bits = max(value_bits(work.network, c) for c in work.dense)
+    input_bits = max(work.network.pooled_bits(c) for c in work.dense)
     events["reg_bits"] += (part.input_registers * input_bits + part.weight_registers * work.arch.core.weight_bits
                            + part.sum_registers * work.potential_bits)
 
@@ -328,16 +318,13 @@ def _layer_misfits(network: Network, layer: Layer, arch: Architecture) -> list[s
     if layer.payload_bits > row:
         reasons.append(f"{where}: activations take {layer.payload_bits} bits, a buffer row has {row}")
     for c in layer.connections:
-        bits = value_bits(network, c)
+        bits = network.pooled_bits(c)
         if c.pool_mode == "max":
             reasons.append(f"{where}: max pooling of {c.source} is for binary spikes; use folded or unit pooling")
         if bits > min(core.payload_bits, row):
             reasons.append(f"{where}: activations from {c.source} take {bits} bits{' pooled' if c.pool > 1 else ''}, "
                            f"core.payload_bits is {core.payload_bits} and a buffer row {row} bits")
-        if c.weights is not None and c.weights.size:
-            low, high, top = int(c.weights.min()), int(c.weights.max()), 1 << (core.weight_bits - 1)
-            if low < -top or high >= top:
-                reasons.append(f"{where}: weights {low} to {high} do not fit core.weight_bits {core.weight_bits}")
+        reasons += weight_misfits(c, arch, where)
     initial = lower(network, layer, arch).initial
     if bool((initial != initial[:, :1, :1]).any()):
         reasons.append(f"{where}: the bias differs between positions of a channel; the array starts all sums of a "
@@ -353,7 +340,7 @@ def _buffer_misfits(network: Network, arch: Architecture) -> list[str]:
     size |= {layer.name: _plane_bits(layer.shape, layer.payload_bits, row) for layer in network}
     for i, layer in enumerate(network):
         need = size[layer.name] + sum(size[s] for s in size if network.index(s) < i <= last_read.get(s, -1))
-        need += sum(_plane_bits(c.pooled_shape, value_bits(network, c), row) for c in layer.connections if c.pool > 1)
+        need += sum(_plane_bits(c.pooled_shape, network.pooled_bits(c), row) for c in layer.connections if c.pool > 1)
         worst, at = max((worst, at), (need, layer.name), key=lambda found: found[0])
     if worst <= arch.spike_buffer.capacity:
         return []

@@ -171,13 +171,18 @@ class Network:
         return self.layer(connection.source).timesteps
 
     def carries_payload(self, connection: Connection) -> int:
-        """Bits of an event's payload; 0 when events are binary. A pooling unit's sum is wider than its parts."""
-        from_input = connection.source == INPUT
-        spec = self.input if from_input else self.layer(connection.source)
-        bits = spec.payload_bits if not from_input or self.input.encoding == "direct" else 0
-        if connection.pool_mode != "unit":
-            return bits
-        window = connection.pool**2
-        if from_input and bits and self.input.signed:
+        """Bits of an event's payload; 0 when events are binary."""
+        return self.pooled_bits(connection) if connection.pool_mode == "unit" else self._own_bits(connection)
+
+    def pooled_bits(self, connection: Connection) -> int:
+        """Bits of one value of the source summed over the pool's window: wider than its parts. A spike is one bit."""
+        bits, window = self._own_bits(connection), connection.pool**2
+        if connection.source == INPUT and bits and self.input.signed:
             return bits + (window - 1).bit_length()
         return (((1 << max(bits, 1)) - 1) * window).bit_length()
+
+    def _own_bits(self, connection: Connection) -> int:
+        """Bits of one value as the source sends it; 0 when it sends spikes."""
+        if connection.source == INPUT:
+            return self.input.payload_bits if self.input.encoding == "direct" else 0
+        return self.layer(connection.source).payload_bits

@@ -10,7 +10,7 @@ import pytest
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture, load_architecture
-from hwsim.baseline.systolic import SystolicReplay, systolic_replay, value_bits
+from hwsim.baseline.systolic import SystolicReplay, systolic_replay
 from hwsim.mapping import MappingError
 from hwsim.program import Sample
 from hwsim.snn.forward import forward, layer_sums, pool
@@ -83,7 +83,7 @@ def expected_products(
         log = array_simulator.run(core.rows, core.columns, core.dataflow, inputs, weights, np.zeros(hi - lo, np.int64))
         sums[lo:hi] = log.product.T.reshape(hi - lo, height, width)
         span = len(columns[0]) if core.dataflow == "output_stationary" else core.rows
-        per_row = [arch.spike_buffer.scan_bits // value_bits(network, c) for c in dense]
+        per_row = [arch.spike_buffer.scan_bits // network.pooled_bits(c) for c in dense]
         rows = sum(len({(n, a // per_row[n]) for n, _, a in column[k : k + span] if a is not None})
                    for column in columns for k in range(0, len(column), span))
         # Every operand of a row of `columns` weights is used, so rows are reads by channel times words of channels.
@@ -91,7 +91,7 @@ def expected_products(
         counts["cycles"] += log.cycles
         counts["acc_add"] += log.macs
         counts["buffer_read"] += rows * (1 if core.dataflow == "input_stationary" else -(-(hi - lo) // core.columns))
-        counts["reg_bits"] += (log.input_registers * max(value_bits(network, c) for c in dense)
+        counts["reg_bits"] += (log.input_registers * max(network.pooled_bits(c) for c in dense)
                                + log.weight_registers * core.weight_bits
                                + log.sum_registers * min(layer.potential_bits, core.potential_bits))
         counts["partial"] += log.partial_words
@@ -190,7 +190,7 @@ def residual_pass(
 ) -> dict[str, int]:
     """A residual, channel by channel and position by position."""
     channels, height, width = skip.pooled_shape
-    per_row = arch.spike_buffer.scan_bits // value_bits(network, skip)
+    per_row = arch.spike_buffer.scan_bits // network.pooled_bits(skip)
     synapses = rows = scales = 0
     by_channel = arch.core.dataflow == "input_stationary"
     for n, (y, x) in enumerate(product(range(layer.shape[1]), range(layer.shape[2]))):
@@ -207,9 +207,9 @@ def residual_pass(
 def pool_pass(network: Network, connection: Connection, arch: Architecture) -> dict[str, int]:
     """A pool, position by position of the source, `columns` channels a cycle."""
     (channels, height, width), k = connection.pooled_shape, connection.pool
-    bits = value_bits(network, replace(connection, pool=1, pool_mode="none"))
+    bits = network.pooled_bits(replace(connection, pool=1, pool_mode="none"))
     per_row, step = arch.spike_buffer.scan_bits // bits, arch.core.columns
-    pooled_per_row = arch.spike_buffer.scan_bits // value_bits(network, connection)
+    pooled_per_row = arch.spike_buffer.scan_bits // network.pooled_bits(connection)
     cycles = rows = written = values = 0
     for y, x, lo in product(range(height * k), range(width * k), range(0, channels, step)):
         cycles += 1
@@ -232,7 +232,7 @@ def test_a_pooled_value_just_fits_its_bits(bits: int, window: int, signed: bool)
     network = Network(InputSpec(shape, payload_bits=bits, signed=signed), (read_out("head", 1, connection),))
     extremes = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     low, high = (window**2 * value for value in extremes)
-    width = value_bits(network, connection)
+    width = network.pooled_bits(connection)
     if signed:
         assert -(1 << (width - 1)) <= low
         assert high < 1 << (width - 1)
