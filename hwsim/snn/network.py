@@ -95,7 +95,7 @@ class Layer:
     initial_potential   broadcastable to `shape`; rate-coded IF theta / 2, bit-serial the rounding offset.
     potential_bits      width that potentials saturate at (the hardware may be narrower, never wider in effect).
     payload_bits        0: spikes are binary; n > 0: each output carries an n-bit value (quantised ANN).
-    stages              boundaries of the stages of a multi-stage neuron, (0, T) for one stage.
+    stages              boundaries of the stages, (0, tau, tau + T) for two; () or (0, T) for one.
     """
 
     name: str
@@ -122,14 +122,19 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class InputSpec:
-    """What drives the network: `direct` multi-bit payloads (one plane) or `spikes` (T planes)."""
+    """What drives the network: `direct` multi-bit payloads (one plane), `spikes` (T planes), or `hybrid`.
+
+    A hybrid input (paper 004, Eq. 4-5) has T planes: multi-bit payloads in the first, spikes in the others, each of which
+    weighs 2**spike_shift: the fixed-point one of the payloads.
+    """
 
     shape: Shape
-    encoding: Literal["direct", "spikes"] = "direct"
+    encoding: Literal["direct", "spikes", "hybrid"] = "direct"
     timesteps: int = 1
     payload_bits: int = 8
     signed: bool = False
     coding: Literal["rate", "bit_serial"] = "rate"
+    spike_shift: int = 0
 
 
 @dataclass(frozen=True, eq=False)
