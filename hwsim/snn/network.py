@@ -164,9 +164,9 @@ class Network:
         return all(c.weights is not None for layer in self.layers for c in layer.connections)
 
     def source_coding(self, connection: Connection) -> str:
-        """`direct`, `rate`, `bit_serial` or `analog`: how the events of a connection carry values."""
+        """`direct`, `hybrid`, `rate`, `bit_serial`, `single_spike` or `analog`: how a connection's events carry values."""
         if connection.source == INPUT:
-            return "direct" if self.input.encoding == "direct" else self.input.coding
+            return self.input.coding if self.input.encoding == "spikes" else self.input.encoding
         return self.layer(connection.source).coding
 
     def source_timesteps(self, connection: Connection) -> int:
@@ -176,7 +176,7 @@ class Network:
         return self.layer(connection.source).timesteps
 
     def carries_payload(self, connection: Connection) -> int:
-        """Bits of an event's payload; 0 when events are binary."""
+        """Bits of an event's payload; 0 when events are binary. Of a hybrid input, those of its first plane."""
         return self.pooled_bits(connection) if connection.pool_mode == "unit" else self._own_bits(connection)
 
     def pooled_bits(self, connection: Connection) -> int:
@@ -189,5 +189,5 @@ class Network:
     def _own_bits(self, connection: Connection) -> int:
         """Bits of one value as the source sends it; 0 when it sends spikes."""
         if connection.source == INPUT:
-            return self.input.payload_bits if self.input.encoding == "direct" else 0
+            return 0 if self.input.encoding == "spikes" else self.input.payload_bits
         return self.layer(connection.source).payload_bits
