@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.capture.errors import UnsupportedError
-from hwsim.snn.network import Connection, Operator, PoolMode, Shape
+from hwsim.snn.network import INPUT, Connection, Operator, PoolMode, Shape
 
 FloatArray = NDArray[np.float64]
 
@@ -144,7 +144,8 @@ def convolved(
     if min(out) < 1:
         raise UnsupportedError(f"a window of {kernel} on {h} x {w} values padded by {padding}", "one that fits", "pad more")
     branches = tuple(
-        replace(b, operator="conv2d", holder=holder, kernel=kernel, stride=stride, padding=padding, groups=groups, weights=weights)
+        replace(b, operator="conv2d", holder=holder, kernel=kernel, stride=stride, padding=padding, groups=groups,
+                weights=weights)
         for b in flow.branches)
     return Flow(branches, (channels, *out), bias)
 
@@ -183,7 +184,8 @@ def scaled(flow: Flow, factor: float) -> Flow:
 def added(a: Flow, b: Flow) -> Flow:
     """The sum of two flows of one shape and of the same timestep."""
     if a.shape != b.shape:
-        raise UnsupportedError(f"a sum of values of shapes {a.shape} and {b.shape}", "equal shapes", "broadcasting is not taken over")
+        raise UnsupportedError(f"a sum of values of shapes {a.shape} and {b.shape}", "equal shapes",
+                               "broadcasting is not taken over")
     if len(a.steps | b.steps) > 1:
         raise UnsupportedError(f"a sum of values of timesteps {min(a.steps | b.steps)} and {max(a.steps | b.steps)}",
                                "values of one timestep", "recurrent and delayed connections are not taken over")
@@ -194,6 +196,19 @@ def added(a: Flow, b: Flow) -> Flow:
 def connections(flow: Flow) -> tuple[Connection, ...]:
     """The flow's geometry as Connections without weights. Raises UnsupportedError."""
     return tuple(b.connection() for b in flow.branches)
+
+
+def layer_names(places: Sequence[str]) -> list[str]:
+    """Names that the trace format allows for places in a model: shortened from the left, made unique where they must be."""
+    names: list[str] = []
+    for place in places:
+        name = "".join(ch if ch.isascii() and (ch.isalnum() or ch in "_.-") else "_" for ch in place)[-60:]
+        name = name.lstrip(".-") or "layer"
+        name = f"{name}_" if name == INPUT else name
+        while name in names:
+            name += "_"
+        names.append(name)
+    return names
 
 
 def _unweighted(flow: Flow, holder: str) -> None:

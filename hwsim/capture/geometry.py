@@ -25,7 +25,8 @@ def convolution(kernel: Sequence[int], stride: Any, padding: Any, dilation: Any,
     """(kernel, stride, padding) of a convolution with these settings."""
     side, step = one_side("a kernel of", kernel), one_side("a stride of", stride)
     if one_side("a dilation of", dilation) != 1:
-        raise UnsupportedError(f"a dilation of {one_side('a dilation of', dilation)}", "1", "dilated convolutions are not taken over")
+        raise UnsupportedError(f"a dilation of {one_side('a dilation of', dilation)}", "1",
+                               "dilated convolutions are not taken over")
     if mode != "zeros":
         raise UnsupportedError(f"padding_mode {mode!r}", "'zeros'", "pad with zeros")
     if isinstance(padding, str):

@@ -20,7 +20,7 @@ SHAPES = "(samples, C, H, W) or (samples, N) for images, (samples, T, C, H, W) o
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """values (samples, ...) as given; recorded (samples, planes, C, H, W) integers as the trace has them; spec; what was rounded."""
+    """values (samples, ...) as given; recorded (samples, planes, C, H, W) integers of the trace; spec; what was rounded."""
 
     values: NDArray[Any]
     recorded: NDArray[Any]
@@ -82,12 +82,13 @@ def _images(where: str, values: NDArray[Any], shape: Shape, bits: int) -> tuple[
         needed = max(int(high).bit_length(), (~int(low)).bit_length() if signed else 0, 1) + signed
         return integers, InputSpec(shape, "direct", 1, max(needed, 1 + signed), signed), "whole numbers, as given"
     if signed and bits < 2:
-        raise refusal(where, "input_bits", f"{bits} for values from {low:g} to {high:g}", "2 or more for signed values", "raise it")
+        raise refusal(where, "input_bits", f"{bits} for values from {low:g} to {high:g}", "2 or more for signed ones", "raise it")
     top = (1 << (bits - signed)) - 1
     scale = max(abs(low), abs(high)) / top
     integers = np.rint(values / scale).astype(np.int64)
     lost = int(((integers == 0) & (values != 0)).sum())
-    note = f"rounded to {bits}-bit multiples of {scale:.6g} in the trace; {lost} of {int((values != 0).sum())} non-zero values became 0"
+    note = (f"rounded to {bits}-bit multiples of {scale:.6g} in the trace; "
+            f"{lost} of {int((values != 0).sum())} non-zero values became 0")
     return integers, InputSpec(shape, "direct", 1, bits, signed), note
 
 
@@ -99,5 +100,5 @@ def read_labels(where: str, labels: Sequence[int] | NDArray[Any] | None, samples
     if array.shape != (samples,):
         raise refusal(where, "labels", f"shape {array.shape}", f"({samples},), one a sample", "make them match the inputs")
     if array.dtype.kind not in "iu" or int(array.min()) < 0:
-        raise refusal(where, "labels", f"{array.dtype}, lowest {array.min()}", "whole numbers of 0 or more", "number classes from 0")
+        raise refusal(where, "labels", f"{array.dtype}, lowest {array.min()}", "whole numbers from 0", "number classes from 0")
     return [int(label) for label in array]

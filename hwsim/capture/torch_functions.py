@@ -58,7 +58,8 @@ def reshaped(value: Value, shape: Sequence[int]) -> Value:
         layouts = (value.layout, "sequence", "merged")
     for layout in layouts:
         lead, rest = shape[: leading(layout)], shape[leading(layout):]
-        if len(lead) < leading(layout) or (layout == "sequence" and lead[1] != 1) or (layout in ("single", "total") and lead != (1,)):
+        one = lead[1:] == (1,) if layout == "sequence" else layout == "merged" or lead == (1,)
+        if len(lead) < leading(layout) or not one:
             continue
         if rest == own:
             return replace(value, layout=layout)
@@ -88,7 +89,8 @@ def _added(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], resul
         raise UnsupportedError("a constant added to spikes or sums", "a bias of a weighted layer", "use the layer's bias")
     one, other = values[a], values[b]
     if one.layout != other.layout:
-        raise UnsupportedError(f"a sum of a {one.layout} and a {other.layout} tensor", "both alike in time", "stack timesteps first")
+        raise UnsupportedError(f"a sum of a {one.layout} and a {other.layout} tensor", "both alike in time",
+                               "stack timesteps first")
     return check_shape(Value(fl.added(one.flow, other.flow), one.layout), result)
 
 
@@ -167,7 +169,8 @@ def _stack(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], resul
     found = [values[t] for t in tensors if t in values]
     steps = [v.flow.steps - {i} for i, v in enumerate(found)]
     if dim != 0 or len(found) != len(tensors) or any(v.layout != "single" for v in found) or any(steps):
-        raise UnsupportedError("a stack of other things than timesteps 0, 1, 2, ...", "the timesteps of one layer", "stack in order")
+        raise UnsupportedError("a stack of other things than timesteps 0, 1, 2, ...", "the timesteps of one layer",
+                               "stack in order")
     if any(signature(v.flow) != signature(found[0].flow) for v in found):
         raise UnsupportedError("a stack of different layers", "the timesteps of one layer", "stack each layer by itself")
     branches = tuple(replace(b, step=None) for b in found[0].flow.branches)
@@ -194,7 +197,8 @@ def _unsqueezed(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], 
 def _summed(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> Value:
     value, dim = values[args[0]], args[1] if len(args) > 1 else kwargs.get("dim")
     if value.layout != "sequence" or dim not in (0, (0,), [0]) or kwargs.get("keepdim"):
-        raise UnsupportedError(f"a sum or mean over axes {dim}", "the sum or mean over time of a sequence", "reduce over axis 0 only")
+        raise UnsupportedError(f"a sum or mean over axes {dim}", "the sum or mean over time of a sequence",
+                               "reduce over axis 0 only")
     return check_shape(replace(value, layout="total"), result)
 
 
@@ -208,7 +212,8 @@ def _names(follow: Follow, names: str) -> dict[str, Follow]:
     return dict.fromkeys(names.split(), follow)
 
 
-CONSTANT = frozenset("zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty new_full".split())
+CONSTANT = frozenset(
+    "zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty new_full".split())
 """Functions whose result has nothing of their argument's values."""
 
 FUNCTIONS: dict[str, Follow] = (

@@ -39,7 +39,7 @@ def capture_torch(
 
     model      a torch.nn.Module. It is put in eval mode for the capture and given back as it was, its neurons reset.
     inputs     images (samples, C, H, W) or (samples, N), the same in every timestep; or spikes (samples, T, C, H, W) or
-               (samples, T, N). The model sees them as floats with a batch of one: an image as (1, C, H, W), spikes as (T, 1, C, H, W).
+               (samples, T, N). The model sees floats with a batch of one: an image as (1, C, H, W), spikes as (T, 1, C, H, W).
     labels     the right class of each sample, or None.
     timesteps  None: one call runs all timesteps (a multi-step model, or one that loops over time itself). A number: the model
                makes one timestep a call and is called that many times, with the image or with one plane of the spikes.
@@ -169,7 +169,7 @@ def _layer(tracker: Tracker, record: Recorded, timesteps: int) -> Layer:
 
 
 def _as_sample(given: Inputs, run: Run, index: int) -> Sample:
-    spikes = {r.name: np.ascontiguousarray(np.stack(r.planes).transpose(0, 2, 3, 1)).astype(np.uint8) for r in run.layers.values()}
+    spikes = {r.name: np.stack(r.planes).transpose(0, 2, 3, 1).astype(np.uint8, order="C") for r in run.layers.values()}
     return Sample(np.ascontiguousarray(given.recorded[index].transpose(0, 2, 3, 1)), spikes)
 
 

@@ -2,9 +2,9 @@
 
 The model really runs; nothing is traced symbolically, so loops over time, residual sums and containers of any kind are
 followed. Modules that mean something to hwsim (neurons, convolutions, linear layers, batch norms, pools) are watched with
-forward hooks; what happens between them is seen by a TorchFunctionMode. Each tensor that depends on the input or on spikes has a
-`Value`: a Flow and how time lies in the tensor; or a `Lost`, the reason why it cannot be expressed, which becomes an error as soon
-as a spiking or weighted layer depends on it. A tensor that hwsim knows nothing about depends on no spike.
+forward hooks; what happens between them is seen by a TorchFunctionMode. Each tensor that depends on the input or on spikes
+has a `Value`: a Flow and how time lies in the tensor; or a `Lost`, the reason why it cannot be expressed, which becomes an
+error as soon as a spiking or weighted layer depends on it. A tensor that hwsim knows nothing about depends on no spike.
 
 The batch is always one sample, so that no sample can touch another.
 """
@@ -27,7 +27,7 @@ from hwsim.capture.errors import CaptureError, UnsupportedError, refusal
 from hwsim.capture.geometry import adaptive_window, convolution, window
 from hwsim.capture.torch_functions import CONSTANT, FUNCTIONS, Value, check_shape, relu, reshaped, signature
 from hwsim.capture.torch_neurons import SpikingModule, describe, is_neuron
-from hwsim.snn.network import INPUT, Shape
+from hwsim.snn.network import Shape
 from hwsim.snn.neurons import Neuron
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
@@ -67,7 +67,8 @@ class Tracker:
     def __init__(self, model: nn.Module, where: str, neurons: Mapping[type, Neuron]) -> None:
         self.model, self.where, self.neurons = model, where, neurons
         self.paths = {module: path for path, module in model.named_modules()}
-        self.names = _layer_names([m for m in self.paths if self._spikes(m) or isinstance(m, WEIGHTED)], self.paths)
+        named = [m for m in self.paths if self._spikes(m) or isinstance(m, WEIGHTED)]
+        self.names = dict(zip(named, fl.layer_names([self.paths[m] for m in named]), strict=True))
         self.values = WeakTensorKeyDictionary()
         self.stack: list[nn.Module] = []
         self.inside: nn.Module | None = None
@@ -318,16 +319,3 @@ def _tensors(value: Any) -> Iterable[torch.Tensor]:
             yield from _tensors(item)
     elif isinstance(value, dict):
         yield from _tensors(list(value.values()))
-
-
-def _layer_names(modules: list[nn.Module], paths: Mapping[nn.Module, str]) -> dict[nn.Module, str]:
-    """Names as the trace format has them: the module's path, shortened from the left and made unique where it must be."""
-    names: dict[nn.Module, str] = {}
-    for module in modules:
-        name = "".join(ch if ch.isascii() and (ch.isalnum() or ch in "_.-") else "_" for ch in paths[module])[-60:]
-        name = name.lstrip(".-") or "neuron"
-        name = f"{name}_" if name == INPUT else name
-        while name in names.values():
-            name += "_"
-        names[module] = name
-    return names
