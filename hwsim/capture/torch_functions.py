@@ -157,6 +157,13 @@ def _item(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], result
     return check_shape(at_step(value, index % len(args[0])), result)
 
 
+def _select(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> Value:
+    dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+    if dim != 0:
+        raise UnsupportedError(f"a selection along axis {dim}", "one timestep of a sequence", "select along axis 0 only")
+    return _item(values, (args[0], args[2] if len(args) > 2 else kwargs.get("index")), {}, result)
+
+
 def _unbind(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> list[Value]:
     value = values[args[0]]
     if value.layout != "sequence" or (args[1] if len(args) > 1 else kwargs.get("dim", 0)) != 0:
@@ -225,7 +232,7 @@ FUNCTIONS: dict[str, Follow] = (
     | _names(_relu, "relu") | _names(_dropout, "dropout dropout2d feature_dropout")
     | _names(_pool("folded"), "avg_pool2d") | _names(_pool("max"), "max_pool2d")
     | _names(_adaptive, "adaptive_avg_pool2d")
-    | _names(_item, "__getitem__") | _names(_unbind, "unbind") | _names(_stack, "stack")
+    | _names(_item, "__getitem__") | _names(_select, "select") | _names(_unbind, "unbind") | _names(_stack, "stack")
     | _names(_repeated, "repeat expand") | _names(_unsqueezed, "unsqueeze")
     | _names(_summed, "sum mean")
 )

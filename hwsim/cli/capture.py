@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,10 +44,11 @@ def capture_torch_command(
     """
     target = _target(out, force)
     values, labels = read_arrays(inputs, samples)
-    made_model = load_model(model)
     from hwsim.capture import capture_torch
 
-    with progress("samples") as report:
+    # What the user's code prints must not mix with the answer.
+    with redirect_stdout(sys.stderr), progress("samples") as report:
+        made_model = load_model(model)
         trace = capture_torch(made_model, values, labels, timesteps=timesteps, input_bits=input_bits, out=target, progress=report,
                               provenance={"script": f"hwsim capture torch {Path(model).name}"})
     _report(trace, target, as_json)
