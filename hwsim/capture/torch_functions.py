@@ -190,7 +190,7 @@ def _repeated(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], re
     if value.layout == "single" and args[0].ndim == 1 + len(value.flow.shape) and result.ndim == args[0].ndim + 1:
         value = replace(value, layout="sequence")
     if any(b.varies for b in value.flow.branches) or value.layout != "sequence":
-        raise UnsupportedError("a repeat of spikes", "a repeat of a constant input over time", "repeat only the input")
+        raise UnsupportedError("a repeat", "x.unsqueeze(0).repeat(T, 1, ...) of a constant input", "repeat it over time only")
     return check_shape(value, result)
 
 

@@ -34,7 +34,8 @@ class StaticImage(nn.Module):
         self.body = nn.Sequential(
             layer.Conv2d(1, 4, 3, padding=1, bias=False), layer.BatchNorm2d(4), neuron.IFNode(), layer.MaxPool2d(2, 2),
             layer.Conv2d(4, 6, 3, padding=1, groups=2), layer.BatchNorm2d(6), neuron.LIFNode(tau=2.0, v_reset=None),
-            layer.AvgPool2d(2, 2), layer.Flatten(), layer.Dropout(0.5), layer.Linear(24, 10), neuron.ParametricLIFNode(decay_input=False),
+            layer.AvgPool2d(2, 2), layer.Flatten(), layer.Dropout(0.5), layer.Linear(24, 10),
+            neuron.ParametricLIFNode(decay_input=False),
             layer.Linear(10, 3))
         functional.set_step_mode(self, "m")
 
@@ -184,6 +185,15 @@ def test_containers_of_spikingjelly_and_sums_of_spikes() -> None:
     assert [(c.source, c.operator) for c in trace.network.layer("sn_c").connections] == [
         ("sn_b.0", "linear"), ("sn_a", "linear")]
     assert any("held once for each" in note for note in trace.provenance["notes"])
+    result = hwsim.simulate(trace, "event_core_64")
+    assert result.synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
+
+
+def test_pooling_twice_is_pooling_by_more() -> None:
+    model = loud(nn.Sequential(
+        nn.AvgPool2d(2), nn.AvgPool2d(2), nn.Conv2d(2, 3, 1), snn.Leaky(0.5, init_hidden=True), nn.Flatten(), nn.Linear(12, 2)))
+    trace = capture_torch(model, spikes(shape=(2, 9, 9)), timesteps=T)
+    assert (trace.network.layers[0].shape, trace.network.layers[0].connections[0].pool) == ((3, 2, 2), 4)
     result = hwsim.simulate(trace, "event_core_64")
     assert result.synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
 

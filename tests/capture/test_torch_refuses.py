@@ -56,10 +56,10 @@ MODELS: dict[str, tuple[Any, tuple[str, ...]]] = {
         lambda: Calls(lambda m, x: m.sn(functional.max_pool2d(m.conv(x), 2)), conv=nn.Conv2d(2, 3, 3), sn=lif()), ("pooling",)),
     "overlapping pool": (lambda: nn.Sequential(nn.MaxPool2d(3, 2), nn.Conv2d(2, 3, 1), lif()), ("stride 2", "'0'")),
     "group norm": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), lif()), ("GroupNorm", "group_norm")),
-    "synaptic current": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), snn.Synaptic(0.5, 0.5, init_hidden=True)), ("Synaptic", "'1'")),
+    "synaptic current": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), snn.Synaptic(0.5, 0.5, init_hidden=True)), ("Synaptic",)),
     "recurrent neuron": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(128, 3), snn.RLeaky(0.5, all_to_all=False, init_hidden=True)), ("RLeaky",)),
-    "recurrent layer": (lambda: Calls(rec, fc=nn.Linear(128, 4), back=nn.Linear(4, 4), sn=lif()), ("timesteps 0 and 1", "recurrent")),
+    "recurrent layer": (lambda: Calls(rec, fc=nn.Linear(128, 4), back=nn.Linear(4, 4), sn=lif()), ("timesteps 0 and 1",)),
     "no reset": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), lif(reset_mechanism="none")), ("reset_mechanism 'none'",)),
     "graded spikes": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), lif(graded_spikes_factor=0.3)), ("0.3", "0 and 1")),
     "integer spikes": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), neuron.ILIFNode()), ("ILIFNode",)),
@@ -85,6 +85,10 @@ MODELS: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("neither on spikes", "numpy")),
     "no spiking layer": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU()), ("no spiking layer", "Conv2d")),
     "wrong shape": (lambda: nn.Sequential(nn.Conv2d(7, 3, 3), lif()), ("'0' (Conv2d)", "(1, 2, 8, 8)")),
+    "a tiled image": (
+        lambda: Calls(lambda m, x: m.sn(m.a(x.repeat(1, 1, 2, 2))), a=nn.Conv2d(2, 3, 3), sn=lif()), ("repeat", "'a'")),
+    "two samples of one": (
+        lambda: Calls(lambda m, x: m.sn(m.a(torch.cat([x, x]))), a=nn.Conv2d(2, 3, 3), sn=lif()), ("function cat", "'a'")),
     "unit norm of spikes": (
         lambda: nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3), lif()), ("0 and 1 with no spiking layer",)),
 }
@@ -111,6 +115,16 @@ def test_a_plain_model_is_not_refused() -> None:
     """The refusals above are no reflex: the same call takes a model that can be taken."""
     model = nn.Sequential(nn.Conv2d(2, 3, 3), lif(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 4), nn.Dropout(0.5), lif())
     assert capture_torch(loud(model), spikes(), timesteps=4).timesteps == 4
+
+
+def test_a_tiled_constant_image() -> None:
+    tiled = Calls(lambda m, x: m.sn(m.a(x.repeat(1, 1, 2, 2))), a=nn.Conv2d(2, 3, 3), sn=lif())
+    with pytest.raises(CaptureError, match=r"found a repeat.*module 'a'"):
+        capture_torch(loud(tiled), images(shape=(2, 8, 8)), timesteps=2)
+    twice = Calls(lambda m, x: m.sn(m.a(x.unsqueeze(0).repeat(2, 3, 1, 1, 1))), a=layer.Conv2d(2, 3, 3, step_mode="m"),
+                  sn=neuron.IFNode(step_mode="m"))
+    with pytest.raises(CaptureError, match="one sample a batch"):
+        capture_torch(loud(twice), images(shape=(2, 8, 8)))
 
 
 def test_single_and_multi_step_are_not_mixed_up() -> None:
