@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.capture.errors import refusal
 from hwsim.snn.network import InputSpec, Shape
-from hwsim.snn.validate import MAX_PAYLOAD_BITS, MAX_TIMESTEPS
+from hwsim.snn.validate import MAX_PAYLOAD_BITS, MAX_TIMESTEPS, is_int
 
 SHAPES = "(samples, C, H, W) or (samples, N) for images, (samples, T, C, H, W) or (samples, T, N) for spikes"
 
@@ -35,7 +35,7 @@ class Inputs:
 
 def read_inputs(where: str, inputs: ArrayLike, input_bits: int = 8) -> Inputs:
     """Check and describe inputs. Floats that are not whole are rounded to `input_bits` for the trace. Raises CaptureError."""
-    values = np.asarray(inputs)
+    values = as_array(where, "inputs", inputs)
     if values.dtype.kind not in "biuf" or values.ndim not in (2, 3, 4, 5):
         raise refusal(where, "inputs", f"{values.dtype} of shape {values.shape}", SHAPES, "reshape them")
     if not values.size:
@@ -47,10 +47,19 @@ def read_inputs(where: str, inputs: ArrayLike, input_bits: int = 8) -> Inputs:
     shape = _sample_shape(values, spikes)
     if spikes:
         return _spikes(where, values, shape)
-    if not isinstance(input_bits, int) or not 1 <= input_bits <= MAX_PAYLOAD_BITS:
+    if not is_int(input_bits, 1, MAX_PAYLOAD_BITS):
         raise refusal(where, "input_bits", repr(input_bits), f"1 to {MAX_PAYLOAD_BITS}", "choose a width")
     recorded, spec, note = _images(where, values.reshape(len(values), 1, *shape), shape, input_bits)
     return Inputs(values, recorded, spec, note)
+
+
+def as_array(where: str, what: str, value: Any) -> NDArray[Any]:
+    """Lists, arrays and tensors of any device as an array. Raises CaptureError."""
+    try:
+        return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError) as error:
+        raise refusal(where, what, f"{type(value).__name__} that is no array ({error})", "numbers of one shape",
+                      "pad or cut") from None
 
 
 def _sample_shape(values: NDArray[Any], spikes: bool) -> Shape:
@@ -96,7 +105,7 @@ def read_labels(where: str, labels: Sequence[int] | NDArray[Any] | None, samples
     """One class a sample, from 0; None stays None. Raises CaptureError."""
     if labels is None:
         return None
-    array = np.asarray(labels)
+    array = as_array(where, "labels", labels)
     if array.shape != (samples,):
         raise refusal(where, "labels", f"shape {array.shape}", f"({samples},), one a sample", "make them match the inputs")
     if array.dtype.kind not in "iu" or int(array.min()) < 0:

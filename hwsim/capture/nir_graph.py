@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ from hwsim.snn.network import INPUT, InputSpec, Layer, Network
 from hwsim.snn.neurons import ReadOut
 from hwsim.snn.trace import Trace
 from hwsim.snn.trace_writer import TraceWriter
-from hwsim.snn.validate import MAX_TIMESTEPS, validate_network
+from hwsim.snn.validate import MAX_TIMESTEPS, is_int, validate_network
 
 POTENTIAL_BITS = 24
 HINTS = {"dt": "it is the length of a timestep in the graph's unit of time (1e-4 from SpikingJelly and snnTorch)",
@@ -100,19 +101,20 @@ def capture_nir(
     given = read_inputs(where, inputs)
     classes = read_labels(where, labels, len(given.values))
     _check_inputs(where, given, shape, timesteps)
-    planes = given.spec.timesteps if given.spec.encoding == "spikes" else int(timesteps or 0)
+    planes = given.spec.timesteps if given.spec.encoding == "spikes" else timesteps
     settings = _settings(where, reset, dt, planes, weight_bits, input_scale)
     taken = _take(opened, given.spec, settings)
     samples = [np.ascontiguousarray(row.transpose(0, 2, 3, 1)) for row in given.recorded]
     network = _wide_enough(_network(given.spec, taken, where), samples)
-    results = [forward(network, planes_) for planes_ in samples]
-    different = sum(changed(float_spikes(network, taken.steps, s), r[0]) for s, r in zip(samples, results, strict=True))
+    # Spikes are computed twice, to compare and to write, rather than kept: memory does not grow with the samples.
+    different = sum(changed(float_spikes(network, taken.steps, s), forward(network, s)[0]) for s in samples)
     about = _provenance(opened, settings, given, taken, network, different, len(samples)) | dict(provenance or {})
     title = name or (Path(out).stem if out is not None else Path(where).stem)
     with TraceWriter(network, out, name=title, provenance=about) as writer:
-        for index, (planes_, (recorded, potentials)) in enumerate(zip(samples, results, strict=True)):
+        for index, inside in enumerate(samples):
+            recorded, potentials = forward(network, inside)
             read = {layer.name: potentials[layer.name] for layer in network if layer.coding == "readout"}
-            writer.append(Sample(planes_, recorded), label=None if classes is None else classes[index], potentials=read)
+            writer.append(Sample(inside, recorded), label=None if classes is None else classes[index], potentials=read)
             if progress:
                 progress(index + 1, len(samples))
         return writer.finish()
@@ -141,6 +143,10 @@ def _open(graph: Any) -> tuple[Any, str]:
                       "write it with nir.write, nir 1.0") from error
 
 
+def _title(where: str) -> str:
+    return where if where == "NIR graph" else f"NIR graph {Path(where).name}"
+
+
 def _input_shape(graph: Any, where: str) -> tuple[int, ...]:
     nodes = {name: node for name, node in graph.nodes.items() if type(node).__name__ == "Input"}
     if len(nodes) != 1:
@@ -152,18 +158,18 @@ def _input_shape(graph: Any, where: str) -> tuple[int, ...]:
     return shape
 
 
-def _settings(where: str, reset: Any, dt: Any, timesteps: int, weight_bits: Any, input_scale: Any) -> Settings:
+def _settings(where: str, reset: Any, dt: Any, timesteps: Any, weight_bits: Any, input_scale: Any) -> Settings:
     if reset not in ("soft", "hard"):
         raise refusal(where, "reset", repr(reset), "'soft' (subtract the threshold) or 'hard' (to zero)",
                       "NIR does not say which the network was trained with: look it up where it was exported")
     for what, value in (("dt", dt), ("input_scale", input_scale)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
             raise refusal(where, what, repr(value), "a number above 0", HINTS[what])
-    if isinstance(weight_bits, bool) or not isinstance(weight_bits, int) or not 2 <= weight_bits <= 32:
+    if not is_int(weight_bits, 2, 32):
         raise refusal(where, "weight_bits", repr(weight_bits), "2 to 32", "choose a width")
-    if isinstance(timesteps, bool) or not isinstance(timesteps, int) or not 1 <= timesteps <= MAX_TIMESTEPS:
+    if not is_int(timesteps, 1, MAX_TIMESTEPS):
         raise refusal(where, "timesteps", repr(timesteps), f"1 to {MAX_TIMESTEPS}", "correct it")
-    return Settings(where, reset, float(dt), timesteps, weight_bits, float(input_scale))
+    return Settings(where, reset, float(dt), int(timesteps), int(weight_bits), float(input_scale))
 
 
 def _check_inputs(where: str, given: Inputs, shape: tuple[int, ...], timesteps: int | None) -> None:
@@ -337,7 +343,7 @@ def _provenance(
     exact = "every weight, bias and threshold was taken exactly"
     rounded = f"rounded to {settings.weight_bits} bits with a scale a layer in {', '.join(taken.rounded)}; the others are exact"
     return {
-        "origin": f"NIR graph {Path(settings.where).name}, {len(graph.nodes)} nodes", "reset": settings.reset, "dt": settings.dt,
+        "origin": f"{_title(settings.where)}, {len(graph.nodes)} nodes", "reset": settings.reset, "dt": settings.dt,
         "weights": rounded if taken.rounded else exact, "scales": taken.scales, "inputs": given.note,
         "input_scale": settings.input_scale, "notes": taken.notes,
         "float_comparison": f"{different} of {outputs} outputs differ from the graph evaluated in float64",

@@ -223,6 +223,12 @@ CONSTANT = frozenset(
     "zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty new_full".split())
 """Functions whose result has nothing of their argument's values."""
 
+SYNAPTIC = frozenset(
+    "linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d matmul __matmul__ __rmatmul__ mm mv "
+    "bmm addmm addmv baddbmm einsum tensordot dot lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell "
+    "multi_head_attention_forward scaled_dot_product_attention".split())
+"""Functions that hold synapses: left out of a trace they would be missed, so they are refused wherever spikes reach them."""
+
 FUNCTIONS: dict[str, Follow] = (
     _names(_same, "detach clone contiguous to float double type cpu data requires_grad identity")
     | _names(_reshape, "flatten view reshape squeeze unflatten")

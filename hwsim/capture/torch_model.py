@@ -22,6 +22,7 @@ from hwsim.snn.network import INPUT, Layer, Network
 from hwsim.snn.neurons import Neuron, ReadOut
 from hwsim.snn.trace import Trace
 from hwsim.snn.trace_writer import TraceWriter
+from hwsim.snn.validate import MAX_TIMESTEPS, is_int
 
 if TYPE_CHECKING:
     from hwsim.capture.torch_tracker import Recorded, Run, Tracker
@@ -186,6 +187,9 @@ def _provenance(model: Any, given: Inputs, run: Run, network: Network, own: dict
     notes = [f"{r.name}: {r.about.note}" for r in run.layers.values() if r.about.note]
     if given.spec.encoding == "direct":
         notes.append("input: the same image in every timestep; its weighted sums are computed once and kept (a current)")
+    if network.layers[0].timesteps == 1:
+        notes.append("one timestep: if the model makes one timestep a call, say how many there are (timesteps)")
+    notes += [f"{x.name}: its weighted sums are read out, no spiking layer follows" for x in network if x.coding == "readout"]
     doubled = [layer.name for layer in network if _holds_twice(run, layer.name)]
     notes += [f"{name}: reads a sum of several layers, so its weights are held once for each of them" for name in doubled]
     return {"origin": f"captured from the PyTorch model {type(model).__name__}", "tools": ", ".join(tools),
@@ -205,8 +209,9 @@ def _check_timesteps(given: Inputs, timesteps: int | None) -> None:
     if timesteps is None:
         return
     planes = given.spec.timesteps if given.spec.encoding == "spikes" else None
-    if isinstance(timesteps, bool) or not isinstance(timesteps, int) or not 1 <= timesteps <= 64:
-        raise refusal(WHERE, "timesteps", repr(timesteps), "1 to 64, or None when one call runs all timesteps", "correct it")
+    if not is_int(timesteps, 1, MAX_TIMESTEPS):
+        raise refusal(WHERE, "timesteps", repr(timesteps), f"1 to {MAX_TIMESTEPS}, or None when one call runs all timesteps",
+                      "correct it")
     if planes is not None and planes != timesteps:
         raise refusal(WHERE, "timesteps", str(timesteps), f"{planes}, as many as the input's planes", "make them match")
 
@@ -214,6 +219,8 @@ def _check_timesteps(given: Inputs, timesteps: int | None) -> None:
 def _check_finite(model: Any) -> None:
     for kind in ("parameter", "buffer"):
         for path, tensor in getattr(model, f"named_{kind}s")():
+            if type(tensor).__name__.startswith("Uninitialized"):
+                raise refusal(WHERE, f"{kind} {path!r}", "a lazy module that was never run", "weights", "run the model once")
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 raise refusal(WHERE, f"{kind} {path!r}", "NaN or infinity", "finite numbers", "load a sound checkpoint")
 

@@ -25,7 +25,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from hwsim.capture import flow as fl
 from hwsim.capture.errors import CaptureError, UnsupportedError, refusal
 from hwsim.capture.geometry import adaptive_window, convolution, window
-from hwsim.capture.torch_functions import CONSTANT, FUNCTIONS, Value, check_shape, relu, reshaped, signature
+from hwsim.capture.torch_functions import CONSTANT, FUNCTIONS, SYNAPTIC, Value, check_shape, relu, reshaped, signature
 from hwsim.capture.torch_neurons import SpikingModule, describe, is_neuron
 from hwsim.snn.network import Shape
 from hwsim.snn.neurons import Neuron
@@ -212,6 +212,9 @@ class Tracker:
         tensors = [t for t in _tensors((args, kwargs)) if t in self.values]
         if self.inside is not None or not tensors or name in CONSTANT:
             return
+        if name in SYNAPTIC:
+            raise refusal(self.where, self.place(), f"function {name}", "weighted layers that are nn.Conv2d or nn.Linear modules",
+                          "write it as one of them, or leave the part out of the model")
         lost = next((self.values[t] for t in tensors if isinstance(self.values[t], Lost)), None)
         if name == "__setitem__":
             result = args[0]
@@ -297,7 +300,7 @@ NAMED: dict[str, Operation] = {"Dropout": _same, "Dropout2d": _same}
 
 def _binary(spikes: Any) -> np.ndarray:
     """Spikes as booleans; anything but 0 and 1 is refused."""
-    values = spikes.detach().cpu().numpy()
+    values = spikes.detach().cpu().float().numpy()
     wrong = values[(values != 0) & (values != 1)]
     if wrong.size:
         raise UnsupportedError(f"outputs that are not spikes ({wrong.reshape(-1)[0]:g} among them)", "0 and 1 only",

@@ -48,7 +48,7 @@ MODELS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "dilated convolution": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3, dilation=2), lif()), ("'0'", "Conv2d", "dilation of 2")),
     "oblong kernel": (lambda: nn.Sequential(nn.Conv2d(2, 3, (3, 1)), lif()), ("kernel of", "'0'")),
     "reflect padding": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), lif()), ("padding_mode",)),
-    "transposed": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 3, 3), lif()), ("'0'", "ConvTranspose2d", "'1'")),
+    "transposed": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 3, 3), lif()), ("'0' (ConvTranspose2d)",)),
     "two linear": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(128, 5), nn.Linear(5, 4), lif()), ("1 and 2", "no spiking")),
     "relu": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), lif()), ("ReLU", "'1'", "'2'")),
     "pool of sums": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), lif()), ("'1' (MaxPool2d)", "after the spiking")),
@@ -83,6 +83,14 @@ MODELS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "through numpy": (
         lambda: Calls(lambda m, x: m.sn(torch.as_tensor(m.a(x).numpy().copy())), a=nn.Conv2d(2, 2, 1), sn=lif()),
         ("neither on spikes", "numpy")),
+    "functional read-out": (
+        lambda: Calls(lambda m, x: functional.linear(m.sn(m.a(x)).flatten(1), torch.ones(3, 128)), a=nn.Conv2d(2, 2, 1),
+                      sn=lif()), ("function linear", "nn.Linear")),
+    "transposed read-out": (
+        lambda: nn.Sequential(nn.Conv2d(2, 2, 1), lif(), nn.ConvTranspose2d(2, 3, 3)), ("'2' (ConvTranspose2d)", "function")),
+    "LSTM": (
+        lambda: Calls(lambda m, x: m.back(m.sn(m.a(x)).flatten(1)), a=nn.Conv2d(2, 2, 1), sn=lif(), back=nn.LSTM(128, 3)),
+        ("'back' (LSTM)",)),
     "no spiking layer": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU()), ("no spiking layer", "Conv2d")),
     "wrong shape": (lambda: nn.Sequential(nn.Conv2d(7, 3, 3), lif()), ("'0' (Conv2d)", "(1, 2, 8, 8)")),
     "a tiled image": (
@@ -191,6 +199,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "not spikes": ({"inputs": np.full((2, 4, 6), 0.5), "timesteps": 4}, r"0\.5 in an array.*C = 1"),
     "NaN": ({"inputs": np.full((2, 6), np.nan)}, r"inputs\[0, 0\]: found NaN"),
     "text": ({"inputs": np.array([["a"]])}, "<U1"),
+    "ragged": ({"inputs": [[1, 2], [3]]}, "no array"),
     "axes": ({"inputs": np.zeros((1, 1, 1, 1, 1, 1))}, "shape"),
     "complex": ({"inputs": np.zeros((2, 6), complex)}, "complex"),
     "too few labels": ({"labels": [1]}, r"labels.*\(2,\)"),
@@ -210,6 +219,8 @@ def test_bad_arguments(case: str) -> None:
 
 
 def test_nan_weights_and_a_read_out_without_that_label() -> None:
+    with pytest.raises(CaptureError, match=r"parameter '0.weight'.*never run"):
+        capture_torch(nn.Sequential(nn.LazyLinear(4), lif()), GOOD, timesteps=2)
     broken = model()
     with torch.no_grad():
         broken[0].weight[1, 2] = float("nan")
