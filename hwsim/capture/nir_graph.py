@@ -242,8 +242,8 @@ def _node(name: str, node: Any, incoming: list[fl.Flow], spec: InputSpec, settin
         gain = settings.dt * uniform("r", node.r) if kind == "I" else 1.0
         return _read_out(flow.holders[-1] if kind == "Output" else name, fl.scaled(flow, gain), settings, taken)
     if kind == "Output":
-        if any(b.pool > 1 or b.flat or b.gain != 1 for b in flow.branches) or len(flow.branches) > 1:
-            raise UnsupportedError("pooled, flattened, scaled or summed spikes", "spikes of one layer, or weighted sums",
+        if any(b.pool > 1 or b.gain != 1 for b in flow.branches) or len(flow.branches) > 1:
+            raise UnsupportedError("pooled, scaled or summed spikes", "spikes of one layer, or weighted sums",
                                    "do this outside the network")
         return flow
     return plain(name, node, flow)

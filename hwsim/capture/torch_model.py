@@ -50,6 +50,7 @@ def capture_torch(
 
     Gives a Trace without weights. Raises CaptureError that names the module and why, or TraceError.
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps; compiled code cannot be watched
     given = read_inputs(WHERE, inputs, input_bits)
     classes = read_labels(WHERE, labels, len(given.values))
     tracker = _tracker(model, neurons or {})
@@ -138,6 +139,10 @@ def _tracker(model: Any, neurons: Mapping[type, Neuron]) -> Tracker:
 
     if not isinstance(model, torch.nn.Module):
         raise refusal(WHERE, "model", f"a {type(model).__name__}", "a torch.nn.Module", "give the model itself")
+    for cls, neuron in neurons.items():
+        if not isinstance(cls, type) or not isinstance(neuron, Neuron) or neuron.coding != "rate":
+            raise refusal(WHERE, "neurons", f"{cls!r}: {neuron!r}", "classes and the rate-coded neurons they are replayed as",
+                          "e.g. {MyLIF: hwsim.IntegrateAndFire('soft')}")
     return Tracker(model, WHERE, neurons)
 
 

@@ -40,7 +40,10 @@ def package_class(module: Any) -> type | None:
 
 
 def is_neuron(module: Any) -> bool:
-    """Whether the module is a neuron of either package, replayable or not."""
+    """Whether the module is a neuron of either package, replayable or not; NonSpikingIFNode only adds up, as a read-out does."""
+    own = package_class(module)
+    if own is None or own.__name__ == "NonSpikingIFNode":
+        return False
     bases = {f"{cls.__module__}.{cls.__name__}" for cls in type(module).__mro__}
     if bases & {"snntorch._neurons.neurons.SpikingNeuron", "snntorch._neurons.stateleaky.StateLeaky"}:
         return True
@@ -79,10 +82,10 @@ def _snntorch(module: Any, name: str) -> SpikingModule:
                                "a neuron that is never reset is not taken over")
     if module.inhibition:
         raise UnsupportedError("inhibition (one winner a layer)", "neurons that fire by themselves", "train without it")
-    beta = module.beta.detach().clamp(0, 1).reshape(-1)
-    if float(beta.max()) != float(beta.min()):
-        return _leaky(resets[module.reset_mechanism], 1 - float(beta.mean()), False, "mean of the neurons' own, ")
-    return _leaky(resets[module.reset_mechanism], 1 - float(beta[0]), False)
+    kept = 1 - module.time_step / (module.R * module.C) if name == "Lapicque" else module.beta
+    leaks = 1 - kept.detach().clamp(0, 1).reshape(-1).double()
+    differ = float(leaks.max()) != float(leaks.min())
+    return _leaky(resets[module.reset_mechanism], float(leaks.mean()), False, "mean of the neurons' own, " if differ else "")
 
 
 def _leaky(reset: Literal["soft", "hard"], leak: float, sequence: bool, how: str = "") -> SpikingModule:

@@ -88,7 +88,9 @@ class Tracker:
         self.values, self.stack, self.inside, self.found = WeakTensorKeyDictionary(), [], None, Run()
         with ExitStack() as hooks, torch.no_grad():
             for module in self.paths:
-                for handle in (module.register_forward_pre_hook(self._enter), module.register_forward_hook(self._leave)):
+                for handle in (
+                    module.register_forward_pre_hook(self._enter), module.register_forward_hook(self._leave, with_kwargs=True),
+                ):
                     hooks.callback(handle.remove)
             hooks.enter_context(_Functions(self))
             for tensor, value in frames:
@@ -120,11 +122,12 @@ class Tracker:
         if self.inside is None and (self._spikes(module) or _operation(module) is not None):
             self.inside = module
 
-    def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         self.stack.pop()
         if self.inside is not module:
             return
         self.inside = None
+        args = args or tuple(kwargs.values())
         try:
             self._spiking(module, args, output) if self._spikes(module) else self._plain(module, args, output)
         except UnsupportedError as error:
@@ -231,7 +234,7 @@ class Tracker:
         known = FUNCTIONS.get(name.removesuffix("_") if not name.startswith("__") else name)
         if known is None or (len(list(_tensors(result))) != 1 and name != "unbind"):
             raise UnsupportedError(f"function {name}", "an operation that synapses can do",
-                                   "use modules and functions listed in docs/capture.md")
+                                   "see docs/capture.md for what is; encode inputs outside of the model")
         return known(self.values, args, kwargs, result)
 
 

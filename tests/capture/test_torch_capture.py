@@ -164,6 +164,10 @@ def test_neurons_keep_their_reset_and_their_leak() -> None:
     looping = capture_torch(loud(Looping()), images(shape=(16,)))
     assert looping.network.layer("lif1").neuron == hwsim.IntegrateAndFire("soft", 3)
     assert any("leak of 0.1 " in note for note in looping.provenance["notes"]), "a rounded leak is said"
+    resistor = loud(nn.Sequential(nn.Linear(6, 3), snn.Lapicque(R=2, C=4, init_hidden=True)))
+    rc = capture_torch(resistor, images(shape=(6,)), timesteps=2)
+    assert rc.network.layer("1").neuron == hwsim.IntegrateAndFire("soft", 3), "a resistor of 2 and a capacity of 4 leak 1 / 8"
+    assert not any("leak" in note for note in rc.provenance["notes"])
 
 
 def test_containers_of_spikingjelly_and_sums_of_spikes() -> None:
@@ -221,6 +225,19 @@ def test_images_are_whole_numbers_or_rounded_with_a_word(tmp_path: Any) -> None:
     assert (rounded.network.input.signed, rounded.network.input.payload_bits) == (True, 8)
     assert rounded.sample(0).inputs.reshape(-1).tolist() == [-127, 64, 0, 0, 32, 127]
     assert "1 of 5 non-zero values became 0" in rounded.provenance["inputs"]
+
+
+def test_an_integrator_that_never_fires_is_a_read_out_and_inputs_may_be_named() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.sn, self.out, self.sum = nn.Linear(6, 4), snn.Leaky(0.5), nn.Linear(4, 2), neuron.NonSpikingIFNode()
+
+        def forward(self, x: Any) -> Any:
+            return self.sum(self.out(self.sn(input_=self.fc(input=x))[0]))
+
+    trace = capture_torch(loud(Named()), spikes(shape=(6,)), timesteps=T)
+    assert [(x.name, x.coding) for x in trace.network] == [("sn", "rate"), ("out", "readout")]
 
 
 def test_classes_of_ones_own() -> None:

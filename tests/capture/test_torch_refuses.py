@@ -206,6 +206,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "float labels": ({"labels": [0.5, 1]}, "labels"),
     "negative labels": ({"labels": [-1, 1]}, "lowest -1"),
     "bits": ({"inputs": GOOD + 0.5, "input_bits": 0}, "input_bits"),
+    "neurons": ({"neurons": {"a": 1}}, "neurons: found 'a': 1"),
     "no model": ({"model": 3}, "torch.nn.Module"),
     "large": ({"inputs": GOOD + 70000.0}, "65535"),
 }

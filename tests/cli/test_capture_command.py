@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import hwsim
 from hwsim.cli import main
-from tests.cli.test_commands import answer, call
+from tests.cli.test_commands import call
 
 MODEL = """
 import torch
@@ -43,28 +45,50 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_torch_model_to_trace_to_run(files: Path) -> None:
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `hwsim ARGUMENTS` in this process (importing torch takes seconds): status, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hwsim", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def answer(command: Callable[..., tuple[int, str, str]]) -> Callable[..., Any]:
+    def run(*arguments: object) -> Any:
+        status, out, err = command(*arguments, "--json")
+        assert status == 0, err
+        return json.loads(out)
+
+    return run
+
+
+def test_torch_model_to_trace_to_run(files: Path, command: Any, answer: Any) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("snntorch")
     body = answer("capture", "torch", f"{files}/model.py:make_model", "--inputs", files / "inputs.npz", "--timesteps", 4,
                   "--out", files / "t.h5")
-    assert isinstance(body, dict)
     assert (body["samples"], body["timesteps"], body["has_weights"]) == (3, 4, False)
     assert [layer["layer"] for layer in body["layers"]] == ["1", "4"]
     run = answer("run", files / "t.h5", "--arch", "event_core_64")
-    assert isinstance(run, dict)
     assert run["mismatches"] is None
     assert run["synaptic_operations"] > 0
     with hwsim.Trace.open(files / "t.h5") as trace:
         assert trace.labels.tolist() == [2, 0, 1]
-    shown = call("capture", "torch", f"{files}/model.py:make_model", "--inputs", files / "inputs.npz", "--timesteps", 4,
-                 "--out", files / "t.h5", "--force", "--samples", 2)
-    assert shown.returncode == 0, shown.stderr
-    assert "weights: none, on purpose" in shown.stdout
-    assert "running" in shown.stderr
+    status, out, err = command("capture", "torch", f"{files}/model.py:make_model", "--inputs", files / "inputs.npz",
+                               "--timesteps", 4, "--out", files / "t.h5", "--force", "--samples", 2)
+    assert status == 0, err
+    assert "weights: none, on purpose" in out
+    assert "running" in err
 
 
-def test_nir_graph_to_trace_to_run(files: Path) -> None:
+def test_nir_graph_to_trace_to_run(files: Path, command: Any, answer: Any) -> None:
     nir = pytest.importorskip("nir")
     rng = np.random.default_rng(0)
     graph = nir.NIRGraph.from_list(nir.Linear(rng.integers(-3, 5, (6, 12)) / 1.0), nir.IF(np.ones(6), np.full(6, 4.0)),
@@ -72,16 +96,14 @@ def test_nir_graph_to_trace_to_run(files: Path) -> None:
     nir.write(files / "g.nir", graph)
     common = ("capture", "nir", files / "g.nir", "--inputs", files / "spikes.npz", "--reset", "soft", "--dt", 1)
     body = answer(*common, "--out", files / "t.h5")
-    assert isinstance(body, dict)
     assert body["has_weights"] is True
     assert body["provenance"]["float_comparison"].startswith("0 of ")
     run = answer("run", files / "t.h5", "--arch", "event_core_64", "--spikes", "computed")
-    assert isinstance(run, dict)
     assert run["mismatches"] == 0
     assert run["accuracy"] is not None
-    again = call(*common, "--out", files / "t.h5")
-    assert again.returncode == 2
-    assert "exists" in again.stderr
+    status, _, err = command(*common, "--out", files / "t.h5")
+    assert status == 2
+    assert "exists" in err
 
 
 def test_help_says_that_code_runs_and_loads_no_torch() -> None:
@@ -107,26 +129,20 @@ def test_help_says_that_code_runs_and_loads_no_torch() -> None:
     (("nir", "{d}/model.py", "--inputs", "{d}/spikes.npz", "--reset", "soft"), "--dt"),
     (("nir", "{d}/model.py", "--inputs", "{d}/spikes.npz", "--dt", "1"), "--reset"),
 ])
-def test_mistakes_are_one_text_and_leave_nothing(
-    arguments: tuple[str, ...], text: str, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_mistakes_are_one_text_and_leave_nothing(arguments: tuple[str, ...], text: str, files: Path, command: Any) -> None:
     pytest.importorskip("snntorch")
     pytest.importorskip("nir")
-    monkeypatch.setattr(sys, "argv", ["hwsim", "capture", *(a.format(d=files) for a in arguments), "--out", f"{files}/t.h5"])
-    with pytest.raises(SystemExit) as ended:
-        main()  # in this process: a dozen imports of torch take too long
-    said = capsys.readouterr()
-    assert ended.value.code == 2
-    assert text in " ".join(said.err.split()), said.err
-    assert "Traceback" not in said.err
-    assert said.out == ""
+    status, out, err = command("capture", *(a.format(d=files) for a in arguments), "--out", files / "t.h5")
+    assert status == 2
+    assert text in " ".join(err.split()), err
+    assert "Traceback" not in err
+    assert out == ""
     assert sorted(p.name for p in files.iterdir() if p.suffix == ".h5") == []
 
 
-def test_the_answer_is_json_alone(files: Path) -> None:
+def test_what_the_model_prints_is_not_in_the_answer(files: Path, answer: Any) -> None:
     pytest.importorskip("snntorch")
     (files / "model.py").write_text(MODEL.replace("    return model\n", "    print('hello')\n    return model\n"))
-    done = call("capture", "torch", f"{files}/model.py:make_model", "--inputs", files / "inputs.npz", "--timesteps", 2,
-                "--out", files / "t.h5", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["samples"] == 3
+    body = answer("capture", "torch", f"{files}/model.py:make_model", "--inputs", files / "inputs.npz", "--timesteps", 2,
+                  "--out", files / "t.h5")
+    assert body["samples"] == 3
