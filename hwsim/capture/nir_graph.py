@@ -73,9 +73,11 @@ def from_nir(
     """
     opened, where = _open(graph)
     shape = _input_shape(opened, where)
-    spikes = encoding == "spikes"
-    spec = InputSpec(fl.layer_shape(shape), encoding, timesteps if spikes else 1, 0 if spikes else payload_bits, signed)
     settings = _settings(where, reset, dt, timesteps, weight_bits, input_scale)
+    if encoding not in ("spikes", "direct"):
+        raise refusal(where, "encoding", repr(encoding), "'spikes' or 'direct'", "choose one")
+    planes, bits = (settings.timesteps, 0) if encoding == "spikes" else (1, payload_bits)
+    spec = InputSpec(fl.layer_shape(shape), encoding, planes, bits, signed)
     return _network(spec, _take(opened, spec, settings), where)
 
 
@@ -203,6 +205,8 @@ def _take(graph: Any, spec: InputSpec, settings: Settings) -> Taken:
             if end not in before:
                 raise refusal(settings.where, f"edge {source!r} -> {target!r}", f"no node {end!r}", "edges between nodes",
                               "correct the graph")
+        if source in before[target]:
+            raise refusal(settings.where, f"edge {source!r} -> {target!r}", "it twice", "it once", "double the weights instead")
         before[target].append(source)
     for name in _ordered(graph, before, settings.where):
         node = graph.nodes[name]
@@ -237,7 +241,7 @@ def _node(name: str, node: Any, incoming: list[fl.Flow], spec: InputSpec, settin
     for other in incoming[1:]:
         flow = fl.added(flow, other)
     if kind in SPIKING:
-        return _spiking(name, flow, firing(node, settings.reset, settings.dt), settings, taken)
+        return _spiking(name, flow, firing(node, flow.shape, settings.reset, settings.dt), settings, taken)
     if kind in ("Output", "I") and flow.weighted:
         gain = settings.dt * uniform("r", node.r) if kind == "I" else 1.0
         return _read_out(flow.holders[-1] if kind == "Output" else name, fl.scaled(flow, gain), settings, taken)

@@ -44,9 +44,12 @@ def plain(name: str, node: Any, flow: fl.Flow) -> fl.Flow:
     return PLAIN[kind](name, node, flow)
 
 
-def firing(node: Any, reset: Reset, dt: float) -> Firing:
-    """What an IF or LIF node becomes. Raises UnsupportedError for what hwsim's neuron cannot do."""
+def firing(node: Any, shape: tuple[int, ...], reset: Reset, dt: float) -> Firing:
+    """What an IF or LIF node of `shape` becomes. Raises UnsupportedError for what hwsim's neuron cannot do."""
     kind = type(node).__name__
+    if np.size(node.v_threshold) != 1 and np.shape(node.v_threshold) != shape:
+        raise UnsupportedError(f"neurons of shape {np.shape(node.v_threshold)} for sums of shape {shape}", "equal shapes",
+                               "correct the graph")
     threshold, r = uniform("v_threshold", node.v_threshold), uniform("r", node.r)
     _zero("v_reset", node.v_reset)
     if threshold <= 0 or r <= 0:

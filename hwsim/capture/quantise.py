@@ -58,4 +58,5 @@ def _candidates(flow: Flow) -> list[float]:
 
 
 def _whole(values: NDArray[np.float64]) -> bool:
-    return bool((np.abs(values - np.rint(values)) <= 1e-9 * np.maximum(1.0, np.abs(values))).all())
+    """Whether all are whole to nine digits of the largest: 1 / 9 times 9 is, a small number is not 0."""
+    return bool((np.abs(values - np.rint(values)) <= 1e-9 * np.abs(values).max()).all())

@@ -194,6 +194,13 @@ def test_whole_weights_are_taken_as_they_are_and_others_rounded_with_a_word() ->
     assert differ[0] > 0, "8 bits should change something, or the comparison proves nothing"
 
 
+def test_small_weights_are_not_zero() -> None:
+    trace = capture_nir(dense(np.array([[1e-9, 2.5e-10]]), 2e-9), np.ones((1, 6, 2), bool), reset="soft", dt=DT)
+    assert trace.network.layer("sn").connections[0].weights.tolist() == [[127, 32]]
+    assert "rounded" in trace.provenance["weights"]
+    assert planes(trace, "sn").reshape(-1).tolist() == [0, 1, 0, 1, 1, 0]
+
+
 def test_images_are_a_constant_current() -> None:
     graph = dense(np.array([[0.5, 0.25], [1.0, -1.0]]), 1.0)
     images = np.array([[3, 1], [0, 2]])
@@ -261,6 +268,8 @@ GRAPHS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "loop": (lambda: with_edges(("sn_d", "a")), ("a loop", "'a' (Conv2d)")),
     "no such node": (lambda: with_edges(("sn_d", "nowhere")), ("no node 'nowhere'",)),
     "nothing leads here": (lambda: replaced(orphan=nir.Linear(np.ones((2, 2)))), ("'orphan'", "no edge")),
+    "neurons of another shape": (lambda: replaced(sn_d=integrate((7,), 1.0)), ("(7,)", "(5,)", "'sn_d' (IF)")),
+    "an edge twice": (lambda: with_edges(("fc", "sn_d")), ("'fc' -> 'sn_d'", "it twice")),
     "two inputs": (lambda: replaced(more=nir.Input(np.array([1]))), ("2 Input nodes",)),
 }
 
@@ -285,7 +294,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "image without T": ({"inputs": np.ones((2, 2, 8, 8), int)}, "how many timesteps"),
     "float image": ({"inputs": np.full((2, 2, 8, 8), 0.5), "timesteps": 3}, "input_scale"),
     "labels": ({"labels": [1]}, "labels"), "no graph": ({"graph": 3}, "a nir.NIRGraph"),
-    "no file": ({"graph": "nowhere.nir"}, "nowhere.nir.*no such file"),
+    "scale": ({"input_scale": -1}, "input_scale: found -1"), "no file": ({"graph": "nowhere.nir"}, "nowhere.nir.*no such file"),
 }
 
 
