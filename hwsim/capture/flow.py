@@ -164,15 +164,16 @@ def multiplied(
 
 
 def normalised(flow: Flow, holder: str) -> Flow:
-    """A factor and a constant a channel (batch norm at inference): folds into weights, or is an identity of its own."""
+    """A factor and a constant a channel (batch norm at inference): folds into weights and bias, or is an identity of its own."""
+    bias = np.zeros((flow.shape[0], 1, 1))
     if flow.weighted:
         if not all(b.operator for b in flow.branches):
             raise UnsupportedError("a batch norm of weighted sums and spikes together", "a batch norm of one of them",
                                    "normalise before adding")
-        return flow
+        return replace(flow, bias=bias)
     if len(flow.shape) == 1 and any(b.source_shape[1:] != (1, 1) for b in flow.branches):
         raise UnsupportedError("a batch norm of flattened spikes", "a batch norm of sums", "normalise after the linear layer")
-    return replace(flow, branches=tuple(replace(b, operator="identity", holder=holder) for b in flow.branches))
+    return replace(flow, branches=tuple(replace(b, operator="identity", holder=holder) for b in flow.branches), bias=bias)
 
 
 def scaled(flow: Flow, factor: float) -> Flow:

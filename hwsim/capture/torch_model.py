@@ -169,7 +169,7 @@ def _layer(tracker: Tracker, record: Recorded, timesteps: int) -> Layer:
     try:
         # Nothing is computed without weights, so the threshold says nothing.
         return Layer(record.name, record.shape, connections(record.flow), record.about.neuron, timesteps,
-                     thresholds=np.ones(timesteps, np.int64))
+                     np.ones(timesteps, np.int64), None if record.flow.bias is None else record.flow.bias.astype(np.int64))
     except UnsupportedError as error:
         raise refusal(WHERE, f"module {record.path!r}", error.found, error.expected, error.do) from None
 

@@ -271,7 +271,16 @@ def _operation(module: nn.Module) -> Operation | None:
 
 def _conv(m: Any, holder: str, flow: fl.Flow) -> fl.Flow:
     kernel, stride, padding = convolution(m.kernel_size, m.stride, m.padding, m.dilation, m.padding_mode)
-    return fl.convolved(flow, holder, m.out_channels, kernel, stride, padding, m.groups)
+    return fl.convolved(flow, holder, m.out_channels, kernel, stride, padding, m.groups, bias=_bias(m, m.out_channels))
+
+
+def _linear(m: Any, holder: str, flow: fl.Flow) -> fl.Flow:
+    return fl.multiplied(flow, holder, m.out_features, bias=_bias(m, m.out_features))
+
+
+def _bias(m: Any, channels: int) -> np.ndarray | None:
+    """Zeros where the module has a bias: that something is added is geometry, what it is is arithmetic."""
+    return None if m.bias is None else np.zeros((channels, 1, 1))
 
 
 def _pool(mode: Any) -> Operation:
@@ -292,7 +301,7 @@ def _same(m: Any, holder: str, flow: fl.Flow) -> fl.Flow:
 
 OPERATIONS: dict[type, Operation] = {
     nn.Conv2d: _conv,
-    nn.Linear: lambda m, holder, flow: fl.multiplied(flow, holder, m.out_features),
+    nn.Linear: _linear,
     nn.BatchNorm1d: lambda m, holder, flow: fl.normalised(flow, holder),
     nn.BatchNorm2d: lambda m, holder, flow: fl.normalised(flow, holder),
     nn.AvgPool2d: _pool("folded"), nn.MaxPool2d: _pool("max"), nn.AdaptiveAvgPool2d: _adaptive, nn.Flatten: _same,

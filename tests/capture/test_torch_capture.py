@@ -193,6 +193,17 @@ def test_containers_of_spikingjelly_and_sums_of_spikes() -> None:
     assert result.synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
 
 
+def test_biases_are_added_where_the_model_has_them() -> None:
+    def added(*modules: Any) -> int:
+        model = loud(nn.Sequential(*modules, snn.Leaky(0.5, init_hidden=True)))
+        result = hwsim.simulate(capture_torch(model, spikes(), timesteps=T), "event_core_64")
+        return int(result.activity.loc[result.activity["event"] == "bias_add", "count"].sum())
+
+    assert added(nn.Conv2d(2, 3, 3, bias=False)) == 0
+    assert added(nn.Conv2d(2, 3, 3)) == 2 * T * 3 * 6 * 6
+    assert added(nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3)) == 2 * T * 3 * 6 * 6
+
+
 def test_pooling_twice_is_pooling_by_more() -> None:
     model = loud(nn.Sequential(
         nn.AvgPool2d(2), nn.AvgPool2d(2), nn.Conv2d(2, 3, 1), snn.Leaky(0.5, init_hidden=True), nn.Flatten(), nn.Linear(12, 2)))
