@@ -140,6 +140,8 @@ class Tracker:
         given = self.values.get(args[0]) if args else None
         weighted = isinstance(module, WEIGHTED)
         if given is None:
+            if weighted:  # its synapses would be missing from the trace
+                raise _unconnected()
             return
         if isinstance(given, Lost):
             if weighted:
@@ -166,8 +168,7 @@ class Tracker:
         if isinstance(given, Lost):
             raise self._lost(given, module)
         if given is None:
-            raise UnsupportedError("an input that depends neither on spikes nor on the model's input",
-                                   "one that does", "operations outside torch (numpy, .data) cannot be followed")
+            raise _unconnected()
         if given.layout != ("sequence" if about.sequence else "single"):
             raise UnsupportedError(
                 f"a {given.layout} tensor at a {'multi' if about.sequence else 'single'}-step neuron",
@@ -308,6 +309,11 @@ OPERATIONS: dict[type, Operation] = {
     nn.ReLU: lambda m, holder, flow: relu(flow), nn.Dropout: _same, nn.Dropout2d: _same, nn.Identity: _same,
 }
 NAMED: dict[str, Operation] = {"Dropout": _same, "Dropout2d": _same}
+
+
+def _unconnected() -> UnsupportedError:
+    return UnsupportedError("an input that depends neither on spikes nor on the model's input", "one that does",
+                            "operations outside of torch (numpy) cannot be followed")
 
 
 def _binary(spikes: Any) -> np.ndarray:

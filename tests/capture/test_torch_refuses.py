@@ -91,6 +91,9 @@ MODELS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "LSTM": (
         lambda: Calls(lambda m, x: m.back(m.sn(m.a(x)).flatten(1)), a=nn.Conv2d(2, 2, 1), sn=lif(), back=nn.LSTM(128, 3)),
         ("'back' (LSTM)",)),
+    "a read-out through numpy": (
+        lambda: Calls(lambda m, x: m.fc(torch.as_tensor(m.sn(m.a(x)).numpy().copy()).flatten(1)), a=nn.Conv2d(2, 2, 1), sn=lif(),
+                      fc=nn.Linear(128, 3)), ("'fc' (Linear)", "numpy")),
     "no spiking layer": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU()), ("no spiking layer", "Conv2d")),
     "wrong shape": (lambda: nn.Sequential(nn.Conv2d(7, 3, 3), lif()), ("'0' (Conv2d)", "(1, 2, 8, 8)")),
     "a tiled image": (
