@@ -80,6 +80,12 @@ def test_torch_is_fenced() -> None:
             assert not any(name.split(".")[0] == "torch" for name in imports_of(path)), path
 
 
+def test_other_peoples_tools_come_in_through_capture_and_nowhere_else() -> None:
+    for path in modules():
+        if path.relative_to(ROOT).parts[0] != "capture":
+            assert not any(name.split(".")[0] in ("nir", "spikingjelly", "snntorch") for name in imports_of(path)), path
+
+
 def test_public_names_exist() -> None:
     for name in hwsim.__all__:
         assert getattr(hwsim, name) is not None
