@@ -39,7 +39,7 @@ CODINGS = ("rate", "direct", "bit_serial", "horner", "bit_direct", "analog", "re
 
 @dataclass(frozen=True)
 class Stratum:
-    """What a design presses on. None: drawn at random."""
+    """What a design presses on. None: drawn at random. highest_theta: of fire thresholds. quiet: share of empty timesteps."""
 
     name: str
     bypass: bool | None = None
@@ -48,6 +48,8 @@ class Stratum:
     positions: int = 3
     late: float = 0.2
     dense: bool = False
+    highest_theta: int = 40
+    quiet: float = 0.1
     codings: tuple[str, ...] = CODINGS
 
 
@@ -57,7 +59,8 @@ STRATA = (
     Stratum("forwarding", bypass=True, positions=1, depths=(4, 8), late=0.0),
     Stratum("shallow FIFO", depths=(1, 2), late=0.6),
     Stratum("saturation", potential_bits=(3, 4, 5), dense=True),
-    Stratum("busy serialiser", potential_bits=(12, 16), dense=True, codings=("rate", "direct", "bit_serial", "analog", "single_spike")),
+    Stratum("busy serialiser", potential_bits=(12, 16), dense=True, highest_theta=3, quiet=0.5, late=0.0,
+            codings=("rate", "rate", "direct", "bit_serial", "analog", "wild")),
     Stratum("wild tables", codings=("wild",), positions=2),
     Stratum("flags", codings=("two_stage", "single_spike", "wild"), positions=2),
 )
@@ -86,7 +89,7 @@ def random_run(rng: Rng, stratum: Stratum) -> CoreRun:
         shift_at="membrane" if horner else "weight", buffer="aer",
     )
     shape, wires = random_wires(rng, stratum)
-    table = random_table(rng, coding, shape, wires, potential_bits)
+    table = random_table(rng, coding, shape, wires, potential_bits, stratum.highest_theta)
     count = -(-shape[0] // lanes)
     lo = int(rng.integers(0, count))
     groups = (lo, int(rng.integers(lo + 1, count + 1))) if rng.random() < 0.4 else (0, count)
@@ -122,15 +125,15 @@ def wide(rng: Rng, wire: Connection) -> Connection:
 
 
 def random_table(
-    rng: Rng, coding: str, shape: tuple[int, int, int], wires: tuple[Connection, ...], potential_bits: int
+    rng: Rng, coding: str, shape: tuple[int, int, int], wires: tuple[Connection, ...], potential_bits: int, highest_theta: int
 ) -> PassTable:
     if coding == "wild":
-        return wild_table(rng, shape, potential_bits)
+        return wild_table(rng, shape, potential_bits, highest_theta)
     timesteps = int(rng.integers(2, 4)) if coding in ("two_stage", "hybrid") else int(rng.integers(1, 4))
     stages = (0, int(rng.integers(1, timesteps)), timesteps) if coding == "two_stage" else ()
     neuron = random_neuron(rng, coding)
     limit = 1 << (potential_bits - 1)
-    theta = rng.integers(1, max(2, min(40, limit)), timesteps)
+    theta = rng.integers(1, max(2, min(highest_theta, limit)), timesteps)
     if coding in ("bit_serial", "horner", "bit_direct"):
         theta = np.full(timesteps, max(1, int(rng.integers(1, max(2, limit >> timesteps)))) << timesteps)
     layer = Layer(
@@ -140,10 +143,11 @@ def random_table(
         initial_potential=random_state(rng, shape, limit) if rng.random() < 0.5 else np.full((1, 1, 1), int(rng.integers(-3, 3))),
         payload_bits=3 if coding == "analog" else 0, stages=stages,
     )
-    planes = 1 if coding in ("analog", "bit_direct") else timesteps
+    horner = coding.startswith("horner")
     table = neuron.lower(layer, Context(
-        planes=planes, direct=coding in ("direct", "bit_direct"), binary_weighted=coding in ("bit_serial", "horner", "horner_read_out"),
-        shift_at="membrane" if coding.startswith("horner") else "weight", spike_shift=int(rng.integers(1, 4)) if coding == "hybrid" else 0,
+        planes=1 if coding in ("analog", "bit_direct") else timesteps, direct=coding in ("direct", "bit_direct"),
+        binary_weighted=horner or coding == "bit_serial", shift_at="membrane" if horner else "weight",
+        spike_shift=int(rng.integers(1, 4)) if coding == "hybrid" else 0,
     ))
     return replace(table, initial=np.clip(table.initial, -limit, limit - 1),
                    addend=None if table.addend is None else np.clip(table.addend, -limit, limit - 1))
@@ -163,7 +167,7 @@ def random_state(rng: Rng, shape: tuple[int, int, int], limit: int) -> NDArray[n
     return rng.integers(-top, top, shape if rng.random() < 0.5 else (shape[0], 1, 1))
 
 
-def wild_table(rng: Rng, shape: tuple[int, int, int], potential_bits: int) -> PassTable:
+def wild_table(rng: Rng, shape: tuple[int, int, int], potential_bits: int, highest_theta: int) -> PassTable:
     """Any passes in any order: what the rules allow, not what models ask for."""
     limit, planes = 1 << (potential_bits - 1), int(rng.integers(1, 4))
     flagged, direct = bool(rng.random() < 0.5), bool(rng.random() < 0.25)
@@ -171,13 +175,14 @@ def wild_table(rng: Rng, shape: tuple[int, int, int], potential_bits: int) -> Pa
     passes = []
     for number in range(int(rng.integers(1, 6))):
         kind: Any = str(rng.choice(kinds))
-        threshold = int(rng.integers(1, max(2, min(60, limit))))
+        threshold = int(rng.integers(1, max(2, min(highest_theta, limit))))
         flags: Any = str(rng.choice(("ignore", "obey", "once"))) if flagged and kind == "fire" else "ignore"
         passes.append(Pass(
             after_eot=int(rng.integers(1, planes + 1)), kind=kind, threshold=threshold if kind in ("fire", "requant") else 0,
             shift=int(rng.integers(0, max(1, threshold.bit_length()))) if kind == "fire" else 0,
             add=bool(kind in ("fire", "readout") and rng.random() < 0.6), timestep=number % 3, flags=flags))
-    start = np.broadcast_to(random_state(rng, shape, limit), shape) if rng.random() < 0.5 else np.full(shape, int(rng.integers(-2, 3)))
+    start = random_state(rng, shape, limit) if rng.random() < 0.5 else np.full((1, 1, 1), int(rng.integers(-2, 3)))
+    start = np.broadcast_to(start, shape)
     return PassTable(
         planes=planes, passes=tuple(passes), initial=np.ascontiguousarray(start),
         addend=None if rng.random() < 0.4 else np.ascontiguousarray(np.broadcast_to(random_state(rng, shape, limit), shape)),
@@ -195,7 +200,8 @@ def random_stimulus(rng: Rng, stratum: Stratum, run: CoreRun) -> Stimulus:
     eots = run.table.planes * int(rng.integers(1, 3))
     tokens: list[tuple[int, ...]] = []
     for _ in range(eots):
-        tokens += [random_event(rng, run) for _ in range(int(rng.integers(0, 12 if stratum.dense else 6)))]
+        if rng.random() >= stratum.quiet:
+            tokens += [random_event(rng, run) for _ in range(int(rng.integers(0, 12 if stratum.dense else 6)))]
         tokens.append((-1, 0, 0, 0, 0, 0))
     late = rng.random(len(tokens)) < stratum.late
     gaps = np.where(rng.random(len(tokens)) < stratum.late, rng.integers(1, 6, len(tokens)), 1)
