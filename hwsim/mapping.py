@@ -72,6 +72,8 @@ def map_network(network: Network, arch: Architecture, schedule: str) -> Mapping:
             reasons.append(str(error))
             continue
         plans.append(LayerPlan(layer, table, tiles, spills, _bias_words(layer, table, arch)))
+    if schedule == "step_by_step":
+        reasons += _flag_misfits(plans, arch, rows["mask"])
     bias = sum(p.bias_words for p in plans)
     if bias > rows["bias"]:
         reasons.append(f"bias memory: {bias} words needed, {rows['bias']} there; memories.bias at least "
@@ -91,7 +93,8 @@ def lower(network: Network, layer: Layer, arch: Architecture) -> PassTable:
     codings = {network.source_coding(c) for c in layer.connections}
     planes = max(network.source_timesteps(c) for c in layer.connections)
     context = Context(
-        planes=planes, direct="direct" in codings, binary_weighted="bit_serial" in codings, shift_at=arch.core.shift_at
+        planes=planes, direct="direct" in codings, binary_weighted="bit_serial" in codings, shift_at=arch.core.shift_at,
+        spike_shift=network.input.spike_shift if "hybrid" in codings else 0,
     )
     return layer.neuron.lower(layer, context)
 
@@ -119,6 +122,9 @@ def _kind_misfits(network: Network, arch: Architecture, schedule: str) -> list[s
     if schedule == "step_by_step" and ("bit_serial" in codings or network.input.coding == "bit_serial"):
         reasons.append("bit-serial layers fire only after all bit planes have been accumulated, so a layer cannot give "
                        "timestep t before it has seen every timestep; use layer_by_layer")
+    if kind != "event" and network.input.encoding == "hybrid":
+        reasons.append(f"a hybrid input sends spikes that weigh {1 << network.input.spike_shift}, and a {kind} core has no "
+                       "weight shifters; use an architecture with core.kind event")
     steps = {layer.timesteps for layer in network if layer.coding not in ("readout",)}
     if schedule == "step_by_step" and len(steps) > 1:
         reasons.append(f"layers differ in timesteps ({sorted(steps)}); step_by_step needs one T, use layer_by_layer")
@@ -194,13 +200,14 @@ def _address_bits(network: Network, source: str) -> int:
 def _buffer_bits(network: Network, source: str, arch: Architecture, schedule: str) -> int:
     spec = network.input if source == INPUT else network.layer(source)
     c, h, w = spec.shape
-    direct = source == INPUT and network.input.encoding == "direct"
-    payload = spec.payload_bits if direct or source != INPUT else 0
-    planes = 1 if direct or schedule == "step_by_step" else spec.timesteps
+    binary = source == INPUT and network.input.encoding == "spikes"
+    planes = 1 if schedule == "step_by_step" else spec.timesteps
+    # Only the first plane of an input holds values; a layer of an ANN has one plane.
+    payload = 0 if binary else spec.payload_bits
     if arch.spike_buffer.kind == "aer":
-        return planes * c * h * w * (arch.spike_buffer.address_bits + payload)
+        return c * h * w * (planes * arch.spike_buffer.address_bits + payload)
     scan = arch.spike_buffer.scan_bits
-    return planes * (-(-c * h * w // scan) * scan + c * h * w * payload)
+    return planes * (-(-c * h * w // scan) * scan) + c * h * w * payload
 
 
 # --- tiles ---------------------------------------------------------------------------------------------------------
@@ -255,12 +262,23 @@ def _tiles(
     return tuple(tiles)
 
 
+def _flag_misfits(plans: list[LayerPlan], arch: Architecture, mask_rows: int) -> list[str]:
+    """Step by step the flags of all layers wait at once, and none are spilled."""
+    need = sum(tile.words for plan in plans if plan.table.flagged for tile in plan.tiles)
+    if need <= mask_rows:
+        return []
+    return [f"mask memory: {need} words of flags needed for all layers, {mask_rows} there; memories.mask at least "
+            f"{format_bits(need * arch.row_bits['mask'])}"]
+
+
 def _shortage(
     tile: Tile, table: PassTable, rows: dict[str, int], membrane_rows: int
 ) -> list[tuple[str, int, int]]:
     needs = [("weight", tile.weight_rows, rows["weight"]), ("membrane", tile.words, membrane_rows)]
     if table.direct:
         needs.append(("current", tile.words, rows["current"]))
+    if table.flagged:
+        needs.append(("mask", tile.words, rows["mask"]))
     return [n for n in needs if n[1] > n[2]]
 
 

@@ -164,6 +164,7 @@ class CoreLog:
 
     push, pop   (tokens,) cycles.      issue   (n, 3) cycle, kind (ISSUE_KINDS), word (-1 for eot and skip).
     spikes      (n, 3) cycle, pass (fire and requant passes since the last EOT, from 0), neuron (c * H + y) * W + x.
+    potentials, currents, flags   (C, H, W) states after the run.
     counts      (rows, len(EVENTS)) int64; row first_plane + n for what happens before EOT n of a period (the clear:
                 first_plane), row Pass.timestep for what a pass does.
     """
@@ -177,9 +178,10 @@ class CoreLog:
     saturations: int
     potentials: NDArray[np.int64]
     currents: NDArray[np.int64]
+    flags: NDArray[np.int64]
 
 
-ISSUE_KINDS = ("clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant")
+ISSUE_KINDS = ("clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant", "mask", "reinitialise")
 
 
 @dataclass(eq=False)
@@ -210,7 +212,10 @@ class Engine(Protocol):
 
     def run_core(
         self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
-        potentials: NDArray[np.int64], currents: NDArray[np.int64],
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
     ) -> CoreLog:
-        """One run by itself. tokens (n, 6): connection (-1 EOT), c, y, x, payload, has_payload; (C, H, W) states."""
+        """One run by itself. tokens (n, 6): connection (-1 EOT), c, y, x, payload, has_payload; (C, H, W) states.
+
+        `flags` are 0 / 1, none set when left out.
+        """
         ...

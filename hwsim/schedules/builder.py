@@ -51,8 +51,9 @@ class ProgramBuilder:
         """Bring planes [lo, hi) of the input into its spike buffer; pixels travel dense."""
         spec = self.mapping.network.input
         c, h, w = spec.shape
-        planes = timesteps[1] - timesteps[0]
-        bits = c * h * w * (spec.payload_bits if spec.encoding == "direct" else planes)
+        values = range(*timesteps) if spec.encoding == "direct" else [0] if spec.encoding == "hybrid" else []
+        widths = [spec.payload_bits if t in values else 1 for t in range(*timesteps)]
+        bits = c * h * w * sum(widths)
         row = self.mapping.arch.row_bits["spike"]
         self.written[INPUT] = self.add(
             "load", CHANNEL, deps, -1, memory="spike", rows=-(-bits // row), bits=bits, timesteps=timesteps)

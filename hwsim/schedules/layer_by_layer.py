@@ -16,7 +16,7 @@ def layer_by_layer(mapping: Mapping) -> Program:
     build = ProgramBuilder(mapping, "layer_by_layer")
     build.setup()
     network = mapping.network
-    build.load_input((0, 1 if network.input.encoding == "direct" else network.input.timesteps))
+    build.load_input((0, network.input.timesteps))
     for index, plan in enumerate(mapping.plans):
         feeds = tuple(_feed(build, plan, n) for n in range(len(plan.layer.connections)))
         for number, tile in enumerate(plan.tiles):

@@ -19,7 +19,7 @@ from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, S
 IntArray = NDArray[np.int64]
 Planes = Mapping[str, NDArray[np.integer]]
 # Neurons of these codings look at the sum of all planes; every other coding gets its input timestep by timestep.
-AT_ONCE = ("bit_serial", "analog", "readout")
+AT_ONCE = ("bit_serial", "analog")
 # Image columns are built for as many planes at once as fit into 64 MB of single precision.
 COLUMN_VALUES = 1 << 24
 
@@ -52,15 +52,21 @@ def layer_sums(network: Network, layer: Layer, planes: Planes) -> IntArray:
     """Weighted input (planes, C, H, W) of a layer, as Neuron.emit takes it.
 
     Bit planes are weighed by 2**bit, the first being the most significant. A direct input of a layer that works timestep
-    by timestep is a current, present in each. Layers of AT_ONCE codings get one row.
+    by timestep is a current, present in each. Layers that look at the sum of all planes get one row.
     """
-    steps = 1 if layer.coding in AT_ONCE else layer.timesteps
+    at_once = sees_sum(layer)
+    steps = 1 if at_once else layer.timesteps
     total: IntArray = np.zeros((steps, *layer.shape), np.int64)
     for connection in layer.connections:
         sums = connection_sums(connection, planes[connection.source], layer.shape)
-        sums = _weighed(sums, network.source_coding(connection))
-        total = total + (sums.sum(axis=0, keepdims=True) if layer.coding in AT_ONCE else sums)
+        sums = _weighed(sums, network.source_coding(connection), network.input.spike_shift)
+        total = total + (sums.sum(axis=0, keepdims=True) if at_once else sums)
     return total
+
+
+def sees_sum(layer: Layer) -> bool:
+    """Whether the layer looks at the sum of all planes; every other gets its input timestep by timestep."""
+    return layer.coding in AT_ONCE or (layer.coding == "readout" and len(layer.stages) < 3)
 
 
 def connection_sums(connection: Connection, events: NDArray[np.integer], shape: Shape) -> IntArray:
@@ -137,8 +143,11 @@ def _absolute_sums(network: Network, layer: Layer, planes: Planes) -> IntArray:
 def _potentials_before(layer: Layer, sums: IntArray) -> IntArray:
     """Potentials (planes, C, H, W) with which each row of layer_sums begins to accumulate."""
     start = np.broadcast_to(layer.initial_potential, layer.shape).astype(np.int64)
-    if layer.coding in AT_ONCE:
+    if sees_sum(layer):
         return start[None]
+    if layer.coding == "readout":
+        parts = np.split(sums, layer.stages[1:-1])
+        return np.concatenate([start[None] + np.cumsum(part, axis=0) - part for part in parts])
     rows = [start]
     for t in range(1, layer.timesteps):
         rows.append(layer.neuron.emit(sums[:t], replace(layer, timesteps=t, thresholds=layer.thresholds[:t]))[1])
@@ -147,13 +156,15 @@ def _potentials_before(layer: Layer, sums: IntArray) -> IntArray:
 
 def _checked_input(network: Network, inputs: NDArray[np.integer]) -> NDArray[np.integer]:
     c, h, w = network.input.shape
-    planes = 1 if network.input.encoding == "direct" else network.input.timesteps
+    planes = network.input.timesteps
     if np.shape(inputs) != (planes, h, w, c):
         raise NetworkError(f"input: shape is {np.shape(inputs)}, expected (planes, H, W, C) = {(planes, h, w, c)}")
     return np.asarray(inputs)
 
 
-def _weighed(sums: IntArray, source_coding: str) -> IntArray:
+def _weighed(sums: IntArray, source_coding: str, spike_shift: int) -> IntArray:
+    if source_coding == "hybrid":
+        return np.concatenate([sums[:1], sums[1:] << spike_shift])
     if source_coding != "bit_serial":
         return sums
     bits = np.arange(len(sums) - 1, -1, -1, dtype=np.int64)

@@ -95,7 +95,7 @@ class Layer:
     initial_potential   broadcastable to `shape`; rate-coded IF theta / 2, bit-serial the rounding offset.
     potential_bits      width that potentials saturate at (the hardware may be narrower, never wider in effect).
     payload_bits        0: spikes are binary; n > 0: each output carries an n-bit value (quantised ANN).
-    stages              boundaries of the stages of a multi-stage neuron, (0, T) for one stage.
+    stages              boundaries of the stages, (0, tau, tau + T) for two; () or (0, T) for one.
     """
 
     name: str
@@ -122,14 +122,19 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class InputSpec:
-    """What drives the network: `direct` multi-bit payloads (one plane) or `spikes` (T planes)."""
+    """What drives the network: `direct` multi-bit payloads (one plane), `spikes` (T planes), or `hybrid`.
+
+    A hybrid input (paper 004, Eq. 4-5) has T planes: multi-bit payloads in the first, spikes in the others, each of which
+    weighs 2**spike_shift: the fixed-point one of the payloads.
+    """
 
     shape: Shape
-    encoding: Literal["direct", "spikes"] = "direct"
+    encoding: Literal["direct", "spikes", "hybrid"] = "direct"
     timesteps: int = 1
     payload_bits: int = 8
     signed: bool = False
     coding: Literal["rate", "bit_serial"] = "rate"
+    spike_shift: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +164,9 @@ class Network:
         return all(c.weights is not None for layer in self.layers for c in layer.connections)
 
     def source_coding(self, connection: Connection) -> str:
-        """`direct`, `rate`, `bit_serial` or `analog`: how the events of a connection carry values."""
+        """`direct`, `hybrid`, `rate`, `bit_serial`, `single_spike` or `analog`: how a connection's events carry values."""
         if connection.source == INPUT:
-            return "direct" if self.input.encoding == "direct" else self.input.coding
+            return self.input.coding if self.input.encoding == "spikes" else self.input.encoding
         return self.layer(connection.source).coding
 
     def source_timesteps(self, connection: Connection) -> int:
@@ -171,7 +176,7 @@ class Network:
         return self.layer(connection.source).timesteps
 
     def carries_payload(self, connection: Connection) -> int:
-        """Bits of an event's payload; 0 when events are binary."""
+        """Bits of an event's payload; 0 when events are binary. Of a hybrid input, those of its first plane."""
         return self.pooled_bits(connection) if connection.pool_mode == "unit" else self._own_bits(connection)
 
     def pooled_bits(self, connection: Connection) -> int:
@@ -184,5 +189,5 @@ class Network:
     def _own_bits(self, connection: Connection) -> int:
         """Bits of one value as the source sends it; 0 when it sends spikes."""
         if connection.source == INPUT:
-            return self.input.payload_bits if self.input.encoding == "direct" else 0
+            return 0 if self.input.encoding == "spikes" else self.input.payload_bits
         return self.layer(connection.source).payload_bits

@@ -173,7 +173,7 @@ class Trace:
 
     @property
     def coding(self) -> str:
-        """`rate`, `bit_serial` or `analog` when all hidden layers agree, else `mixed`."""
+        """`rate`, `bit_serial`, `single_spike` or `analog` when all hidden layers agree, else `mixed`."""
         found = {layer.coding for layer in self.network if layer.coding != "readout"}
         if not found:
             return "analog" if self.network.input.encoding == "direct" else self.network.input.coding
@@ -227,10 +227,9 @@ class Trace:
         row = self._file.row(column.path, index)
         if not column.payload_bits:
             return np.unpackbits(row, count=column.size).reshape(column.planes)
-        low, high = column.limits
-        if int(row.min()) < low or int(row.max()) > high:
-            raise trouble(self._where, f"{column.path}[{index}]", f"values from {row.min()} to {row.max()}",
-                          f"{low} to {high}, as payload_bits says", "the file is mislabelled: make it again")
+        if (wrong := column.outside(row)) is not None:
+            raise trouble(self._where, f"{column.path}[{index}]", wrong[0], f"{wrong[1]}, as its attributes say",
+                          "the file is mislabelled: make it again")
         return row.astype(column.dtype, copy=False)
 
     def _index(self, index: int) -> int:

@@ -23,7 +23,7 @@ WHERE = "Trace.from_arrays"
 CONNECTION_KEYS = ("source", "operator", "weights", "kernel", "stride", "padding", "groups", "pool", "pool_mode",
                    "channel_offset")
 LAYER_KEYS = ("name", "neuron", "shape", "timesteps", "thresholds", "bias", "initial_potential", "potential_bits",
-              "payload_bits", "connections", "spikes")
+              "payload_bits", "stages", "connections", "spikes")
 OPERATOR_OF_AXES = {4: "conv2d", 2: "linear", 1: "identity"}
 
 
@@ -115,7 +115,7 @@ def _layer(network: Network, item: dict[str, Any], spikes: Mapping[str, NDArray[
         name, shape, connections, neuron, timesteps, _thresholds(item, neuron, timesteps, connections, name),
         None if item.get("bias") is None else _by_channel(item["bias"], "bias", name),
         _by_channel(item.get("initial_potential", 0), "initial_potential", name),
-        int(item.get("potential_bits", 24)), int(item.get("payload_bits", 0)),
+        int(item.get("potential_bits", 24)), int(item.get("payload_bits", 0)), tuple(item.get("stages", ())),
     )
 
 
@@ -178,7 +178,7 @@ def _timesteps(
     if recorded is not None:
         return int(recorded.shape[1])
     planes = network.source_timesteps(connections[0])
-    if neuron.coding in ("rate", "bit_serial") and network.source_coding(connections[0]) == "direct":
+    if neuron.coding in ("rate", "single_spike", "bit_serial") and network.source_coding(connections[0]) == "direct":
         thresholds = np.asarray(item.get("thresholds", 0))
         if thresholds.ndim != 1:
             raise trouble(WHERE, f"layer {name!r}", "no timesteps", "how many it takes of a direct input",

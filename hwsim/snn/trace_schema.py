@@ -101,14 +101,15 @@ def capabilities(network: Network) -> tuple[str, ...]:
     needed = {f"input:{network.input.encoding}"}
     for layer in network:
         needed |= {f"neuron:{layer.neuron.model}", f"coding:{layer.coding}"}
+        needed |= {"stages"} if len(layer.stages) > 2 else set()
         needed |= {f"operator:{c.operator}" for c in layer.connections}
         needed |= {f"pool:{c.pool_mode}" for c in layer.connections if c.pool_mode != "none"}
     return tuple(sorted(needed))
 
 
 def known_capabilities() -> set[str]:
-    """What this hwsim understands; `masks`, `stages` and `signed_spikes` are reserved names."""
-    known = {"input:direct", "input:spikes", "pool:folded", "pool:unit", "pool:max"}
+    """What this hwsim understands; `masks` and `signed_spikes` are reserved names."""
+    known = {"input:direct", "input:spikes", "input:hybrid", "pool:folded", "pool:unit", "pool:max", "stages"}
     known |= {f"operator:{name}" for name in ("conv2d", "linear", "identity")}
     for cls in MODELS.values():
         known |= {f"neuron:{cls.model}", f"coding:{cls.coding}"}
@@ -120,12 +121,14 @@ class Column:
     """Where the recorded planes (T, H, W, C) of the input or of a layer lie.
 
     payload_bits   0: a packed bit array `spikes`; else integers `values`.
+    hybrid         values in the first plane, 0 and 1 in the others.
     """
 
     path: str
     planes: tuple[int, int, int, int]
     payload_bits: int = 0
     signed: bool = False
+    hybrid: bool = False
 
     @property
     def size(self) -> int:
@@ -156,13 +159,24 @@ class Column:
         bits = max(1, self.payload_bits)
         return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if self.signed else (0, (1 << bits) - 1)
 
+    def outside(self, planes: NDArray[Any]) -> tuple[str, str] | None:
+        """What planes (T, H, W, C) hold that this column cannot, and what it can; None when all is in range."""
+        low, high = self.limits
+        if int(planes.min()) < low or int(planes.max()) > high:
+            return f"values from {planes.min()} to {planes.max()}", f"{low} to {high}"
+        later = planes[1:]
+        if self.hybrid and later.size and (int(later.min()) < 0 or int(later.max()) > 1):
+            return f"values from {later.min()} to {later.max()} after the first plane", "0 and 1, spikes"
+        return None
+
 
 def columns(network: Network) -> dict[str, Column]:
     """Columns of the input (under "input") and of every layer that sends anything, in order."""
     spec = network.input
     c, h, w = spec.shape
-    bits = spec.payload_bits if spec.encoding == "direct" else 0
-    found = {"input": Column(f"/input/{'values' if bits else 'spikes'}", (spec.timesteps, h, w, c), bits, spec.signed)}
+    bits = 0 if spec.encoding == "spikes" else spec.payload_bits
+    found = {"input": Column(f"/input/{'values' if bits else 'spikes'}", (spec.timesteps, h, w, c), bits, spec.signed,
+                             spec.encoding == "hybrid")}
     for layer in network:
         c, h, w = layer.shape
         bits = layer.payload_bits
@@ -210,9 +224,11 @@ def _attributes_of(manifest: Manifest, path: str, where: str) -> dict[str, Attri
 def _decode_input(manifest: Manifest, where: str) -> InputSpec:
     r = Reader(where, "/input", _attributes_of(manifest, "/input", where))
     spec = InputSpec(
-        shape=r.shape(), encoding=r.text("encoding", ("direct", "spikes")), timesteps=r.integer("timesteps"),  # type: ignore[arg-type]
+        shape=r.shape(), encoding=r.text("encoding", ("direct", "spikes", "hybrid")),  # type: ignore[arg-type]
+        timesteps=r.integer("timesteps"),
         payload_bits=r.integer("payload_bits"), signed=bool(r.integer("signed", 0, 1)),
         coding=r.text("coding", ("rate", "bit_serial")),  # type: ignore[arg-type]
+        spike_shift=r.integer("spike_shift") if "spike_shift" in r.attributes else 0,
     )
     r.finish()
     return spec

@@ -196,10 +196,8 @@ class TraceWriter:
         if planes.shape != column.planes or planes.dtype.kind not in "biu":
             raise trouble(self.where, place, f"{planes.dtype} of shape {planes.shape}",
                           f"integers of shape (T, H, W, C) = {column.planes}", "record it so")
-        low, high = column.limits
-        if int(planes.min()) < low or int(planes.max()) > high:
-            raise trouble(self.where, place, f"values from {planes.min()} to {planes.max()}", f"{low} to {high}",
-                          "binary spikes are 0 or 1; declare payload_bits for values")
+        if (wrong := column.outside(planes)) is not None:
+            raise trouble(self.where, place, *wrong, "binary spikes are 0 or 1; declare payload_bits for values")
         if not column.payload_bits:
             return np.packbits(planes.astype(np.uint8).reshape(-1))
         return planes.astype(column.file_dtype)
@@ -302,6 +300,8 @@ def write_network(file: Any, network: Network) -> None:
     for name, value in (("shape", list(spec.shape)), ("encoding", spec.encoding), ("timesteps", spec.timesteps),
                         ("payload_bits", spec.payload_bits), ("signed", int(spec.signed)), ("coding", spec.coding)):
         put(group, name, value)
+    if spec.encoding == "hybrid":
+        put(group, "spike_shift", spec.spike_shift)
     layers = file.create_group("layers")
     put(layers, "order", [layer.name for layer in network])
     for layer in network:

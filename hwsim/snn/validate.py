@@ -23,7 +23,12 @@ MAX_NEURONS = 1 << 28
 WEIGHT_LIMIT = 1 << 31
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 CODINGS = ("rate", "bit_serial")
-SOURCES_OF = {"rate": ("rate", "direct"), "bit_serial": ("bit_serial", "direct"), "analog": ("analog", "direct")}
+STAGED = ("two_stage", "read_out")
+IN_TIME = ("rate", "single_spike", "direct", "hybrid")  # what arrives timestep by timestep
+SOURCES_OF = {
+    "rate": IN_TIME, "single_spike": IN_TIME, "bit_serial": ("bit_serial", "direct"), "analog": ("analog", "direct"),
+    "readout": ("rate", "single_spike", "bit_serial", "analog", "direct", "hybrid"),
+}
 
 
 def validate_network(network: Network) -> list[str]:
@@ -65,17 +70,21 @@ def _integer_problem(name: str, value: Any, low: int, high: int) -> Iterator[str
 def _input_problems(spec: InputSpec) -> Iterator[str]:
     if (text := _shape_problem(spec.shape)) is not None:
         yield text
-    if spec.encoding not in ("direct", "spikes"):
-        yield f"encoding is {spec.encoding!r}, allowed are 'direct' and 'spikes'"
+    if spec.encoding not in ("direct", "spikes", "hybrid"):
+        yield f"encoding is {spec.encoding!r}, allowed are 'direct', 'spikes' and 'hybrid'"
     if spec.coding not in CODINGS:
         yield f"coding is {spec.coding!r}, allowed are {', '.join(map(repr, CODINGS))}"
     yield from _integer_problem("timesteps", spec.timesteps, 1, MAX_TIMESTEPS)
-    if spec.encoding == "direct":
+    if spec.encoding == "spikes":
+        if spec.signed:
+            yield "spikes are declared signed; negative spikes are reserved, expected unsigned"
+    else:
         yield from _integer_problem("payload_bits", spec.payload_bits, 1, MAX_PAYLOAD_BITS)
-        if spec.timesteps != 1:
-            yield f"timesteps is {spec.timesteps}; a direct input is one plane, expected 1"
-    elif spec.signed:
-        yield "spikes are declared signed; negative spikes are reserved, expected unsigned"
+    if spec.encoding == "direct" and spec.timesteps != 1:
+        yield f"timesteps is {spec.timesteps}; a direct input is one plane, expected 1"
+    if spec.encoding == "hybrid" and spec.coding != "rate":
+        yield f"coding is {spec.coding!r}; the spikes of a hybrid input are not bit planes, expected 'rate'"
+    yield from _integer_problem("spike_shift", spec.spike_shift, 0, MAX_PAYLOAD_BITS if spec.encoding == "hybrid" else 0)
 
 
 def _layer_problems(layer: Layer) -> Iterator[str]:
@@ -91,10 +100,9 @@ def _layer_problems(layer: Layer) -> Iterator[str]:
     yield from _integer_problem("timesteps", layer.timesteps, 1, MAX_TIMESTEPS)
     yield from _integer_problem("potential_bits", layer.potential_bits, 2, 63)
     yield from _integer_problem("payload_bits", layer.payload_bits, 0, MAX_PAYLOAD_BITS)
-    if layer.payload_bits and layer.coding in CODINGS:
+    if layer.payload_bits and layer.coding in (*CODINGS, "single_spike"):
         yield f"payload_bits is {layer.payload_bits}, but {layer.coding} spikes are binary; expected 0"
-    if tuple(layer.stages) not in ((), (0, layer.timesteps)):
-        yield f"stages are {tuple(layer.stages)}; neurons of several stages are reserved, expected () or (0, T)"
+    yield from _stage_problems(layer)
     sound = True
     for text in _threshold_problems(layer):
         sound = False
@@ -103,6 +111,17 @@ def _layer_problems(layer: Layer) -> Iterator[str]:
         yield from layer.neuron.problems(layer)
     if shape_problem is None and is_int(layer.potential_bits, 2, 63):
         yield from _array_problems(layer)
+
+
+def _stage_problems(layer: Layer) -> Iterator[str]:
+    stages = tuple(layer.stages)
+    if stages and (
+        not all(is_int(t, 0, MAX_TIMESTEPS) for t in stages) or stages[0] != 0 or stages[-1] != layer.timesteps
+        or any(a >= b for a, b in zip(stages, stages[1:], strict=False))
+    ):
+        yield f"stages are {stages}; expected rising timesteps from 0 to {layer.timesteps}"
+    elif len(stages) > 2 and layer.neuron.model not in STAGED:
+        yield f"stages are {stages}; of several stages are {' and '.join(STAGED)} neurons only, expected () or (0, T)"
 
 
 def _threshold_problems(layer: Layer) -> Iterator[str]:
@@ -149,8 +168,11 @@ def _connection_problems(
     yield from wrong
     if not wrong:
         yield from _weight_problems(layer, c)
-    if c.pool_mode == "max" and _planes(network, c.source, earlier)[0] != "rate":
+    coding = _planes(network, c.source, earlier)[0]
+    if c.pool_mode == "max" and coding not in ("rate", "single_spike"):
         yield "max pooling is the OR of binary spikes and is wrong for bit planes and values; use 'folded' or 'unit'"
+    if c.pool_mode == "unit" and coding == "hybrid":
+        yield "a pooling unit would add spikes to values that weigh differently; pool a hybrid input 'folded'"
 
 
 def _geometry_problems(layer: Layer, c: Connection) -> Iterator[str]:
@@ -209,7 +231,7 @@ def _planes(network: Network, source: str, earlier: dict[str, Layer]) -> tuple[s
     """Coding and number of planes of a source, direct inputs counting as one plane."""
     if source == INPUT:
         spec = network.input
-        return ("direct", 1) if spec.encoding == "direct" else (spec.coding, spec.timesteps)
+        return (spec.coding, spec.timesteps) if spec.encoding == "spikes" else (spec.encoding, spec.timesteps)
     return earlier[source].coding, earlier[source].timesteps
 
 
@@ -217,7 +239,7 @@ def _coding_problems(network: Network, layer: Layer, earlier: dict[str, Layer]) 
     sources = [c.source for c in layer.connections if c.source == INPUT or c.source in earlier]
     kinds = {source: _planes(network, source, earlier) for source in sources}
     for source, (coding, _) in kinds.items():
-        allowed = SOURCES_OF.get(layer.coding, ("rate", "bit_serial", "analog", "direct"))
+        allowed = SOURCES_OF.get(layer.coding, SOURCES_OF["readout"])
         if coding not in allowed:
             why = "never sends anything" if coding == "readout" else f"sends {coding} events"
             yield f"source {source!r} {why}; {layer.coding} layers read {' or '.join(allowed)} sources"
@@ -225,7 +247,9 @@ def _coding_problems(network: Network, layer: Layer, earlier: dict[str, Layer]) 
         # A core keeps one current and one plane count a run (docs/cycle-model.md R11, R12), so feeds cannot be mixed.
         seen = ", ".join(f"{source!r} {coding} x {planes}" for source, (coding, planes) in kinds.items())
         yield f"its sources differ in coding or timesteps ({seen}); all of one layer must be alike"
+    elif layer.coding == "readout" and len(layer.stages) > 2 and ("direct", 1) in kinds.values():
+        yield "a read-out of several stages cannot read a direct input, which comes once; give it spikes"
     elif kinds:
         coding, planes = next(iter(kinds.values()))
-        if layer.coding in ("rate", "readout") and coding != "direct" and planes != layer.timesteps:
+        if layer.coding in ("rate", "single_spike", "readout") and coding != "direct" and planes != layer.timesteps:
             yield f"timesteps is {layer.timesteps}, its sources send {planes} planes; expected {planes}"

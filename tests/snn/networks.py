@@ -6,36 +6,46 @@ The loops follow docs/cycle-model.md, "An event's words", event by event, synaps
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
-from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise
+from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise, SingleSpike, TwoStage
 
 Rng = np.random.Generator
-CODINGS = ("rate", "bit_serial", "analog")
+# What random_network draws: a coding, but for the two-stage neuron, which is rate coded like the first.
+CODINGS = ("rate", "bit_serial", "analog", "single_spike", "two_stage")
+IN_TIME = ("rate", "single_spike", "two_stage")
 
 
 def random_network(rng: Rng, coding: str, direct: bool | None = None) -> Network:
     """Two or three layers of one coding, with residual joins, and mostly a read-out; every rule of validation kept."""
-    timesteps = int(rng.integers(1, 5))
+    timesteps = int(rng.integers(2 if coding == "two_stage" else 1, 6 if coding == "two_stage" else 5))
+    stages = (0, int(rng.integers(1, timesteps)), timesteps) if coding == "two_stage" else ()
     direct = bool(coding == "analog" or rng.random() < 0.5) if direct is None else direct
     c, h, w = int(rng.integers(1, 4)), int(rng.integers(2, 6)), int(rng.integers(2, 6))
     spec = InputSpec((c, h, w), "direct" if direct else "spikes", 1 if direct else timesteps,
                      int(rng.integers(1, 7)), bool(direct and rng.random() < 0.3),
                      "bit_serial" if coding == "bit_serial" else "rate")
+    if coding in IN_TIME and rng.random() < 0.3:
+        spec = InputSpec(spec.shape, "hybrid", timesteps, int(rng.integers(2, 7)), bool(rng.random() < 0.5),
+                         spike_shift=int(rng.integers(0, 4)))
     layers: list[Layer] = []
     for k in range(int(rng.integers(1, 4))):
         source, shape = (layers[-1].name, layers[-1].shape) if layers else (INPUT, spec.shape)
-        binary = coding == "rate" and (bool(layers) or not direct)
+        binary = coding in IN_TIME and (bool(layers) or spec.encoding == "spikes")
         first = random_connection(rng, source, shape, binary)
+        if not layers and spec.encoding == "hybrid" and first.pool > 1:
+            first = replace(first, pool_mode="folded")
         out = first.natural_shape(shape[0] if first.operator == "identity" else len(first.weights))
-        layers.append(random_layer(rng, f"l{k}", out, (first, *joins(rng, layers, out)), coding, timesteps))
+        connections = (first, *joins(rng, layers, out))
+        layers.append(replace(random_layer(rng, f"l{k}", out, connections, coding, timesteps), stages=stages))
     if rng.random() < 0.8:
         last = layers[-1]
-        wire = random_connection(rng, last.name, last.shape, coding == "rate", "linear")
+        wire = random_connection(rng, last.name, last.shape, coding in IN_TIME, "linear")
         layers.append(Layer("out", wire.natural_shape(len(wire.weights)), (wire,), ReadOut(), last.timesteps,
-                            bias=rng.integers(-9, 9, (1, 1, 1))))
+                            bias=rng.integers(-9, 9, (1, 1, 1)), stages=stages))
     return Network(spec, tuple(layers))
 
 
@@ -80,10 +90,12 @@ def random_layer(
     initial = rng.integers(-5, 6, (shape[0], 1, 1))
     neuron: Neuron = Requantise()
     thresholds, payload_bits = rng.integers(2, 12, 1), timesteps
-    if coding == "rate":
+    if coding in IN_TIME:
         leak = None if rng.random() < 0.7 else int(rng.integers(1, 4))
         neuron, payload_bits = IntegrateAndFire("soft" if rng.random() < 0.6 else "hard", leak), 0
         thresholds = rng.integers(1, 30, timesteps)
+        if coding != "rate":
+            neuron = TwoStage() if coding == "two_stage" else SingleSpike(leak)
     elif coding == "bit_serial":
         neuron, payload_bits = BitSerial(), 0
         thresholds = np.full(timesteps, int(rng.integers(2, 12)) << timesteps)
@@ -97,7 +109,8 @@ def random_input(rng: Rng, spec: InputSpec) -> np.ndarray:
     if spec.encoding == "spikes":
         return (rng.random((spec.timesteps, h, w, c)) < 0.4).astype(np.uint8)
     low = -(1 << (spec.payload_bits - 1)) if spec.signed else 0
-    return rng.integers(low, low + (1 << spec.payload_bits), (1, h, w, c)).astype(np.int16)
+    values = rng.integers(low, low + (1 << spec.payload_bits), (1, h, w, c)).astype(np.int16)
+    return np.concatenate([values, rng.random((spec.timesteps - 1, h, w, c)) < 0.4]).astype(np.int16)
 
 
 # -- the model again, one synapse at a time -----------------------------------------------------------------------
@@ -109,7 +122,8 @@ def naive_forward(network: Network, inputs: np.ndarray) -> tuple[dict[str, np.nd
     potentials = {}
     for layer in network:
         c_out, h, w = layer.shape
-        rows = layer.timesteps if layer.coding == "rate" else 1
+        in_time = layer.coding in ("rate", "single_spike") or len(layer.stages) > 2
+        rows = layer.timesteps if in_time else 1
         sums = [[[[0] * w for _ in range(h)] for _ in range(c_out)] for _ in range(rows)]
         for wire in layer.connections:
             source, coding = planes[wire.source], network.source_coding(wire)
@@ -117,8 +131,10 @@ def naive_forward(network: Network, inputs: np.ndarray) -> tuple[dict[str, np.nd
                 for (c, y, x), amount in synapses(wire, source[t], layer.shape):
                     if coding == "bit_serial":
                         amount *= 2 ** (len(source) - 1 - t)
-                    direct = coding == "direct" and layer.coding == "rate"
-                    for row in range(rows) if direct else [t if layer.coding == "rate" else 0]:
+                    if coding == "hybrid" and t > 0:
+                        amount *= 2**network.input.spike_shift
+                    direct = coding == "direct" and in_time
+                    for row in range(rows) if direct else [t if in_time else 0]:
                         sums[row][c][y][x] += amount
         planes[layer.name], potentials[layer.name] = naive_neurons(layer, sums)
     del planes[INPUT]
@@ -186,6 +202,10 @@ def naive_neurons(layer: Layer, sums: list) -> tuple[np.ndarray, np.ndarray]:
 def naive_neuron(layer: Layer, rows: list[int], bias: int, v: int) -> tuple[list[int], int]:
     """One neuron: what it sends, and its last potential."""
     theta = [int(n) for n in layer.thresholds]
+    if layer.neuron.model == "two_stage":
+        return naive_two_stage(theta, layer.stages[1], rows, bias, v)
+    if layer.neuron.model == "single_spike":
+        return naive_single_spike(theta, layer.neuron.leak_shift, rows, bias, v)
     if layer.coding == "rate":
         sent = []
         for t, row in enumerate(rows):
@@ -197,7 +217,7 @@ def naive_neuron(layer: Layer, rows: list[int], bias: int, v: int) -> tuple[list
             if layer.neuron.leak_shift is not None:
                 v -= v >> layer.neuron.leak_shift
         return sent, v
-    v += sum(rows) + bias
+    v += sum(rows[layer.stages[1] if len(layer.stages) > 2 else 0 :]) + bias
     if layer.coding == "analog":
         return [min(max(v // theta[0], 0), 2**layer.payload_bits - 1)], v
     if layer.coding == "readout":
@@ -206,3 +226,32 @@ def naive_neuron(layer: Layer, rows: list[int], bias: int, v: int) -> tuple[list
     step = theta[0] >> layer.timesteps
     level = min(max(v // step, 0), 2**layer.timesteps - 1)
     return [level >> (layer.timesteps - 1 - p) & 1 for p in range(layer.timesteps)], v - level * step
+
+
+def naive_two_stage(theta: list[int], tau: int, rows: list[int], bias: int, start: int) -> tuple[list[int], int]:
+    """Paper 002, Algorithm 1: a first run of tau timesteps; a neuron that it leaves negative never fires in the second."""
+    def run(first: int, last: int) -> tuple[list[int], int]:
+        v, sent = start, []
+        for t in range(first, last):
+            v += rows[t] + bias
+            sent.append(int(v >= theta[t]))
+            v -= sent[-1] * theta[t]
+        return sent, v
+
+    trial, residual = run(0, tau)
+    counted, final = run(tau, len(rows))
+    return (trial + counted, final) if residual >= 0 else (trial + [0] * len(counted), 0)
+
+
+def naive_single_spike(
+    theta: list[int], leak: int | None, rows: list[int], bias: int, v: int
+) -> tuple[list[int], int]:
+    """Paper 004: nothing happens to a neuron after its first spike."""
+    sent = [0] * len(rows)
+    for t, row in enumerate(rows):
+        v += row + bias
+        if v >= theta[t]:
+            sent[t] = 1
+            return sent, 0
+        v -= v >> leak if leak is not None else 0
+    return sent, v

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.snn.forward import connection_sums, forward, layer_sums, pool, potential_bounds, safe_potential_bits
+from hwsim.snn.forward import (
+    connection_sums,
+    forward,
+    layer_sums,
+    pool,
+    potential_bounds,
+    safe_potential_bits,
+    sees_sum,
+)
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, NetworkError
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
 from hwsim.snn.validate import validate_network
@@ -140,14 +148,17 @@ def test_no_order_of_events_leaves_the_bounds(seed: int, coding: str) -> None:
         low, high = bounds[layer.name]
         bias = np.broadcast_to(0 if layer.bias is None else layer.bias, layer.shape)
         potential = np.broadcast_to(layer.initial_potential, layer.shape).astype(np.int64)
-        rows = layer.timesteps if layer.coding == "rate" else 1
-        for t in range(rows):
+        in_time = not sees_sum(layer)
+        for t in range(layer.timesteps if in_time else 1):
+            if layer.coding == "readout" and t in layer.stages[1:-1]:
+                potential = np.broadcast_to(layer.initial_potential, layer.shape).astype(np.int64)
             adds = [add for wire in layer.connections for add in contributions(network, layer, wire, planes, t)]
-            adds += [(tuple(at), int(bias[tuple(at)])) for at in np.argwhere(bias)]
+            if layer.coding != "readout" or t == 0:
+                adds += [(tuple(at), int(bias[tuple(at)])) for at in np.argwhere(bias)]
             for at, amount in (adds[i] for i in rng.permutation(len(adds))):
                 potential[at] += amount
                 assert low <= potential[at] <= high, (layer.name, t)
-            if layer.coding == "rate":
+            if in_time and layer.coding != "readout":
                 sums = layer_sums(network, layer, planes)[: t + 1]
                 part = replace(layer, timesteps=t + 1, thresholds=layer.thresholds[: t + 1])
                 potential = part.neuron.emit(sums, part)[1]
@@ -162,10 +173,13 @@ def test_no_order_of_events_leaves_the_bounds(seed: int, coding: str) -> None:
 def contributions(network: Network, layer: Layer, wire: Connection, planes: dict, t: int) -> list:
     """((c, y, x), amount) that a connection delivers in row t of layer_sums."""
     source, coding = planes[wire.source], network.source_coding(wire)
-    if coding == "direct" or layer.coding != "rate":
-        weighed = [2 ** (len(source) - 1 - n) if coding == "bit_serial" else 1 for n in range(len(source))]
-        return [(at, a * weighed[n]) for n in range(len(source)) for at, a in synapses(wire, source[n], layer.shape)]
-    return list(synapses(wire, source[t], layer.shape))
+    weighed = [1] * len(source)
+    if coding == "bit_serial":
+        weighed = [2 ** (len(source) - 1 - n) for n in range(len(source))]
+    elif coding == "hybrid":
+        weighed = [1] + [2**network.input.spike_shift] * (len(source) - 1)
+    rows = range(len(source)) if coding == "direct" or sees_sum(layer) else [t]
+    return [(at, a * weighed[n]) for n in rows for at, a in synapses(wire, source[n], layer.shape)]
 
 
 @pytest.mark.parametrize("width", [1 << 23, 1 << 30])

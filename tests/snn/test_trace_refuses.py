@@ -141,7 +141,7 @@ MISLABELLED: dict[str, tuple[Surgery, str]] = {
     "no thresholds": (drop(A, "thresholds"), "has 0 thresholds"),
     "potential width": (attribute(A, "potential_bits", 64), "potential_bits is 64"),
     "payload on spikes": (attribute(A, "payload_bits", 4), "rate spikes are binary"),
-    "stages": (attribute(A, "stages", [0, 1, 2]), "several stages are reserved"),
+    "stages": (attribute(A, "stages", [0, 1, 2]), "of several stages are two_stage and read_out"),
     "fewer connections": (attribute(B, "connections", 1), "mislabelled: list what it uses"),
     "more connections": (attribute(A, "connections", 2), "/layers/a/connection1: found no such group"),
     "absurd connections": (attribute(A, "connections", 1 << 60), "'connections'"),

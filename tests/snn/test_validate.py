@@ -68,7 +68,7 @@ PROBLEMS: dict[str, tuple[Network, str]] = {
     "potential_bits": (net(first(potential_bits=1)), "potential_bits is 1"),
     "payload_bits": (net(first(payload_bits=2)), "rate spikes are binary"),
     "payload_bits of a read-out": (net(first(neuron=ReadOut(), payload_bits=17)), "payload_bits is 17"),
-    "stages": (net(first(stages=(0, 2, 4))), "several stages are reserved"),
+    "stages": (net(first(stages=(0, 2, 4))), "of several stages are two_stage and read_out"),
     "threshold count": (net(first(thresholds=np.full(3, 9))), "has 3 thresholds"),
     "threshold zero": (net(first(thresholds=np.zeros(4, int))), "must be 1 or more"),
     "threshold type": (net(first(thresholds=np.full(4, 9.0))), "thresholds must be"),

@@ -13,11 +13,14 @@ from hwsim.snn.neurons.bit_serial import BitSerial
 from hwsim.snn.neurons.integrate_and_fire import IntegrateAndFire
 from hwsim.snn.neurons.read_out import ReadOut
 from hwsim.snn.neurons.requantise import Requantise
+from hwsim.snn.neurons.single_spike import SingleSpike
+from hwsim.snn.neurons.two_stage import TwoStage
 
 MODELS: dict[str, type[Neuron]] = {
-    model.model: model for model in (IntegrateAndFire, BitSerial, ReadOut, Requantise)
+    model.model: model for model in (IntegrateAndFire, BitSerial, TwoStage, SingleSpike, ReadOut, Requantise)
 }
 
 __all__ = [
     "MODELS", "BitSerial", "Context", "IntegrateAndFire", "Neuron", "Pass", "PassTable", "ReadOut", "Requantise",
+    "SingleSpike", "TwoStage",
 ]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from hwsim.snn.network import Layer
 
-PassKind = Literal["fire", "shift", "readout", "requant"]
+PassKind = Literal["fire", "shift", "readout", "requant", "mask", "reinitialise"]
+FlagUse = Literal["ignore", "obey", "once"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,13 @@ class Pass:
     """One sweep over the membrane words, made after the `after_eot`-th EOT (1-based) of a period.
 
     kind       fire: add, compare, reset, leak, write; shift: V <- 2 V; readout: potentials leave;
-               requant: the value clip(V // threshold, 0, max_level) leaves, V is not written.
+               requant: the value clip(V // threshold, 0, max_level) leaves, V is not written;
+               mask: a neuron with V < 0 is flagged off, V <- initial; reinitialise: V <- initial.
     threshold  compared value before the shift; the pass compares with threshold >> shift.
     add        the pass first adds the table's addend (bias) and, for direct tables, the current.
     timestep   timestep of the layer's output that the pass makes (0-based), for reports.
+    flags      of a fire pass: `ignore` them; `obey`: a neuron that is flagged off is left out; `once`: obey, and a neuron
+               that fires is flagged off instead of being reset.
     """
 
     after_eot: int
@@ -36,6 +40,7 @@ class Pass:
     shift: int = 0
     add: bool = False
     timestep: int = 0
+    flags: FlagUse = "ignore"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,8 @@ class PassTable:
     initial       (C, H, W) what the clear pass writes.       addend  (C, H, W) what adding passes add, or None.
     reset         soft subtracts the compared threshold, hard writes zero.  leak_shift  V -= V >> k after reset.
     max_level     highest value of a requant pass.
+    spike_shift   an event without a payload weighs 2**spike_shift (hybrid inputs; docs/cycle-model.md R11).
+    flagged       the run has a mask memory, one flag a neuron, that the clear empties (R16); passes that use flags need it.
     """
 
     planes: int
@@ -59,6 +66,8 @@ class PassTable:
     reset: Literal["soft", "hard"] = "soft"
     leak_shift: int | None = None
     max_level: int = 0
+    spike_shift: int = 0
+    flagged: bool = False
 
     @property
     def clear_reads_bias(self) -> bool:
@@ -79,12 +88,14 @@ class Context:
     direct       a direct multi-bit input feeds the layer.
     binary_weighted   the source planes are bits (most significant emitted first).
     shift_at     where a bit-serial core doubles: `weight` or `membrane` (Horner).
+    spike_shift  what a spike of a hybrid input weighs, as a power of two.
     """
 
     planes: int
     direct: bool
     binary_weighted: bool
     shift_at: Literal["weight", "membrane"]
+    spike_shift: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,13 @@ def spread(value: NDArray[np.int64] | None, layer: Layer) -> NDArray[np.int64]:
     """A bias or initial potential at the layer's full (C, H, W); zeros for None."""
     source = np.zeros((1, 1, 1), np.int64) if value is None else np.asarray(value, np.int64)
     return np.ascontiguousarray(np.broadcast_to(source, layer.shape))
+
+
+def leak_problems(leak_shift: int | None) -> list[str]:
+    """What is wrong with the shift of a leak V -= V >> leak_shift."""
+    if leak_shift is not None and not (isinstance(leak_shift, int) and 1 <= leak_shift <= 31):
+        return [f"leak_shift is {leak_shift!r}, allowed are 1 to 31 or none"]
+    return []
 
 
 def horner_passes(planes: int) -> tuple[Pass, ...]:

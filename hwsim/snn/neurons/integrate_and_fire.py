@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, spread
+from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, leak_problems, spread
 
 if TYPE_CHECKING:
     from hwsim.snn.network import Layer
@@ -35,7 +35,7 @@ class IntegrateAndFire(Neuron):
         return PassTable(
             planes=layer.timesteps, passes=passes, initial=spread(layer.initial_potential, layer),
             addend=None if layer.bias is None else spread(layer.bias, layer), direct=context.direct,
-            reset=self.reset, leak_shift=self.leak_shift,
+            reset=self.reset, leak_shift=self.leak_shift, spike_shift=context.spike_shift,
         )
 
     def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -55,7 +55,4 @@ class IntegrateAndFire(Neuron):
         found = []
         if self.reset not in ("soft", "hard"):
             found.append(f"reset is {self.reset!r}, allowed are 'soft' and 'hard'")
-        leak = self.leak_shift
-        if leak is not None and not (isinstance(leak, int) and 1 <= leak <= 31):
-            found.append(f"leak_shift is {leak!r}, allowed are 1 to 31 or none")
-        return found
+        return found + leak_problems(self.leak_shift)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReadOut(Neuron):
-    """Potentials start at `initial_potential` plus `bias` (once, whatever T is) and leave after the last EOT."""
+    """Potentials start at `initial_potential` plus `bias` (once, whatever T is) and leave after the last EOT.
+
+    With `stages` (0, tau, tau + T) they start again after tau timesteps: only the last stage counts (paper 002).
+    """
 
     model: ClassVar[str] = "read_out"
     coding: ClassVar[str] = "readout"
@@ -25,16 +28,19 @@ class ReadOut(Neuron):
         horner = context.binary_weighted and context.shift_at == "membrane" and context.planes > 1
         start = spread(layer.initial_potential, layer) + spread(layer.bias, layer)
         out = Pass(after_eot=context.planes, kind="readout", add=horner, timestep=context.planes - 1)
+        restarts = tuple(Pass(after_eot=t, kind="reinitialise", timestep=t - 1) for t in layer.stages[1:-1])
         return PassTable(
             planes=context.planes,
-            passes=(*(horner_passes(context.planes) if horner else ()), out),
+            passes=(*(horner_passes(context.planes) if horner else ()), *restarts, out),
             initial=np.zeros(layer.shape, np.int64) if horner else start,
             addend=start if horner else None,
             weigh_planes=context.binary_weighted and context.shift_at == "weight" and context.planes > 1,
+            spike_shift=context.spike_shift,
         )
 
     def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        potential = sums.sum(axis=0) + spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+        counted = sums[layer.stages[-2] :] if layer.stages else sums
+        potential = counted.sum(axis=0) + spread(layer.initial_potential, layer) + spread(layer.bias, layer)
         return np.zeros((0, *layer.shape), np.int64), potential
 
     def problems(self, layer: Layer) -> list[str]:

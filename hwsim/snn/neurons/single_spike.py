@@ -1,0 +1,56 @@
+"""Single-spike leaky integrate-and-fire: a neuron fires at most once, then it is off (paper 004, Eq. 6-8).
+
+The flag takes the place of a reset: a neuron that has fired is left out of every later pass, and its potential is zero.
+The paper fires at U > V, strictly; with integers that is U >= V + 1, which the threshold holds. A leak of
+lambda = 1 - 2**-k is V -= V >> k after the timestep; `leak_shift` None is lambda = 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, leak_problems, spread
+
+if TYPE_CHECKING:
+    from hwsim.snn.network import Layer
+
+
+@dataclass(frozen=True)
+class SingleSpike(Neuron):
+    """Fires when V >= theta(t) for the first time; `bias` is added in every timestep until then."""
+
+    model: ClassVar[str] = "single_spike"
+    coding: ClassVar[str] = "single_spike"
+    leak_shift: int | None = None
+
+    def lower(self, layer: Layer, context: Context) -> PassTable:
+        adds = layer.bias is not None or context.direct
+        passes = tuple(
+            Pass(after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t, flags="once")
+            for t in range(layer.timesteps)
+        )
+        return PassTable(
+            planes=layer.timesteps, passes=passes, initial=spread(layer.initial_potential, layer),
+            addend=None if layer.bias is None else spread(layer.bias, layer), direct=context.direct,
+            leak_shift=self.leak_shift, spike_shift=context.spike_shift, flagged=True,
+        )
+
+    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        potential, on = spread(layer.initial_potential, layer).copy(), np.ones(layer.shape, bool)
+        bias = spread(layer.bias, layer)
+        fired = np.zeros((layer.timesteps, *layer.shape), np.int64)
+        for t in range(layer.timesteps):
+            potential = potential + sums[t] + bias
+            fires = on & (potential >= int(layer.thresholds[t]))
+            fired[t], on = fires, on & ~fires
+            potential = np.where(on, potential, 0)
+            if self.leak_shift is not None:
+                potential -= potential >> self.leak_shift
+        return fired, potential
+
+    def problems(self, layer: Layer) -> list[str]:
+        return leak_problems(self.leak_shift)

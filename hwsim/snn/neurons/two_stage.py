@@ -1,0 +1,65 @@
+"""Two-stage integrate-and-fire of residual membrane potential, SRP (paper 002, Algorithm 1).
+
+Stage one runs tau timesteps to learn which neurons end with V < 0: those fired more than they should and are flagged off.
+Potentials then start again, and stage two runs the T timesteps that count, without the neurons that are off. The layer's
+`timesteps` is tau + T and its `stages` (0, tau, tau + T); outputs of both stages are recorded. The paper masks what a
+neuron sends; here a neuron that is off is left out altogether, which sends the same (docs/cycle-model.md R16, R17).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, spread
+
+if TYPE_CHECKING:
+    from hwsim.snn.network import Layer
+
+
+@dataclass(frozen=True)
+class TwoStage(Neuron):
+    """Soft reset; `bias` is added in every timestep; V starts at `initial_potential` in both stages."""
+
+    model: ClassVar[str] = "two_stage"
+    coding: ClassVar[str] = "rate"
+
+    def lower(self, layer: Layer, context: Context) -> PassTable:
+        adds = layer.bias is not None or context.direct
+        tau = layer.stages[1]
+        passes: list[Pass] = []
+        for t in range(layer.timesteps):
+            passes.append(Pass(
+                after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t,
+                flags="obey" if t >= tau else "ignore",
+            ))
+            if t == tau - 1:
+                passes.append(Pass(after_eot=tau, kind="mask", timestep=t))
+        return PassTable(
+            planes=layer.timesteps, passes=tuple(passes), initial=spread(layer.initial_potential, layer),
+            addend=None if layer.bias is None else spread(layer.bias, layer), direct=context.direct,
+            spike_shift=context.spike_shift, flagged=True,
+        )
+
+    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        start, bias = spread(layer.initial_potential, layer), spread(layer.bias, layer)
+        tau = layer.stages[1]
+        potential, on = start.copy(), np.ones(layer.shape, bool)
+        fired = np.zeros((layer.timesteps, *layer.shape), np.int64)
+        for t in range(layer.timesteps):
+            theta = int(layer.thresholds[t])
+            potential = np.where(on, potential + sums[t] + bias, 0)
+            fired[t] = on & (potential >= theta)
+            potential -= theta * fired[t]
+            if t == tau - 1:
+                on, potential = potential >= 0, start.copy()
+        return fired, potential
+
+    def problems(self, layer: Layer) -> list[str]:
+        stages = tuple(layer.stages)
+        if len(stages) != 3 or stages[0] != 0 or not 0 < stages[1] < stages[2] or stages[2] != layer.timesteps:
+            return [f"stages are {stages}; a two-stage neuron has (0, tau, tau + T) with timesteps tau + T"]
+        return []
