@@ -4,7 +4,7 @@ Values are real; a level is an integer, value = level * step. `levels` is Q, the
 into: step = threshold / Q. `top` is the highest level: Q - 1 for bit-serial coding (2^T levels fit T bits) and Q for
 rate coding (0 to T spikes). Paper 000 prints Q for both; only Q - 1 converts without loss there.
 
-relu             max(z, 0), for comparison.
+relu             max(z, 0), for comparison and as a start for the others.
 qcfs             quantisation-clip-floor-shift, papers 000 and 002 (Eq. 2 with the factor Q / lambda that the printed
                  lambda / L means): step * clip(floor(z / step + 1/2), 0, top).
 threshold_relu   clip(z, 0, mu) with trainable mu: paper 001, section II-A.
@@ -58,6 +58,7 @@ class _Staircase(torch.autograd.Function):
         return inside, error.to(step.dtype).reshape(step.shape), None
 
 
+SINGLE_SPIKE = "single_spike"
 _SMALLEST = 1e-3
 """Thresholds and steps are held at or above this: training cannot make one zero or negative."""
 
@@ -82,10 +83,15 @@ class Qcfs(nn.Module):
         """The value of one level."""
         return self.threshold.clamp_min(_SMALLEST) / self.levels
 
+    @property
+    def ceiling(self) -> float:
+        """The highest value that comes out: top * step."""
+        return self.top * self.step.item()
+
     @torch.no_grad()
-    def start_at(self, threshold: float) -> None:
-        """Set the value at which the activation saturates (about: within one level)."""
-        self.threshold.fill_(threshold)
+    def start_at(self, ceiling: float) -> None:
+        """Set the highest value that comes out."""
+        self.threshold.fill_(ceiling * self.levels / self.top)
 
     def forward(self, z: Tensor) -> Tensor:
         return _Staircase.apply(z, self.step, self.top)
@@ -98,10 +104,15 @@ class ThresholdRelu(nn.Module):
         super().__init__()
         self.threshold = nn.Parameter(torch.tensor(float(threshold)))
 
+    @property
+    def ceiling(self) -> float:
+        """mu."""
+        return self.threshold.item()
+
     @torch.no_grad()
-    def start_at(self, threshold: float) -> None:
+    def start_at(self, ceiling: float) -> None:
         """Set mu."""
-        self.threshold.fill_(threshold)
+        self.threshold.fill_(ceiling)
 
     def forward(self, z: Tensor) -> Tensor:
         # minimum() gives the gradient to mu where z is above it, which is the paper's
@@ -125,10 +136,15 @@ class Lsq(nn.Module):
         """The value of one level."""
         return self.raw_step.clamp_min(_SMALLEST)
 
+    @property
+    def ceiling(self) -> float:
+        """The highest value that comes out: top * step."""
+        return self.top * self.step.item()
+
     @torch.no_grad()
-    def start_at(self, threshold: float) -> None:
-        """Set the value at which the activation saturates."""
-        self.raw_step.fill_(threshold / self.top)
+    def start_at(self, ceiling: float) -> None:
+        """Set the highest value that comes out."""
+        self.raw_step.fill_(ceiling / self.top)
 
     def forward(self, z: Tensor) -> Tensor:
         step = self.step
@@ -145,6 +161,13 @@ def _scale_gradient(x: Tensor, scale: float) -> Tensor:
     return (x - x * scale).detach() + x * scale
 
 
+def upper_quantile(values: Tensor, quantile: float) -> float:
+    """The smallest value that at least a fraction `quantile` of all does not exceed (torch.quantile ends at 16 M)."""
+    flat = values.flatten()
+    rank = min(flat.numel() - 1, max(0, int(quantile * flat.numel())))
+    return flat.kthvalue(rank + 1).values.item()
+
+
 @dataclass(frozen=True)
 class ActivationSpec:
     """What activation a network has, as a checkpoint states it.
@@ -152,6 +175,7 @@ class ActivationSpec:
     kind       relu, threshold_relu, qcfs or lsq.          levels   Q, of a quantised one: step = threshold / levels.
     top        highest level; None: levels - 1 (bit-serial), or levels (rate) must be said.
     noise      lsq only: the noise adaptor.                threshold   where training starts from.
+    timesteps  single_spike only: T of paper 004, whose neurons take the place of activations (convert.single_spike).
     """
 
     kind: str = "qcfs"
@@ -159,6 +183,7 @@ class ActivationSpec:
     top: int | None = None
     noise: bool = False
     threshold: float = 4.0
+    timesteps: int = 5
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -172,6 +197,10 @@ class ActivationSpec:
             raise ActivationError(f"activation {self.kind} with noise: only lsq has the noise adaptor")
         if not 0 < self.threshold < float("inf"):
             raise ActivationError(f"threshold = {self.threshold}: training starts from a positive number")
+
+        if not 2 <= self.timesteps <= 1 << 16:
+            raise ActivationError(f"timesteps = {self.timesteps}: single-spike networks need 2 or more, one for the image and "
+                                  f"one for spikes")
 
     @property
     def highest(self) -> int:
@@ -188,4 +217,5 @@ KINDS: dict[str, Callable[[ActivationSpec], nn.Module]] = {
     "threshold_relu": lambda spec: ThresholdRelu(spec.threshold),
     "qcfs": lambda spec: Qcfs(spec.levels, spec.highest, spec.threshold),
     "lsq": lambda spec: Lsq(spec.highest, spec.threshold, spec.noise),
+    SINGLE_SPIKE: lambda spec: Relu(),  # the graph's activation while its neurons are not built yet
 }

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hwsim.convert.activations import ActivationSpec
+from hwsim.convert.activations import SINGLE_SPIKE, ActivationSpec
 from hwsim.convert.networks import SourceNetwork, build_network
+from hwsim.convert.single_spike import SingleSpikeNetwork
 from hwsim.errors import HwsimError
+
+Trainable = SourceNetwork | SingleSpikeNetwork
 
 FORMAT, VERSION = "hwsim source network", 1
 
@@ -50,9 +53,12 @@ class Description:
     accuracy: float | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
 
-    def build(self) -> SourceNetwork:
+    def build(self) -> Trainable:
         """The network that is described, with fresh weights."""
-        return build_network(self.network, self.activation.make, self.classes, self.input_shape, self.head)
+        source = build_network(self.network, self.activation.make, self.classes, self.input_shape, self.head)
+        if self.activation.kind != SINGLE_SPIKE:
+            return source
+        return SingleSpikeNetwork(source, self.activation.timesteps, self.mean, self.std)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +70,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     training: dict[str, Any] | None
 
-    def network(self) -> SourceNetwork:
+    def network(self) -> Trainable:
         network = self.description.build()
         network.load_state_dict(self.weights)
         return network.eval()
@@ -141,7 +147,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _description(path: Path, found: Any) -> Description:
     """A Description of plain values; anything else is refused by name."""
     known = {f.name for f in fields(Description)}
-    if not isinstance(found, dict) or set(found) != known:
+    needed = {f.name for f in fields(Description) if f.default is MISSING and f.default_factory is MISSING}
+    if not isinstance(found, dict) or not needed <= set(found) <= known:
         raise CheckpointError(f"{path}: its description has the fields {sorted(found) if isinstance(found, dict) else found}, "
                               f"expected {sorted(known)}")
     try:
@@ -151,6 +158,8 @@ def _description(path: Path, found: Any) -> Description:
         channels = values["input_shape"][0]
         values["mean"], values["std"] = (_numbers(values[name], float, channels) for name in ("mean", "std"))
         for name, kinds in _KINDS.items():
+            if name not in values:
+                continue
             if not isinstance(values[name], kinds) or isinstance(values[name], bool):
                 raise TypeError(f"{name} is {values[name]!r}")
         return Description(**values)

@@ -101,6 +101,22 @@ class Synapses(nn.Module):
             x = x[:, :, None, None]
         return x if self.norm is None else self.norm(x)
 
+    @torch.no_grad()
+    def folded(self) -> tuple[Tensor | None, Tensor]:
+        """Weights and bias (C,) with the BatchNorm's running statistics folded in; float64 inside, float32 out.
+
+        An identity has no weights (None), and a bias of zeros.
+        """
+        if self.operator is None:
+            return None, torch.zeros(self.shape[0], device=next(self.parameters(), torch.empty(0)).device)
+        weight, bias = self.operator.weight.double(), self.operator.bias
+        bias = torch.zeros_like(weight[:, 0].flatten(1)[:, 0]) if bias is None else bias.double()
+        if self.norm is not None:
+            gain = self.norm.weight.double() / (self.norm.running_var.double() + self.norm.eps).sqrt()
+            weight = weight * gain.reshape(-1, *[1] * (weight.ndim - 1))
+            bias = (bias - self.norm.running_mean.double()) * gain + self.norm.bias.double()
+        return weight.float(), bias.float()
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates a sample, padding included (as the papers count them); identities count none."""
@@ -167,6 +183,10 @@ class SourceNetwork(nn.Module):
             for done in self._last_use[name]:
                 del outputs[done]
         return outputs[name].flatten(1)
+
+    def loss(self, images: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Cross entropy, mean over the batch."""
+        return functional.cross_entropy(self(images).float(), labels, label_smoothing=label_smoothing)
 
     def outputs(self, images: Tensor) -> dict[str, Tensor]:
         """The output of every layer by name, the logits last: what conversions are compared with, neuron by neuron."""

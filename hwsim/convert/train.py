@@ -2,7 +2,7 @@
 
 Randomness of an epoch comes from (seed, epoch) alone and the learning rate from the step alone, so a run that was killed
 and resumed from its last checkpoint has the weights of one that never stopped, bit for bit, on the same machine with the
-same number of threads. Accuracies are percent of the whole test set, in float32; `best` is chosen by them and so is
+same number of threads. The optimiser's momenta are in the checkpoint. Accuracies are percent of the whole test set, in float32; `best` is chosen by them and so is
 slightly optimistic, `last` is not.
 """
 
@@ -18,13 +18,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from hwsim.convert.activations import ActivationSpec
+from hwsim.convert.activations import ActivationSpec, Relu, upper_quantile
 from hwsim.convert.augment import Augmentation, Normaliser, augmented
-from hwsim.convert.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
+from hwsim.convert.checkpoint import Checkpoint, Description, Trainable, load_checkpoint, save_checkpoint
 from hwsim.convert.data import Dataset
 from hwsim.convert.networks import SourceNetwork
+from hwsim.convert.regulariser import BitRegulariser
+from hwsim.convert.single_spike import SingleSpikeNetwork
 from hwsim.errors import HwsimError
 
 LAST, BEST = "last.pt", "best.pt"
@@ -136,7 +137,7 @@ def train(
 def _same_training(described: Description) -> dict[str, Any]:
     """What must not change when a training is resumed: everything but how far it came."""
     return {name: getattr(described, name) for name in ("network", "activation", "classes", "input_shape", "head", "dataset",
-                                                        "mean", "std", "recipe")}
+                                                        "mean", "std", "seed")}
 
 
 def pick_device(name: str) -> torch.device:
@@ -158,7 +159,7 @@ class Training:
         self.described, self.recipe, self.device = described, recipe, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.network: SourceNetwork = described.build()
+            self.network: Trainable = described.build()
         self.network.to(device).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.SGD(_groups(self.network, recipe), lr=recipe.rate, momentum=recipe.momentum,
                                          nesterov=recipe.momentum > 0)
@@ -178,20 +179,27 @@ class Training:
         """One pass over the shuffled images; the mean loss. Raises TrainError when it is not a number."""
         self.network.train()
         total, losses = self.recipe.epochs * self.steps, []
-        for step, (images, labels) in enumerate(self._batches(epoch)):
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.recipe.rate_at(epoch * self.steps + step, total)
-            with self._precision():
-                loss = self._loss(self.network(images), labels)
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimiser.step()
-            losses.append(loss.detach())
-            if progress is not None:
-                progress(step + 1, self.steps)
-            if step % 50 == 0 or step + 1 == self.steps:
-                self._check(losses[-1], epoch)
+        with BitRegulariser(self.network) if self.recipe.regulariser else nullcontext() as regulariser:
+            for step, (images, labels) in enumerate(self._batches(epoch)):
+                for group in self.optimiser.param_groups:
+                    group["lr"] = self.recipe.rate_at(epoch * self.steps + step, total)
+                losses.append(self._step(images, labels, regulariser))
+                if progress is not None:
+                    progress(step + 1, self.steps)
+                if step % 50 == 0 or step + 1 == self.steps:
+                    self._check(losses[-1], epoch)
         return torch.stack(losses).mean().item()
+
+    def _step(self, images: Tensor, labels: Tensor, regulariser: BitRegulariser | None) -> Tensor:
+        """One step downhill; the loss."""
+        with self._precision():
+            loss = self.network.loss(images, labels, self.recipe.label_smoothing)
+        if regulariser is not None:
+            loss = loss + self.recipe.regulariser * regulariser.loss()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented batches of an epoch; the order and every draw depend on seed and epoch only."""
@@ -201,9 +209,6 @@ class Training:
         order = torch.randperm(len(self.images), generator=generator).to(self.device)
         for chosen in order[:self.steps * self.recipe.batch].split(self.recipe.batch):
             yield augmented(self.normalise(self.images[chosen]), self.recipe.augmentation, generator), self.labels[chosen]
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
 
     def _check(self, loss: Tensor, epoch: int) -> None:
         if not math.isfinite(loss.item()):
@@ -231,9 +236,14 @@ class Training:
         save_checkpoint(folder / LAST, described, weights, {"optimiser": self.optimiser.state_dict(), "best": self.best})
 
     def resume(self, saved: Checkpoint) -> None:
-        """Go on where the checkpoint stopped."""
+        """Go on where the checkpoint stopped. Raises TrainError when it has no training state, or of another recipe."""
         if saved.training is None:
             raise TrainError(f"{saved.path}: has no training state, so nothing to resume; start from it instead")
+        wanted, before = asdict(self.recipe), {**asdict(Recipe()), **saved.description.recipe}
+        for name, value in wanted.items():
+            if before[name] != value:
+                raise TrainError(f"{saved.path}: was trained with {name} = {before[name]}, now it is {value}; resume with the "
+                                 f"same settings, or start from it in another folder")
         self.network.load_state_dict(saved.weights)
         try:
             self.optimiser.load_state_dict(saved.training["optimiser"])
@@ -243,14 +253,51 @@ class Training:
         self.epoch = saved.description.epoch
 
     def start_from(self, saved: Checkpoint) -> None:
-        """Begin with the weights of a trained network of the same shape; activations may be of another kind."""
-        raise NotImplementedError
+        """Begin with the weights of a trained network of the same graph; its activations may be of another kind."""
+        for name in ("network", "head", "classes", "input_shape"):
+            mine, its = getattr(self.described, name), getattr(saved.description, name)
+            if mine != its:
+                raise TrainError(f"{saved.path}: is of a network with {name} = {its}, expected {mine}; its weights do not fit")
+        source = saved.network().to(self.device)
+        images = self.normalise(self.images[:CALIBRATION_IMAGES])
+        if isinstance(source, SingleSpikeNetwork):
+            if not isinstance(self.network, SingleSpikeNetwork):
+                raise TrainError(f"{saved.path}: is a single-spike network, which has no activations to start others from")
+            self.network.load_state_dict(source.state_dict())
+        elif isinstance(self.network, SingleSpikeNetwork):
+            self.network.adopt(source)
+            self.network.calibrate(images)
+        else:
+            adopt(self.network, source, images)
+
+
+CALIBRATION_IMAGES = 512
+CLIPPED_QUANTILE = 0.999
+
+
+@torch.no_grad()
+def adopt(network: SourceNetwork, source: SourceNetwork, images: Tensor) -> None:
+    """Give `network` the weights of `source`, and its activations the range of the source's, layer by layer.
+
+    Where the source's activation has no ceiling (relu), it is a high quantile of its positive currents for `images`.
+    """
+    kept = {name: value for name, value in source.state_dict().items() if ".activation." not in name}
+    network.load_state_dict(kept, strict=False)
+    before, currents = source.activations(), source.eval().currents(images)
+    for name, activation in network.activations().items():
+        if not isinstance(activation, Relu):
+            ceiling = getattr(before[name], "ceiling", None)
+            positive = currents[name][currents[name] > 0]
+            if ceiling is None:
+                ceiling = upper_quantile(positive, CLIPPED_QUANTILE) if len(positive) else 1.0
+            activation.start_at(ceiling)
 
 
 def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weights, which decay, and everything with one number a channel or a layer, which does not."""
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    """Synaptic weights, which decay, and everything with one number a channel or a layer, which does not."""
+    named = list(network.named_parameters())
+    weights = [p for name, p in named if name.endswith("operator.weight")]
+    others = [p for name, p in named if not name.endswith("operator.weight")]
     return [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
