@@ -1,4 +1,4 @@
-"""The command line: `hwsim run`, `compare`, `trace`, `arch`, `energy`. Text for people, `--json` for programs.
+"""The command line: `hwsim run`, `compare`, `trace`, `train`, `arch`, `energy`. Text for people, `--json` for programs.
 
 Results go to stdout, progress and warnings to stderr. A mistake in the input is one text on stderr and exit status 2.
 Heavy libraries load inside the commands, so that `hwsim --help` is quick.
@@ -16,6 +16,7 @@ from hwsim.cli.compare import compare_command
 from hwsim.cli.energy import energy_app
 from hwsim.cli.run import run_command
 from hwsim.cli.trace import trace_app
+from hwsim.cli.train import train_command
 from hwsim.errors import HwsimError
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command("run", help="Replay one trace on one architecture.")(run_command)
 app.command("compare", help="One table and two figures: traces x architectures x schedules, and the ANN baselines.")(
     compare_command)
 app.add_typer(trace_app, name="trace", help="Look at, check and make spike traces.")
+app.command("train", help="Train a source network (torch): every activation that the papers convert.")(train_command)
 app.add_typer(arch_app, name="arch", help="Look at and check architectures.")
 app.add_typer(energy_app, name="energy", help="Prices and where they come from.")
 

@@ -15,6 +15,7 @@ Gradients of floor and round are those of the identity (straight-through estimat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -164,8 +165,8 @@ def _scale_gradient(x: Tensor, scale: float) -> Tensor:
 def upper_quantile(values: Tensor, quantile: float) -> float:
     """The smallest value that at least a fraction `quantile` of all does not exceed (torch.quantile ends at 16 M)."""
     flat = values.flatten()
-    rank = min(flat.numel() - 1, max(0, int(quantile * flat.numel())))
-    return flat.kthvalue(rank + 1).values.item()
+    rank = min(flat.numel(), max(1, math.ceil(quantile * flat.numel())))
+    return flat.kthvalue(rank).values.item()
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,6 @@ class ActivationSpec:
             raise ActivationError(f"activation {self.kind} with noise: only lsq has the noise adaptor")
         if not 0 < self.threshold < float("inf"):
             raise ActivationError(f"threshold = {self.threshold}: training starts from a positive number")
-
         if not 2 <= self.timesteps <= 1 << 16:
             raise ActivationError(f"timesteps = {self.timesteps}: single-spike networks need 2 or more, one for the image and "
                                   f"one for spikes")

@@ -157,6 +157,8 @@ def _description(path: Path, found: Any) -> Description:
         values["input_shape"] = _numbers(values["input_shape"], int, 3)
         channels = values["input_shape"][0]
         values["mean"], values["std"] = (_numbers(values[name], float, channels) for name in ("mean", "std"))
+        if not all(values["std"]):
+            raise TypeError(f"std is {values['std']}, and images are divided by it")
         for name, kinds in _KINDS.items():
             if name not in values:
                 continue
@@ -173,7 +175,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def _numbers(values: Any, kind: type, count: int) -> tuple[Any, ...]:
+def _numbers(values: Any, kind: Any, count: int) -> tuple[Any, ...]:
     """`count` positive or zero finite numbers of one kind."""
     if not isinstance(values, (list, tuple)) or len(values) != count:
         raise TypeError(f"{values!r} is not {count} numbers")

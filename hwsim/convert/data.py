@@ -297,6 +297,8 @@ def _finish(name: str, kind: Kind, layout: Layout, source: Source, verify: bool)
         _check_split(f"{source.place}: {part} set", images, labels, kind.shape, counts if verify else None)
     (train, train_labels), (test, test_labels) = splits
     mean, std = moments(train)
+    if not all(std):
+        raise DataError(f"{source.place}: train set: all pixels of a channel are the same, so it cannot be normalised")
     dataset = Dataset(name, train, train_labels, test, test_labels, mean, std, kind.classes)
     if verify and layout.digest is not None and digest(dataset) != layout.digest:
         raise DataError(f"{source.place}: the pixels or labels are not those of {name} (SHA-256 {digest(dataset)}, expected "
@@ -329,8 +331,8 @@ def digest(dataset: Dataset) -> str:
     """SHA-256 of train images, train labels, test images, test labels: pixels and labels as bytes, in that order."""
     total = hashlib.sha256()
     for images, labels in ((dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels)):
-        total.update(np.ascontiguousarray(images))
-        total.update(labels.astype(np.uint8))
+        total.update(np.ascontiguousarray(images).data)
+        total.update(labels.astype(np.uint8).data)
     return total.hexdigest()
 
 

@@ -356,10 +356,7 @@ def build_network(name: str, make_activation: MakeActivation, classes: int = 10,
     head              vgg16 only: width of the two hidden linear layers.
     Raises SourceError for an unknown name, a head where there is none, or images of another size than it pools.
     """
-    if name not in NETWORKS:
-        raise SourceError(f"network {name!r} is not known; choose from {', '.join(NETWORKS)}")
-    if head is not None and (name != "vgg16" or head < 1):
-        raise SourceError(f"network {name} with head={head}: only vgg16 takes a head, of 1 neuron or more")
+    check_network(name, head)
     if (name in _NEED_32 or name == "vgg16") and input_shape[1:] != (32, 32):
         raise SourceError(f"network {name} is for images of 32 x 32, these are {input_shape[1]} x {input_shape[2]}; "
                           f"use tiny or pad the images")
@@ -367,6 +364,14 @@ def build_network(name: str, make_activation: MakeActivation, classes: int = 10,
     network = SourceNetwork(name, input_shape, layers, make_activation, {"head": head, "classes": classes})
     _initialise(network.modules())
     return network
+
+
+def check_network(name: str, head: int | None = None) -> None:
+    """Raises SourceError for a name that is not known, or a head where there is none; builds nothing."""
+    if name not in NETWORKS:
+        raise SourceError(f"network {name!r} is not known; choose from {', '.join(NETWORKS)}")
+    if head is not None and (name != "vgg16" or head < 1):
+        raise SourceError(f"network {name} with head={head}: only vgg16 takes a head, of 1 neuron or more")
 
 
 def _initialise(modules: Iterable[nn.Module]) -> None:

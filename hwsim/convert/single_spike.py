@@ -74,13 +74,14 @@ class _FireOnce(torch.autograd.Function):
 
 
 class _FirstCrossing(torch.autograd.Function):
-    """Eq. 10 forward, Eq. 17 backward: the time (N, C) at which potentials (T, N, C) first reach the threshold."""
+    """Eq. 10 forward, Eq. 17 backward: the time (N, C), 1 to T, at which potentials (T + 1, N, C), the initial one first,
+    have reached the threshold."""
 
     @staticmethod
     def forward(ctx: Any, potentials: Tensor, threshold: Tensor) -> Tensor:
         ctx.save_for_backward(potentials, threshold)
-        timesteps = len(potentials)
-        over = potentials >= threshold
+        timesteps = len(potentials) - 1
+        over = potentials[1:] >= threshold
         over[-1] = True  # forced to fire at T
         order = torch.arange(timesteps, 0, -1, device=potentials.device).reshape(-1, 1, 1)
         return (timesteps + 1 - (over * order).amax(0)).to(potentials.dtype)
@@ -88,8 +89,8 @@ class _FirstCrossing(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
         potentials, threshold = ctx.saved_tensors
-        timesteps = len(potentials)
-        before = torch.cat([torch.zeros_like(potentials[:1]), potentials[:-1]])
+        timesteps = len(potentials) - 1
+        before, potentials = potentials[:-1], potentials[1:]
         a, b, c = potentials - threshold, threshold - before, threshold - potentials[-1]
         t = torch.arange(1, timesteps + 1, device=potentials.device).reshape(-1, 1, 1)
         terms = t * ((a >= 0) & (b.abs() < BETA)).long() - t * ((b >= 0) & (a.abs() < BETA)).long()
@@ -132,7 +133,8 @@ class SingleSpikeLayer(nn.Module):
 
     def accumulate(self, currents: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 9-10: final potentials (N, C) and times of the first crossing, 1 to T (N, C)."""
-        potentials = (self.initial + torch.cumsum(currents, 0)).flatten(2)
+        start = self.initial.expand_as(currents[:1])
+        potentials = (start + torch.cumsum(torch.cat([torch.zeros_like(start), currents]), 0)).flatten(2)
         return potentials[-1], _FirstCrossing.apply(potentials, self.threshold)
 
 

@@ -2,8 +2,8 @@
 
 Randomness of an epoch comes from (seed, epoch) alone and the learning rate from the step alone, so a run that was killed
 and resumed from its last checkpoint has the weights of one that never stopped, bit for bit, on the same machine with the
-same number of threads. The optimiser's momenta are in the checkpoint. Accuracies are percent of the whole test set, in float32; `best` is chosen by them and so is
-slightly optimistic, `last` is not.
+same number of threads. The optimiser's momenta are in the checkpoint. Accuracies are percent of the whole test set, in
+float32; `best` is chosen by them and so is slightly optimistic, `last` is not.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Recipe:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        ranges = {"epochs": (1, 10**6), "batch": (1, 10**6), "rate": (0.0, 1e3), "momentum": (0.0, 1.0), "weight_decay": (0.0, 1.0),
-                  "label_smoothing": (0.0, 1.0), "regulariser": (0.0, 1e3), "seed": (0, 2**31)}
+        ranges = {"epochs": (1, 10**6), "batch": (1, 10**6), "rate": (0.0, 1e3), "momentum": (0.0, 1.0),
+                  "weight_decay": (0.0, 1.0), "label_smoothing": (0.0, 1.0), "regulariser": (0.0, 1e3), "seed": (0, 2**31)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise TrainError(f"{name} = {getattr(self, name)}: expected {low} to {high}")
@@ -116,12 +116,15 @@ def train(
     last = folder / LAST
     if last.exists() and not resume:
         raise TrainError(f"{last}: a training is there already; give another folder, or resume it")
-    folder.mkdir(parents=True, exist_ok=True)
+    if resume and not last.exists():
+        raise TrainError(f"{last}: no such checkpoint, so nothing to resume; a training that was killed in its first epoch "
+                         f"begins again, without resuming")
     training = Training(dataset, described, recipe, pick_device(device))
     if resume:
         training.resume(load_checkpoint(last, _same_training(described)))
     elif start is not None:
         training.start_from(start)
+    folder.mkdir(parents=True, exist_ok=True)
     for epoch in range(training.epoch, recipe.epochs):
         began = time.monotonic()
         loss = training.run_epoch(epoch, progress)
@@ -188,6 +191,10 @@ class Training:
                     progress(step + 1, self.steps)
                 if step % 50 == 0 or step + 1 == self.steps:
                     self._check(losses[-1], epoch)
+        for name, value in self.network.state_dict().items():
+            # A neuron that compares with a threshold hides what is not a number from the loss.
+            if not bool(torch.isfinite(value).all()):
+                raise self._diverged(f"{name} is not finite", epoch)
         return torch.stack(losses).mean().item()
 
     def _step(self, images: Tensor, labels: Tensor, regulariser: BitRegulariser | None) -> Tensor:
@@ -212,8 +219,11 @@ class Training:
 
     def _check(self, loss: Tensor, epoch: int) -> None:
         if not math.isfinite(loss.item()):
-            raise TrainError(f"the loss is {loss.item()} in epoch {epoch + 1}: the training diverged; lower the rate "
-                             f"({self.recipe.rate}) and start again, the checkpoints before this epoch are good")
+            raise self._diverged(f"the loss is {loss.item()}", epoch)
+
+    def _diverged(self, what: str, epoch: int) -> TrainError:
+        return TrainError(f"{what} in epoch {epoch + 1}: the training diverged; lower the rate ({self.recipe.rate}) and start "
+                          f"again, the checkpoints before this epoch are good")
 
     def _precision(self) -> AbstractContextManager[Any]:
         wanted = self.recipe.precision
@@ -248,9 +258,18 @@ class Training:
         try:
             self.optimiser.load_state_dict(saved.training["optimiser"])
             self.best = float(saved.training["best"])
-        except (KeyError, ValueError, TypeError) as error:
+            self._check_momenta()
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise TrainError(f"{saved.path}: its training state does not fit this network ({error}); start again") from None
         self.epoch = saved.description.epoch
+
+    def _check_momenta(self) -> None:
+        """Raises ValueError for momenta that are not those of the weights."""
+        for group in self.optimiser.param_groups:
+            for weight in group["params"]:
+                momentum = self.optimiser.state[weight].get("momentum_buffer")
+                if momentum is None or momentum.shape != weight.shape or not bool(torch.isfinite(momentum).all()):
+                    raise ValueError(f"a momentum is missing, not finite or not of shape {tuple(weight.shape)}")
 
     def start_from(self, saved: Checkpoint) -> None:
         """Begin with the weights of a trained network of the same graph; its activations may be of another kind."""
@@ -263,7 +282,9 @@ class Training:
         if isinstance(source, SingleSpikeNetwork):
             if not isinstance(self.network, SingleSpikeNetwork):
                 raise TrainError(f"{saved.path}: is a single-spike network, which has no activations to start others from")
-            self.network.load_state_dict(source.state_dict())
+            # mean and std stay those of the images that are trained on now
+            kept = {name: value for name, value in source.state_dict().items() if name not in ("mean", "std")}
+            self.network.load_state_dict(kept, strict=False)
         elif isinstance(self.network, SingleSpikeNetwork):
             self.network.adopt(source)
             self.network.calibrate(images)
