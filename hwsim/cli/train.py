@@ -103,7 +103,7 @@ def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, 
     given = {"levels": levels, "coding": coding, "timesteps": timesteps}
     for name, kinds in _ONLY_FOR.items():
         if given[name] is not None and kind in KINDS and kind not in kinds:
-            raise HwsimError(f"--{name} {given[name]} with --activation {kind}: it belongs to {' and '.join(kinds)}; leave it out")
+            raise HwsimError(f"--{name} {given[name]} with --activation {kind}: it belongs to {' and '.join(kinds)}")
     if coding not in (None, "bit_serial", "rate"):
         raise HwsimError(f"--coding {coding!r} is not known; choose bit_serial or rate")
     steps = 16 if levels is None else levels
