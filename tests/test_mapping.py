@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwsim.arch import load_architecture
+from hwsim.arch import Architecture, load_architecture
 from hwsim.mapping import MappingError, connection_rows, kept_on_chip, map_network
 from hwsim.program import Program
 from hwsim.schedules import SCHEDULES, schedule_by_name
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
-from hwsim.snn.neurons import BitSerial, IntegrateAndFire
+from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, SingleSpike, TwoStage
 from tests.engine.random_designs import random_architecture, random_network
 
 CODINGS = ("rate", "bit_serial", "analog")
@@ -154,3 +154,44 @@ def test_few_words_are_spilled() -> None:
     words = [784, 196, 196, 196, 49, 1]
     kept = kept_on_chip(words, words, 1024)
     assert sum(w for i, w in enumerate(words) if i not in kept) == 637
+
+
+def flagged(neuron: SingleSpike | TwoStage, layers: int = 1) -> Network:
+    """`layers` layers of 4 x 6 x 6 neurons: 36 words each on 16 lanes."""
+    weights = np.ones((4, 4, 3, 3), np.int64)
+    stages = (0, 1, 3) if isinstance(neuron, TwoStage) else ()
+    found = [Layer(f"conv{k}", (4, 6, 6),
+                   (Connection(f"conv{k - 1}" if k else "input", "conv2d", (4, 6, 6), weights, kernel=3, padding=1),),
+                   neuron, 3, thresholds=np.full(3, 16), stages=stages) for k in range(layers)]
+    wire = Connection(found[-1].name, "linear", (4, 6, 6), np.ones((2, 144), np.int64))
+    return Network(InputSpec((4, 6, 6), "hybrid", 3, 6, True, spike_shift=4),
+                   (*found, Layer("out", (2, 1, 1), (wire,), ReadOut(), 3, stages=stages)))
+
+
+def masked(words: int) -> Architecture:
+    """event_core_16 with a mask memory of so many words."""
+    design = load_architecture("event_core_16")
+    return design.model_copy(update={"memories": design.memories.model_copy(update={"mask": 16 * words})})
+
+
+@pytest.mark.parametrize("neuron", [SingleSpike(), TwoStage()])
+def test_flags_need_a_mask_memory(neuron: SingleSpike | TwoStage) -> None:
+    with pytest.raises(MappingError, match="36 rows of mask memory.*memories.mask"):
+        map_network(flagged(neuron), masked(35), "layer_by_layer")
+    assert map_network(flagged(neuron, 2), masked(36), "layer_by_layer").plans[0].table.flagged
+    with pytest.raises(MappingError, match="72 words of flags needed for all layers, 71 there"):
+        map_network(flagged(neuron, 2), masked(71), "step_by_step")
+    assert map_network(flagged(neuron, 2), masked(72), "step_by_step").plans[1].table.flagged
+
+
+def test_a_hybrid_input_travels_as_values_then_as_bits() -> None:
+    pixels = 4 * 6 * 6
+    for schedule, sizes in (("layer_by_layer", [pixels * (6 + 2)]), ("step_by_step", [pixels * 6, pixels, pixels])):
+        program = SCHEDULES[schedule](map_network(flagged(SingleSpike()), masked(72), schedule))
+        loads = [op.bits for op in program.operations if op.memory == "spike" and op.kind == "load"]
+        assert loads == sizes, schedule
+
+
+def test_a_multiply_accumulate_core_refuses_the_spikes_of_a_hybrid_input() -> None:
+    with pytest.raises(MappingError, match="weigh 16.*no weight shifters"):
+        map_network(flagged(SingleSpike()), load_architecture("mac_core_64"), "layer_by_layer")

@@ -16,6 +16,7 @@ FACTS = (
     "tokens", "events", "words", "synapses", "busy", "hazards", "serialiser_stalls", "overlapped", "sent",
     "payload_synapses", "shifted_synapses", "fired", "rows_scanned", "pooled",
     "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
+    "masks", "reinitialises", "flag_fires", "addends_flag_fire", "on_fired_at", "on_added_to", "on_leaking", "flag_words",
 )
 FACT = {name: i for i, name in enumerate(FACTS)}
 
@@ -26,10 +27,11 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     words, neurons = run.words, channels * run.shape[1] * run.shape[2]
     plane_rows = 0 if aer else -(-neurons // run.core.scan_bits)
     operands = {"reg_bits": neurons * run.potential_bits}
-    added = {
-        "bias_read": words * (table.addend is not None), "current_read": words * table.direct,
-        "bias_add": neurons * ((table.addend is not None) + table.direct),
-    }
+    added_words = {"bias_read": words * (table.addend is not None), "current_read": words * table.direct}
+    added_terms = (table.addend is not None) + table.direct
+    added = {**added_words, "bias_add": neurons * added_terms}
+    fire_words = {"addr_gen": words, "membrane_read_fire": words, "membrane_write_fire": words, "buffer_write": plane_rows}
+    initial_words = {"addr_gen": words, "bias_read": words * table.clear_reads_bias}
     rules: dict[str, dict[str, int]] = {
         "tokens": {"fifo_push": 1, "fifo_pop": 1},
         "events": {"buffer_read": int(aer)},
@@ -47,10 +49,9 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "fired": {"reset_sub" if table.reset == "soft" else "reset_zero": 1},
         "rows_scanned": {"buffer_read": 1},
         "pooled": {"pool_update": 1},
-        "clears": {"addr_gen": words, "membrane_write_clear": words, "bias_read": words * table.clear_reads_bias,
-                   "current_write": words * table.direct},
-        "fires": {"addr_gen": words, "membrane_read_fire": words, "membrane_write_fire": words, "cmp": neurons,
-                  "leak": neurons * (table.leak_shift is not None), "buffer_write": plane_rows, **operands},
+        "clears": {"membrane_write_clear": words, "current_write": words * table.direct,
+                   "mask_write": words * table.flagged, **initial_words},
+        "fires": {"cmp": neurons, "leak": neurons * (table.leak_shift is not None), **fire_words, **operands},
         "shifts": {"addr_gen": words, "membrane_read_shift": words, "membrane_write_shift": words,
                    "membrane_shift": neurons, **operands},
         "readouts": {"addr_gen": words, "membrane_read_readout": words, **operands},
@@ -59,6 +60,16 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "addends_fire": added,
         "addends_readout": {"membrane_write_readout": words, **added},
         "threshold_shifts": {"threshold_shift": 1},
+        "masks": {"membrane_read_mask": words, "membrane_write_mask": words, "mask_write": words, "cmp": neurons,
+                  **initial_words, **operands},
+        "reinitialises": {"membrane_write_clear": words, **initial_words},
+        # Passes that look at flags: words as ever, neurons only those that are on, which each sample decides.
+        "flag_fires": {"mask_read": words, **fire_words},
+        "addends_flag_fire": added_words,
+        "on_fired_at": {"cmp": 1, "reg_bits": run.potential_bits},
+        "on_added_to": {"bias_add": added_terms},
+        "on_leaking": {"leak": int(table.leak_shift is not None)},
+        "flag_words": {"mask_write": 1},
     }
     out = np.zeros((len(FACTS), len(EVENTS)), np.int64)
     for fact, row in zip(FACTS, out, strict=True):
@@ -71,9 +82,10 @@ def pass_facts(run: CoreRun) -> NDArray[np.int64]:
     """(passes, len(FACTS)): what each pass of the table adds to its timestep's row, whatever the sample."""
     out = np.zeros((len(run.table.passes), len(FACTS)), np.int64)
     for p, row in zip(run.table.passes, out, strict=True):
-        row[FACT[f"{p.kind}s"]] = 1
+        kind = p.kind if p.flags == "ignore" else "flag_fire"
+        row[FACT[f"{kind}s"]] = 1
         if p.add:
-            row[FACT[f"addends_{p.kind}"]] = 1
+            row[FACT[f"addends_{kind}"]] = 1
         row[FACT["threshold_shifts"]] = p.kind == "fire" and p.shift > 0
     return out
 

@@ -18,7 +18,7 @@ from hwsim.engine import cache  # noqa: F401  decides where kernels are kept, be
 from hwsim.engine.counting import count_transfer
 from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, Core, CoreState
 from hwsim.engine.feeds import Buffers, FeedPack, Scanner, stretches
-from hwsim.engine.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, narrowest
+from hwsim.engine.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
 from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Sample, SampleRecord
 from hwsim.snn.network import INPUT, Layer, Shape
 
@@ -43,7 +43,7 @@ class FastEngine:
 
     def run_core(
         self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
-        potentials: NDArray[np.int64], currents: NDArray[np.int64],
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
     ) -> CoreLog:
         """One run by itself, with a full record. The states that come back are those of the whole layer."""
         if any(c.weights is None for c in run.connections):
@@ -54,8 +54,10 @@ class FastEngine:
         steps = 1 + max((p.timestep for p in run.table.passes), default=0)
         largest_out = max(1, run.table.max_level)
         outputs = np.zeros((steps, pack.positions, run.shape[0]), np.uint8 if largest_out < 256 else np.int64)
+        flags = np.zeros(run.shape, np.int64) if flags is None else flags
         state = CoreState(
-            pack.potential.store(potentials[low:high]), pack.current.store(currents[low:high]), outputs)
+            pack.potential.store(potentials[low:high]), pack.current.store(currents[low:high]),
+            by_position(flags[low:high] != 0, np.uint8), outputs)
         core = Core(pack, state, buffers, record=True)
         tokens, late = np.asarray(tokens, np.int64).reshape(-1, 6), np.stack([gaps, earliest], axis=1).astype(np.int64)
         for begin, end, connection, events in stretches(run, tokens):
@@ -64,8 +66,8 @@ class FastEngine:
                 continue
             pool = run.connections[connection].pool if run.connections[connection].pool_mode == "folded" else 1
             core.events(packer.synapses(run, connection, pool), events, late[begin:end])
-        after = [np.array(whole, np.int64) for whole in (potentials, currents)]
-        for whole, part in zip(after, (state.potentials, state.currents), strict=True):
+        after = [np.array(whole, np.int64) for whole in (potentials, currents, flags)]
+        for whole, part in zip(after, (state.potentials, state.currents, state.flags), strict=True):
             whole[low:high] = _by_channel(part, (high - low, *run.shape[1:]))
         return core.log(*after)
 
@@ -83,7 +85,7 @@ class ProgramPack:
         self.position = {op.id: i for i, op in enumerate(program.operations)}
         self.runs: dict[int, RunPack] = {}
         self.feeds: dict[int, list[tuple[FeedPack, Synapses]]] = {}
-        self.states: dict[int, tuple[Ints, Ints]] = {}
+        self.states: dict[int, tuple[Ints, Ints, Ints]] = {}
         self.rows = 1 + max((op.timesteps[0] for op in program.operations), default=0)
         for i, op in enumerate(program.operations):
             if op.run is None:
@@ -95,14 +97,18 @@ class ProgramPack:
             self._reserve(op.layer, op.run)
 
     def _reserve(self, layer: int, run: CoreRun) -> None:
-        """Potentials and currents of a layer; without direct tables there is no current to keep."""
+        """Potentials, currents and flags of a layer; what no table of it uses, currents or flags, is not kept."""
         c, h, w = run.shape
         if layer not in self.states:
             self.states[layer] = (
-                aligned_zeros((h * w, c), Width(run.potential_bits).dtype), np.zeros((h * w, 0), np.int32))
-        potentials, currents = self.states[layer]
+                aligned_zeros((h * w, c), Width(run.potential_bits).dtype), np.zeros((h * w, 0), np.int32),
+                np.zeros((h * w, 0), np.uint8))
+        potentials, currents, flags = self.states[layer]
         if run.table.direct and not currents.size:
-            self.states[layer] = (potentials, aligned_zeros((h * w, c), Width(run.current_bits).dtype))
+            currents = aligned_zeros((h * w, c), Width(run.current_bits).dtype)
+        if run.table.flagged and not flags.size:
+            flags = aligned_zeros((h * w, c), np.uint8)
+        self.states[layer] = (potentials, currents, flags)
 
 
 class _SampleRun:
@@ -120,9 +126,9 @@ class _SampleRun:
         self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
         self.saturations = np.zeros(len(layers), np.int64)
         self.logs: dict[int, CoreLog] = {}
-        for potentials, currents in pack.states.values():
-            potentials[...] = 0
-            currents[...] = 0
+        for states in pack.states.values():
+            for state in states:
+                state[...] = 0
 
     def _outputs(self, layer: Layer) -> Ints:
         """Room for what a layer produces; without weights it produces what was recorded."""
@@ -169,7 +175,7 @@ class _SampleRun:
             for feed, synapses in self.pack.feeds[i]:
                 if n >= len(feed.planes):
                     continue
-                events, updates = feed.events(self._plane(op, feed.source, feed.planes[n]))
+                events, updates = feed.events(self._plane(op, feed.source, feed.planes[n]), feed.planes[n])
                 if op.tile == 0:
                     row[POOLED] += updates
                 if scanner:
@@ -193,24 +199,23 @@ class _SampleRun:
 
     def _take_state(self, pack: RunPack, op: Operation) -> CoreState:
         """C5: a tile works on a copy of its lanes."""
-        potentials, currents = self.pack.states[op.layer]
+        states = self.pack.states[op.layer]
         low, high = pack.channels
         name = self.network.layers[op.layer].name
         outputs = self.outputs.get(name)
         flat = np.zeros((0, 0, 0), np.uint8) if outputs is None else outputs.reshape(
             len(outputs), pack.positions, pack.run.shape[0])
-        if not pack.whole:
-            potentials, currents = potentials[:, low:high].copy(), currents[:, low:high].copy()
-        return CoreState(potentials, currents, flat, self.arithmetic)
+        potentials, currents, flags = states if pack.whole else (state[:, low:high].copy() for state in states)
+        return CoreState(potentials, currents, flags, flat, self.arithmetic)
 
     def _put_state(self, pack: RunPack, op: Operation, state: CoreState) -> None:
         if pack.whole:
             return
-        potentials, currents = self.pack.states[op.layer]
         low, high = pack.channels
-        potentials[:, low:high] = state.potentials
-        if currents.size:
-            currents[:, low:high] = state.currents
+        parts = (state.potentials, state.currents, state.flags)
+        for whole, part in zip(self.pack.states[op.layer], parts, strict=True):
+            if whole.size:
+                whole[:, low:high] = part
 
     def _mismatches(self, layer: Layer) -> int:
         """C6: outputs unlike the recorded ones."""
@@ -221,7 +226,7 @@ class _SampleRun:
     def _potentials(self) -> dict[str, NDArray[np.int64]]:
         """Final potentials; without weights nobody knows them, and they stay zero."""
         layers = self.network.layers
-        return {layers[i].name: _by_channel(state, layers[i].shape) for i, (state, _) in self.pack.states.items()}
+        return {layers[i].name: _by_channel(states[0], layers[i].shape) for i, states in self.pack.states.items()}
 
 
 def _plain(planes: Ints) -> Ints:

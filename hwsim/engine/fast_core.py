@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.engine import kernels_arithmetic as ka
+from hwsim.engine import kernels_flags as kf
 from hwsim.engine import kernels_timing as kt
 from hwsim.engine.counting import FACT, FACTS
 from hwsim.engine.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList
@@ -21,16 +22,22 @@ NO_LOG = np.zeros((0, 2), np.int64)
 NOTHING_SENT = np.zeros(0, np.int32)
 PAYLOAD_SYNAPSES, SHIFTED_SYNAPSES, FIRED = FACT["payload_synapses"], FACT["shifted_synapses"], FACT["fired"]
 CLEARS, ROWS_SCANNED, POOLED = FACT["clears"], FACT["rows_scanned"], FACT["pooled"]
+ON_FIRED_AT, ON_ADDED_TO, ON_LEAKING = FACT["on_fired_at"], FACT["on_added_to"], FACT["on_leaking"]
+FLAG_WORDS = FACT["flag_words"]
 
 
 class CoreState:
-    """Potentials and currents of a run's lanes, (positions, lanes), and the outputs of its layer (T, positions, C).
+    """Potentials, currents and flags (0 / 1) of a run's lanes, (positions, lanes), and its layer's outputs (T, positions, C).
 
-    `arithmetic` False: there are no weights, the outputs are the recorded ones and stay as they are.
+    A table that has no current or no flags never looks at them. `arithmetic` False: there are no weights, the outputs are
+    the recorded ones and stay as they are.
     """
 
-    def __init__(self, potentials: Ints, currents: Ints, outputs: Ints, arithmetic: bool = True) -> None:
-        self.potentials, self.currents, self.outputs, self.arithmetic = potentials, currents, outputs, arithmetic
+    def __init__(
+        self, potentials: Ints, currents: Ints, flags: Ints, outputs: Ints, arithmetic: bool = True
+    ) -> None:
+        self.potentials, self.currents, self.flags = potentials, currents, flags
+        self.outputs, self.arithmetic = outputs, arithmetic
 
 
 class Core:
@@ -53,6 +60,8 @@ class Core:
     def _clear(self, words: int) -> None:
         self.row[kt.BUSY] += words
         self.row[CLEARS] += 1
+        if self.run.table.flagged:
+            self.state.flags[...] = 0
         if self.state.arithmetic:
             self.state.potentials[...] = self.pack.initial
             if self.run.table.direct:
@@ -73,9 +82,11 @@ class Core:
         log = np.empty((events.number, 2), np.int64) if self.recorder else NO_LOG
         geometry = (events.starts, events.flat, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel)
         slots, added = kt.time_events(*geometry, arrivals, self._core, self._ring, row, log)
+        shift = self.marks if self.run.table.weigh_planes else 0
         if events.values.size:
             row[PAYLOAD_SYNAPSES] += added
-        shift = self.marks if self.run.table.weigh_planes else 0
+        else:
+            shift += self.run.table.spike_shift
         if shift:
             row[SHIFTED_SYNAPSES] += added
         if self.recorder:
@@ -115,10 +126,16 @@ class Core:
 
     def _pass(self, number: int, p: Pass, sending: int) -> bool:
         """One pass, after `sending` others of this EOT that sent spikes; returns whether it sends any itself."""
+        if p.kind == "reinitialise":
+            self._reinitialise(number, p)
+            return False
         sends = p.kind in ("fire", "requant")
         plane = self._outputs(p.timestep) if sends else None
+        on = 0 if p.flags == "ignore" else self._on()
         if self.state.arithmetic:
             self.clipped += self._compute(p, plane)
+        elif self.run.table.flagged:
+            self._follow(p, plane)
         row = self.tally[p.timestep]
         sent = self._sent if sends else NOTHING_SENT
         if plane is not None:
@@ -126,11 +143,43 @@ class Core:
         log = np.empty((self.run.words, 2), np.int64) if self.recorder else NO_LOG
         total = kt.time_pass(self.run.words, sent, self._core, row, log)
         row += self.pack.pass_facts[number]
-        if p.kind == "fire":
+        if p.flags != "ignore":
+            self._count_flagged(p, row, on, sent)
+        if p.kind == "fire" and p.flags != "once":
             row[FIRED] += total
         if self.recorder:
             self.recorder.swept(p.kind, log, plane, sending)
         return sends
+
+    def _reinitialise(self, number: int, p: Pass) -> None:
+        """R18: potentials start again; currents and flags stay."""
+        row = self.tally[p.timestep]
+        first = kt.time_writes(self.run.words, self._core, row)
+        row += self.pack.pass_facts[number]
+        if self.state.arithmetic:
+            self.state.potentials[...] = self.pack.initial
+        if self.recorder:
+            self.recorder.swept(p.kind, first + np.arange(self.run.words)[:, None], None, 0)
+
+    def _on(self) -> int:
+        """Neurons whose flag is not set."""
+        flags = self.state.flags
+        return flags.size - int(np.count_nonzero(flags.view(bool)))
+
+    def _count_flagged(self, p: Pass, row: NDArray[np.int64], on: int, sent: Ints) -> None:
+        """A1 to A3 of a pass that looks at flags: `on` neurons were on before it."""
+        row[ON_FIRED_AT] += on
+        row[ON_ADDED_TO] += on * p.add
+        row[ON_LEAKING] += self._on()
+        if p.flags == "once":
+            row[FLAG_WORDS] += np.count_nonzero(sent)
+
+    def _follow(self, p: Pass, plane: Ints | None) -> None:
+        """Flags without arithmetic: recorded spikes set those of `once`; no potential is known to be negative."""
+        if p.flags == "once" and plane is not None:
+            self.state.flags |= plane != 0
+        if p.kind == "mask":
+            self.state.flags[...] = 0
 
     def _outputs(self, timestep: int) -> Ints:
         """The layer's outputs of a timestep, this run's lanes: of a tile a copy, which _compute writes back."""
@@ -139,26 +188,40 @@ class Core:
         return plane if self.pack.whole else np.ascontiguousarray(plane[:, low:high])
 
     def _compute(self, p: Pass, plane: Ints | None) -> int:
-        """R10 and R12 to R15 for one pass; returns the steps that were clipped."""
+        """R10 and R12 to R17 for one pass; returns the steps that were clipped."""
         pack, table, potentials = self.pack, self.run.table, self.state.potentials
         clipped = 0
         if p.add and pack.addend is not None:
-            clipped += ka.add_terms(potentials, pack.addend, pack.potential.limits(pack.addend_largest))
+            clipped += self._add_terms(p, pack.addend, pack.addend_largest)
         if p.add and table.direct:
-            clipped += ka.add_terms(potentials, self.state.currents, pack.potential.limits(-pack.current.lowest))
+            clipped += self._add_terms(p, self.state.currents, -pack.current.lowest)
         if p.kind == "shift":
             clipped += ka.double(potentials, pack.potential.limits(-pack.potential.lowest))
+        if p.kind == "mask":
+            self.state.flags[...] = potentials < 0
+            potentials[...] = pack.initial
         if plane is None:
             return clipped
         if p.kind == "fire":
             threshold = p.threshold >> p.shift
             leak = -1 if table.leak_shift is None else table.leak_shift
-            ka.fire(potentials, plane, threshold, table.reset == "hard", leak, threshold <= pack.potential.highest)
+            rule = (threshold, table.reset == "hard", leak, threshold <= pack.potential.highest)
+            if p.flags == "ignore":
+                ka.fire(potentials, plane, *rule)
+            else:
+                kf.fire_on(potentials, self.state.flags, plane, *rule, p.flags == "once")
         else:
             ka.requantise(potentials, plane, p.threshold, table.max_level)
         if not pack.whole:
             self.state.outputs[p.timestep][:, pack.channels[0] : pack.channels[1]] = plane
         return clipped
+
+    def _add_terms(self, p: Pass, terms: Ints, largest: int) -> int:
+        """The addend or the current, |value| up to `largest`, onto the potentials that the pass takes in."""
+        limits = self.pack.potential.limits(largest)
+        if p.flags == "ignore":
+            return ka.add_terms(self.state.potentials, terms, limits)
+        return kf.add_terms_on(self.state.potentials, self.state.flags, terms, limits)
 
     def done(self) -> int:
         """R8."""
@@ -168,13 +231,19 @@ class Core:
         """(rows, len(EVENTS))."""
         return self.tally @ self.pack.factors
 
-    def log(self, potentials: NDArray[np.int64], currents: NDArray[np.int64]) -> CoreLog:
+    def log(
+        self, potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64]
+    ) -> CoreLog:
         assert self.recorder is not None
-        return self.recorder.log(self.done(), self.counts(), self.clipped, potentials, currents)
+        tokens, issue, spikes = self.recorder.listed()
+        return CoreLog(
+            push=tokens[:, 0].copy(), pop=tokens[:, 1].copy(), issue=issue, spikes=spikes, done=self.done(),
+            counts=self.counts(), saturations=int(self.clipped), potentials=potentials, currents=currents, flags=flags,
+        )
 
 
 class Recorder:
-    """Writes a CoreLog from what the timing kernels leave behind."""
+    """Lists tokens, issues and spikes for a CoreLog from what the timing kernels leave behind."""
 
     def __init__(self, pack: RunPack) -> None:
         self._pack, self._groups, self._lanes = pack, pack.run.groups[1] - pack.run.groups[0], pack.run.core.lanes
@@ -210,13 +279,6 @@ class Recorder:
         cycle = log[word, 1] + 1 + rank
         self._spikes.append(np.stack([cycle, np.full(len(word), number), neuron], axis=1).astype(np.int64))
 
-    def log(
-        self, done: int, counts: NDArray[np.int64], clipped: int, potentials: NDArray[np.int64],
-        currents: NDArray[np.int64],
-    ) -> CoreLog:
-        tokens = np.concatenate(self._tokens)
-        return CoreLog(
-            push=tokens[:, 0].copy(), pop=tokens[:, 1].copy(), issue=np.concatenate(self._issue),
-            spikes=np.concatenate(self._spikes), done=done, counts=counts, saturations=int(clipped),
-            potentials=potentials, currents=currents,
-        )
+    def listed(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Pushes and pops (tokens, 2), issues (n, 3) and spikes (n, 3), as CoreLog has them."""
+        return np.concatenate(self._tokens), np.concatenate(self._issue), np.concatenate(self._spikes)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hwsim.engine import kernels_events as ke
 from hwsim.engine.packing import Ints
 from hwsim.program import CoreRun, Feed, ProgramError
-from hwsim.snn.network import Connection, Network
+from hwsim.snn.network import INPUT, Connection, Network
 
 NO_VALUES = np.zeros(0, np.int64)
 NO_ARRIVALS = np.zeros((0, 2), np.int64)
@@ -49,14 +49,20 @@ class FeedPack:
 
     pool      how much finer the events' grid is than the operator's: folded pools, and max pools behind an AER list,
               whose tokens are pooled positions but keep the order of the spikes that made them.
-    payload   events carry a value.      scan_rows  rows of a plane in a bitmap.
+    payload   events carry a value; those of a hybrid input in plane 0 only.
+    scan_rows  rows of a plane in a bitmap.
     """
 
     def __init__(self, network: Network, run: CoreRun, feed: Feed, buffers: Buffers) -> None:
         self.connection: Connection = run.connections[feed.connection]
         self.position, self.planes, self.source = feed.connection, feed.planes, self.connection.source
-        self.payload = network.carries_payload(self.connection) > 0
+        self.hybrid = self.source == INPUT and network.input.encoding == "hybrid"
+        self.payload = self.hybrid or network.carries_payload(self.connection) > 0
         mode, aer = self.connection.pool_mode, run.core.buffer == "aer"
+        if mode == "unit" and self.hybrid:
+            raise ProgramError(
+                f"unit pooling of {self.source!r}, a hybrid input: counts of its spikes would be payloads and not weigh "
+                "2**spike_shift; use folded")
         if mode == "max" and self.payload:
             raise ProgramError(f"max pooling of {self.source!r} ORs spikes, these are payloads; use unit or folded")
         self.first_arrivals = mode == "max" and aer
@@ -73,8 +79,8 @@ class FeedPack:
             self._pooled = np.zeros(self.grid, np.int32 if mode == "unit" else np.uint8)
         self._buffers = buffers
 
-    def events(self, plane: Ints) -> tuple[EventList, int]:
-        """The events of a source's plane, and what a pooling unit did for them."""
+    def events(self, plane: Ints, timestep: int) -> tuple[EventList, int]:
+        """The events of a source's plane of `timestep`, and what a pooling unit did for them."""
         updates = 0
         if self._pooled is not None:
             unit = self.connection.pool_mode == "unit"
@@ -82,7 +88,8 @@ class FeedPack:
             updates = kernel(plane, self.connection.pool, self._pooled)
             plane = self._pooled
         flat = self._buffers.get("flat", plane.size + 1, np.int32)
-        values = self._buffers.get("values", plane.size + 1, np.int64) if self.payload else NO_VALUES
+        payload = self.payload and not (self.hybrid and timestep > 0)
+        values = self._buffers.get("values", plane.size + 1, np.int64) if payload else NO_VALUES
         number, largest = ke.list_events(plane, self.tiles, self.pool, self._starts, flat, values)
         return EventList(self._starts, flat, values, number, largest), updates
 

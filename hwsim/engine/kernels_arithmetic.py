@@ -1,4 +1,4 @@
-"""The lanes: weight rows onto potentials, and the passes over them (R10 to R15 of docs/cycle-model.md).
+"""The lanes: weight rows onto potentials, and the passes over them that look at no flags (R10 to R15 of docs/cycle-model.md).
 
 Potentials and currents are (positions, lanes) in the narrowest type that holds their width; `limits` is their range
 [lowest, highest] in a type wide enough for any one step, which is the type such steps are computed in. Additions are

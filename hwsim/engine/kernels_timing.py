@@ -1,4 +1,4 @@
-"""The core's cycles as a recurrence over events: R1 to R9 of docs/cycle-model.md without a clock that ticks.
+"""The core's cycles as a recurrence over events: R1 to R9 and R18 of docs/cycle-model.md without a clock that ticks.
 
 Only an event's first word can meet a hazard with what came before, and its words then issue one a cycle, so an event
 costs the same whatever it touches. `core` holds what the rules remember between calls (indices below), `ring` the pop
@@ -34,6 +34,14 @@ def started(bypass: bool, adds_to: int, clear_words: int) -> Array:
     core[[NEXT, EXEC, WORD]] = 1 + clear_words, 1 + clear_words if clear_words else 0, clear_words - 1
     core[[WRITTEN, PUSHED, BYPASS, ADDS_TO]] = MEMBRANE | CURRENT, -1, bypass, adds_to
     return core
+
+
+def time_writes(words: int, core: Array, tally: Array) -> int:
+    """R18: operations that read nothing, so that only EXEC holds them up; returns the first one's issue, the rest follow."""
+    first = int(max(core[NEXT], core[EXEC]))
+    core[[NEXT, EXEC, WORD, WRITTEN]] = first + words, first + words, words - 1, MEMBRANE
+    tally[BUSY] += words
+    return first
 
 
 def done(core: Array) -> int:
@@ -134,7 +142,7 @@ def time_mark(gap: int, earliest: int, core: Array, ring: Array, tally: Array, l
 
 @njit(cache=True)
 def time_pass(words: int, sent: Array, core: Array, tally: Array, log: Array) -> int:
-    """R5 to R7 and R13 to R15 for one pass over `words` words.
+    """R5 to R7, R13 to R15 and R17 for one pass over `words` words.
 
     sent (words,)   spikes or payloads of each word, or size 0 for a pass that sends nothing to the serialiser.
     log (words, 2)  issue and completion of EXEC.

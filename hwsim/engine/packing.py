@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from hwsim.engine.counting import coefficients, pass_facts
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Connection
+from hwsim.snn.neurons import PassTable
 
 Ints = NDArray[Any]
+FLAG_USES = ("ignore", "obey", "once")
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Ints:
@@ -59,10 +61,11 @@ class Width:
 
     def store(self, values: Ints) -> Ints:
         """(C, H, W) values as (positions, lanes) of this width; a memory cannot hold what lies outside."""
-        return _by_position(np.clip(values, self.lowest, self.highest), self.dtype)
+        return by_position(np.clip(values, self.lowest, self.highest), self.dtype)
 
 
-def _by_position(values: Ints, dtype: Any) -> Ints:
+def by_position(values: Ints, dtype: Any) -> Ints:
+    """(C, H, W) values as (positions, lanes)."""
     c, h, w = values.shape
     out = aligned_zeros((h * w, c), dtype)
     out[...] = values.reshape(c, h * w).T
@@ -223,6 +226,22 @@ class RunPack:
         return self.lanes == self.run.shape[0]
 
 
+def _check_table(table: PassTable) -> None:
+    """Refuses what the rules give no meaning to."""
+    if table.spike_shift < 0:
+        raise ProgramError(f"spike_shift is {table.spike_shift}; a spike weighs 2**spike_shift, which is 1 or more")
+    for p in table.passes:
+        if p.add and p.kind not in ("fire", "readout"):
+            raise ProgramError(f"a {p.kind} pass cannot add; only fire and readout passes can")
+        if p.flags not in FLAG_USES:
+            raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}, allowed are {', '.join(FLAG_USES)}")
+        if p.flags != "ignore" and p.kind != "fire":
+            raise ProgramError(f"a {p.kind} pass cannot {p.flags} flags; only fire passes use them")
+        if (p.flags != "ignore" or p.kind == "mask") and not table.flagged:
+            what = "mask pass" if p.kind == "mask" else f"pass with flags {p.flags!r}"
+            raise ProgramError(f"a {what} in a table that is not flagged: there is no mask memory; set PassTable.flagged")
+
+
 class Packer:
     """Packs runs and keeps what several of them share."""
 
@@ -246,9 +265,7 @@ class Packer:
 
     def _pack_run(self, run: CoreRun) -> RunPack:
         table, (low, high) = run.table, run_channels(run)
-        for p in table.passes:
-            if p.add and p.kind not in ("fire", "readout"):
-                raise ProgramError(f"a {p.kind} pass cannot add; only fire and readout passes can")
+        _check_table(table)
         potential, current = Width(run.potential_bits), Width(run.current_bits)
         addend, addend_largest = None, 0
         if table.addend is not None:
@@ -256,7 +273,7 @@ class Packer:
             addend_largest = int(np.abs(part).max(initial=0))
             addend = self._keep(
                 ("addend", id(table.addend), low, high),
-                lambda: _by_position(part, np.int32 if addend_largest < 1 << 31 else np.int64), table.addend)
+                lambda: by_position(part, np.int32 if addend_largest < 1 << 31 else np.int64), table.addend)
         initial = self._keep(
             ("initial", id(table.initial), low, high, run.potential_bits),
             lambda: potential.store(table.initial[low:high]), table.initial)

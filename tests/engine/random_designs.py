@@ -1,8 +1,8 @@
 """Random networks, spikes and architectures for the equivalence tests, drawn so that the rare is common.
 
 Few words and no bypass (hazards), shallow FIFOs (back-pressure), narrow potentials (saturation), small memories (tiles,
-spills, streamed weights), strides, groups, residuals, every pooling. Spikes are random, not the network's own: engines
-must agree on what the hardware does with any of them.
+spills, streamed weights), strides, groups, residuals, every pooling, flags, hybrid inputs. Spikes are random, not the
+network's own: engines must agree on what the hardware does with any of them.
 """
 
 from __future__ import annotations
@@ -13,45 +13,56 @@ from hwsim.arch import Architecture
 from hwsim.mapping import connection_rows
 from hwsim.program import Sample
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
-from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
+from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise, SingleSpike, TwoStage
 
 Rng = np.random.Generator
+STAGED, FLAGGED = "two_stage", ("two_stage", "single_spike")
+BINARY = ("rate", "hybrid", *FLAGGED)
 
 
 def random_network(rng: Rng, coding: str) -> Network:
-    """One to three hidden layers of `coding` and, mostly, a read-out."""
-    timesteps = 1 if coding == "analog" else int(rng.integers(1, 5))
+    """One to three hidden layers of `coding` (one of BINARY, `bit_serial` or `analog`) and, mostly, a read-out.
+
+    `hybrid` is rate-coded neurons behind a hybrid input; two-stage and single-spike neurons have any input.
+    """
+    timesteps = 1 if coding == "analog" else int(rng.integers(1 + (coding == STAGED), 5 + (coding == STAGED)))
+    stages = (0, int(rng.integers(1, timesteps)), timesteps) if coding == STAGED else ()
     shape = (int(rng.integers(1, 4)), int(rng.integers(2, 7)), int(rng.integers(2, 7)))
-    direct = coding == "analog" or rng.random() < 0.4
+    hybrid = coding == "hybrid" or (coding in FLAGGED and rng.random() < 0.4)
+    direct = not hybrid and (coding == "analog" or rng.random() < 0.4)
     spec = InputSpec(
-        shape=shape, encoding="direct" if direct else "spikes", timesteps=1 if direct else timesteps,
-        payload_bits=int(rng.integers(2, 9)), signed=bool(direct and rng.random() < 0.4),
-        coding="bit_serial" if coding == "bit_serial" else "rate")
+        shape=shape, encoding="hybrid" if hybrid else "direct" if direct else "spikes", timesteps=1 if direct else timesteps,
+        payload_bits=int(rng.integers(2, 9)), signed=bool((direct or hybrid) and rng.random() < 0.4),
+        coding="bit_serial" if coding == "bit_serial" else "rate", spike_shift=int(rng.integers(0, 5)) if hybrid else 0)
     layers: list[Layer] = []
     for number in range(int(rng.integers(1, 4))):
         source, grid = ("input", shape) if not layers else (layers[-1].name, layers[-1].shape)
-        first = random_connection(rng, source, grid, pool_ok=True, max_ok=coding == "rate" and not (direct and not layers))
+        spikes = coding in BINARY and not ((direct or hybrid) and not layers)
+        first = random_connection(
+            rng, source, grid, pool_ok=True, max_ok=spikes, unit_ok=not hybrid or bool(layers))
         channels = first.weights.shape[0] if first.operator != "identity" else first.pooled_shape[0]
         out = first.natural_shape(channels)
         extra = residuals(rng, layers[:-1], out) if coding != "bit_serial" or not (direct and not layers) else []
-        layers.append(random_layer(rng, f"layer{number}", out, (first, *extra), coding, timesteps))
+        layers.append(random_layer(rng, f"layer{number}", out, (first, *extra), coding, timesteps, stages))
     if rng.random() < 0.7:
         last = layers[-1]
-        out = random_connection(rng, last.name, last.shape, pool_ok=True, max_ok=coding == "rate", operator="linear")
+        out = random_connection(rng, last.name, last.shape, pool_ok=True, max_ok=coding in BINARY, operator="linear")
         layers.append(Layer(
             "out", (out.weights.shape[0], 1, 1), (out,), ReadOut(), timesteps if coding != "analog" else 1,
-            initial_potential=rng.integers(-20, 20, (out.weights.shape[0], 1, 1)), potential_bits=24))
+            initial_potential=rng.integers(-20, 20, (out.weights.shape[0], 1, 1)), potential_bits=24,
+            stages=stages))
     return Network(spec, tuple(layers))
 
 
 def random_connection(
-    rng: Rng, source: str, grid: tuple[int, int, int], *, pool_ok: bool, max_ok: bool, operator: str | None = None
+    rng: Rng, source: str, grid: tuple[int, int, int], *, pool_ok: bool, max_ok: bool, unit_ok: bool = True,
+    operator: str | None = None,
 ) -> Connection:
     """A connection of any kind that leaves at least one output position."""
     c, h, w = grid
     pool, mode = 1, "none"
     if pool_ok and min(h, w) >= 2 and rng.random() < 0.4:
-        pool, mode = 2, str(rng.choice(["folded", "unit", "max"] if max_ok else ["folded", "unit"]))
+        pool, mode = 2, str(rng.choice(["folded"] + ["unit"] * unit_ok + ["max"] * max_ok))
     h, w = h // pool, w // pool
     operator = operator or str(rng.choice(["conv2d", "conv2d", "conv2d", "linear", "identity"]))
     if operator == "linear":
@@ -86,7 +97,8 @@ def residuals(rng: Rng, earlier: list[Layer], out: tuple[int, int, int]) -> list
 
 
 def random_layer(
-    rng: Rng, name: str, shape: tuple[int, int, int], connections: tuple[Connection, ...], coding: str, timesteps: int
+    rng: Rng, name: str, shape: tuple[int, int, int], connections: tuple[Connection, ...], coding: str, timesteps: int,
+    stages: tuple[int, ...] = (),
 ) -> Layer:
     by_channel = (shape[0], 1, 1)
     bias = rng.integers(-12, 13, by_channel) if rng.random() < 0.6 else None
@@ -98,9 +110,12 @@ def random_layer(
         return Layer(name, shape, connections, BitSerial(), timesteps, thresholds=np.full(timesteps, theta),
                      initial_potential=np.full((1, 1, 1), theta >> (timesteps + 1)), **common)
     reset = str(rng.choice(["soft", "hard"]))
-    neuron = IntegrateAndFire(reset, int(rng.integers(1, 5)) if rng.random() < 0.3 else None)
+    leak = int(rng.integers(1, 5)) if rng.random() < 0.3 else None
+    neuron = {STAGED: TwoStage(), "single_spike": SingleSpike(leak)}.get(coding, IntegrateAndFire(reset, leak))
+    # By channel for neurons whose later passes write it again: they read the bias memory to do so.
+    start = by_channel if coding in FLAGGED and rng.random() < 0.5 else (1, 1, 1)
     return Layer(name, shape, connections, neuron, timesteps, thresholds=rng.integers(1, 40, timesteps),
-                 initial_potential=rng.integers(-9, 10, (1, 1, 1)), **common)
+                 initial_potential=rng.integers(-9, 10, start), stages=stages, **common)
 
 
 def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture:
@@ -129,7 +144,8 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
         "spike_buffer": {"kind": str(rng.choice(["aer", "bitmap"])), "capacity": "1 MiB", "address_bits": 16,
                          "scan_bits": int(rng.choice([1, 3, 8, 64]))},
         "memories": {"weight": between("weight", lanes * 8), "membrane": between("membrane", lanes * potential_bits),
-                     "current": between("membrane", lanes * current_bits), "bias": f"{lanes * potential_bits * 400} bit"},
+                     "current": between("membrane", lanes * current_bits), "bias": f"{lanes * potential_bits * 400} bit",
+                     **({"mask": f"{most['membrane'] * lanes} bit"} if coding in FLAGGED else {})},
         "channel": {"bits_per_cycle": int(rng.choice([1, 16, 64])), "latency_cycles": int(rng.integers(0, 30))},
     })
 
@@ -147,6 +163,10 @@ def random_sample(rng: Rng, network: Network) -> Sample:
     if spec.encoding == "direct":
         top = (1 << (spec.payload_bits - spec.signed)) - 1
         inputs = planes(1, spec.shape, max(top, 1), -top if spec.signed else 1).astype(np.int16)
+    elif spec.encoding == "hybrid":
+        top = (1 << (spec.payload_bits - spec.signed)) - 1
+        payloads = planes(1, spec.shape, max(top, 1), -top if spec.signed else 1).astype(np.int16)
+        inputs = np.concatenate([payloads, planes(spec.timesteps - 1, spec.shape, 1).astype(np.int16)])
     else:
         inputs = planes(spec.timesteps, spec.shape, 1)
     recorded = {layer.name: planes(layer.timesteps, layer.shape, (1 << layer.payload_bits) - 1 if layer.payload_bits else 1)

@@ -15,7 +15,7 @@ from hwsim.program import CoreLog, Program, SampleRecord
 from hwsim.schedules import SCHEDULES
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 
-CODINGS = ("rate", "rate", "bit_serial", "analog")
+CODINGS = ("rate", "rate", "bit_serial", "analog", "two_stage", "single_spike", "hybrid")
 
 
 def draw_program(seed: int) -> tuple[Program, np.random.Generator] | None:
@@ -50,7 +50,7 @@ def assert_same(fast: SampleRecord, reference: SampleRecord, program: Program) -
 
 
 def assert_same_log(fast: CoreLog, reference: CoreLog, where: str) -> None:
-    for field in ("push", "pop", "issue", "spikes", "potentials", "currents"):
+    for field in ("push", "pop", "issue", "spikes", "potentials", "currents", "flags"):
         np.testing.assert_array_equal(getattr(fast, field), getattr(reference, field), err_msg=f"{where}: {field}")
     assert fast.done == reference.done, where
     assert fast.saturations == reference.saturations, where
@@ -104,6 +104,6 @@ def test_random_designs_make_every_event_happen() -> None:
         mismatches += int((record.mismatches > 0).sum())
         tiles += any(op.tile for op in program.operations)
         spills += any(op.memory == "membrane" for op in program.operations)
-    reserved = {"mask_read", "mask_write"}  # multi-stage neurons are not built yet
+    reserved = set()
     assert {name for name, count in zip(EVENTS, seen, strict=True) if not count} == reserved
     assert min(saturations, mismatches, tiles, spills) > 10

@@ -51,7 +51,7 @@ def step_through(run: CoreRun, log: CoreLog) -> tuple[list[int], dict[str, int]]
             continue
         issue = max(free, visible, done)
         memory = "current" if name == "acc" and direct else "membrane"
-        if name != "clear" and not run.core.bypass and (issue, this) == (done, word) and memory in written:
+        if name not in ("clear", "reinitialise") and not run.core.bypass and (issue, this) == (done, word) and memory in written:
             issue, hazards = issue + 1, hazards + 1
         done = issue + 1
         if name in ("fire", "requant"):

@@ -180,6 +180,8 @@ def tokens_of(program: Program, op: Operation, sources: dict[str, np.ndarray]) -
                 connection = op.run.connections[feed.connection]
                 plane = sources[connection.source][feed.planes[n]]
                 payload = program.network.carries_payload(connection) > 0
+                if connection.source == "input" and program.network.input.encoding == "hybrid":
+                    payload = feed.planes[n] == 0
                 _, height, width = connection.token_shape
                 for index, y, x, c, value in plane_events(connection, plane, feed, core.buffer):
                     push(rows + index // core.scan_bits, feed.connection, c, y, x, value if payload else 0, payload)

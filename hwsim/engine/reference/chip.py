@@ -39,13 +39,17 @@ class ReferenceEngine:
 
     def run_core(
         self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
-        potentials: NDArray[np.int64], currents: NDArray[np.int64],
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
     ) -> CoreLog:
-        """One run by itself. tokens (n, 6): connection (-1 EOT), c, y, x, payload, has_payload; (C, H, W) states."""
+        """One run by itself. tokens (n, 6): connection (-1 EOT), c, y, x, payload, has_payload; (C, H, W) states.
+
+        `flags` are 0 / 1, none set when left out. ProgramError for a run without weights or one that is not defined.
+        """
         if any(connection.weights is None for connection in run.connections):
             raise ProgramError("a connection has no weights; only run_sample with spikes='trace' can do without")
         clock = Clock()
-        core = Core(clock, run, given_stream(tokens, gaps, earliest), potentials, currents)
+        flags = np.zeros(run.shape, np.int64) if flags is None else flags
+        core = Core(clock, run, given_stream(tokens, gaps, earliest), potentials, currents, flags)
         clock.run(until=clock.process(core.process()))
         return core.core_log()
 
@@ -76,6 +80,7 @@ class Chip:
         self.saturations = np.zeros(len(layers), np.int64)
         self.potentials = [np.zeros(layer.shape, np.int64) for layer in layers]
         self.currents = [np.zeros(layer.shape, np.int64) for layer in layers]
+        self.flags = [np.zeros(layer.shape, np.int64) for layer in layers]
         self.outputs = {layer.name: self._output_buffer(layer) for layer in layers if layer.coding != "readout"}
         self.logs: dict[int, CoreLog] = {}
 
@@ -118,10 +123,10 @@ class Chip:
         """One run of the core: tokens out of the buffers, states in, states and counts out."""
         run, layer = operation.run, operation.layer
         assert run is not None
-        stream = run_stream(operation, self._source, self.network.carries_payload)
+        stream = run_stream(operation, self._source, self.network.carries_payload, self._is_hybrid)
         name = self.network.layers[layer].name
         core = Core(
-            self.clock, run, stream, self.potentials[layer], self.currents[layer],
+            self.clock, run, stream, self.potentials[layer], self.currents[layer], self.flags[layer],
             replay=None if self.network.has_weights else self._replay(operation), output=self.outputs.get(name),
         )
         if operation.tile == 0:
@@ -130,7 +135,7 @@ class Chip:
         yield from core.process()
 
         log = core.core_log()
-        self.potentials[layer], self.currents[layer] = log.potentials, log.currents
+        self.potentials[layer], self.currents[layer], self.flags[layer] = log.potentials, log.currents, log.flags
         self.saturations[layer] += log.saturations
         self.counts[self.place[operation.id], : len(log.counts)] += log.counts
         if self.record:
@@ -141,6 +146,9 @@ class Chip:
         if connection.source == INPUT:
             return self.sample.inputs
         return self.outputs[connection.source] if self.computed else self._recorded(connection.source)
+
+    def _is_hybrid(self, connection: Connection) -> bool:
+        return connection.source == INPUT and self.network.input.encoding == "hybrid"
 
     def _recorded(self, name: str) -> NDArray[np.integer]:
         if name not in self.sample.recorded:

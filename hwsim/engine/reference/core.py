@@ -1,7 +1,8 @@
 """One core for one run: token feeder, spike FIFO, sequencer, EXEC and serialiser as processes of the clock.
 
-Owns the handshakes between them, and with them the rules R1 to R9 and the slots and stalls of A5. The units are
-joined by registers and signals only; cycles are absolute inside and counted from the run's start in the CoreLog.
+Owns the handshakes between them, and with them the rules R1 to R9, the timing of R13 to R18 and the slots and stalls
+of A5. The units are joined by registers and signals only; cycles are absolute inside and counted from the run's start
+in the CoreLog.
 
     feeder -> FIFO -> sequencer (+ address generator, memory reads) -> EXEC (+ lanes, memory writes) -> serialiser
 """
@@ -9,7 +10,7 @@ joined by registers and signals only; cycles are absolute inside and counted fro
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,15 @@ from hwsim.engine.reference.memory import AddressGenerator, Layout, WordMemory
 from hwsim.engine.reference.tokens import Token, TokenStream
 from hwsim.program import ISSUE_KINDS, CoreLog, CoreRun, ProgramError
 from hwsim.snn.neurons import Pass
+from hwsim.snn.neurons.base import FlagUse, PassKind
 
 KIND_CODE = {kind: code for code, kind in enumerate(ISSUE_KINDS)}
 SENDING = ("fire", "requant")
 MEMBRANE_READS = {
     "acc": "membrane_read_accumulate", "shift": "membrane_read_shift", "fire": "membrane_read_fire",
-    "requant": "membrane_read_fire", "readout": "membrane_read_readout",
+    "requant": "membrane_read_fire", "readout": "membrane_read_readout", "mask": "membrane_read_mask",
 }
+WRITE_ONLY = ("clear", "reinitialise")
 
 
 class Slot(NamedTuple):
@@ -135,15 +138,16 @@ class Sequencer:
         core, table = self.core, self.core.run.table
         activity = core.plane_activity(self.plane)
         memory = core.current if table.direct else core.membrane
-        shifted = table.weigh_planes and self.plane > 0
-        factor = (token.payload if token.has_payload else 1) << (self.plane if table.weigh_planes else 0)
+        # One shifter does both shifts of R11, so that a synapse is shifted once or not at all.
+        shift = (self.plane if table.weigh_planes else 0) + (0 if token.has_payload else table.spike_shift)
+        factor = (token.payload if token.has_payload else 1) << shift
         touched = False
         for word, weights, synapses in core.addresses[token.connection].accesses(token.c, token.y, token.x):
             touched = True
             activity["weight_read"] += 1
             yield from self._issue(WordOperation(
                 "acc", word, activity, reads=memory, writes=(memory,), weights=weights, synapses=synapses,
-                factor=factor, payload=bool(token.has_payload), shifted=shifted,
+                factor=factor, payload=bool(token.has_payload), shifted=shift > 0,
             ))
         if not touched:
             self._slot("skip", activity)
@@ -157,9 +161,11 @@ class Sequencer:
             activity["buffer_write"] += core.plane_rows_cleared
         if sweep.kind == "fire" and sweep.shift > 0:
             activity["threshold_shift"] += 1
+        reads = None if sweep.kind in WRITE_ONLY else core.membrane
+        # A mask word is only written together with its membrane word, so R6 has to look at the membrane alone (R16).
         for word in range(self.word_count):
             yield from self._issue(WordOperation(
-                sweep.kind, word, activity, reads=core.membrane, writes=(core.membrane,), sends=sends, sweep=sweep,
+                sweep.kind, word, activity, reads=reads, writes=(core.membrane,), sends=sends, sweep=sweep,
                 number=number,
             ))
 
@@ -183,7 +189,7 @@ class Sequencer:
     def _read(self, operation: WordOperation) -> None:
         """The memories that the operation needs, read in the cycle of its issue."""
         core, activity, cycle = self.core, operation.activity, self.clock.now
-        if operation.kind == "clear":
+        if operation.kind in WRITE_ONLY:
             return
         if operation.reads is core.current:
             activity["current_read"] += 1
@@ -191,9 +197,13 @@ class Sequencer:
             return
         activity[MEMBRANE_READS[operation.kind]] += 1
         operation.potential = core.membrane.read(operation.word, cycle)
-        if operation.sweep is not None and operation.sweep.add and core.run.table.direct:
+        sweep = operation.sweep
+        if sweep is not None and sweep.add and core.run.table.direct:
             activity["current_read"] += 1
             operation.current = core.current.read(operation.word, cycle)
+        if sweep is not None and sweep.flags != "ignore":
+            activity["mask_read"] += 1
+            operation.flags = core.mask.read(operation.word, cycle)
 
     def _slot(self, kind: str, activity: Activity, word: int = -1) -> None:
         """This cycle issues something; only EOTs and no-word events come here while EXEC still waits (R4, A5)."""
@@ -303,7 +313,7 @@ class RunLog:
 
 
 class Core:
-    """The units of one run, wired together. `potentials` and `currents` are the (C, H, W) states before it.
+    """The units of one run, wired together. `potentials`, `currents` and `flags` are the (C, H, W) states before it.
 
     replay   recorded outputs to send instead of computed ones (a trace without weights).
     output   (T, H, W, C) output buffer that the serialiser fills, or None.
@@ -311,7 +321,8 @@ class Core:
 
     def __init__(
         self, clock: Clock, run: CoreRun, stream: TokenStream, potentials: NDArray[np.int64],
-        currents: NDArray[np.int64], replay: Replay | None = None, output: NDArray[np.integer] | None = None,
+        currents: NDArray[np.int64], flags: NDArray[np.int64], replay: Replay | None = None,
+        output: NDArray[np.integer] | None = None,
     ) -> None:
         check_run(run)
         self.clock, self.run, self.stream, self.output = clock, run, stream, output
@@ -319,13 +330,14 @@ class Core:
         self.done_cycles = 0
         self.log = RunLog()
         self.activity: dict[int, Activity] = {timestep: Counter() for timestep in range(row_count(run))}
-        self.states = (potentials, currents)
+        self.states = (potentials, currents, flags)
 
         self.layout = Layout(run)
         self.membrane = WordMemory("membrane", self.layout.split(potentials))
         self.current = WordMemory("current", self.layout.split(currents))
+        self.mask = WordMemory("mask", self.layout.split(flags))
         self.addresses = [AddressGenerator(connection, self.layout) for connection in run.connections]
-        self.lanes = Lanes(run, self.layout, self.membrane, self.current, replay)
+        self.lanes = Lanes(run, self.layout, self.membrane, self.current, self.mask, replay)
         self.fifo = SpikeFifo(clock, run.core.fifo_depth)
         self.serialiser = Serialiser(self)
         self.execute = Execute(self)
@@ -352,7 +364,7 @@ class Core:
         yield self.clock.at(self.last + 1, CHIP)
 
     def core_log(self) -> CoreLog:
-        potentials, currents = self.states
+        potentials, currents, flags = self.states
         return CoreLog(
             push=np.array(self.log.push, np.int64), pop=np.array(self.log.pop, np.int64),
             issue=np.array(self.log.issue, np.int64).reshape(-1, 3),
@@ -360,6 +372,7 @@ class Core:
             done=self.done_cycles, counts=self._counts(), saturations=self.lanes.saturations,
             potentials=self.layout.join(self.membrane.words, potentials),
             currents=self.layout.join(self.current.words, currents),
+            flags=self.layout.join(self.mask.words, flags),
         )
 
     def _counts(self) -> NDArray[np.int64]:
@@ -379,9 +392,27 @@ def check_run(run: CoreRun) -> None:
     """Refuse what the cycle model leaves undefined, rather than invent it."""
     if run.core.fifo_depth < 1:
         raise ProgramError(f"fifo_depth is {run.core.fifo_depth}; a token needs at least 1")
+    if run.table.spike_shift < 0:
+        raise ProgramError(f"spike_shift is {run.table.spike_shift}; R11 shifts a weight left, by 0 or more")
     for sweep in run.table.passes:
-        if sweep.add and sweep.kind in ("shift", "requant"):
-            raise ProgramError(
-                f"a {sweep.kind} pass after EOT {sweep.after_eot} has add set, but adds nothing (R13, R15); "
-                "let a fire or readout pass add"
-            )
+        check_pass(sweep, run.table.flagged)
+
+
+def check_pass(sweep: Pass, flagged: bool) -> None:
+    """Refuse a pass that R9 to R18 do not define; `flagged` says whether its table has a mask memory."""
+    here = f"a {sweep.kind} pass after EOT {sweep.after_eot}"
+    if sweep.kind not in get_args(PassKind):
+        raise ProgramError(f"{here}: no such kind of pass; there are {', '.join(get_args(PassKind))}")
+    if sweep.flags not in get_args(FlagUse):
+        raise ProgramError(f"{here} has flags {sweep.flags!r}; allowed are {', '.join(get_args(FlagUse))}")
+    if sweep.add and sweep.kind not in ("fire", "readout"):
+        raise ProgramError(
+            f"{here} has add set, but adds nothing (R13, R15, R17, R18); let a fire or readout pass add"
+        )
+    if sweep.flags != "ignore" and sweep.kind != "fire":
+        raise ProgramError(f"{here} has flags {sweep.flags!r}, but only fire passes look at flags (R16); leave 'ignore'")
+    if not flagged and (sweep.flags != "ignore" or sweep.kind == "mask"):
+        raise ProgramError(
+            f"{here} uses flags ({sweep.flags!r}), but its table is not `flagged` and so has no mask memory (R16, R17); "
+            "set `flagged`"
+        )

@@ -74,11 +74,13 @@ def given_stream(
 
 def run_stream(
     operation: Operation, planes_of: Callable[[Connection], NDArray[np.integer]],
-    payload_of: Callable[[Connection], int],
+    payload_of: Callable[[Connection], int], is_hybrid: Callable[[Connection], bool] = lambda connection: False,
 ) -> TokenStream:
     """The tokens of a run operation (C2): for each EOT, the plane of every feed that has one, then the EOT.
 
-    planes_of gives a connection's source as (T, H, W, C); payload_of the bits of its payloads, 0 for binary events.
+    planes_of gives a connection's source as (T, H, W, C); payload_of the bits of its payloads, 0 for binary events;
+    is_hybrid whether it reads a hybrid input, whose plane 0 alone carries payloads (whatever payload_of says).
+    ProgramError for pooling that C4 does not define.
     """
     run = operation.run
     assert run is not None
@@ -91,6 +93,10 @@ def run_stream(
             connection = run.connections[feed.connection]
             plane = planes_of(connection)[feed.planes[n]]
             has_payload = payload_of(connection) > 0
+            if is_hybrid(connection):
+                _refuse_unit_of_hybrid(connection)
+                # The source's own plane 0, wherever the run comes to it: a step or a second stage starts elsewhere.
+                has_payload = feed.planes[n] == 0
             if run.core.buffer == "aer":
                 for event in aer_events(plane, connection, feed.tiles, has_payload):
                     stream.append(_token(feed, event, has_payload))
@@ -176,6 +182,14 @@ def windows(plane: Plane, pool: int) -> Grid:
     height, width, channels = plane.shape[0] // pool, plane.shape[1] // pool, plane.shape[2]
     kept = np.asarray(plane[: height * pool, : width * pool], np.int64)
     return kept.reshape(height, pool, width, pool, channels)
+
+
+def _refuse_unit_of_hybrid(connection: Connection) -> None:
+    if connection.pool_mode == "unit":
+        raise ProgramError(
+            f"a pooling unit on {connection.source!r}, which is hybrid: its counts would be payloads in every plane, but "
+            "spikes of a hybrid input carry none and weigh 2**spike_shift (C2, R11); use pool_mode 'folded'"
+        )
 
 
 def _refuse_max_of_values(connection: Connection, has_payload: bool) -> None:
