@@ -143,7 +143,9 @@ def record(
             inputs = converted.inputs(data.test_images[index : index + 1])
             planes, logits = run_batch(converted.network, inputs)
             recorded = {layer: array[0].transpose(0, 2, 3, 1) for layer, array in planes.items()}
-            writer.append(Sample(inputs[0], recorded), label=int(data.test_labels[index]), logits=logits[0])
+            last = converted.network.layers[-1]
+            answer = {last.name: logits[0].reshape(last.shape)}
+            writer.append(Sample(inputs[0], recorded), label=int(data.test_labels[index]), potentials=answer)
             if progress:
                 progress(index + 1, samples)
     return Trace.open(path)
