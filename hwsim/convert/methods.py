@@ -19,8 +19,10 @@ from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
 from hwsim.convert.checkpoint import Checkpoint
 from hwsim.convert.data import Dataset
 from hwsim.convert.evaluate import Evaluation, evaluate, run_batch
+from hwsim.convert.hybrid import encode, to_single_spike
 from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads
 from hwsim.convert.rate import to_rate, to_two_stage
+from hwsim.convert.single_spike import SingleSpikeNetwork
 from hwsim.convert.source import Source, fold
 from hwsim.program import Sample
 from hwsim.snn.network import Network
@@ -40,6 +42,11 @@ class Request:
     calibration: int = 500
 
 
+Images = NDArray[np.uint8]
+Encode = Callable[[Images], NDArray[np.integer]]
+Built = tuple[Network, Encode, dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Method:
     """One published conversion. sources: activations of the ANNs that it takes."""
@@ -47,50 +54,74 @@ class Method:
     paper: str
     says: str
     sources: tuple[str, ...]
-    build: Callable[[Source, Request, Checkpoint, Dataset], tuple[Network, dict[str, Any]]]
+    build: Callable[[Request, Checkpoint, Dataset], Built]
 
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """A network, what its inputs are made with, and what is worth knowing of how it came about."""
+    """A network, and what is worth knowing of how it came about.
+
+    inputs   turns images (N, H, W, C), 0 to 255, into the planes (N, planes, H, W, C) that drive the network.
+    """
 
     network: Network
-    source: Source
+    inputs: Encode
     checkpoint: Checkpoint
     request: Request
     notes: dict[str, Any]
 
-    def inputs(self, images: NDArray[np.uint8]) -> NDArray[np.integer]:
-        """Images (N, H, W, C) as the planes (N, planes, H, W, C) that drive the network."""
-        return payloads(self.source, images, input_unit(self.source, self.request.widths))
+
+def _folded(request: Request, checkpoint: Checkpoint) -> tuple[Source, Encode]:
+    """The ANN in numbers, and how its images become signed payloads."""
+    says = checkpoint.description
+    source = fold(checkpoint.network(), says.mean, says.std)  # type: ignore[arg-type]
+    unit = input_unit(source, request.widths)
+    return source, lambda images: payloads(source, images, unit)
 
 
-def _bit_serial(source: Source, request: Request, *_: Any) -> tuple[Network, dict[str, Any]]:
-    return to_bit_serial(source, request.timesteps, request.widths, request.below), {"below": request.below}
+def _bit_serial(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    source, inputs = _folded(request, checkpoint)
+    network = to_bit_serial(source, request.timesteps, request.widths, request.below)
+    return network, inputs, {"below": request.below}
 
 
-def _ann(source: Source, request: Request, *_: Any) -> tuple[Network, dict[str, Any]]:
-    return to_quantised_ann(source, request.timesteps, request.widths), {}
+def _ann(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    source, inputs = _folded(request, checkpoint)
+    return to_quantised_ann(source, request.timesteps, request.widths), inputs, {}
 
 
-def _rate(source: Source, request: Request, *_: Any) -> tuple[Network, dict[str, Any]]:
-    return to_rate(source, request.timesteps, request.widths), {}
+def _rate(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    source, inputs = _folded(request, checkpoint)
+    return to_rate(source, request.timesteps, request.widths), inputs, {}
 
 
-def _two_stage(source: Source, request: Request, *_: Any) -> tuple[Network, dict[str, Any]]:
-    return to_two_stage(source, request.timesteps, request.tau, request.widths), {"tau": request.tau}
+def _two_stage(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    source, inputs = _folded(request, checkpoint)
+    return to_two_stage(source, request.timesteps, request.tau, request.widths), inputs, {"tau": request.tau}
 
 
-def _alpha_beta(
-    source: Source, request: Request, checkpoint: Checkpoint, data: Dataset
-) -> tuple[Network, dict[str, Any]]:
+def _alpha_beta(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
     from hwsim.convert.calibrate import activation_percentiles
 
+    source, inputs = _folded(request, checkpoint)
     images = data.train_images[: request.calibration]
     network, factors = to_alpha_beta(
         source, request.timesteps, activation_percentiles(checkpoint, images), request.widths)
-    return network, {"calibration_images": len(images),
-                     "alpha_beta": {name: [round(f.alpha, 4), f.beta] for name, f in factors.items()}}
+    return network, inputs, {
+        "calibration_images": len(images),
+        "alpha_beta": {name: [round(f.alpha, 4), f.beta] for name, f in factors.items()}}
+
+
+def _single_spike(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    trained = checkpoint.network()
+    assert isinstance(trained, SingleSpikeNetwork)
+    if request.timesteps != trained.timesteps:
+        raise ConversionError(f"{checkpoint.path}: was trained for {trained.timesteps} timesteps, {request.timesteps} are asked "
+                              f"for; spike times mean nothing at another T: give --timesteps {trained.timesteps}")
+    network, leaks = to_single_spike(trained, request.widths)
+    spec = network.input
+    return network, lambda images: encode(trained, spec, images), {
+        "leaks": {name: [round(was, 4), now] for name, (was, now) in leaks.items()}}
 
 
 METHODS: dict[str, Method] = {
@@ -100,6 +131,7 @@ METHODS: dict[str, Method] = {
     "alpha_beta": Method("001", "threshold and output scaling", ("threshold_relu",), _alpha_beta),
     "two_stage": Method("002", "SRP: tau timesteps to find neurons to leave out", ("qcfs",), _two_stage),
     "noise_adaptor": Method("003", "quantised ANN, threshold p * s", ("lsq",), _rate),
+    "single_spike": Method("004", "hybrid input, a neuron fires once", ("single_spike",), _single_spike),
 }
 
 
@@ -116,9 +148,8 @@ def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converte
     if data.name != says.dataset:
         raise ConversionError(f"{checkpoint.path}: was trained on {says.dataset}, the images are {data.name}; give the folder "
                               "of that data set")
-    source = fold(checkpoint.network(), says.mean, says.std)
-    network, notes = method.build(source, request, checkpoint, data)
-    return Converted(network, source, checkpoint, request, notes)
+    network, inputs, notes = method.build(request, checkpoint, data)
+    return Converted(network, inputs, checkpoint, request, notes)
 
 
 def measure(

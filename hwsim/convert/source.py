@@ -81,12 +81,18 @@ def fold(network: SourceNetwork, mean: Any, std: Any) -> Source:
 def _fold_layer(name: str, layer: Neurons) -> SourceLayer:
     folded = [_fold_connection(synapses) for synapses in layer.connections]
     bias = np.sum([b for _, b in folded], axis=0)
-    for synapses, (connection, _) in zip(layer.connections, folded, strict=True):
-        if not np.isfinite(connection.weights).all() or not np.isfinite(bias).all():
-            raise SourceError(f"layer {name}, connection from {synapses.spec.source}: NaN or infinity among its weights, "
-                              "expected numbers; the training diverged: take an earlier checkpoint")
     threshold, levels, top = _scale_of(name, layer.activation)
-    return SourceLayer(name, layer.shape, tuple(c for c, _ in folded), bias, threshold, levels, top)
+    folding = SourceLayer(name, layer.shape, tuple(c for c, _ in folded), bias, threshold, levels, top)
+    check_numbers(folding)
+    return folding
+
+
+def check_numbers(layer: SourceLayer) -> None:
+    """Refuse NaN and infinity, naming the connection."""
+    for connection in layer.connections:
+        if not np.isfinite(connection.weights).all() or not np.isfinite(layer.bias).all():
+            raise SourceError(f"layer {layer.name}, connection from {connection.geometry.source}: NaN or infinity among its "
+                              "weights, expected numbers; the training diverged: take an earlier checkpoint")
 
 
 def _fold_connection(synapses: Synapses) -> tuple[SourceConnection, FloatArray]:
