@@ -3,7 +3,8 @@
 The source is a threshold ReLU with trained mu. Its SNN fires at alpha * mu, and a spike is worth beta * alpha * mu, with
 (alpha, beta) chosen a layer so that the staircase and the ReLU agree on average over the activations that occur. beta goes
 into the weights of the layers that follow, so neither costs an operation. The paper fires at U > V, strictly, and leaves
-out the shift of half a step; both are so here.
+out the shift of half a step; both are so here: U > V of integers is U - 1 >= V, so potentials start at -1 and a reset still
+takes V away.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.convert.integers import (
+    USUAL_WIDTHS,
     ConversionError,
     Widths,
     check_timesteps,
@@ -32,6 +34,7 @@ from hwsim.snn.neurons import IntegrateAndFire
 
 FloatArray = NDArray[np.float64]
 BETAS = np.arange(201) / 100  # 0 to 2 in steps of 0.01
+ROUNDING = 1e-9  # what (p / mu) * mu may miss p by, in steps
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,12 @@ class Scaling:
 
 
 def staircase(values: FloatArray, threshold: float, timesteps: int) -> FloatArray:
-    """Spikes in `timesteps` of a neuron that gets each of `values` every timestep: clip(floor(T v / theta), 0, T)."""
-    return np.clip(np.floor(values * timesteps / threshold), 0, timesteps)
+    """Spikes in `timesteps` of a neuron that gets each of `values` every timestep: clip(ceil(T v / theta) - 1, 0, T).
+
+    A value on the border of two steps is on the lower one, as U > V has it: each alpha = P[j] / mu puts one there.
+    """
+    steps = values * timesteps / threshold
+    return np.clip(np.ceil(steps - ROUNDING) - 1, 0, timesteps)
 
 
 def loss(percentiles: FloatArray, mu: float, alpha: float, beta: float, timesteps: int) -> float:
@@ -74,7 +81,7 @@ def scaling_factors(percentiles: FloatArray, mu: float, timesteps: int) -> Scali
 
 
 def to_alpha_beta(
-    source: Source, timesteps: int, percentiles: Mapping[str, FloatArray], widths: Widths = Widths()
+    source: Source, timesteps: int, percentiles: Mapping[str, FloatArray], widths: Widths = USUAL_WIDTHS
 ) -> tuple[Network, dict[str, Scaling]]:
     """The SNN of `timesteps`, and the factors of each layer.
 
@@ -93,11 +100,10 @@ def to_alpha_beta(
                                   "images; calibrate first")
         mu, factors = layer.threshold, scaling_factors(percentiles[layer.name], layer.threshold, timesteps)
         scale = weight_scale(layer, units, widths.weight_bits)
-        # U > V of real numbers is U >= floor(V) + 1 of integers.
-        theta = int(np.floor(factors.alpha * mu * scale)) + 1
+        theta = max(1, int(scaled(factors.alpha * mu, scale).item()))
         layers.append(Layer(
             layer.name, layer.shape, connections(layer, units, scale, widths), IntegrateAndFire(), timesteps,
-            np.full(timesteps, theta), scaled(layer.bias, scale),
+            np.full(timesteps, theta), scaled(layer.bias, scale), np.full((1, 1, 1), -1, np.int64),
         ))
         units[layer.name], found[layer.name] = factors.beta * factors.alpha * mu, factors
     return finish(input_spec(source, widths), layers, widths), found

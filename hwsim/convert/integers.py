@@ -48,6 +48,9 @@ class Widths:
             raise ConversionError(f"potential_bits is {self.potential_bits}, expected 2 to 63, or none for the worst case")
 
 
+USUAL_WIDTHS = Widths()
+
+
 def check_timesteps(timesteps: int, highest: int = 64) -> None:
     """Refuse a T that no trace can have."""
     if not 1 <= timesteps <= highest:

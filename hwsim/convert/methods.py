@@ -157,6 +157,8 @@ def measure(
 ) -> Evaluation:
     """Accuracy and spikes on the first `images` test images, all of them by default."""
     count = len(data.test_images) if images is None else images
+    if not 1 <= count <= len(data.test_images):
+        raise ConversionError(f"images is {count}, expected 1 to {len(data.test_images)}, the test images")
     return evaluate(converted.network, converted.inputs(data.test_images[:count]), data.test_labels[:count],
                     progress=progress)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwsim.convert.integers import (
+    USUAL_WIDTHS,
     ConversionError,
     Widths,
     check_timesteps,
@@ -27,13 +28,13 @@ from hwsim.snn.network import Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire, Neuron, TwoStage
 
 
-def to_rate(source: Source, timesteps: int, widths: Widths = Widths()) -> Network:
+def to_rate(source: Source, timesteps: int, widths: Widths = USUAL_WIDTHS) -> Network:
     """The rate-coded SNN of `timesteps` timesteps."""
     check_timesteps(timesteps)
     return _convert(source, timesteps, timesteps, widths, IntegrateAndFire(), ())
 
 
-def to_two_stage(source: Source, timesteps: int, tau: int = 4, widths: Widths = Widths()) -> Network:
+def to_two_stage(source: Source, timesteps: int, tau: int = 4, widths: Widths = USUAL_WIDTHS) -> Network:
     """SRP: `tau` timesteps to find the neurons to leave out, then `timesteps` that count. Latency is their sum."""
     if tau < 1:
         raise ConversionError(f"tau is {tau}, expected 1 or more timesteps in the first stage; without one use rate")

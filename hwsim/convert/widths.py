@@ -46,7 +46,7 @@ def _largest_value(network: Network, connection: Connection) -> int:
     if coding == "direct":
         return top
     if coding == "hybrid":
-        return top + (1 << spec.spike_shift)
+        return top + ((planes - 1) << spec.spike_shift)
     if coding == "analog":
         return (1 << network.layer(connection.source).payload_bits) - 1
     if coding == "single_spike" and connection.source != INPUT:
