@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwsim.convert.integers import Widths, connections, finish, scaled, weight_scale
+from hwsim.convert.integers import USUAL_WIDTHS, Widths, connections, finish, scaled, weight_scale
 from hwsim.convert.single_spike import SMALLEST_THRESHOLD, SingleSpikeLayer, SingleSpikeNetwork, spike_times
 from hwsim.convert.source import SourceConnection, SourceLayer, check_numbers
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
@@ -27,7 +27,7 @@ from hwsim.snn.neurons import ReadOut, SingleSpike
 HIGHEST_SHIFT = 8
 
 
-def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = Widths()) -> tuple[Network, dict[str, tuple[float, float]]]:
+def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS) -> tuple[Network, dict[str, tuple[float, float]]]:
     """The integer network, and by layer the trained leak and the one that the hardware has."""
     spec = hybrid_input(trained, widths)
     units = {INPUT: 2.0**-spec.spike_shift}
