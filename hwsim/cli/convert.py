@@ -1,0 +1,99 @@
+"""`hwsim convert`: from a trained checkpoint to a spiking network and its trace, by a published method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwsim.cli.common import JsonOption, percent, print_json, progress
+from hwsim.units import format_bits
+
+if TYPE_CHECKING:
+    from hwsim.convert.methods import Converted
+
+METHOD_HELP = ("bit_serial (paper 000), alpha_beta (001), two_stage (002, SRP), noise_adaptor (003), single_spike (004), rate "
+               "(QCFS), or ann: the quantised ANN as a baseline.")
+
+
+def convert_command(
+    checkpoint: Annotated[str, typer.Argument(help="Checkpoint that `hwsim train` wrote.")],
+    data: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the data set that it was trained on.")],
+    method: Annotated[str, typer.Option(help=METHOD_HELP)] = "bit_serial",
+    timesteps: Annotated[int, typer.Option("--timesteps", "-t", help="T, timesteps or bit planes; of ann, bits.")] = 4,
+    tau: Annotated[int, typer.Option(help="two_stage: timesteps of the first stage.")] = 4,
+    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="Trace to write (HDF5).")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Test images in the trace, the first ones.")] = 32,
+    images: Annotated[int | None, typer.Option(min=1, help="Test images for the accuracy; all by default.")] = None,
+    skip_accuracy: Annotated[bool, typer.Option("--skip-accuracy", help="Write the trace only.")] = False,
+    weight_bits: Annotated[int, typer.Option(help="Width of weights.")] = 8,
+    payload_bits: Annotated[int, typer.Option(help="Width of the signed input pixels.")] = 8,
+    potential_bits: Annotated[int | None, typer.Option(help="Width of potentials; by default the worst case.")] = None,
+    pool: Annotated[str, typer.Option(help="Average pooling: folded into events, or by a pooling unit.")] = "folded",
+    below: Annotated[str, typer.Option(help="bit_serial with fewer bits than trained: refire or truncate.")] = "refire",
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a trained ANN by a paper's method: integers out, accuracy on the test set, and a trace to replay."""
+    from hwsim.cli.train import need_torch
+    from hwsim.errors import HwsimError
+
+    target = None if out is None else Path(out)
+    if target is not None and target.exists() and not force:
+        raise HwsimError(f"{target}: exists; give another name or --force")
+    if target is not None and not target.parent.is_dir():
+        raise HwsimError(f"{target.parent}: no such folder; make it first")
+    if target is None and skip_accuracy:
+        raise HwsimError("nothing to do: give --out for a trace, or leave --skip-accuracy out")
+    for name, value, allowed in (("--pool", pool, ("folded", "unit")), ("--below", below, ("refire", "truncate"))):
+        if value not in allowed:
+            raise HwsimError(f"{name} is {value!r}, allowed are {' and '.join(allowed)}")
+    need_torch()
+    from hwsim.convert.checkpoint import load_checkpoint
+    from hwsim.convert.data import load_dataset
+    from hwsim.convert.integers import Widths
+    from hwsim.convert.methods import Request, convert, measure, record
+
+    loaded = load_checkpoint(checkpoint)
+    dataset = load_dataset(loaded.description.dataset, data)
+    widths = Widths(weight_bits, payload_bits, potential_bits, pool)  # type: ignore[arg-type]
+    request = Request(method, timesteps, tau, widths, below)  # type: ignore[arg-type]
+    converted = convert(loaded, request, dataset)
+    body = describe(converted)
+    if not skip_accuracy:
+        with progress("accuracy") as report:
+            found = measure(converted, dataset, images, report)
+        # Tables quote accuracy_test_set, so a part of the test set must not pass for it.
+        whole = found.images == len(dataset.test_images)
+        body |= {"accuracy_test_set" if whole else "accuracy": 100 * found.accuracy, "accuracy_images": found.images,
+                 "spikes_per_neuron": found.spikes_per_neuron}
+    if target is not None:
+        with progress("samples") as report:
+            made = record(converted, dataset, target, samples, target.stem, body, report)
+        body |= {"trace": str(target), "samples": made.samples, "content_hash": made.content_hash,
+                 "bytes": target.stat().st_size}
+        made.close()
+    if as_json:
+        print_json(body)
+        return
+    typer.echo(f"{body['network']} by {body['method']}, T = {body['timesteps']}: {len(converted.network.layers)} layers")
+    typer.echo(f"  source ANN       {percent(body['ann_accuracy'])} of the test set, {body['activation']}")
+    if not skip_accuracy:
+        measured = body.get("accuracy_test_set", body.get("accuracy"))
+        typer.echo(f"  spiking network  {percent(measured)} of {body['accuracy_images']} test images, "
+                   f"{body['spikes_per_neuron']:.3f} spikes a neuron")
+    if target is not None:
+        typer.echo(f"  wrote {target}: {body['samples']} samples, {format_bits(8 * body['bytes'])}")
+
+
+def describe(converted: Converted) -> dict[str, Any]:
+    """What a trace's provenance says of a conversion."""
+    says, request = converted.checkpoint.description, converted.request
+    activation = f"{says.activation.kind}, {says.activation.levels} levels"
+    return {
+        "network": says.network, "dataset": says.dataset, "method": request.method, "timesteps": request.timesteps,
+        "ann_accuracy": says.accuracy, "activation": activation + (", noise adaptor" if says.activation.noise else ""),
+        "weight_bits": request.widths.weight_bits, "payload_bits": request.widths.payload_bits,
+        "pooling": request.widths.pool_mode, "epochs": says.epoch, "seed": says.seed, **converted.notes,
+    }

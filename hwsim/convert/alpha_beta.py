@@ -1,0 +1,109 @@
+"""Threshold and output scaling for very few timesteps (paper 001, section III-B, Algorithm 1).
+
+The source is a threshold ReLU with trained mu. Its SNN fires at alpha * mu, and a spike is worth beta * alpha * mu, with
+(alpha, beta) chosen a layer so that the staircase and the ReLU agree on average over the activations that occur. beta goes
+into the weights of the layers that follow, so neither costs an operation. The paper fires at U > V, strictly, and leaves
+out the shift of half a step; both are so here: U > V of integers is U - 1 >= V, so potentials start at -1 and a reset still
+takes V away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.convert.integers import (
+    USUAL_WIDTHS,
+    ConversionError,
+    Widths,
+    check_timesteps,
+    connections,
+    finish,
+    input_spec,
+    read_out,
+    scaled,
+    units_of_input,
+    weight_scale,
+)
+from hwsim.convert.source import Source
+from hwsim.snn.network import Layer, Network
+from hwsim.snn.neurons import IntegrateAndFire
+
+FloatArray = NDArray[np.float64]
+BETAS = np.arange(201) / 100  # 0 to 2 in steps of 0.01
+ROUNDING = 1e-9  # what (p / mu) * mu may miss p by, in steps
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What Algorithm 1 found for one layer; `loss` is the summed difference that it leaves."""
+
+    alpha: float
+    beta: float
+    loss: float
+
+
+def staircase(values: FloatArray, threshold: float, timesteps: int) -> FloatArray:
+    """Spikes in `timesteps` of a neuron that gets each of `values` every timestep: clip(ceil(T v / theta) - 1, 0, T).
+
+    A value on the border of two steps is on the lower one, as U > V has it: each alpha = P[j] / mu puts one there.
+    """
+    steps = values * timesteps / threshold
+    return np.clip(np.ceil(steps - ROUNDING) - 1, 0, timesteps)
+
+
+def loss(percentiles: FloatArray, mu: float, alpha: float, beta: float, timesteps: int) -> float:
+    """ComputeLoss: the sum over all percentiles of ReLU minus SNN, segments I (stairs) and II (above alpha * mu)."""
+    inside = percentiles[percentiles <= mu]
+    sent = staircase(inside, alpha * mu, timesteps) / timesteps
+    return float((inside - alpha * beta * mu * sent).sum())
+
+
+def scaling_factors(percentiles: FloatArray, mu: float, timesteps: int) -> Scaling:
+    """FindScalingFactors: the (alpha, beta) of least |loss| among alpha = P[j] / mu and BETAS; the first of equal ones.
+
+    percentiles   of the layer's activations (0, 1, ..., 100 %). Those above mu are left out, as in the paper.
+    """
+    best = Scaling(1.0, 1.0, loss(percentiles, mu, 1.0, 1.0, timesteps))
+    inside = percentiles[percentiles <= mu]
+    total = inside.sum()
+    for p in np.unique(inside[inside > 0]):
+        # The loss is linear in beta, so one staircase serves all of them.
+        sent = staircase(inside, p, timesteps).sum() * p / timesteps
+        losses = total - BETAS * sent
+        at = int(np.abs(losses).argmin())
+        if abs(losses[at]) < abs(best.loss):
+            best = Scaling(float(p / mu), float(BETAS[at]), float(losses[at]))
+    return best
+
+
+def to_alpha_beta(
+    source: Source, timesteps: int, percentiles: Mapping[str, FloatArray], widths: Widths = USUAL_WIDTHS
+) -> tuple[Network, dict[str, Scaling]]:
+    """The SNN of `timesteps`, and the factors of each layer.
+
+    percentiles   by layer name, of its activations on training images (hwsim.convert.calibrate.activation_percentiles).
+    """
+    check_timesteps(timesteps)
+    units = units_of_input(source, widths)
+    found: dict[str, Scaling] = {}
+    layers: list[Layer] = []
+    for layer in source.layers:
+        if not layer.fires:
+            layers.append(read_out(layer, units, widths, timesteps, timesteps))
+            continue
+        if layer.name not in percentiles:
+            raise ConversionError(f"layer {layer.name}: no percentiles of its activations, expected those of training "
+                                  "images; calibrate first")
+        mu, factors = layer.threshold, scaling_factors(percentiles[layer.name], layer.threshold, timesteps)
+        scale = weight_scale(layer, units, widths.weight_bits)
+        theta = max(1, int(scaled(factors.alpha * mu, scale).item()))
+        layers.append(Layer(
+            layer.name, layer.shape, connections(layer, units, scale, widths), IntegrateAndFire(), timesteps,
+            np.full(timesteps, theta), scaled(layer.bias, scale), np.full((1, 1, 1), -1, np.int64),
+        ))
+        units[layer.name], found[layer.name] = factors.beta * factors.alpha * mu, factors
+    return finish(input_spec(source, widths), layers, widths), found

@@ -1,0 +1,90 @@
+"""Bit-serial conversion (paper 000): T bit planes carry the T bits of an activation's level, exactly.
+
+At T = log2 Q the network computes what its quantised ANN computes, on every neuron. Corrections to the printed
+equations (docs/methods.md lists what each printed one would do): levels 0 to 2^T - 1, rounding offset theta / 2^(T+1) once,
+spikes most significant first, BatchNorm shift gamma mu / sigma. The shift beta_c = beta / T + (1 - 1/T) gamma mu / sigma of the
+appendix makes T per-plane BatchNorms add up to one; here BatchNorm is folded and its bias enters once, which is the same
+sum (tests/convert/test_printed_equations.py proves it on the per-plane form).
+
+Below log2 Q, `refire` quantises anew: thresholds and offset are those of the T that is run; `truncate` keeps the offset
+of the trained Q, so a neuron sends the top T bits of its trained level (mean error -.100 against -.029 of a threshold at
+T = 2, FACTS section 3).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from hwsim.convert.integers import (
+    USUAL_WIDTHS,
+    ConversionError,
+    Widths,
+    check_timesteps,
+    connections,
+    finish,
+    input_spec,
+    read_out,
+    scaled,
+    units_of_input,
+    weight_scale,
+)
+from hwsim.convert.source import Source, SourceLayer
+from hwsim.snn.network import Layer, Network
+from hwsim.snn.neurons import BitSerial, Requantise
+
+
+def to_bit_serial(
+    source: Source, timesteps: int, widths: Widths = USUAL_WIDTHS, below: Literal["refire", "truncate"] = "refire"
+) -> Network:
+    """The bit-serial SNN of `timesteps` bits. Its thresholds are multiples of 2**T, so every shift divides exactly."""
+    check_timesteps(timesteps, 16)
+    return _convert(source, timesteps, widths, below, spiking=True)
+
+
+def to_quantised_ann(source: Source, bits: int, widths: Widths = USUAL_WIDTHS) -> Network:
+    """The integer ANN of the same weights and levels: what the bit-serial SNN equals, and the baseline's workload."""
+    check_timesteps(bits, 16)
+    return _convert(source, bits, widths, "refire", spiking=False)
+
+
+def _convert(source: Source, bits: int, widths: Widths, below: str, spiking: bool) -> Network:
+    units = units_of_input(source, widths)
+    layers: list[Layer] = []
+    for layer in source.layers:
+        if layer.fires:
+            layers.append(_layer(layer, units, bits, widths, below, spiking))
+            units[layer.name] = _level(layer, bits)
+        else:
+            layers.append(read_out(layer, units, widths, bits if spiking else 1, times=1))
+    return finish(input_spec(source, widths), layers, widths)
+
+
+def _level(layer: SourceLayer, bits: int) -> float:
+    """Value of one level: the trained step where the trained levels fill the bits (Q = 2**T of QCFS, p = 2**T - 1 of LSQ)."""
+    return layer.threshold / (layer.levels if layer.top == (1 << bits) - 1 else 1 << bits)
+
+
+def _layer(
+    layer: SourceLayer, units: dict[str, float], bits: int, widths: Widths, below: str, spiking: bool
+) -> Layer:
+    """The scale is lowered a little so that one level is a whole number: then every bit's threshold is too."""
+    largest = weight_scale(layer, units, widths.weight_bits)
+    level = _level(layer, bits)
+    lsb = int(level * largest)
+    if lsb < 1:
+        raise ConversionError(f"layer {layer.name}: one of its {1 << bits} levels is worth less than one step of its "
+                              f"{widths.weight_bits}-bit weights; raise weight_bits or use fewer timesteps")
+    scale = lsb / level
+    offset = lsb // 2
+    if below == "truncate":
+        if layer.levels < 1 << bits:
+            raise ConversionError(f"layer {layer.name}: truncation drops bits of its {layer.levels} trained levels, and "
+                                  f"{bits} timesteps need {1 << bits}; use fewer timesteps, or refire")
+        offset = (lsb << bits) // (2 * layer.levels)
+    wires, bias = connections(layer, units, scale, widths), scaled(layer.bias, scale)
+    start = np.full((1, 1, 1), offset, np.int64)
+    if not spiking:
+        return Layer(layer.name, layer.shape, wires, Requantise(), 1, np.array([lsb]), bias, start, payload_bits=bits)
+    return Layer(layer.name, layer.shape, wires, BitSerial(), bits, np.full(bits, lsb << bits), bias, start)

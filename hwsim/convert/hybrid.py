@@ -1,0 +1,93 @@
+"""Single-spike networks with hybrid input encoding (paper 004) as integers: what hwsim.convert.single_spike trained.
+
+The first plane of the input carries the normalised pixel in fixed point, with as many fractional bits as `payload_bits`
+leave; each later plane the spikes of Eq. 4-5, which weigh one, 2**spike_shift of that fixed point. Hidden spikes weigh one.
+A neuron fires at U > V, strictly: U >= floor(V) + 1 of integers. The leak, lambda = 1 - 2**-k on the hardware, is the nearest of
+those to the trained lambda; `leaks` of the result say what that changed. Eq. 6 leaks before it adds, the hardware after it
+fires: the same, but for the initial potential, which therefore is converted with one leak applied.
+
+The answer of the integer network is its final potential. The paper also weighs the time of the read-out's first crossing
+(Eq. 11), which the hardware's read-out does not keep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hwsim.convert.integers import USUAL_WIDTHS, Widths, connections, finish, scaled, weight_scale
+from hwsim.convert.single_spike import SMALLEST_THRESHOLD, SingleSpikeLayer, SingleSpikeNetwork, spike_times
+from hwsim.convert.source import SourceConnection, SourceLayer, check_numbers
+from hwsim.snn.network import INPUT, InputSpec, Layer, Network
+from hwsim.snn.neurons import ReadOut, SingleSpike
+
+HIGHEST_SHIFT = 8
+
+
+def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS) -> tuple[Network, dict[str, tuple[float, float]]]:
+    """The integer network, and by layer the trained leak and the one that the hardware has."""
+    spec = hybrid_input(trained, widths)
+    units = {INPUT: 2.0**-spec.spike_shift}
+    leaks: dict[str, tuple[float, float]] = {}
+    layers: list[Layer] = []
+    for name, layer in trained.layers.items():
+        source = _source(name, layer)
+        scale = weight_scale(source, units, widths.weight_bits)
+        wires = connections(source, units, scale, widths)
+        initial = layer.initial.detach().double().flatten().numpy()
+        if layer.read_out:
+            layers.append(Layer(name, layer.shape, wires, ReadOut(), trained.timesteps,
+                                initial_potential=scaled(initial, scale)))
+            continue
+        trained_leak = float(layer.leak.detach().clamp(0, 1))
+        shift, leak = nearest_leak(trained_leak)
+        leaks[name] = trained_leak, leak
+        threshold = float(layer.threshold.detach().clamp_min(SMALLEST_THRESHOLD))
+        theta = int(np.floor(threshold * scale)) + 1
+        layers.append(Layer(
+            name, layer.shape, wires, SingleSpike(shift), trained.timesteps, np.full(trained.timesteps, theta),
+            initial_potential=scaled(initial * leak, scale),
+        ))
+        units[name] = 1.0
+    return finish(spec, layers, widths), leaks
+
+
+def nearest_leak(trained: float) -> tuple[int | None, float]:
+    """(k, 1 - 2**-k) nearest to a trained lambda in [0, 1]; (None, 1) for no leak."""
+    choices: list[tuple[int | None, float]] = [(None, 1.0)] + [(k, 1 - 2.0**-k) for k in range(1, HIGHEST_SHIFT + 1)]
+    return min(choices, key=lambda choice: abs(choice[1] - trained))
+
+
+def hybrid_input(trained: SingleSpikeNetwork, widths: Widths) -> InputSpec:
+    """As many fractional bits as let the brightest and the darkest pixel fit."""
+    mean, std = (values.double().flatten().numpy() for values in (trained.mean, trained.std))
+    largest = float(max(np.abs(mean / std).max(), np.abs((1 - mean) / std).max()))
+    shift = max(0, int(np.floor(np.log2(((1 << (widths.payload_bits - 1)) - 1) / largest))))
+    return InputSpec(trained.input_shape, "hybrid", trained.timesteps, widths.payload_bits, signed=True, spike_shift=shift)
+
+
+def encode(trained: SingleSpikeNetwork, spec: InputSpec, images: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Images (N, H, W, C), 0 to 255, as the planes (N, T, H, W, C) of a hybrid input."""
+    pixels = images / 255.0
+    mean, std = (values.double().flatten().numpy() for values in (trained.mean, trained.std))
+    values = np.round((pixels - mean) / std * (1 << spec.spike_shift))
+    times = spike_times(torch.from_numpy(pixels), 0.0, 1.0, trained.timesteps).numpy()
+    later = [times == t for t in range(2, trained.timesteps + 1)]
+    return np.stack([values, *later], axis=1).astype(np.int16)
+
+
+def _source(name: str, layer: SingleSpikeLayer) -> SourceLayer:
+    """The layer as a SourceLayer: real weights, the pooling window divided out."""
+    wires = []
+    for synapses in layer.connections:
+        if synapses.operator is None:
+            weights = np.ones(synapses.source_shape[0])
+        else:
+            weights = synapses.operator.weight.detach().double().numpy()
+        wires.append(SourceConnection(synapses.geometry, weights / synapses.spec.pool**2))
+    source = SourceLayer(name, layer.shape, tuple(wires), np.zeros(layer.shape[0]))
+    check_numbers(source)
+    return replace(source, threshold=0.0 if layer.read_out else 1.0)

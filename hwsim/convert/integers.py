@@ -1,0 +1,123 @@
+"""From real weights to integers: one scale a layer, the same for weights, bias, threshold and potential.
+
+An event of a source is worth `unit` (a spike: its threshold; a bit: its least significant bit; a pixel: one step of the
+payload), so a layer's integer weight is round(w * unit * scale), and every other number of the layer is its real value
+times `scale`. The scale is the largest at which all weights fit `weight_bits`. Averages that fold into the events
+(pool) have divided the weights already, which is the same as multiplying threshold, bias, initial potential and
+sibling connections by k**2 (FACTS: papers' average pooling), without losing bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.convert.source import Source, SourceLayer
+from hwsim.errors import HwsimError
+from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
+from hwsim.snn.neurons import ReadOut
+
+IntArray = NDArray[np.int64]
+
+
+class ConversionError(HwsimError):
+    """An ANN that cannot be converted as asked; the text names layer, found, expected and what to do."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Bits of the integers. potential_bits None: the worst case of each layer (hwsim.convert.widths).
+
+    pool_mode   how average pooling is done: `folded` into the events, or by a pooling `unit` that sends counts.
+    """
+
+    weight_bits: int = 8
+    payload_bits: int = 8
+    potential_bits: int | None = None
+    pool_mode: Literal["folded", "unit"] = "folded"
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("weight_bits", 2, 16), ("payload_bits", 2, 16)):
+            if not low <= getattr(self, name) <= high:
+                raise ConversionError(f"{name} is {getattr(self, name)}, expected {low} to {high}")
+        if self.potential_bits is not None and not 2 <= self.potential_bits <= 63:
+            raise ConversionError(f"potential_bits is {self.potential_bits}, expected 2 to 63, or none for the worst case")
+
+
+USUAL_WIDTHS = Widths()
+
+
+def check_timesteps(timesteps: int, highest: int = 64) -> None:
+    """Refuse a T that no trace can have."""
+    if not 1 <= timesteps <= highest:
+        raise ConversionError(f"timesteps is {timesteps}, expected 1 to {highest}")
+
+
+def input_unit(source: Source, widths: Widths) -> float:
+    """Value of one step of the signed payloads that carry normalised pixels."""
+    return source.largest_input / ((1 << (widths.payload_bits - 1)) - 1)
+
+
+def input_spec(source: Source, widths: Widths) -> InputSpec:
+    """Direct input of signed payloads. Folding the mean into a bias instead would be wrong at a padded border."""
+    return InputSpec(source.input_shape, "direct", 1, widths.payload_bits, signed=True)
+
+
+def payloads(source: Source, images: NDArray[np.uint8], unit: float) -> NDArray[np.int16]:
+    """Images (N, H, W, C), 0 to 255, as the integers (N, 1, H, W, C) that a direct input sends."""
+    values = (images / 255.0 - source.mean) / source.std
+    return np.round(values / unit).astype(np.int16)[:, None]
+
+
+def weight_scale(layer: SourceLayer, units: Mapping[str, float], weight_bits: int) -> float:
+    """The largest scale at which every weight of the layer fits `weight_bits`."""
+    largest = max(float(np.abs(c.weights).max()) * units[c.geometry.source] for c in layer.connections)
+    if largest <= 0:
+        raise ConversionError(f"layer {layer.name}: all its weights are zero, expected some that are not; it sends nothing "
+                              "of its input: train it again, or leave it out")
+    return ((1 << (weight_bits - 1)) - 1) / largest
+
+
+def scaled(value: float | NDArray[np.float64], scale: float) -> IntArray:
+    """Real numbers at a layer's scale, rounded to the nearest integer, (C, 1, 1) for a number a channel."""
+    rounded = np.round(np.asarray(value, np.float64) * scale).astype(np.int64)
+    return rounded.reshape(-1, 1, 1)
+
+
+def connections(layer: SourceLayer, units: Mapping[str, float], scale: float, widths: Widths) -> tuple[Connection, ...]:
+    """The layer's connections with integer weights."""
+    found = []
+    for c in layer.connections:
+        weights = np.round(c.weights * units[c.geometry.source] * scale).astype(np.int64)
+        pool_mode = widths.pool_mode if c.geometry.pool > 1 else "none"
+        found.append(replace(c.geometry, weights=weights, pool_mode=pool_mode))
+    return tuple(found)
+
+
+def read_out(
+    layer: SourceLayer, units: Mapping[str, float], widths: Widths, timesteps: int, times: int,
+    stages: tuple[int, ...] = (),
+) -> Layer:
+    """The last layer: sums all it gets; its bias counts once for each of `times` timesteps that are summed."""
+    scale = weight_scale(layer, units, widths.weight_bits)
+    return Layer(layer.name, layer.shape, connections(layer, units, scale, widths), ReadOut(), timesteps,
+                 bias=scaled(layer.bias * times, scale), stages=stages)
+
+
+def finish(spec: InputSpec, layers: list[Layer], widths: Widths) -> Network:
+    """The network with its potential widths set: as given, or the worst case."""
+    from hwsim.convert.widths import worst_case_bits
+
+    network = Network(spec, tuple(layers))
+    bits = worst_case_bits(network)
+    sized = tuple(replace(layer, potential_bits=widths.potential_bits or bits[layer.name]) for layer in network)
+    return Network(spec, sized)
+
+
+def units_of_input(source: Source, widths: Widths) -> dict[str, float]:
+    """What one event of the input is worth."""
+    return {INPUT: input_unit(source, widths)}

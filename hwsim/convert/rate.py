@@ -1,0 +1,62 @@
+"""Rate-coded conversion: integrate-and-fire neurons whose firing rate approaches the activation as T grows.
+
+The threshold is the activation's full-scale value, the first potential half of it, reset by subtraction: QCFS (paper 002
+and its predecessors), and quantised ANNs with or without noise adaptor (paper 003, Eq. 6: theta = p * s, U(0) = theta / 2).
+With two stages (SRP, paper 002, Algorithm 1) a first run of tau timesteps finds the neurons that end below zero; they are
+off in the T timesteps that count.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwsim.convert.integers import (
+    USUAL_WIDTHS,
+    ConversionError,
+    Widths,
+    check_timesteps,
+    connections,
+    finish,
+    input_spec,
+    read_out,
+    scaled,
+    units_of_input,
+    weight_scale,
+)
+from hwsim.convert.source import Source
+from hwsim.snn.network import Layer, Network
+from hwsim.snn.neurons import IntegrateAndFire, Neuron, TwoStage
+
+
+def to_rate(source: Source, timesteps: int, widths: Widths = USUAL_WIDTHS) -> Network:
+    """The rate-coded SNN of `timesteps` timesteps."""
+    check_timesteps(timesteps)
+    return _convert(source, timesteps, timesteps, widths, IntegrateAndFire(), ())
+
+
+def to_two_stage(source: Source, timesteps: int, tau: int = 4, widths: Widths = USUAL_WIDTHS) -> Network:
+    """SRP: `tau` timesteps to find the neurons to leave out, then `timesteps` that count. Latency is their sum."""
+    if tau < 1:
+        raise ConversionError(f"tau is {tau}, expected 1 or more timesteps in the first stage; without one use rate")
+    check_timesteps(timesteps)
+    check_timesteps(tau + timesteps)
+    return _convert(source, tau + timesteps, timesteps, widths, TwoStage(), (0, tau, tau + timesteps))
+
+
+def _convert(
+    source: Source, steps: int, counted: int, widths: Widths, neuron: Neuron, stages: tuple[int, ...]
+) -> Network:
+    units = units_of_input(source, widths)
+    layers: list[Layer] = []
+    for layer in source.layers:
+        if not layer.fires:
+            layers.append(read_out(layer, units, widths, steps, counted, stages))
+            continue
+        scale = weight_scale(layer, units, widths.weight_bits)
+        theta = max(1, int(scaled(layer.threshold, scale).item()))
+        layers.append(Layer(
+            layer.name, layer.shape, connections(layer, units, scale, widths), neuron, steps, np.full(steps, theta),
+            scaled(layer.bias, scale), np.full((1, 1, 1), theta // 2, np.int64), stages=stages,
+        ))
+        units[layer.name] = layer.threshold
+    return finish(input_spec(source, widths), layers, widths)

@@ -1,0 +1,54 @@
+"""Potential widths: how many bits a layer needs whatever its input, from its weights alone.
+
+The bound is the sum of the magnitudes that every plane could add (FACTS section 4: weight bits + log2(fan-in * A) + 1, with
+the weights that are there instead of the largest possible). It holds for every input and every order of events; traces
+stay far below it, and a narrower width can be tried on the simulated hardware (`potential_bits`, `hwsim run --width`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwsim.snn.network import INPUT, Connection, Layer, Network
+
+
+def worst_case_bits(network: Network) -> dict[str, int]:
+    """Smallest width of each layer at which no input can saturate it."""
+    return {layer.name: 1 + worst_case(network, layer).bit_length() for layer in network}
+
+
+def worst_case(network: Network, layer: Layer) -> int:
+    """Largest magnitude that a potential of the layer can reach.
+
+    Firing only ever takes away from a potential that is at or above its threshold, so what was added bounds it.
+    """
+    added = sum(_largest_sum(network, connection, layer) for connection in layer.connections)
+    start = int(np.abs(layer.initial_potential).max(initial=0))
+    bias = 0 if layer.bias is None else int(np.abs(layer.bias).max(initial=0))
+    every_step = layer.coding in ("rate", "single_spike")
+    if every_step and any(network.source_coding(c) == "direct" for c in layer.connections):
+        added *= layer.timesteps
+    return start + bias * (layer.timesteps if every_step else 1) + added
+
+
+def _largest_sum(network: Network, connection: Connection, layer: Layer) -> int:
+    """Largest magnitude of what all planes of one connection add to one neuron."""
+    assert connection.weights is not None
+    weights = np.abs(connection.weights.astype(np.int64)).reshape(len(connection.weights), -1)
+    return int(weights.sum(axis=1).max()) * connection.pool**2 * _largest_value(network, connection)
+
+
+def _largest_value(network: Network, connection: Connection) -> int:
+    """What all planes of one source neuron can be worth together."""
+    coding, planes = network.source_coding(connection), network.source_timesteps(connection)
+    spec = network.input
+    top = (1 << spec.payload_bits) - 1 if not spec.signed else 1 << (spec.payload_bits - 1)
+    if coding == "direct":
+        return top
+    if coding == "hybrid":
+        return top + ((planes - 1) << spec.spike_shift)
+    if coding == "analog":
+        return (1 << network.layer(connection.source).payload_bits) - 1
+    if coding == "single_spike" and connection.source != INPUT:
+        return 1
+    return (1 << planes) - 1 if coding == "bit_serial" else planes
