@@ -74,7 +74,7 @@ class Converted:
 def _folded(request: Request, checkpoint: Checkpoint) -> tuple[Source, Encode]:
     """The ANN in numbers, and how its images become signed payloads."""
     says = checkpoint.description
-    source = fold(checkpoint.network(), says.mean, says.std)  # type: ignore[arg-type]
+    source = fold(checkpoint.network(), says.mean, says.std)
     unit = input_unit(source, request.widths)
     return source, lambda images: payloads(source, images, unit)
 
