@@ -78,10 +78,10 @@ def convert_command(
         print_json(body)
         return
     typer.echo(f"{body['network']} by {body['method']}, T = {body['timesteps']}: {len(converted.network.layers)} layers")
-    typer.echo(f"  source ANN       {percent(body['ann_accuracy'])} of the test set, {body['activation']}")
+    typer.echo(f"  source network   {percent(body['ann_accuracy'])} of the test set, {body['activation']}")
     if not skip_accuracy:
         measured = body.get("accuracy_test_set", body.get("accuracy"))
-        typer.echo(f"  spiking network  {percent(measured)} of {body['accuracy_images']} test images, "
+        typer.echo(f"  converted        {percent(measured)} of {body['accuracy_images']} test images, "
                    f"{body['spikes_per_neuron']:.3f} spikes a neuron")
     if target is not None:
         typer.echo(f"  wrote {target}: {body['samples']} samples, {format_bits(8 * body['bytes'])}")

@@ -1,0 +1,185 @@
+"""The table of docs/methods.md: every method on the same network, data set and core, and the traces that it was measured on.
+
+    python traces/methods/make.py --fashion-mnist FOLDER [--cifar10 FOLDER]      measures what is not in measured.json yet
+    python traces/methods/make.py --table                                        writes docs/methods.md's tables from it
+
+An entry is converted, its accuracy measured on the whole test set, a trace of the first test images recorded and replayed
+on the core. Each entry is in measured.json as soon as it is done, so a stopped run goes on where it stopped; an entry is made
+again when its checkpoint, its settings or the model version change. Checkpoints lie beside this file; README.md says how
+they were trained. Accuracies are percent, energies nJ a sample, cycles and operations a sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+MEASURED = HERE / "measured.json"
+PAGE = HERE.parents[1] / "docs" / "methods.md"
+CORE, ANN_CORE = "event_core_64_flags", "mac_core_64"
+SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a table.
+
+    group        network and data set, the table that it is in.       checkpoint   file beside this one.
+    ship         whether its trace belongs to the tree (traces/methods/GROUP_METHOD_tT.h5).
+    """
+
+    group: str
+    checkpoint: str
+    method: str
+    timesteps: int
+    tau: int = 0
+    ship: bool = False
+
+    @property
+    def name(self) -> str:
+        stage = f"_tau{self.tau}" if self.tau else ""
+        noise = "_noise" if "noise" in self.checkpoint else ""
+        return f"{self.group}_{self.method}{noise}{stage}_t{self.timesteps}"
+
+
+def entries(group: str) -> tuple[Entry, ...]:
+    """All methods on one network."""
+    fine, few, clipped = f"{group}_qcfs16.pt", f"{group}_qcfs4.pt", f"{group}_threshold_relu.pt"
+    plain, noisy, single = f"{group}_lsq4.pt", f"{group}_lsq4_noise.pt", f"{group}_single_spike5.pt"
+    return (
+        Entry(group, fine, "ann", 4, ship=True),
+        Entry(group, fine, "bit_serial", 4, ship=True),
+        *(Entry(group, fine, "bit_serial", t) for t in (3, 2)),
+        Entry(group, few, "rate", 4, ship=True),
+        *(Entry(group, few, "rate", t) for t in (2, 8, 16)),
+        *(Entry(group, clipped, "alpha_beta", t, ship=t == 2) for t in (2, 3, 4)),
+        Entry(group, few, "two_stage", 4, tau=4, ship=True),
+        *(Entry(group, few, "two_stage", t, tau=4) for t in (1, 2, 8)),
+        *(Entry(group, source, "noise_adaptor", t, ship=source == noisy and t == 4)
+          for source in (plain, noisy) for t in (2, 4, 8, 16)),
+        Entry(group, single, "single_spike", 5, ship=True),
+    )
+
+
+GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10"}
+
+
+def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
+    """Everything that the table says of an entry."""
+    import hwsim
+    from hwsim.convert.checkpoint import load_checkpoint
+    from hwsim.convert.data import load_dataset
+    from hwsim.convert.methods import Request, convert, record
+    from hwsim.convert.methods import measure as evaluate
+
+    loaded = load_checkpoint(HERE / entry.checkpoint)
+    dataset = load_dataset(loaded.description.dataset, data)
+    converted = convert(loaded, Request(entry.method, entry.timesteps, entry.tau or 4), dataset)
+    found = evaluate(converted, dataset)
+    about = {
+        "origin": f"first test images of {loaded.description.dataset}, {loaded.description.network} trained by `hwsim train`",
+        "script": "traces/methods/make.py", "licence": "Apache-2.0 (network and spikes), MIT (images)", "method": entry.method,
+        "accuracy_test_set": round(100 * found.accuracy, 2), "accuracy_source_network": loaded.description.accuracy,
+    }
+    path = (HERE if entry.ship else work) / f"{entry.name}.h5"
+    with record(converted, dataset, path, SAMPLES, path.stem, about) as trace:
+        result = hwsim.simulate(trace, ANN_CORE if entry.method == "ann" else CORE)
+    if result.facts.mismatches or result.facts.saturations:
+        raise SystemExit(f"make.py: {entry.name}: {result.facts.mismatches} mismatches, {result.facts.saturations} saturations")
+    n, energy = len(result.cycles), result.energy_pj
+    return {
+        **asdict(entry), "source_accuracy": loaded.description.accuracy, "accuracy": about["accuracy_test_set"],
+        "spikes_per_neuron": round(found.spikes_per_neuron, 3), "operations": round(result.synaptic_operations / n),
+        "cycles": round(float(result.cycles.mean())), **{f"{scope}_nj": round(e / n / 1000, 1) for scope, e in energy.items()},
+    }
+
+
+def stamp(entry: Entry) -> str:
+    """Changes when the entry, its checkpoint or the simulator does."""
+    import hwsim
+
+    digest = hashlib.sha256((HERE / entry.checkpoint).read_bytes())
+    digest.update(json.dumps([asdict(entry), hwsim.__version__, CORE, SAMPLES], sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def save(measured: dict[str, Any]) -> None:
+    part = MEASURED.with_suffix(".part")
+    part.write_text(json.dumps(measured, indent=1) + "\n")
+    os.replace(part, MEASURED)
+
+
+def load() -> dict[str, Any]:
+    return json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+
+
+def table(group: str, measured: dict[str, Any]) -> str:
+    """The rows of one group in the order of `entries`."""
+    lines = ["| method | T | source % | converted % | spikes a neuron | operations | cycles | compute nJ | core nJ | system nJ |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
+    for entry in entries(group):
+        if (row := measured.get(entry.name)) is None:
+            continue
+        steps = f"{entry.tau} + {entry.timesteps}" if entry.tau else str(entry.timesteps)
+        label = entry.method.replace("_", " ")
+        if entry.method == "noise_adaptor":
+            label += ", noise" if "noise" in entry.checkpoint else ", no noise"
+        lines.append(
+            f"| {label} | {steps} | {row['source_accuracy']:.2f} | {row['accuracy']:.2f} | {row['spikes_per_neuron']:.2f} | "
+            f"{row['operations']:,} | {row['cycles']:,} | {row['compute_nj']:,.1f} | {row['core_nj']:,.0f} | "
+            f"{row['system_nj']:,.0f} |")
+    return "\n".join(lines)
+
+
+def write_tables(measured: dict[str, Any]) -> None:
+    """Replace what stands between the marks of each group's table."""
+    page = PAGE.read_text()
+    for group in GROUPS:
+        begin, end = f"<!-- table {group} -->\n", f"<!-- end {group} -->"
+        if begin in page:
+            head, rest = page.split(begin)
+            page = head + begin + table(group, measured) + "\n" + end + rest.split(end)[1]
+    PAGE.write_text(page)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    for data in sorted(set(GROUPS.values())):
+        parser.add_argument(f"--{data.replace('_', '-')}", type=Path, metavar="FOLDER", help=f"folder of {data}")
+    parser.add_argument("--work", type=Path, default=Path("."), help="where traces that are not shipped are written")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these entries")
+    parser.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
+    args = parser.parse_args()
+    measured = load()
+    if args.table:
+        write_tables(measured)
+        return
+    folders = {group: getattr(args, data) for group, data in GROUPS.items()}
+    if not any(folders.values()):
+        sys.exit("make.py: no data set is given; give --fashion-mnist FOLDER or --cifar10 FOLDER")
+    for group, folder in folders.items():
+        for entry in entries(group) if folder else ():
+            if args.only and entry.name not in args.only:
+                continue
+            if not (HERE / entry.checkpoint).exists():
+                print(f"{entry.name}: left out, there is no {entry.checkpoint}", file=sys.stderr)
+                continue
+            mark = stamp(entry)
+            if measured.get(entry.name, {}).get("stamp") == mark:
+                continue
+            start = time.time()
+            measured[entry.name] = {"stamp": mark, **measure(entry, folder, args.work)}
+            save(measured)
+            print(f"{entry.name}: {measured[entry.name]['accuracy']:.2f} % in {time.time() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
