@@ -1,0 +1,96 @@
+"""Activity strobes: how often each counted event of hwsim/activity.py happens in this cycle (A1 to A3, A5).
+
+Strobes of the ISSUE stage belong to the plane or pass whose operation (or token) is offered, those of EXEC to the one whose operation
+EXEC holds. What happens in the buffers and the channel (`buffer_*`, `pool_update`, transfers; A4) is not the core's to count.
+"""
+
+from __future__ import annotations
+
+from amaranth import Module, Value, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from hwsim.rtl.lanes import LANE_ACTIVITY, LANE_EVENTS
+from hwsim.rtl.operation import Kind, decode, operation_layout, tag_layout
+from hwsim.rtl.parameters import Parameters
+from hwsim.rtl.wires import total
+
+ISSUE_EVENTS = (
+    "fifo_pop", "addr_gen", "weight_read", "membrane_read_accumulate", "membrane_read_shift", "membrane_read_fire",
+    "membrane_read_readout", "membrane_read_mask", "current_read", "bias_read", "mask_read", "threshold_shift",
+    "cycles_busy", "cycles_stall_hazard", "cycles_overlapped",
+)
+WRITE_EVENTS = (
+    "membrane_write_clear", "membrane_write_accumulate", "membrane_write_shift", "membrane_write_fire",
+    "membrane_write_mask", "membrane_write_readout", "current_write", "mask_write", "cycles_stall_serialiser",
+)
+LANES_EVENTS = tuple(name for name in LANE_EVENTS if name != "operands")
+EXEC_EVENTS = (*WRITE_EVENTS, *LANES_EVENTS, "spike_out", "reg_bits")
+
+
+def activity_layout(p: Parameters) -> data.StructLayout:
+    """How many bits each strobe needs: one, unless all lanes can do it in a cycle."""
+    many = {name: bits_for(p.lanes * (LANE_ACTIVITY[name].shape.width**2)) for name in LANES_EVENTS}
+    many |= {"spike_out": bits_for(p.lanes),
+             "reg_bits": bits_for(p.lanes * max(p.run.potential_bits, p.run.current_bits))}
+    fields = {name: unsigned(many.get(name, 1)) for name in ("fifo_push", *ISSUE_EVENTS, *EXEC_EVENTS)}
+    return data.StructLayout({**fields, "issue_tag": tag_layout(p), "exec_tag": tag_layout(p)})
+
+
+class ActivityMonitor(wiring.Component):
+    """Combines the stages' strobes into `activity`."""
+
+    def __init__(self, p: Parameters) -> None:
+        self.p = p
+        operation = operation_layout(p)
+        super().__init__({
+            "push": In(1), "pop": In(1), "offered": In(operation), "issued": In(1), "hazard": In(1), "tag": In(tag_layout(p)),
+            "token_slot": In(1), "first_of_shifted_pass": In(1),
+            "executed": In(operation), "executing": In(1), "completes": In(1),
+            "fired": In(p.lanes), "mask_written": In(1), "lanes": In(data.ArrayLayout(LANE_ACTIVITY, p.lanes)),
+            "activity": Out(activity_layout(p)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [
+            self.activity.fifo_push.eq(self.push),
+            self.activity.issue_tag.eq(self.tag), self.activity.exec_tag.eq(self.executed.tag),
+        ]
+        for name, value in {**self._issue(), **self._exec()}.items():
+            m.d.comb += self.activity[name].eq(value)
+        return m
+
+    def _issue(self) -> dict[str, Value]:
+        effects, kind = decode(self.p, self.offered), self.offered.kind
+        reads = {"accumulate": kind == Kind.ACCUMULATE, "shift": kind == Kind.SHIFT,
+                 "fire": (kind == Kind.FIRE) | (kind == Kind.REQUANT), "readout": kind == Kind.READOUT,
+                 "mask": kind == Kind.MASK}
+        return {
+            "fifo_pop": self.pop, "addr_gen": self.issued, "weight_read": self.issued & effects.reads_weights,
+            **{f"membrane_read_{cause}": self.issued & effects.reads_membrane & match for cause, match in reads.items()},
+            "current_read": self.issued & effects.reads_current, "bias_read": self.issued & effects.reads_bias,
+            "mask_read": self.issued & effects.reads_mask, "threshold_shift": self.issued & self.first_of_shifted_pass,
+            "cycles_busy": self.issued | self.token_slot, "cycles_stall_hazard": self.hazard,
+            "cycles_overlapped": self.token_slot & self.executing & ~self.completes,
+        }
+
+    def _exec(self) -> dict[str, Value]:
+        effects, kind = decode(self.p, self.executed), self.executed.kind
+        writes = {"clear": (kind == Kind.CLEAR) | (kind == Kind.REINITIALISE), "accumulate": kind == Kind.ACCUMULATE,
+                  "shift": kind == Kind.SHIFT, "fire": kind == Kind.FIRE, "mask": kind == Kind.MASK,
+                  "readout": kind == Kind.READOUT}
+        once_a_word = self.completes.replicate
+        sums = {name: total(lane[name] for lane in self.lanes) for name in LANE_EVENTS}
+        added_to = self.p.run.current_bits if self.p.direct else self.p.run.potential_bits
+        sums["reg_bits"] = sums["acc_add"] * added_to + sums.pop("operands") * self.p.run.potential_bits
+        sums["spike_out"] = total(self.fired)
+        return {
+            **{f"membrane_write_{cause}": self.completes & effects.writes_membrane & match for cause, match in writes.items()},
+            "current_write": self.completes & effects.writes_current, "mask_write": self.completes & self.mask_written,
+            "cycles_stall_serialiser": self.executing & ~self.completes,
+            **{name: value & once_a_word(len(value)) for name, value in sums.items()},
+        }
+
+

@@ -1,0 +1,214 @@
+"""The event core: FIFO, address generator, sequencer, issue stage, memories, lanes and serialiser, wired together.
+
+    tokens -> fifo -> address generator -> sequencer -> ISSUE -> EXEC (lanes) -> membrane memory
+                                                          |         |
+                                               weights, bias,       +-> serialiser -> spikes
+                                               membrane, current,
+                                               flags are read
+
+Cycle 0 of a run is the cycle in which `start` is sampled high.
+"""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hwsim.rtl.activity import ActivityMonitor, activity_layout
+from hwsim.rtl.address_generator import AddressGenerator
+from hwsim.rtl.fifo import Fifo
+from hwsim.rtl.issue import Issue
+from hwsim.rtl.lanes import LANE_ACTIVITY, Lane
+from hwsim.rtl.memories import State, Table
+from hwsim.rtl.operation import Effects, Kind, decode
+from hwsim.rtl.parameters import Parameters, counter
+from hwsim.rtl.sequencer import EOT_COUNT_BITS, Sequencer
+from hwsim.rtl.serialiser import Serialiser
+from hwsim.rtl.wires import wire
+
+
+class HostMemory(enum.Enum, shape=unsigned(3)):
+    """The memories that the host port reaches, by select value."""
+
+    MEMBRANE, CURRENT, MASK, WEIGHT, BIAS = range(5)
+
+
+def host_signature(p: Parameters) -> wiring.Signature:
+    """The host port: it reads and writes one memory word a cycle while no run is on (`word` follows `read` by a cycle)."""
+    deepest = max(p.words, p.weight_bases[-1], len(p.bias_image()), 2)
+    widest = p.lanes * max(p.run.potential_bits, p.run.current_bits, p.weight_bits, p.bias_bits)
+    return wiring.Signature({
+        "select": Out(HostMemory), "address": Out(counter(deepest)), "read": Out(1), "write": Out(1),
+        "written": Out(widest), "word": In(widest),
+    })
+
+
+def slot_layout(p: Parameters) -> data.StructLayout:
+    """What took this cycle's slot: an operation, an EOT or a no-word event."""
+    return data.StructLayout({"valid": unsigned(1), "kind": Kind, "word": p.word_shape})
+
+
+class Core(wiring.Component):
+    """One core, elaborated for `p`.
+
+    start, clear, eots   begin a run of so many EOTs, with a clear or without; sampled when no run is on or one is done.
+    tokens, spikes       the streams in and out.         done   high in cycle `done` of R8.
+    slot, activity       what issues in this cycle, and every counted event.      host   the memories, between runs.
+    """
+
+    def __init__(self, p: Parameters) -> None:
+        self.p = p
+        super().__init__({
+            "start": In(1), "clear": In(1), "eots": In(EOT_COUNT_BITS), "done": Out(1),
+            "tokens": In(stream.Signature(p.token)), "spikes": Out(stream.Signature(p.spike)),
+            "slot": Out(slot_layout(p)), "activity": Out(activity_layout(p)), "host": In(host_signature(p)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._units(m)
+        self._front(m)
+        read, done = decode(self.p, self.sequencer.operation.payload), decode(self.p, self.issue.executed)
+        self._memories(m, read, done)
+        self._exec(m, done)
+        self._observe(m)
+        return m
+
+    def _units(self, m: Module) -> None:
+        p = self.p
+        bits = {"membrane": p.run.potential_bits, "current": p.run.current_bits, "mask": 1}
+        used = {"membrane": True, "current": p.direct, "mask": p.flagged}
+        self.states = {name: State(p.words, p.lanes * bits[name], p.run.core.bypass) for name in bits if used[name]}
+        self.weights = Table(p.weight_bases[-1], p.lanes, p.weight_bits, p.weight_image())
+        self.bias = Table(len(p.bias_image()), p.lanes, p.bias_bits, p.bias_image()) if p.bias_image() else None
+        m.submodules.fifo = self.fifo = Fifo(p.token, p.run.core.fifo_depth)
+        m.submodules.address_generator = self.addresses = AddressGenerator(p)
+        m.submodules.sequencer = self.sequencer = Sequencer(p)
+        m.submodules.issue = self.issue = Issue(p)
+        m.submodules.serialiser = self.serialiser = Serialiser(p)
+        m.submodules.weights = self.weights
+        if self.bias is not None:
+            m.submodules.bias = self.bias
+        for name, state in self.states.items():
+            m.submodules[name] = state
+        self.lanes = [Lane(p) for _ in range(p.lanes)]
+        for i, lane in enumerate(self.lanes):
+            m.submodules[f"lane{i}"] = lane
+
+    def _front(self, m: Module) -> None:
+        """Token in, operation out."""
+        fifo, addresses, sequencer = self.fifo, self.addresses, self.sequencer
+        connect(m, flipped(self.tokens), fifo.pushed)
+        connect(m, fifo.head, sequencer.head)
+        connect(m, sequencer.operation, self.issue.operation)
+        m.d.comb += [
+            addresses.token.eq(fifo.head.payload), addresses.advance.eq(sequencer.advance),
+            sequencer.touches.eq(addresses.touches), sequencer.last.eq(addresses.last),
+            sequencer.event_word.eq(addresses.word), sequencer.event_row.eq(addresses.row),
+            sequencer.event_synapses.eq(addresses.synapses),
+            sequencer.start.eq(self.start), sequencer.clear.eq(self.clear), sequencer.eots.eq(self.eots),
+            sequencer.finished.eq(self.done),
+            # R8: the cycle after the last slot, the last EXEC and the last spike.
+            self.done.eq(sequencer.draining & ~self.issue.executing & ~self.serialiser.busy),
+        ]
+
+    def _memories(self, m: Module, read: Effects, done: Effects) -> None:
+        """ISSUE reads, EXEC writes; between runs the host has the ports."""
+        offered, executed, issued = self.sequencer.operation.payload, self.issue.executed, self.issue.issued
+        idle = self.sequencer.idle
+        self.mask_written = wire(m, "mask_written", self._writes_mask())
+        completes = self.issue.completes
+        ports = {"membrane": (read.reads_membrane, done.writes_membrane), "current": (read.reads_current, done.writes_current),
+                 "mask": (read.reads_mask, self.mask_written)}
+        for name, state in self.states.items():
+            reads, writes = ports[name]
+            chosen = self.host.select == HostMemory[name.upper()]
+            m.d.comb += [
+                state.read.eq(Mux(idle, self.host.read & chosen, issued & reads)),
+                state.read_address.eq(Mux(idle, self.host.address, offered.word)),
+                state.write.eq(Mux(idle, self.host.write & chosen, completes & writes)),
+                state.write_address.eq(Mux(idle, self.host.address, executed.word)),
+            ]
+        self._table(m, self.weights, HostMemory.WEIGHT, issued & read.reads_weights, offered.weight_row)
+        if self.bias is not None:
+            base = Mux(read.reads_addend, self.p.addend_base, 0)
+            self._table(m, self.bias, HostMemory.BIAS, issued & read.reads_bias, offered.word + base)
+        self._host_word(m)
+
+    def _table(self, m: Module, table: Table, select: HostMemory, reads: Value, address: Value) -> None:
+        idle, chosen = self.sequencer.idle, self.host.select == select
+        m.d.comb += [
+            table.read.eq(Mux(idle, self.host.read & chosen, reads)),
+            table.read_address.eq(Mux(idle, self.host.address, address)),
+            table.write.eq(idle & self.host.write & chosen), table.write_address.eq(self.host.address),
+            table.written.as_value().eq(self.host.written),
+        ]
+
+    def _host_word(self, m: Module) -> None:
+        words = {name: state.word for name, state in self.states.items()} | {"weight": self.weights.word.as_value()}
+        if self.bias is not None:
+            words["bias"] = self.bias.word.as_value()
+        with m.Switch(self.host.select):
+            for name, word in words.items():
+                with m.Case(HostMemory[name.upper()]):
+                    m.d.comb += self.host.word.eq(word)
+
+    def _writes_mask(self) -> Value:
+        """A1: a clear, a mask operation, or a `once` operation in which a neuron fired."""
+        executed, kind = self.issue.executed, self.issue.executed.kind
+        fired = Value.cast(0)
+        for lane in self.lanes:
+            fired = fired | lane.sends
+        return (kind == Kind.CLEAR) | (kind == Kind.MASK) | ((kind == Kind.FIRE) & executed.once & fired)
+
+    def _exec(self, m: Module, done: Effects) -> None:
+        """The lanes between the memories' outputs, their write ports and the serialiser."""
+        p, issue, serialiser = self.p, self.issue, self.serialiser
+        words = {name: Signal(data.ArrayLayout(signed(len(state.word) // p.lanes), p.lanes), name=f"next_{name}")
+                 for name, state in self.states.items()}
+        for i, lane in enumerate(self.lanes):
+            m.d.comb += [
+                lane.operation.eq(issue.executed), lane.active.eq(issue.executed.active[i] & issue.executing),
+                lane.weight.eq(self.weights.word[i]), serialiser.fired[i].eq(lane.sends),
+                serialiser.levels[i].eq(lane.level),
+            ]
+            for name, state in self.states.items():
+                width = len(state.word) // p.lanes
+                port, after = ("off", "next_off") if name == "mask" else (self._port(name), f"next_{self._port(name)}")
+                m.d.comb += [getattr(lane, port).eq(state.word.word_select(i, width)), words[name][i].eq(getattr(lane, after))]
+            if self.bias is not None:
+                m.d.comb += lane.bias.eq(self.bias.word[i])
+        for name, state in self.states.items():
+            m.d.comb += state.written.eq(Mux(self.sequencer.idle, self.host.written, words[name].as_value()))
+        m.d.comb += [
+            issue.hold.eq(done.sends & ~serialiser.ready), serialiser.take.eq(issue.completes & done.sends),
+            serialiser.position.eq(issue.executed.position), serialiser.number.eq(issue.executed.number),
+        ]
+        connect(m, serialiser.spikes, flipped(self.spikes))
+
+    @staticmethod
+    def _port(name: str) -> str:
+        return {"membrane": "potential", "current": "current"}[name]
+
+    def _observe(self, m: Module) -> None:
+        """Nothing in here drives the machine: it says what the machine does."""
+        sequencer, issue = self.sequencer, self.issue
+        m.submodules.monitor = monitor = ActivityMonitor(self.p)
+        offered = sequencer.operation.payload
+        token_slot = wire(m, "token_slot", sequencer.skip | sequencer.eot)
+        m.d.comb += [
+            self.slot.valid.eq(issue.issued | token_slot),
+            self.slot.kind.eq(Mux(sequencer.eot, Kind.EOT, Mux(sequencer.skip, Kind.SKIP, offered.kind))),
+            self.slot.word.eq(offered.word),
+            monitor.push.eq(self.tokens.valid & self.tokens.ready),
+            monitor.pop.eq(sequencer.head.valid & sequencer.head.ready),
+            monitor.offered.eq(offered), monitor.issued.eq(issue.issued), monitor.hazard.eq(issue.hazard),
+            monitor.tag.eq(sequencer.tag), monitor.token_slot.eq(token_slot),
+            monitor.first_of_shifted_pass.eq(sequencer.first_of_pass & sequencer.shifts_threshold),
+            monitor.executed.eq(issue.executed), monitor.executing.eq(issue.executing),
+            monitor.completes.eq(issue.completes), monitor.fired.eq(self.serialiser.fired),
+            monitor.mask_written.eq(self.mask_written & self.p.flagged),
+            *(monitor.lanes[i].eq(lane.activity) for i, lane in enumerate(self.lanes)),
+            self.activity.eq(monitor.activity),
+        ]

@@ -1,0 +1,95 @@
+"""An operation: what the sequencer asks for, one membrane word at a time, and what it does to which memory.
+
+The kinds are those of hwsim/program.py's ISSUE_KINDS, by the same numbers. `decode` is the one place that says which
+memories an operation of a kind reads and writes (R6, R12 to R18, A1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth import Const, Signal, Value, signed, unsigned
+from amaranth.lib import data, enum
+
+from hwsim.program import ISSUE_KINDS
+from hwsim.rtl.parameters import Parameters, counter
+
+
+class Kind(enum.Enum, shape=unsigned(4)):
+    """What takes a slot."""
+
+    CLEAR, ACCUMULATE, SHIFT, FIRE, EOT, SKIP, READOUT, REQUANT, MASK, REINITIALISE = range(len(ISSUE_KINDS))
+
+
+def tag_layout(p: Parameters) -> data.StructLayout:
+    """Who an operation works for: the plane (EOTs seen in the period) or, when `in_pass`, the pass by its number in the table."""
+    return data.StructLayout({
+        "in_pass": unsigned(1), "index": counter(max(p.run.table.planes, len(p.passes))),
+    })
+
+
+def operation_layout(p: Parameters) -> data.StructLayout:
+    """One operation, from the sequencer through EXEC.
+
+    word, position      the membrane word, and where it lies (passes only).
+    active              lanes that work: real synapses of an accumulation, real neurons of anything else.
+    weight_row, payload, has_payload, plane   of an accumulation; `plane` is what R11 shifts by.
+    threshold           already shifted (R10).   add, obey, once   of a pass.   number   what a spike record calls its pass (R9).
+    """
+    return data.StructLayout({
+        "kind": Kind, "word": p.word_shape, "position": p.position, "active": unsigned(p.lanes),
+        "weight_row": counter(p.weight_bases[-1]), "has_payload": unsigned(1), "payload": signed(p.payload_bits),
+        "plane": counter(p.run.table.planes), "threshold": p.threshold_shape, "add": unsigned(1), "obey": unsigned(1),
+        "once": unsigned(1), "number": counter(len(p.passes) + 1), "tag": tag_layout(p),
+    })
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Single-bit values: which memories an operation uses.
+
+    holds_membrane   its result register holds its membrane word for R6, whether or not the word is written (R14, R15).
+    """
+
+    reads_weights: Value
+    reads_membrane: Value
+    writes_membrane: Value
+    holds_membrane: Value
+    reads_current: Value
+    writes_current: Value
+    reads_initial: Value
+    reads_addend: Value
+    reads_mask: Value
+    sends: Value
+
+    @property
+    def reads_bias(self) -> Value:
+        return self.reads_initial | self.reads_addend
+
+
+def decode(p: Parameters, operation: data.View) -> Effects:
+    """The effects of `operation`."""
+    kind = operation.kind
+    clear, accumulate, fire = kind == Kind.CLEAR, kind == Kind.ACCUMULATE, kind == Kind.FIRE
+    mask, reinitialise, readout = kind == Kind.MASK, kind == Kind.REINITIALISE, kind == Kind.READOUT
+    shift, requant = kind == Kind.SHIFT, kind == Kind.REQUANT
+    initialises = clear | mask | reinitialise
+    adds = (fire | readout) & operation.add
+    direct, never = Const(int(p.direct), 1), Const(0, 1)
+    to_membrane = accumulate & ~direct
+    return Effects(
+        reads_weights=accumulate,
+        reads_membrane=to_membrane | shift | fire | readout | requant | mask,
+        writes_membrane=initialises | to_membrane | shift | fire | adds,
+        holds_membrane=initialises | to_membrane | shift | fire | readout | requant,
+        reads_current=direct & (accumulate | adds),
+        writes_current=direct & (accumulate | clear),
+        reads_initial=initialises if p.fetches_initial else never,
+        reads_addend=adds if p.has_addend else never,
+        reads_mask=(fire & (operation.obey | operation.once)) if p.flagged else never,
+        sends=fire | requant,
+    )
+
+
+def new_operation(p: Parameters, name: str) -> data.View:
+    return Signal(operation_layout(p), name=name)
