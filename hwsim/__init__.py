@@ -18,6 +18,8 @@ _HOMES = {
     "InputSpec": "hwsim.snn.network", "NetworkError": "hwsim.snn.network",
     "IntegrateAndFire": "hwsim.snn.neurons", "BitSerial": "hwsim.snn.neurons", "ReadOut": "hwsim.snn.neurons",
     "Requantise": "hwsim.snn.neurons",
+    "CaptureError": "hwsim.capture", "capture_nir": "hwsim.capture", "capture_torch": "hwsim.capture",
+    "from_nir": "hwsim.capture",
     "Architecture": "hwsim.arch", "ArchitectureError": "hwsim.arch", "load_architecture": "hwsim.arch",
     "MappingError": "hwsim.mapping", "ProgramError": "hwsim.program", "Result": "hwsim.result",
     "ResultError": "hwsim.result", "load_result": "hwsim.result_file", "EnergyError": "hwsim.energy",
@@ -28,6 +30,7 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture, ArchitectureError, load_architecture
+    from hwsim.capture import CaptureError, capture_nir, capture_torch, from_nir
     from hwsim.energy import EnergyError
     from hwsim.mapping import MappingError
     from hwsim.program import ProgramError

@@ -12,7 +12,7 @@ import pytest
 import hwsim
 
 ROOT = Path(hwsim.__file__).parent
-HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "joblib", "h5py")
+HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "joblib", "h5py", "amaranth")
 
 
 def imports_of(path: Path) -> set[str]:
@@ -78,6 +78,20 @@ def test_torch_is_fenced() -> None:
     for path in modules():
         if path.relative_to(ROOT).parts[0] not in ("capture", "convert"):
             assert not any(name.split(".")[0] == "torch" for name in imports_of(path)), path
+
+
+def test_other_peoples_tools_come_in_through_capture_and_nowhere_else() -> None:
+    for path in modules():
+        if path.relative_to(ROOT).parts[0] != "capture":
+            assert not any(name.split(".")[0] in ("nir", "spikingjelly", "snntorch") for name in imports_of(path)), path
+
+
+def test_amaranth_is_fenced() -> None:
+    for path in modules():
+        if path.relative_to(ROOT).parts[0] != "rtl":
+            assert not any(name.split(".")[0] == "amaranth" for name in imports_of(path)), path
+        else:
+            assert not any(name.startswith("hwsim.engine") for name in imports_of(path)), "the RTL shares nothing with engines"
 
 
 def test_public_names_exist() -> None:

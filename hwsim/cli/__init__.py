@@ -1,4 +1,4 @@
-"""The command line: `hwsim run`, `compare`, `trace`, `arch`, `energy`. Text for people, `--json` for programs.
+"""The command line: `hwsim run`, `compare`, `trace`, `capture`, `arch`, `energy`. Text for people, `--json` for programs.
 
 Results go to stdout, progress and warnings to stderr. A mistake in the input is one text on stderr and exit status 2.
 Heavy libraries load inside the commands, so that `hwsim --help` is quick.
@@ -12,6 +12,7 @@ import typer
 
 from hwsim import __version__
 from hwsim.cli.arch import arch_app
+from hwsim.cli.capture import capture_app
 from hwsim.cli.compare import compare_command
 from hwsim.cli.energy import energy_app
 from hwsim.cli.run import run_command
@@ -42,6 +43,7 @@ app.command("run", help="Replay one trace on one architecture.")(run_command)
 app.command("compare", help="One table and two figures: traces x architectures x schedules, and the ANN baselines.")(
     compare_command)
 app.add_typer(trace_app, name="trace", help="Look at, check and make spike traces.")
+app.add_typer(capture_app, name="capture", help="Traces from PyTorch models (SpikingJelly, snnTorch) and NIR graphs.")
 app.add_typer(arch_app, name="arch", help="Look at and check architectures.")
 app.add_typer(energy_app, name="energy", help="Prices and where they come from.")
 

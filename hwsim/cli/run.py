@@ -87,7 +87,7 @@ def _print_result(result: Result) -> None:
 def _accuracy_text(result: Result) -> str:
     f = result.facts
     if f.accuracy is None and f.accuracy_test_set is None:
-        return "unknown, the trace has no labels"
+        return "unknown: the trace has no labels, or no recorded read-out"
     return f"{percent(f.accuracy)} on these samples, {percent(f.accuracy_test_set)} on the whole test set"
 
 

@@ -1,0 +1,61 @@
+"""Sizes of windows as tools write them (an integer, a pair, a word) and as hwsim has them: one integer, the same both ways.
+
+Raises UnsupportedError for windows that are not square, dilated, or padded with anything but zeros: no Connection has those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hwsim.capture.errors import UnsupportedError
+
+
+def one_side(what: str, value: Any) -> int:
+    """The integer of an integer, or of a pair of equal ones."""
+    pair = [int(v) for v in np.atleast_1d(np.asarray(value)).reshape(-1)]
+    if len(pair) not in (1, 2) or len(set(pair)) != 1:
+        raise UnsupportedError(f"{what} {tuple(pair)}", "the same in both directions", "use a square one")
+    return pair[0]
+
+
+def convolution(kernel: Sequence[int], stride: Any, padding: Any, dilation: Any, mode: str = "zeros") -> tuple[int, int, int]:
+    """(kernel, stride, padding) of a convolution with these settings."""
+    side, step = one_side("a kernel of", kernel), one_side("a stride of", stride)
+    if one_side("a dilation of", dilation) != 1:
+        raise UnsupportedError(f"a dilation of {one_side('a dilation of', dilation)}", "1",
+                               "dilated convolutions are not taken over")
+    if mode != "zeros":
+        raise UnsupportedError(f"padding_mode {mode!r}", "'zeros'", "pad with zeros")
+    if isinstance(padding, str):
+        if padding == "same" and side % 2 == 0:
+            raise UnsupportedError(f"padding 'same' with a kernel of {side}", "an odd kernel", "give the padding as a number")
+        padding = (side - 1) // 2 if padding == "same" else 0
+    return side, step, one_side("a padding of", padding)
+
+
+def window(kernel: Any, stride: Any, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> int:
+    """Side of the window of a pooling whose windows neither overlap nor leave gaps."""
+    side = one_side("a pooling window of", kernel)
+    step = side if stride is None or (isinstance(stride, Sequence) and not stride) else one_side("a pooling stride of", stride)
+    if step != side or one_side("a padding of", padding) or one_side("a dilation of", dilation) != 1:
+        raise UnsupportedError(f"pooling by {side} with stride {step}, padding {padding}, dilation {dilation}",
+                               "a stride equal to the window, no padding, no dilation", "pool by blocks")
+    if ceil_mode:
+        raise UnsupportedError("pooling with ceil_mode", "incomplete windows dropped", "set ceil_mode to False")
+    return side
+
+
+def adaptive_window(size: Sequence[int], output: Any) -> int:
+    """Side of the blocks of an adaptive pooling from (H, W) `size` to `output`; 1 when nothing changes."""
+    pair = list(output) if isinstance(output, Sequence) else [output, output]
+    sides = []
+    for have, want in zip(size, pair, strict=True):
+        goal = have if want is None else int(want)
+        if have % goal:
+            raise UnsupportedError(f"adaptive pooling from {tuple(size)} to {tuple(pair)}", "equal blocks",
+                                   "choose an output size that divides the input's")
+        sides.append(have // goal)
+    return one_side("adaptive pooling by", sides)

@@ -1,0 +1,178 @@
+"""`hwsim capture`: traces from other people's tools, PyTorch models (SpikingJelly, snnTorch) and NIR graphs."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwsim.cli.common import JsonOption, print_json, progress
+from hwsim.errors import HwsimError
+from hwsim.units import format_bits
+
+if TYPE_CHECKING:
+    from hwsim.snn.trace import Trace
+
+capture_app = typer.Typer(no_args_is_help=True)
+
+InputsOption = Annotated[str, typer.Option("--inputs", metavar="FILE", help=(
+    "NPZ with 'inputs' and perhaps 'labels', or NPY: images (samples, C, H, W) or (samples, N), "
+    "or spikes (samples, T, C, H, W) or (samples, T, N)."))]
+OutOption = Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write the trace.")]
+SamplesOption = Annotated[int | None, typer.Option(help="Take the first N samples (default: all).", min=1)]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the trace if it exists.")]
+
+
+@capture_app.command("torch")
+def capture_torch_command(
+    model: Annotated[str, typer.Argument(metavar="FILE.py:FUNCTION", help="A function without arguments that gives the model.")],
+    inputs: InputsOption,
+    out: OutOption,
+    timesteps: Annotated[int | None, typer.Option(help=(
+        "Call the model this many times, once a timestep. Left out: one call runs all timesteps."))] = None,
+    input_bits: Annotated[int, typer.Option(help="Bits that the trace gives to image values that are not whole numbers.")] = 8,
+    samples: SamplesOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a spiking PyTorch model and record its spikes. THIS RUNS THE CODE IN FILE.py: only give files that you trust.
+
+    The trace holds geometry and spikes, no weights: it replays open loop, and nothing is compared.
+    """
+    target = _target(out, force)
+    values, labels = read_arrays(inputs, samples)
+    from hwsim.capture import capture_torch
+
+    # What the user's code prints must not mix with the answer.
+    with redirect_stdout(sys.stderr), progress("samples") as report:
+        made_model = load_model(model)
+        trace = capture_torch(made_model, values, labels, timesteps=timesteps, input_bits=input_bits, out=target, progress=report,
+                              provenance={"script": f"hwsim capture torch {Path(model).name}"})
+    _report(trace, target, as_json)
+
+
+@capture_app.command("nir")
+def capture_nir_command(
+    graph: Annotated[str, typer.Argument(help="NIR graph (nir 1.0, HDF5).")],
+    inputs: InputsOption,
+    out: OutOption,
+    reset: Annotated[str, typer.Option(help="soft (subtract the threshold) or hard (to zero); NIR does not say.")],
+    dt: Annotated[float, typer.Option(help="A timestep in the graph's unit of time; 1e-4 from SpikingJelly and snnTorch.")],
+    timesteps: Annotated[int | None, typer.Option(help="T, when the inputs are images.")] = None,
+    weight_bits: Annotated[int, typer.Option(help="Bits of weights that cannot be taken exactly.")] = 8,
+    input_scale: Annotated[float, typer.Option(help="What one unit of an image is to the graph, e.g. 0.00392157.")] = 1.0,
+    samples: SamplesOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a NIR graph over as integers and compute its spikes: the trace replays closed loop, every spike compared."""
+    target = _target(out, force)
+    values, labels = read_arrays(inputs, samples)
+    from hwsim.capture import capture_nir
+
+    with progress("samples") as report:
+        trace = capture_nir(graph, values, labels, reset=reset, dt=dt, timesteps=timesteps,  # type: ignore[arg-type]
+                            weight_bits=weight_bits, input_scale=input_scale, out=target, progress=report)
+    _report(trace, target, as_json)
+
+
+def read_arrays(path: str, samples: int | None) -> tuple[Any, Any]:
+    """Inputs and labels (or None) of an NPZ or NPY file, the first `samples` of them. Raises HwsimError."""
+    import numpy as np
+
+    if not Path(path).is_file():
+        raise HwsimError(f"{path}: no such file; expected an NPZ with 'inputs' and perhaps 'labels', or an NPY; check the path")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        found = {"inputs": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+    except Exception as error:
+        raise HwsimError(f"{path}: found no readable arrays ({str(error)[:120]}), expected an NPZ or NPY of numbers; "
+                         "write it with numpy.savez(path, inputs=..., labels=...)") from None
+    unknown = sorted(set(found) - {"inputs", "labels"})
+    if "inputs" not in found or unknown:
+        raise HwsimError(f"{path}: found arrays {', '.join(sorted(found)) or 'none'}, expected 'inputs' and perhaps 'labels'; "
+                         "write it with numpy.savez(path, inputs=..., labels=...)")
+    values, labels = found["inputs"], found.get("labels")
+    if samples is None:
+        return values, labels
+    if values.ndim == 0 or samples > len(values):
+        raise HwsimError(f"{path}: --samples is {samples}, the file holds {len(values) if values.ndim else 0}; choose fewer")
+    return values[:samples], None if labels is None or labels.ndim == 0 else labels[:samples]
+
+
+def load_model(where: str) -> Any:
+    """Run FILE.py and call FUNCTION in it. Raises HwsimError."""
+    file, _, function = where.rpartition(":")
+    path = Path(file)
+    if not file or not function.isidentifier() or path.suffix != ".py":
+        raise HwsimError(f"{where}: expected FILE.py:FUNCTION, a function that gives the model; e.g. model.py:make_model")
+    if not path.is_file():
+        raise HwsimError(f"{file}: no such file; expected a Python file with a function {function}(); check the path")
+    import importlib.util
+
+    typer.echo(f"running {path}: {function}()", err=True)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+        if not callable(getattr(module, function, None)):
+            raise HwsimError(f"{file}: no function {function}, it defines {', '.join(_public(module)) or 'none'}; "
+                             "correct the name")
+        return getattr(module, function)()
+    except HwsimError:
+        raise
+    except Exception as error:
+        line = _line_in(path, error)
+        raise HwsimError(f"{file}{line}: {function}() failed with {type(error).__name__}: {str(error)[:300]}; "
+                         "it must give the model without arguments") from error
+    finally:
+        sys.path.pop(0)
+
+
+def _public(module: Any) -> list[str]:
+    return [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
+            and getattr(value, "__module__", None) == module.__name__]
+
+
+def _line_in(path: Path, error: BaseException) -> str:
+    """":LINE" of the user's file in a traceback, or nothing."""
+    import traceback
+
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    return f":{lines[-1]}" if lines else ""
+
+
+def _target(out: str, force: bool) -> Path:
+    target = Path(out)
+    if target.exists() and not force:
+        raise HwsimError(f"{target}: exists; give another name or --force")
+    if not target.parent.is_dir():
+        raise HwsimError(f"{target.parent}: no such folder; make it first")
+    return target
+
+
+def _report(trace: Trace, target: Path, as_json: bool) -> None:
+    size = target.stat().st_size
+    layers = [{"layer": layer.name, "neuron": layer.neuron.model, "shape": list(layer.shape),
+               "from": [f"{c.operator} {c.source}" for c in layer.connections]} for layer in trace.network]
+    body = {"trace": trace.name, "file": str(target), "samples": trace.samples, "timesteps": trace.timesteps, "bytes": size,
+            "has_weights": trace.has_weights, "content_hash": trace.content_hash, "layers": layers,
+            "provenance": trace.provenance}
+    trace.close()
+    if as_json:
+        print_json(body)
+        return
+    typer.echo(f"wrote {target}: {body['trace']}, {body['samples']} samples, T = {body['timesteps']}, {len(layers)} layers, "
+               f"{format_bits(8 * size)}")
+    for key in ("weights", "float_comparison", "inputs"):
+        if key in trace.provenance:
+            typer.echo(f"  {key}: {trace.provenance[key]}")
+    for note in trace.provenance.get("notes", []):
+        typer.echo(f"  note: {note}")
+    typer.echo(f"try: hwsim run {target} --arch event_core_64")

@@ -1,0 +1,96 @@
+"""The RTL in Amaranth's own simulator: stimuli in, CoreLogs out. Pure Python, so it needs nothing but pip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from amaranth.sim import Simulator
+from numpy.typing import NDArray
+
+from hwsim.program import CoreLog
+from hwsim.rtl.core import Core, HostMemory
+from hwsim.rtl.memories import pack, unpack
+from hwsim.rtl.parameters import Parameters
+from tests.rtl.stimulus import ALWAYS, Feeder, Observer, Probe, Ready, Stimulus, parameters_of, state_widths
+
+# A run that is not done by then never will be: cycles a token, a word and a pass, many times over.
+PATIENCE = 20_000
+
+
+class Machine:
+    """A core that runs any number of stimuli one after the other."""
+
+    def __init__(self, p: Parameters, core: type[Core] = Core) -> None:
+        self.p, self._make = p, core
+        self.cycles = 0
+
+    def run(self, stimuli: list[Stimulus], ready: Ready = ALWAYS) -> list[CoreLog]:
+        """One CoreLog a stimulus. `ready`: whether the receiver takes a spike in a cycle of the run."""
+        logs: list[CoreLog] = []
+        self.core = self._make(self.p)
+        self.probe = Probe(self.core)
+        simulator = Simulator(self.core)
+        simulator.add_clock(1e-6)
+
+        async def bench(ctx: Any) -> None:
+            for stimulus in stimuli:
+                logs.append(await self._one(ctx, stimulus, ready))
+
+        simulator.add_testbench(bench)
+        simulator.run()
+        return logs
+
+    async def _one(self, ctx: Any, stimulus: Stimulus, ready: Ready) -> CoreLog:
+        core, feeder, observer = self.core, Feeder(stimulus, self.p.token), Observer(self.probe)
+        await self._fill(ctx, stimulus)
+        ctx.set(core.clear, int(stimulus.run.clear))
+        ctx.set(core.eots, stimulus.eots)
+        for cycle in range(PATIENCE):
+            ctx.set(core.start, int(cycle == 0))
+            offered = feeder.offers(cycle)
+            ctx.set(core.tokens.valid, int(offered is not None))
+            if offered is not None:
+                ctx.set(core.tokens.payload.as_value(), offered)
+            ctx.set(core.spikes.ready, int(ready(cycle)))
+            word = ctx.get(self.probe.value)
+            done = observer.see(cycle, word)
+            if self.probe.fields["push"].of(word) and feeder.taken(cycle):
+                observer.pushed_eot()
+            self.cycles += 1
+            await ctx.tick()
+            if done and cycle:
+                return observer.log(await self._read(ctx, stimulus))
+        raise AssertionError(f"not done after {PATIENCE} cycles")
+
+    async def _fill(self, ctx: Any, stimulus: Stimulus) -> None:
+        """The states before the run, through the host port."""
+        for memory, name, bits in state_widths(self.p):
+            ctx.set(self.core.host.select, HostMemory[memory])
+            for address, word in enumerate(self.p.state_words(getattr(stimulus, name))):
+                ctx.set(self.core.host.address, address)
+                ctx.set(self.core.host.write, 1)
+                ctx.set(self.core.host.written, pack(word, bits))
+                await ctx.tick()
+            ctx.set(self.core.host.write, 0)
+
+    async def _read(self, ctx: Any, stimulus: Stimulus) -> dict[str, NDArray[np.int64]]:
+        """The states after the run, through the host port; memories that the core does not have stay as they were."""
+        found = {name: getattr(stimulus, name).copy() for name in ("potentials", "currents", "flags")}
+        for memory, name, bits in state_widths(self.p):
+            words = []
+            ctx.set(self.core.host.select, HostMemory[memory])
+            ctx.set(self.core.host.read, 1)
+            for address in range(self.p.words):
+                ctx.set(self.core.host.address, address)
+                await ctx.tick()
+                word = unpack(ctx.get(self.core.host.word), self.p.lanes, bits)
+                words.append([value & 1 for value in word] if name == "flags" else word)
+            ctx.set(self.core.host.read, 0)
+            found[name] = self.p.state_of(words, found[name])
+        return found
+
+
+def run_together(stimuli: list[Stimulus], ready: Ready = ALWAYS) -> list[CoreLog]:
+    """Stimuli that share their run, through one elaboration."""
+    return Machine(parameters_of(stimuli)).run(stimuli, ready)
