@@ -94,15 +94,6 @@ def test_amaranth_is_fenced() -> None:
             assert not any(name.startswith("hwsim.engine") for name in imports_of(path)), "the RTL shares nothing with engines"
 
 
-def test_the_hardware_shares_nothing_with_the_engines_but_the_program() -> None:
-    found = modules("rtl")
-    assert found
-    for path in found:
-        assert not any(name.startswith("hwsim.engine") for name in imports_of(path)), path
-    for path in modules("engine"):
-        assert not any(name.startswith("hwsim.rtl") for name in imports_of(path)), path
-
-
 def test_public_names_exist() -> None:
     for name in hwsim.__all__:
         assert getattr(hwsim, name) is not None
