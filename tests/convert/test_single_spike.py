@@ -210,28 +210,27 @@ def test_a_neuron_that_has_fired_still_learns() -> None:
 
 
 @pytest.mark.parametrize(("currents", "slope"), [
-    ((0.9, 0.05, 0, 0, 0), 5 - (1 + 2 + 3 + 4)),  # below by 0.1 and 0.05: every b >= 0 and a near: -t, and c near: +T
-    ((2.0, 0, 0, 0, 0), 0),                        # nothing near V
-    ((0.9, 1.0, 0, 0, 0), 2 - 1),                  # crossing at 2, from 0.1 below: +2 by b, -1 by a at t = 1
-    ((0.0, 1.1, 1.0, 0, 0), 3 * 0 - 2),            # at t = 2 it is 0.1 above: -2 by a; b of t = 3 is below 0 but near: +3
+    ((0.9, 0.05, 0, 0, 0), 5 - (1 + 2 + 3 + 4)),  # below and near in every step: -t by a; near at T: +T by c
+    ((2.0, 0, 0, 0, 0), 0),  # nothing near V
+    ((0.9, 1.0, 0, 0, 0), 2 - 1),  # from 0.1 below, crossing at 2: +2 by b; -1 by a of t = 1
+    ((0.0, 1.1, 1.0, 0, 0), 3 - 2),  # 0.1 above at t = 2: -2 by a, and +3 by b of t = 3
 ])
 def test_the_read_outs_threshold_learns_by_equation_17(currents: tuple[float, ...], slope: float) -> None:
+    """With V = 1 and a window of 0.2."""
+    assert BETA == 0.2
     tested = layer(1.0, 1.0, read_out=True)
     _, times = tested.accumulate(drive(*currents))
     times.sum().backward()
-    assert tested.threshold.grad.item() == pytest.approx(by_hand(currents))
+    assert tested.threshold.grad.item() == slope
 
 
-def by_hand(currents: tuple[float, ...]) -> float:
-    """Eq. 17 written out for V = 1."""
-    potentials = [0.0]
-    for current in currents:
-        potentials.append(potentials[-1] + current)
-    total = 0.0
-    for t in range(1, len(currents)):
-        a, b = potentials[t] - 1, 1 - potentials[t - 1]
-        total += t * ((a >= 0) * (abs(b) < BETA) - (b >= 0) * (abs(a) < BETA))
-    return total + len(currents) * (abs(1 - potentials[-1]) < BETA)
+def test_the_initial_potential_is_the_one_before_the_first_step() -> None:
+    """U(0) = 0.9 and a crossing at once: b of t = 1 is 0.1, so +1; at T the potential is far away."""
+    tested = layer(1.0, 1.0, read_out=True)
+    tested.initial.data.fill_(0.9)
+    potentials, times = tested.accumulate(drive(1.0, 0, 0, 0, 0))
+    times.sum().backward()
+    assert (potentials.item(), times.item(), tested.threshold.grad.item()) == (pytest.approx(1.9), 1, 1)
 
 
 def test_read_out_weights_learn_by_finite_differences() -> None:
