@@ -23,6 +23,7 @@ from hwsim.convert.single_spike import (  # noqa: E402
     hybrid_loss,
     spike_times,
 )
+from hwsim.convert.train import ceilings  # noqa: E402
 
 T = 5
 MEAN, STD = (0.4,), (0.25,)
@@ -43,7 +44,7 @@ def images(seed: int, count: int = 4) -> Tensor:
 
 def network(seed: int = 1, timesteps: int = T) -> SingleSpikeNetwork:
     made = SingleSpikeNetwork(source(seed), timesteps, MEAN, STD)
-    made.adopt(source(seed))
+    made.adopt(source(seed), ceilings(source(seed), images(seed=3)))
     made.calibrate(images(seed=3, count=16))
     return made
 
@@ -281,6 +282,23 @@ def test_the_first_step_sees_what_the_ann_sees() -> None:
     ann, made, x = source(), network(), images(seed=9)
     currents = made.layers["conv1"].currents({"input": made.encode(x)})
     assert torch.allclose(made.layers["conv1"].initial + currents[0], ann.currents(x)["conv1"], atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_spike_is_worth_the_most_that_the_ann_neuron_gives() -> None:
+    """With every neuron of the layers before at its ceiling in the ANN and one spike from each in the SNN, currents are
+    the same but for one scale a layer: 1, or that of the identity which has no weight to carry it."""
+    ann, made = source(), SingleSpikeNetwork(source(), T, MEAN, STD)
+    for n, activation in enumerate(ann.activations().values()):
+        activation.start_at(2.0 + n)
+    top = ceilings(ann, images(seed=3))
+    assert top == {"conv1": 2, "conv2": 3, "conv3": 4, "fc1": 5}
+    made.adopt(ann, top)
+    full = {name: torch.full((1, *layer.shape), top.get(name, 1.0)) for name, layer in ann.layers.items()}
+    spikes = {name: torch.ones(1, 1, *layer.shape) for name, layer in ann.layers.items()}
+    for name, scale in (("conv2", 1.0), ("conv3", 1 / 3), ("fc1", 1.0), ("out", 1.0)):
+        got = made.layers[name].initial + made.layers[name].currents(spikes)[0]
+        assert torch.allclose(got, ann.layers[name].current(full) * scale, rtol=1e-4, atol=1e-4), name
 
 
 @torch.no_grad()

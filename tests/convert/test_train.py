@@ -192,17 +192,13 @@ def test_a_finer_staircase_of_the_same_range_is_as_good_before_any_step(trained:
     assert fresh(ActivationSpec("qcfs", 256), trained).test_accuracy() == pytest.approx(trained.description.accuracy, abs=3)
 
 
-def test_a_single_spike_network_starts_from_folded_weights(trained: Checkpoint, tmp_path: Path) -> None:
+def test_a_single_spike_network_starts_from_a_trained_one(trained: Checkpoint, tmp_path: Path) -> None:
     spec = ActivationSpec("single_spike", timesteps=3)
     training = fresh(spec, trained)
     assert isinstance(training.network, SingleSpikeNetwork)
-    ann = trained.network()
-    for name, layer in ann.layers.items():
-        for mine, its in zip(training.network.layers[name].connections, layer.connections, strict=True):
-            if its.operator is not None:
-                assert torch.equal(mine.operator.weight, its.folded()[0])
-    tuned = run(tmp_path, spec, replace(QUICK, rate=0.01), start=trained)
-    assert tuned.description.accuracy > 50
+    before = training.test_accuracy()
+    tuned = run(tmp_path, spec, replace(QUICK, rate=0.03), start=trained)
+    assert tuned.description.accuracy > before > 15, "better than chance, and it learns"
     again = fresh(spec, tuned, mean=(0.1,), std=(0.9,))
     assert same({**again.network.state_dict(), **{n: tuned.weights[n] for n in ("mean", "std")}}, tuned.weights)
     assert again.network.mean.item() == pytest.approx(0.1), "the encoding is that of the images trained on now"
