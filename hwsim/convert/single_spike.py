@@ -17,6 +17,7 @@ Eq. 19, 21, 23 are what autograd gives for one time step; it adds the terms thro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -156,13 +157,22 @@ class SingleSpikeNetwork(nn.Module):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1))
 
     @torch.no_grad()
-    def adopt(self, source: SourceNetwork) -> None:
-        """Weights of a trained network of the same graph, BatchNorm folded; thresholds need `calibrate` after it."""
+    def adopt(self, source: SourceNetwork, ceilings: Mapping[str, float]) -> None:
+        """Weights of a trained network of the same graph, BatchNorm folded; thresholds need `calibrate` after it.
+
+        ceilings   the highest output of every layer of the source. One spike stands for it, so weights are multiplied by it;
+                   where an identity, which has no weight, brings spikes, its layer's scale is divided instead.
+        """
+        worth = {INPUT: 1.0, **ceilings}
         for mine, its in zip(self.layers.values(), source.layers.values(), strict=True):
+            scale = 1.0
+            for synapses in its.connections:
+                if synapses.operator is None:
+                    scale = 1 / worth[synapses.spec.source]
             for to, synapses in zip(mine.connections, its.connections, strict=True):
                 if to.operator is not None:
-                    to.operator.weight.copy_(synapses.folded()[0])
-            mine.initial.copy_(_bias(its).reshape(-1, 1, 1))
+                    to.operator.weight.copy_(synapses.folded()[0] * worth[synapses.spec.source] * scale)
+            mine.initial.copy_(_bias(its).reshape(-1, 1, 1) * scale)
 
     def encode(self, images: Tensor) -> Tensor:
         """Hybrid encoding of normalised images (N, C, H, W): (T, N, C, H, W)."""

@@ -286,7 +286,7 @@ class Training:
             kept = {name: value for name, value in source.state_dict().items() if name not in ("mean", "std")}
             self.network.load_state_dict(kept, strict=False)
         elif isinstance(self.network, SingleSpikeNetwork):
-            self.network.adopt(source)
+            self.network.adopt(source, ceilings(source, images))
             self.network.calibrate(images)
         else:
             adopt(self.network, source, images)
@@ -298,20 +298,26 @@ CLIPPED_QUANTILE = 0.999
 
 @torch.no_grad()
 def adopt(network: SourceNetwork, source: SourceNetwork, images: Tensor) -> None:
-    """Give `network` the weights of `source`, and its activations the range of the source's, layer by layer.
-
-    Where the source's activation has no ceiling (relu), it is a high quantile of its positive currents for `images`.
-    """
+    """Give `network` the weights of `source`, and its activations the range of the source's, layer by layer."""
     kept = {name: value for name, value in source.state_dict().items() if ".activation." not in name}
     network.load_state_dict(kept, strict=False)
-    before, currents = source.activations(), source.eval().currents(images)
+    ranges = ceilings(source, images)
     for name, activation in network.activations().items():
         if not isinstance(activation, Relu):
-            ceiling = getattr(before[name], "ceiling", None)
+            activation.start_at(ranges[name])
+
+
+@torch.no_grad()
+def ceilings(source: SourceNetwork, images: Tensor) -> dict[str, float]:
+    """The highest output of every activation; of relu, which has none, a high quantile of its positive outputs for `images`."""
+    currents, found = source.eval().currents(images), {}
+    for name, activation in source.activations().items():
+        ceiling: float | None = getattr(activation, "ceiling", None)
+        if ceiling is None:
             positive = currents[name][currents[name] > 0]
-            if ceiling is None:
-                ceiling = upper_quantile(positive, CLIPPED_QUANTILE) if len(positive) else 1.0
-            activation.start_at(ceiling)
+            ceiling = upper_quantile(positive, CLIPPED_QUANTILE) if len(positive) else 1.0
+        found[name] = ceiling
+    return found
 
 
 def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -1,0 +1,167 @@
+"""`hwsim train` as a user meets it: a run, a kill and its resumption, fine-tuning, and one clear text for a mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hwsim.cli import main  # noqa: E402
+from hwsim.convert.checkpoint import load_checkpoint  # noqa: E402
+
+SETTINGS = ("--dataset", "fashion_mnist", "--unverified", "--batch", 20, "--rate", 0.02, "--no-flip", "--shift", 0,
+            "--threads", 1, "--precision", "float32")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fashion-MNIST in miniature: ten classes, each a bright row of its own."""
+    place, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(1)
+    for part, count in (("train", 100), ("t10k", 40)):
+        labels = np.arange(count, dtype=np.uint8) % 10
+        images = rng.integers(0, 100, (count, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[2 * label + 4:2 * label + 6] += 150
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
+            (place / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    return place
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Any:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def arguments(*given: object) -> list[str]:
+    return ["train", *map(str, (*given, *SETTINGS))]
+
+
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *given: object) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of the command, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["hwsim", *arguments(*given)])
+    try:
+        main()
+        status = 0
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    shown = capsys.readouterr()
+    return status, shown.out, shown.err
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    return lambda *given: call(capsys, monkeypatch, *given)
+
+
+def test_a_run_reports_every_epoch_and_its_result(command: Any, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    status, shown, progress = command("tiny", "--data", data, "--out", out, "--epochs", 3, "--json")
+    assert status == 0, progress
+    assert [line.split()[1] for line in progress.splitlines()] == ["1/3", "2/3", "3/3"]
+    body = json.loads(shown)
+    last = load_checkpoint(body["checkpoint"])
+    assert last.description.accuracy == body["accuracy"] == body["history"][-1]["accuracy"]
+    assert body["best_accuracy"] == max(epoch["accuracy"] for epoch in body["history"])
+    assert load_checkpoint(body["best_checkpoint"]).description.accuracy == body["best_accuracy"]
+    assert (body["activation"]["kind"], body["activation"]["levels"], last.description.activation.highest) == ("qcfs", 16, 15)
+
+    status, _, text = command("tiny", "--data", data, "--out", out, "--epochs", 3)
+    assert (status, "is there already" in text) == (2, True)
+    status, shown, _ = command("tiny", "--data", data, "--out", out, "--epochs", 3, "--resume")
+    assert (status, "already trained" in shown) == (0, True)
+
+
+def test_fine_tuning_to_every_activation(command: Any, data: Path, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    assert command("tiny", "--data", data, "--out", start, "--epochs", 1)[0] == 0
+    for name, more in (("rate", ("--levels", 4, "--coding", "rate")), ("threshold", ("--activation", "threshold_relu")),
+                       ("noise", ("--activation", "lsq", "--levels", 4, "--noise", "--regulariser", 1e-4)),
+                       ("once", ("--activation", "single_spike", "--timesteps", 3))):
+        out = tmp_path / name
+        status, shown, text = command("tiny", "--data", data, "--out", out, "--epochs", 1, "--from", start / "last.pt", *more)
+        assert status == 0, text
+        assert "accuracy" in shown
+    spec = load_checkpoint(tmp_path / "rate" / "last.pt").description.activation
+    assert (spec.levels, spec.highest) == (4, 4)
+    assert load_checkpoint(tmp_path / "noise" / "last.pt").description.activation.noise
+    assert load_checkpoint(tmp_path / "once" / "last.pt").description.activation.timesteps == 3
+
+
+def test_a_process_that_is_killed_goes_on_as_if_it_had_not_been(command: Any, data: Path, tmp_path: Path) -> None:
+    asked = ("tiny", "--data", data, "--epochs", 12, "--out")
+    code = "import sys; from hwsim.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments(*asked, tmp_path / "killed")], stderr=subprocess.PIPE,
+                               stdout=subprocess.DEVNULL, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert process.stderr is not None
+    for _ in range(3):
+        line = process.stderr.readline()
+    time.sleep(0.02)  # somewhere in the fourth epoch
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    assert line.startswith("epoch 3/12"), line
+    left = load_checkpoint(tmp_path / "killed" / "last.pt").description.epoch
+    assert 3 <= left < 12
+    status, shown, text = command(*asked, tmp_path / "killed", "--resume", "--json")
+    assert status == 0, text
+    assert len(json.loads(shown)["history"]) == 12 - left
+    assert command(*asked, tmp_path / "whole")[0] == 0
+    resumed, whole = (load_checkpoint(tmp_path / name / "last.pt") for name in ("killed", "whole"))
+    assert all(torch.equal(resumed.weights[name], value) for name, value in whole.weights.items())
+
+
+@pytest.mark.parametrize(("given", "text"), [
+    (("alexnet",), "choose from vgg16"), (("resnet20",), "32 x 32, these are 28 x 28"), (("tiny", "--head", 4096), "only vgg16"),
+    (("tiny", "--activation", "gelu"), "choose from relu"), (("tiny", "--levels", 1), "2 to 65536"),
+    (("tiny", "--noise"), "only lsq"), (("tiny", "--timesteps", 4), "belongs to single_spike"),
+    (("tiny", "--activation", "relu", "--levels", 4), "belongs to qcfs and lsq"),
+    (("tiny", "--activation", "single_spike", "--timesteps", 0), "2 or more"),
+    (("tiny", "--coding", "phase"), "bit_serial or rate"),
+    (("tiny", "--epochs", 0), "epochs = 0"), (("tiny", "--schedule", "linear"), "one_cycle, cosine"),
+    (("tiny", "--device", "abacus"), "auto, cpu or cuda"), (("tiny", "--resume"), "nothing to resume"),
+    (("tiny", "--from", "nowhere.pt"), "no such checkpoint"),
+    (("tiny", "--activation", "relu", "--regulariser", 1), "qcfs or lsq"),
+])
+def test_a_mistake_is_one_text_and_status_2(given: tuple[object, ...], text: str, command: Any, data: Path,
+                                            tmp_path: Path) -> None:
+    status, shown, said = command(*given, "--data", data, "--out", tmp_path / "out")
+    assert status == 2
+    assert not shown
+    assert said.startswith("error: ")
+    assert text in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "out" / "last.pt").exists()
+
+
+def test_data_that_is_not_there_is_told_how_to_fetch(command: Any, tmp_path: Path) -> None:
+    status, _, said = command("tiny", "--data", tmp_path / "none", "--out", tmp_path / "out")
+    assert status == 2
+    assert "dataset-fashion-mnist" in said
+
+
+def test_a_subset_must_be_asked_for(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.cli.test_train_command.SETTINGS", ("--dataset", "fashion_mnist"))
+    status, _, said = call(capsys, monkeypatch, "tiny", "--data", data, "--out", tmp_path / "out")
+    assert (status, "expected 60000" in said) == (2, True)
+
+
+def test_without_torch_the_way_to_it_is_said(command: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    status, _, said = command("tiny", "--data", data, "--out", tmp_path / "out")
+    assert status == 2
+    assert "pip install 'hwsim[torch]'" in said

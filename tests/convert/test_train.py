@@ -1,0 +1,436 @@
+"""Training: what was killed goes on as if nothing had happened, and no unsound checkpoint is believed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hwsim.convert import checkpoint as checkpoints  # noqa: E402
+from hwsim.convert.activations import ActivationError, ActivationSpec  # noqa: E402
+from hwsim.convert.augment import Augmentation, Normaliser  # noqa: E402
+from hwsim.convert.checkpoint import Checkpoint, CheckpointError, load_checkpoint, previous_of, save_checkpoint  # noqa: E402
+from hwsim.convert.networks import SourceError, SourceNetwork  # noqa: E402
+from hwsim.convert.single_spike import SingleSpikeNetwork  # noqa: E402
+from hwsim.convert.train import BEST, LAST, Recipe, TrainError, Training, accuracy, train  # noqa: E402
+from tests.convert.tiny_set import tiny_set  # noqa: E402
+
+DATA = tiny_set()
+QUICK = Recipe(epochs=4, batch=25, rate=0.05, augmentation=Augmentation(flip=False, shift=1, cutout=2), precision="float32")
+QCFS = ActivationSpec("qcfs", 16)
+
+
+class KilledError(Exception):
+    """Stands for the signal that ends a process."""
+
+
+def run(out: Path, spec: ActivationSpec = QCFS, recipe: Recipe = QUICK, **more: Any) -> Checkpoint:
+    return train(DATA, "tiny", spec, recipe, out, device="cpu", **more)
+
+
+def kill_in(epoch: int, step: int) -> Callable[[int, int], None]:
+    """A progress callback that ends the training in that epoch (from 1) and step."""
+    seen = [0]
+
+    def progress(done: int, of: int) -> None:
+        seen[0] += 1
+        if seen[0] == (epoch - 1) * of + step:
+            raise KilledError
+
+    return progress
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two nested states are equal to the last bit."""
+    if isinstance(a, torch.Tensor):
+        return bool(torch.equal(a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """What an uninterrupted training gives."""
+    return run(tmp_path_factory.mktemp("trained"), recipe=replace(QUICK, epochs=8))
+
+
+# -- training ------------------------------------------------------------------------------------------------------
+
+
+def test_training_learns_and_the_checkpoint_is_what_was_measured(trained: Checkpoint) -> None:
+    assert trained.description.accuracy is not None
+    assert trained.description.accuracy > 80
+    assert (trained.description.epoch, trained.description.epochs) == (8, 8)
+    images, labels = torch.tensor(DATA.test_images), torch.tensor(DATA.test_labels)
+    measured = accuracy(trained.network(), Normaliser(DATA.mean, DATA.std), images, labels, batch=30)
+    assert measured == trained.description.accuracy
+    best = load_checkpoint(trained.path.with_name(BEST))
+    assert best.training is None
+    assert best.description.accuracy == trained.training["best"] >= trained.description.accuracy
+
+
+@pytest.mark.parametrize("spec", [QCFS, ActivationSpec("lsq", 4, noise=True), ActivationSpec("single_spike", timesteps=3)])
+@pytest.mark.parametrize("killed_in", [(2, 1), (3, 8)])
+def test_killed_and_resumed_equals_uninterrupted(spec: ActivationSpec, killed_in: tuple[int, int], tmp_path: Path) -> None:
+    recipe = replace(QUICK, rate=0.01, epochs=3)
+    whole = run(tmp_path / "whole", spec, recipe)
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", spec, recipe, progress=kill_in(*killed_in))
+    left = load_checkpoint(tmp_path / "killed" / LAST)
+    assert left.description.epoch == killed_in[0] - 1
+    torch.rand(7)  # whatever else has drawn numbers in between
+    resumed = run(tmp_path / "killed", spec, recipe, resume=True)
+    assert same(resumed.weights, whole.weights)
+    assert same(resumed.training, whole.training)
+    assert resumed.description == whole.description
+    assert same(load_checkpoint(tmp_path / "killed" / BEST).weights, load_checkpoint(tmp_path / "whole" / BEST).weights)
+
+
+def test_resuming_what_is_finished_changes_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, recipe=replace(QUICK, epochs=1))
+    before = done.path.read_bytes()
+    again = run(tmp_path, recipe=replace(QUICK, epochs=1), resume=True, report=lambda epoch: pytest.fail("no epoch is left"))
+    assert again.path.read_bytes() == before
+
+
+def test_the_seed_is_the_run(tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=1)
+    first, second = (run(tmp_path / name, recipe=recipe) for name in "ab")
+    other = run(tmp_path / "c", recipe=replace(recipe, seed=2))
+    assert same(first.weights, second.weights)
+    assert not same(first.weights, other.weights)
+
+
+def test_the_regulariser_lowers_the_number_of_ones(tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=4)
+    ones = []
+    for name, coefficient in (("without", 0.0), ("with", 2e-3)):
+        network = run(tmp_path / name, recipe=replace(recipe, regulariser=coefficient)).network()
+        images = Normaliser(DATA.mean, DATA.std)(torch.tensor(DATA.test_images))
+        with torch.no_grad():
+            outputs = network.outputs(images)
+        levels = [(outputs[n] / a.step).round().int() for n, a in network.activations().items()]
+        ones.append(sum(int(((level >> bit) & 1).sum()) for level in levels for bit in range(4)))
+    assert ones[1] < 0.8 * ones[0]
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+def test_the_learning_rate_ends_near_zero_and_never_passes_its_peak(schedule: str) -> None:
+    recipe, steps = Recipe(rate=0.3, schedule=schedule), 500
+    rates = [recipe.rate_at(step, steps) for step in range(steps)]
+    peak = rates.index(max(rates))
+    assert max(rates) == pytest.approx(0.3)
+    assert peak == (100 if schedule == "one_cycle" else 0)
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] < 1e-4
+
+
+def test_only_synaptic_weights_decay() -> None:
+    described = run_description()
+    training = Training(DATA, described, QUICK, torch.device("cpu"))
+    decayed = {id(p) for group in training.optimiser.param_groups if group["weight_decay"] for p in group["params"]}
+    for name, parameter in training.network.named_parameters():
+        assert (id(parameter) in decayed) == (parameter.ndim > 1), name
+
+
+def run_description() -> checkpoints.Description:
+    return checkpoints.Description("tiny", QCFS, 10, (1, 8, 8), None, "mnist", DATA.mean, DATA.std, 1)
+
+
+def test_a_step_below_bfloat16_still_moves_float32_weights(tmp_path: Path) -> None:
+    """Mixed precision: the weights and their checkpoint stay float32, and training learns."""
+    mixed = run(tmp_path, recipe=replace(QUICK, epochs=6, precision="bfloat16"))
+    assert {w.dtype for w in mixed.weights.values()} == {torch.float32, torch.int64}
+    assert mixed.description.accuracy > 60
+
+
+# -- fine-tuning ----------------------------------------------------------------------------------------------------
+
+TARGETS = [ActivationSpec("qcfs", 4, 4), ActivationSpec("threshold_relu"), ActivationSpec("lsq", 4, noise=True),
+           ActivationSpec("relu")]
+
+
+def fresh(spec: ActivationSpec, start: Checkpoint, **changes: Any) -> Training:
+    training = Training(DATA, replace(run_description(), activation=spec, **changes), QUICK, torch.device("cpu"))
+    training.start_from(start)
+    return training
+
+
+@pytest.mark.parametrize("spec", TARGETS)
+def test_fine_tuning_keeps_weights_and_ranges(spec: ActivationSpec, trained: Checkpoint) -> None:
+    network = fresh(spec, trained).network
+    assert isinstance(network, SourceNetwork)
+    got = network.state_dict()
+    for name, value in trained.weights.items():
+        if ".activation." not in name:
+            assert torch.equal(got[name], value), name
+    for name, activation in network.activations().items():
+        if spec.kind != "relu":
+            assert activation.ceiling == pytest.approx(trained.network().activations()[name].ceiling, rel=1e-5)
+
+
+def test_from_a_relu_ranges_come_from_what_flows(tmp_path: Path) -> None:
+    start = run(tmp_path, ActivationSpec("relu"), replace(QUICK, epochs=2))
+    training = fresh(QCFS, start)
+    currents = start.network().currents(Normaliser(DATA.mean, DATA.std)(torch.tensor(DATA.train_images)))
+    for name, activation in training.network.activations().items():
+        above = (currents[name] > activation.ceiling).sum() / (currents[name] > 0).sum()
+        assert 0 < above <= 0.001 + 1e-6 or (currents[name] > 0).sum() < 1000
+
+
+def test_a_finer_staircase_of_the_same_range_is_as_good_before_any_step(trained: Checkpoint) -> None:
+    assert fresh(ActivationSpec("qcfs", 256), trained).test_accuracy() == pytest.approx(trained.description.accuracy, abs=3)
+
+
+def test_a_single_spike_network_starts_from_a_trained_one(trained: Checkpoint, tmp_path: Path) -> None:
+    spec = ActivationSpec("single_spike", timesteps=3)
+    training = fresh(spec, trained)
+    assert isinstance(training.network, SingleSpikeNetwork)
+    before = training.test_accuracy()
+    tuned = run(tmp_path, spec, replace(QUICK, rate=0.03), start=trained)
+    assert tuned.description.accuracy > before > 15, "better than chance, and it learns"
+    again = fresh(spec, tuned, mean=(0.1,), std=(0.9,))
+    assert same({**again.network.state_dict(), **{n: tuned.weights[n] for n in ("mean", "std")}}, tuned.weights)
+    assert again.network.mean.item() == pytest.approx(0.1), "the encoding is that of the images trained on now"
+    with pytest.raises(TrainError, match="single-spike network, which has no activations"):
+        fresh(QCFS, tuned)
+
+
+def test_another_graph_is_no_start(trained: Checkpoint) -> None:
+    for changes in ({"classes": 7}, {"input_shape": (1, 12, 12)}):
+        with pytest.raises(TrainError, match=f"network with {next(iter(changes))}"):
+            fresh(QCFS, trained, **changes)
+
+
+# -- what is refused ------------------------------------------------------------------------------------------------
+
+
+def test_a_training_that_is_there_is_not_overwritten(trained: Checkpoint) -> None:
+    with pytest.raises(TrainError, match="a training is there already"):
+        run(trained.path.parent)
+
+
+def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match="nothing to resume"):
+        run(tmp_path / "none", resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("changes", "text"), [
+    ({"recipe": replace(QUICK, epochs=9)}, "epochs = 8, now it is 9"),
+    ({"recipe": replace(QUICK, epochs=8, rate=0.06)}, "rate = 0.05"),
+    ({"recipe": replace(QUICK, epochs=8, seed=2)}, "seed = 1, expected 2"), ({"spec": ActivationSpec("qcfs", 4)}, "activation"),
+    ({"recipe": replace(QUICK, epochs=8, augmentation=Augmentation())}, "augmentation"),
+])
+def test_a_run_is_resumed_with_its_own_settings_only(changes: dict[str, Any], text: str, trained: Checkpoint) -> None:
+    before = trained.path.read_bytes()
+    settings = {"recipe": replace(QUICK, epochs=8)} | changes
+    with pytest.raises((TrainError, CheckpointError), match=text):
+        run(trained.path.parent, resume=True, **settings)
+    assert trained.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("wrong", "text"), [
+    ({"epochs": 0}, "epochs = 0"), ({"batch": 0}, "batch"), ({"rate": float("nan")}, "rate = nan"), ({"seed": -1}, "seed"),
+    ({"label_smoothing": 1.5}, "label_smoothing"), ({"schedule": "linear"}, "one_cycle, cosine"),
+    ({"precision": "int8"}, "bfloat16"),
+])
+def test_recipes_out_of_range_are_refused(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(TrainError, match=text):
+        Recipe(**wrong)
+
+
+def test_bad_settings_leave_no_folder_behind(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    for error, more in ((TrainError, {"recipe": replace(QUICK, batch=201)}), (ActivationError, {"spec": ActivationSpec("relu"),
+                        "recipe": replace(QUICK, regulariser=1.0)})):
+        with pytest.raises(error):
+            run(place, **more)
+        assert not (place / LAST).exists()
+    with pytest.raises(SourceError):
+        train(DATA, "resnet20", QCFS, QUICK, tmp_path / "never", device="cpu")
+    with pytest.raises(TrainError, match="not known"):
+        train(DATA, "tiny", QCFS, QUICK, tmp_path / "never", device="abacus")
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_training_that_diverges_says_so_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    def poison(epoch: object) -> None:
+        """After the first epoch: a rate that no weight survives."""
+        object.__setattr__(recipe, "rate", 1e30)
+
+    recipe = replace(QUICK, epochs=3)
+    with pytest.raises(TrainError, match="diverged; lower the rate"):
+        run(tmp_path, recipe=recipe, report=poison)
+    left = load_checkpoint(tmp_path / LAST)
+    assert left.description.epoch == 1
+    assert left.network()
+
+
+def test_weights_that_are_no_numbers_are_seen_behind_neurons_that_hide_them(tmp_path: Path) -> None:
+    """A comparison with a threshold is False for NaN: no spike, a finite loss, and weights that are lost."""
+    training = Training(DATA, replace(run_description(), activation=ActivationSpec("single_spike")), QUICK, torch.device("cpu"))
+    training.network.layers["conv1"].connections[0].operator.weight.data.fill_(float("nan"))
+    with pytest.raises(TrainError, match="conv1.* is not finite in epoch 1"):
+        training.run_epoch(0)
+
+
+# -- checkpoints ----------------------------------------------------------------------------------------------------
+
+
+def forged(original: Path, place: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of a checkpoint with something else in it."""
+    body = torch.load(original, weights_only=True)
+    change(body)
+    torch.save(body, place)
+    return place
+
+
+def put(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(body: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            body = body[key]
+        body[path[-1]] = value
+    return change
+
+
+def drop(*path: str) -> Callable[[dict[str, Any]], object]:
+    def change(body: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            body = body[key]
+        del body[path[-1]]
+    return change
+
+
+CONV1 = "layers.conv1.connections.0.operator.weight"
+
+
+@pytest.mark.parametrize(("change", "text"), [
+    (put("format", value="something else"), "not an hwsim checkpoint"), (put("version", value=2), "version 2, this hwsim reads"),
+    (drop("description"), "description has the fields"), (drop("description", "network"), "description has the fields"),
+    (put("description", "extra", value=1), "description has the fields"),
+    (put("description", "network", value="alexnet"), "cannot be built: network 'alexnet'"),
+    (put("description", "network", value="resnet20"), "cannot be built"),
+    (put("description", "activation", value={"kind": "gelu"}), "not sound: activation 'gelu'"),
+    (put("description", "activation", value={"kind": "lsq"}), "holds another"),
+    (put("description", "activation", value=7), "not sound"),
+    (put("description", "input_shape", value=[1, 8]), "not 3 numbers"),
+    (put("description", "input_shape", value=[1, 10**9, 10**9]), "holds another|cannot be built"),
+    (put("description", "input_shape", value=[0, 8, 8]), "holds another|cannot be built|not sound"),
+    (put("description", "mean", value=[float("nan")]), "not sound"), (put("description", "std", value=[0.0]), "divided by it"),
+    (put("description", "classes", value=10**12), "holds another|cannot be built"),
+    (put("description", "classes", value=-1), "cannot be built|holds another"),
+    (put("description", "classes", value=True), "not sound"), (put("description", "epoch", value="9"), "not sound"),
+    (put("weights", CONV1, value=torch.zeros(8, 1, 5, 5)), "expected torch.float32"),
+    (put("weights", CONV1, value=torch.zeros(8, 1, 3, 3, dtype=torch.float64)), "float64"),
+    (put("weights", CONV1, value=torch.full((8, 1, 3, 3), float("nan"))), "not finite"),
+    (put("weights", CONV1, value=torch.full((8, 1, 3, 3), float("inf"))), "not finite"),
+    (put("weights", CONV1, value="zeros"), "no dictionary of weights"), (put("weights", value=None), "no dictionary of weights"),
+    (drop("weights", CONV1), "is missing for a tiny"), (put("weights", "more", value=torch.zeros(1)), "more is not of a tiny"),
+    (put("training", value=[1]), "training state is a list"),
+])
+def test_forged_checkpoints_are_refused_in_one_text(change: Callable[[dict[str, Any]], object], text: str, trained: Checkpoint,
+                                                    tmp_path: Path) -> None:
+    path = forged(trained.path, tmp_path / "forged.pt", change)
+    with pytest.raises(CheckpointError, match=text) as caught:
+        load_checkpoint(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [
+    drop("training", "optimiser"), drop("training", "best"), put("training", "best", value="high"),
+    put("training", "optimiser", value=5), put("training", "optimiser", "state", value={}),
+    put("training", "optimiser", "param_groups", value=[]),
+    lambda body: body["training"]["optimiser"]["state"][0].update(momentum_buffer=torch.zeros(3)),
+    lambda body: body["training"]["optimiser"]["state"][0]["momentum_buffer"].fill_(float("nan")),
+    lambda body: body["training"]["optimiser"]["state"][0].update(momentum_buffer=None),
+])
+def test_a_forged_training_state_is_not_resumed(change: Callable[[dict[str, Any]], object], trained: Checkpoint,
+                                                tmp_path: Path) -> None:
+    forged(trained.path, tmp_path / LAST, change)
+    with pytest.raises(TrainError, match="training state does not fit this network"):
+        run(tmp_path, recipe=replace(QUICK, epochs=8), resume=True)
+
+
+def test_a_checkpoint_without_training_state_is_a_start_and_not_a_run(trained: Checkpoint, tmp_path: Path) -> None:
+    forged(trained.path, tmp_path / LAST, put("training", value=None))
+    with pytest.raises(TrainError, match="nothing to resume; start from it"):
+        run(tmp_path, recipe=replace(QUICK, epochs=8), resume=True)
+
+
+def test_truncated_checkpoints_name_the_one_before_which_still_loads(tmp_path: Path) -> None:
+    done = run(tmp_path, recipe=replace(QUICK, epochs=2))
+    path, spare = tmp_path / LAST, previous_of(tmp_path / LAST)
+    whole = path.read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 100, 0):
+        path.write_bytes(whole[:size])
+        with pytest.raises(CheckpointError, match="truncated or damaged") as caught:
+            load_checkpoint(path)
+        assert str(spare) in str(caught.value)
+    assert load_checkpoint(spare).description.epoch == 1
+    spare.replace(path)
+    again = run(tmp_path, recipe=replace(QUICK, epochs=2), resume=True)
+    assert same((again.weights, again.training), (done.weights, done.training))
+
+
+def test_a_kill_while_writing_leaves_the_old_checkpoint(trained: Checkpoint, tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / LAST
+    description = trained.description
+    save_checkpoint(path, replace(description, epoch=1), trained.weights)
+
+    def killed(*arguments: object) -> None:
+        raise KilledError
+
+    for name in ("fsync", "link", "replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, name, killed)
+            with pytest.raises(KilledError):
+                save_checkpoint(path, replace(description, epoch=2), trained.weights)
+        assert load_checkpoint(path).description.epoch == 1, name
+    save_checkpoint(path, replace(description, epoch=3), trained.weights)
+    assert load_checkpoint(path).description.epoch == 3
+    assert load_checkpoint(previous_of(path)).description.epoch == 1
+    assert {p.name for p in tmp_path.iterdir()} == {LAST, previous_of(path).name}, "nothing half written stays"
+
+
+def test_file_systems_without_hard_links_keep_the_one_before_too(trained: Checkpoint, tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refused)
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path / LAST, replace(trained.description, epoch=epoch), trained.weights)
+    assert [load_checkpoint(p).description.epoch for p in (tmp_path / LAST, previous_of(tmp_path / LAST))] == [2, 1]
+
+
+def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
+    class Malicious:
+        def __reduce__(self) -> object:
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    torch.save({"format": checkpoints.FORMAT, "weights": Malicious()}, tmp_path / "bad.pt")
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_checkpoint(tmp_path / "bad.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_of_another_network_than_asked_for_is_refused(trained: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="network = 'tiny', expected 'resnet20'"):
+        load_checkpoint(trained.path, {"network": "resnet20"})
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_checkpoint(tmp_path / "text.pt")
