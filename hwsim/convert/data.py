@@ -212,11 +212,12 @@ def _png_rows(source: Source, name: str) -> Images:
     """(N, 32, 32, 3) from a PNG of N rows."""
     from PIL import Image
 
+    raw = _read(source, name)
+    if not raw.endswith(b"IEND\xaeB`\x82"):
+        raise source.error(name, "a PNG file ends with an IEND chunk, this does not; it is truncated")
     try:
-        with Image.open(io.BytesIO(_read(source, name))) as image:
+        with Image.open(io.BytesIO(raw)) as image:
             mode, pixels = image.mode, np.asarray(image)
-    except DataError:
-        raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and struct.error for damaged files
         raise source.error(name, f"not a readable PNG ({error})") from None
     if mode != "RGB" or pixels.shape[1] != _SIDE * _SIDE:
