@@ -213,6 +213,7 @@ def test_a_neuron_that_has_fired_still_learns() -> None:
 @pytest.mark.parametrize(("currents", "slope"), [
     ((0.9, 0.05, 0, 0, 0), 5 - (1 + 2 + 3 + 4)),  # below and near in every step: -t by a; near at T: +T by c
     ((2.0, 0, 0, 0, 0), 0),  # nothing near V
+    ((0.7, 1.0, 0, 0, 0), 0),  # crossing at 2 from 0.3 below, outside the window
     ((0.9, 1.0, 0, 0, 0), 2 - 1),  # from 0.1 below, crossing at 2: +2 by b; -1 by a of t = 1
     ((0.0, 1.1, 1.0, 0, 0), 3 - 2),  # 0.1 above at t = 2: -2 by a, and +3 by b of t = 3
 ])
