@@ -1,7 +1,8 @@
 """Activity strobes: how often each counted event of hwsim/activity.py happens in this cycle (A1 to A3, A5).
 
-Strobes of the ISSUE stage belong to the plane or pass whose operation (or token) is offered, those of EXEC to the one whose operation
-EXEC holds. What happens in the buffers and the channel (`buffer_*`, `pool_update`, transfers; A4) is not the core's to count.
+Strobes of the ISSUE stage belong to the plane or pass whose operation (or token) is offered, those of EXEC to the one whose
+operation EXEC holds. What happens in the buffers and the channel (`buffer_*`, `pool_update`, transfers; A4) is not the
+core's to count.
 """
 
 from __future__ import annotations

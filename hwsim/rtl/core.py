@@ -19,7 +19,7 @@ from hwsim.rtl.activity import ActivityMonitor, activity_layout
 from hwsim.rtl.address_generator import AddressGenerator
 from hwsim.rtl.fifo import Fifo
 from hwsim.rtl.issue import Issue
-from hwsim.rtl.lanes import LANE_ACTIVITY, Lane
+from hwsim.rtl.lanes import Lane
 from hwsim.rtl.memories import State, Table
 from hwsim.rtl.operation import Effects, Kind, decode
 from hwsim.rtl.parameters import Parameters, counter

@@ -1,7 +1,7 @@
 """The spike FIFO: `depth` tokens, first-word fall-through (R2).
 
-A token pushed in cycle p is visible at the head from p + 1 on. `ready` depends on registers only, so a slot freed by a pop can be used
-in the next cycle, not in the same one: that is what makes depth 1 halve the rate.
+A token pushed in cycle p is visible at the head from p + 1 on. `ready` depends on registers only, so a slot freed by a pop
+can be used in the next cycle, not in the same one: that is what makes depth 1 halve the rate.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The issue stage: lets one operation a cycle into EXEC, and the EXEC register behind it (R5, R6).
 
-An operation issues when EXEC is free or completes in this very cycle. If it then reads the word that EXEC writes at the end of this
-cycle, the memories would give the old word: with bypass they forward the new one, without it the operation waits one cycle.
+An operation issues when EXEC is free or completes in this very cycle. If it then reads the word that EXEC writes at the end
+of this cycle, the memories would give the old word: with bypass they forward the new one, without it the operation waits one
+cycle.
 """
 
 from __future__ import annotations

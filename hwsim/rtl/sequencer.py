@@ -27,7 +27,8 @@ class Phase(enum.Enum):
 class Sequencer(wiring.Component):
     """
     start, clear, eots   begin a run: with a clear or not, of so many EOTs.
-    head                 the FIFO's head.      touches, last, event_*   what the address generator says of it; `advance` goes back.
+    head                 the FIFO's head.
+    touches, last, event_*   what the address generator says of the head; `advance` goes back to it.
     operation            what to issue; it issues in a cycle with valid & ready.
     skip, eot            a token takes its slot in this cycle without an operation.   tag   the plane or pass at work.
     idle                 no run: the host may use the memories.   draining   every slot of the run is taken.

@@ -19,26 +19,26 @@ PATIENCE = 20_000
 
 
 class Machine:
-    """A core, elaborated once, that runs any number of stimuli one after the other."""
+    """A core that runs any number of stimuli one after the other."""
 
     def __init__(self, p: Parameters, core: type[Core] = Core) -> None:
-        self.p, self.core = p, core(p)
-        self.probe = Probe(self.core)
-        self.simulator = Simulator(self.core)
-        self.simulator.add_clock(1e-6)
+        self.p, self._make = p, core
         self.cycles = 0
 
     def run(self, stimuli: list[Stimulus], ready: Ready = ALWAYS) -> list[CoreLog]:
         """One CoreLog a stimulus. `ready`: whether the receiver takes a spike in a cycle of the run."""
         logs: list[CoreLog] = []
+        self.core = self._make(self.p)
+        self.probe = Probe(self.core)
+        simulator = Simulator(self.core)
+        simulator.add_clock(1e-6)
 
         async def bench(ctx: Any) -> None:
             for stimulus in stimuli:
                 logs.append(await self._one(ctx, stimulus, ready))
 
-        self.simulator.reset()
-        self.simulator.add_testbench(bench)
-        self.simulator.run()
+        simulator.add_testbench(bench)
+        simulator.run()
         return logs
 
     async def _one(self, ctx: Any, stimulus: Stimulus, ready: Ready) -> CoreLog:

@@ -1,0 +1,142 @@
+"""The hardware and both engines do the same in every cycle: pushes, pops, issues, spikes, counts, done, final states.
+
+Three implementations share nothing but the Program: SimPy processes, Numba recurrences, and RTL. docs/validation.md says
+what that proves and what it does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip install 'hwsim[rtl]'")
+
+from hwsim.activity import INDEX
+from hwsim.engine.fast import FastEngine
+from hwsim.engine.reference import ReferenceEngine
+from hwsim.program import ISSUE_KINDS, CoreLog
+from hwsim.rtl.memories import pack, unpack
+from tests.engine.core_cases import load_cases, observed
+from tests.rtl.cases import STRATA, differences, draw
+from tests.rtl.machine import Machine, run_together
+from tests.rtl.stimulus import Stimulus, parameters_of
+
+DESIGNS = 64  # a multiple of the strata
+STIMULI = 6
+BLOCKS = 8
+VECTORS = load_cases()
+ENGINES = {"fast": FastEngine(), "reference": ReferenceEngine()}
+
+
+@cache
+def runs(seed: int) -> list[tuple[Stimulus, CoreLog]]:
+    """The stimuli of one design and what the hardware did with them."""
+    stimuli = draw(seed, STIMULI)
+    return list(zip(stimuli, run_together(stimuli), strict=True))
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_hardware_and_engines_agree(block: int) -> None:
+    for seed in range(block, DESIGNS, BLOCKS):
+        for number, (stimulus, log) in enumerate(runs(seed)):
+            for name, engine in ENGINES.items():
+                found = list(differences(log, engine.run_core(*stimulus.arguments)))
+                assert not found, (f"design {seed}, {STRATA[seed % len(STRATA)].name}, stimulus {number}, {name}", *found)
+
+
+@pytest.mark.parametrize("case", VECTORS[::9], ids=lambda case: case.name)
+def test_hardware_meets_the_vectors(case) -> None:
+    check_vector(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case.name)
+def test_hardware_meets_all_vectors(case) -> None:
+    check_vector(case)
+
+
+def check_vector(case) -> None:
+    stimulus = Stimulus(case.run, case.tokens, case.gaps, case.earliest, case.potentials, case.currents,
+                        np.zeros_like(case.potentials))
+    seen = observed(run_together([stimulus])[0])
+    assert {key: seen[key] for key in case.expect} == dict(case.expect)
+
+
+def test_every_rule_is_pressed_on() -> None:
+    """What never happens in the random runs would be what nothing holds equal; what is rare must be common."""
+    seen: dict[str, int] = {}
+    for seed in range(DESIGNS):
+        for stimulus, log in runs(seed):
+            for what in happenings(stimulus, log):
+                seen[what] = seen.get(what, 0) + 1
+    rare = {what: seen.get(what, 0) for what in EXPECTED if seen.get(what, 0) < 12}
+    assert not rare, rare
+
+
+EXPECTED = (
+    *(f"kind {kind}" for kind in ISSUE_KINDS), "late push", "full FIFO", "saturation", "clear", "no clear", "tile", "flags kept",
+    "several connections", "mixed payloads", "two periods", "hazard", "overlaps EXEC", "ends in a spike",
+    "acc_add", "mult", "weight_shift", "membrane_shift", "bias_add", "leak", "cmp", "reset_sub", "reset_zero", "requant",
+    "threshold_shift", "mask_read", "mask_write", "current_read", "bias_read", "cycles_stall_serialiser",
+    "membrane_write_readout",
+)
+
+
+def happenings(stimulus: Stimulus, log: CoreLog) -> set[str]:
+    """What a run had of EXPECTED."""
+    run, tokens = stimulus.run, stimulus.tokens
+    counts = log.counts.sum(axis=0)
+    found = {name for name, column in INDEX.items() if counts[column]}
+    found |= {f"kind {ISSUE_KINDS[kind]}" for kind in set(log.issue[:, 1].tolist())}
+    events = tokens[:, 0] >= 0
+    facts = {
+        "late push": bool((np.diff(log.push) > 1).any()), "saturation": log.saturations > 0,
+        "full FIFO": bool((log.push[run.core.fifo_depth:] == log.pop[: -run.core.fifo_depth] + 1).any()),
+        "clear": run.clear, "no clear": not run.clear, "tile": run.groups != (0, run.group_count),
+        "flags kept": bool(log.flags.any()), "several connections": len(run.connections) > 1,
+        "mixed payloads": len(set(tokens[events, 5].tolist())) == 2, "two periods": stimulus.eots > run.table.planes,
+        "hazard": bool(counts[INDEX["cycles_stall_hazard"]]),
+        "overlaps EXEC": bool(counts[INDEX["cycles_overlapped"]]),
+        "ends in a spike": bool(len(log.spikes)) and log.done == log.spikes[-1, 0] + 1,
+    }
+    return found | {what for what, holds in facts.items() if holds}
+
+
+def test_a_receiver_that_makes_the_serialiser_wait_loses_nothing() -> None:
+    """`out_ready` low: later, but the same spikes in the same order, the same sums, the same counts of work."""
+    waited = 0
+    for seed in (0, 5, 13, 16, 21, 24, 29):
+        stimuli = draw(seed)
+        machine = Machine(parameters_of(stimuli))
+        freely = machine.run(stimuli)
+        slowly = machine.run(stimuli, ready=lambda cycle: cycle % 3 == 0)
+        for free, slow in zip(freely, slowly, strict=True):
+            assert free.spikes[:, 1:].tolist() == slow.spikes[:, 1:].tolist()
+            assert (slow.spikes[:, 0] % 3 == 0).all()
+            for field in ("potentials", "currents", "flags"):
+                assert (getattr(free, field) == getattr(slow, field)).all()
+            idle = [column for name, column in INDEX.items() if name.startswith("cycles_")]
+            assert (np.delete(free.counts, idle, axis=1) == np.delete(slow.counts, idle, axis=1)).all()
+            assert slow.done >= free.done
+            waited += slow.done > free.done
+    assert waited > 5
+
+
+def test_a_run_without_a_clear_goes_on_where_the_last_one_stopped() -> None:
+    """The states stay in the memories: two runs in the machine are two runs of the engine, one after the other."""
+    for seed in (3, 8, 11):
+        first, second = draw(seed)[:2]
+        first, second = (replace(s, run=replace(s.run, clear=clear)) for s, clear in ((first, True), (second, False)))
+        before = ENGINES["fast"].run_core(*first.arguments)
+        second = replace(second, potentials=before.potentials, currents=before.currents, flags=before.flags)
+        logs = run_together([first, second])
+        assert not list(differences(logs[1], ENGINES["fast"].run_core(*second.arguments)))
+
+
+def test_words_are_packed_and_unpacked() -> None:
+    word = [-8, 7, 0, -1, 3]
+    assert unpack(pack(word, 4), 5, 4) == word
+    assert pack([-1, 0], 3) == 0b000111
