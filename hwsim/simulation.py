@@ -240,7 +240,7 @@ def replay_core(program: Program, runs: Sequence[Operation], sample: Sample, eot
         raise SimulationError(f"layer {network.layers[last.layer].name}: the trace has no weights, so its core cannot be run")
     if eots is not None and not 1 <= eots <= last.eots:
         raise SimulationError(f"eots is {eots}, the run receives {last.eots}; choose 1 to {last.eots}")
-    engine = _engine("fast")
+    engine, bits = _engine("fast"), payload_bits(network, run)
     zero = np.zeros(run.shape, np.int64)
     before = after = (zero, zero, zero)
     for operation in runs:
@@ -248,10 +248,14 @@ def replay_core(program: Program, runs: Sequence[Operation], sample: Sample, eot
         if operation is last and eots is not None:
             end = int(np.flatnonzero(tokens[:, 0] < 0)[eots - 1]) + 1
             tokens, gaps, earliest = tokens[:end], gaps[:end], earliest[:end]
+        payloads = tokens[tokens[:, 5] != 0, 4]
+        if payloads.size and (payloads.min() < -(1 << (bits - 1)) or payloads.max() >= 1 << (bits - 1)):
+            raise SimulationError(f"layer {network.layers[last.layer].name}: payloads {payloads.min()} to {payloads.max()} do "
+                                  f"not fit the {bits} signed bits that the network says they have")
         before = after
         log = engine.run_core(_run(operation), tokens, gaps, earliest, *(state.copy() for state in before))
         after = (log.potentials, log.currents, log.flags)
-    return CoreReplay(last, payload_bits(network, run), tokens, gaps, earliest, before, log)
+    return CoreReplay(last, bits, tokens, gaps, earliest, before, log)
 
 
 def payload_bits(network: Network, run: CoreRun) -> int:

@@ -1,4 +1,4 @@
-"""The command line: `hwsim run`, `compare`, `trace`, `arch`, `energy`. Text for people, `--json` for programs.
+"""The command line: `hwsim run`, `compare`, `trace`, `arch`, `energy`, `rtl`. Text for people, `--json` for programs.
 
 Results go to stdout, progress and warnings to stderr. A mistake in the input is one text on stderr and exit status 2.
 Heavy libraries load inside the commands, so that `hwsim --help` is quick.
@@ -14,6 +14,7 @@ from hwsim import __version__
 from hwsim.cli.arch import arch_app
 from hwsim.cli.compare import compare_command
 from hwsim.cli.energy import energy_app
+from hwsim.cli.rtl import rtl_app
 from hwsim.cli.run import run_command
 from hwsim.cli.trace import trace_app
 from hwsim.errors import HwsimError
@@ -44,6 +45,7 @@ app.command("compare", help="One table and two figures: traces x architectures x
 app.add_typer(trace_app, name="trace", help="Look at, check and make spike traces.")
 app.add_typer(arch_app, name="arch", help="Look at and check architectures.")
 app.add_typer(energy_app, name="energy", help="Prices and where they come from.")
+app.add_typer(rtl_app, name="rtl", help="The core as hardware: Verilog, a testbench, and what synthesis makes of it.")
 
 
 def main() -> None:

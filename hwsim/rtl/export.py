@@ -1,16 +1,20 @@
-"""Verilog of one core: the RTL of this folder, elaborated for one tile of one layer, behind plain ports, with a header that says so.
+"""Verilog of one core: the RTL of this folder, elaborated for one tile of one layer, behind plain ports, with a header.
 
-What the rules allow to change from run to run (clear, EOTs, tokens, what the memories hold) stays an input; all else is fixed when the
-Verilog is written, and the header lists it. The text depends on the trace and the architecture alone: no dates, no paths.
+What the rules allow to change from run to run (clear, EOTs, tokens, what the memories hold) stays an input; all else is fixed
+when the Verilog is written, and the header lists it. The text depends on the trace and the architecture alone: no dates, no
+paths.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from amaranth.back import verilog
 
@@ -68,14 +72,29 @@ class CoreExport:
 
     def _header(self) -> Iterator[str]:
         core, run = self.core, self.run
-        yield from _comment(f"{self.module}: one event core, written by hwsim {__version__} from its RTL in Amaranth. It meets rules "
-                            f"{_rules(run.table, self.payload_bits)} of hwsim's docs/cycle-model.md to the cycle.")
+        rules = _rules(run.table, self.payload_bits)
+        yield from _comment(f"{self.module}: one event core, written by hwsim {__version__} from its RTL in Amaranth. It meets "
+                            f"rules {rules} of hwsim's docs/cycle-model.md to the cycle.")
         yield from _section("From", self.origin)
         yield from _section("Fixed at elaboration", _fixed(core))
         yield from _section("Pass table (after which EOT of a period, what; R9)", _passes(run.table))
-        yield from _section("Memories (words x lanes x bits; weight and bias begin with this layer's, the others with zeros)", _memories(core))
+        yield from _section("Memories (words x lanes x bits; weight and bias begin as this layer's, the others with zeros)",
+                            _memories(core))
         yield from _section("Connections", _connections(core))
         yield from _section("Ports (clk: rising edge; rst: synchronous, leaves the memories as they are)", _ports(core.ports))
+
+
+def write_files(files: Mapping[Path, str]) -> None:
+    """All of them or none: each is complete before the first takes its place."""
+    parts = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part") for path in files}
+    try:
+        for path, text in files.items():
+            parts[path].write_text(text)
+        for path, part in parts.items():
+            os.replace(part, path)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def _comment(text: str) -> Iterator[str]:
@@ -127,7 +146,7 @@ def _passes(table: PassTable) -> tuple[tuple[str, str], ...]:
 
 
 def _pass_text(one: Pass) -> str:
-    text = one.kind
+    text: str = one.kind
     if one.kind in ("fire", "requant"):
         text += f", threshold {one.threshold}" + (f" >> {one.shift}" if one.kind == "fire" and one.shift else "")
     return text + (", adds" if one.add else "") + (f", flags: {one.flags}" if one.flags != "ignore" else "")
@@ -203,9 +222,11 @@ def _plainly_named(text: str, name: str) -> str:
 def _awake(text: str) -> str:
     """Lets every `always @*` run at time zero, in Icarus too.
 
-    Yosys has each of them read a register that is declared with an initial value, and relies on that value's arrival as an event;
-    Icarus sets it before any process waits, and what depends on constants only stays unknown. A nonblocking assignment arrives when
-    all processes wait.
+    Yosys has most of them read a register that is declared with an initial value, and relies on that value's arrival as an
+    event; Icarus sets it before any process waits, and what depends on constants only stays unknown. Here all of them read it,
+    and a nonblocking assignment sets it: that arrives when all processes wait.
     """
     text = re.sub(r"\\\$auto\$verilog_backend\S+ ", "settled ", text)
-    return re.sub(r"^( *)reg settled +=.*;", r"\1reg settled;\n\1initial settled <= 1'h0;", text, flags=re.MULTILINE)
+    text = re.sub(r"^( *)reg settled +=.*;", r"\1reg settled;\n\1initial settled <= 1'h0;", text, flags=re.MULTILINE)
+    return re.sub(r"^( *)always @\*\n( *)(\S.*;)$", r"\1always @* begin\n\2if (settled) begin end\n\2\3\n\1end", text,
+                  flags=re.MULTILINE)

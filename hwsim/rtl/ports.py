@@ -1,8 +1,8 @@
 """The core behind plain ports: what an exported core looks like from outside, one wire a meaning.
 
-A Core (core.py) speaks in structures and streams; Verilog has neither. PortedCore gives each field a port of its own, and leaves out
-what the layer cannot use: the connection where there is one only, payloads where no event has one (and with them, after synthesis,
-the multipliers), levels where nothing is requantised, the activity strobes unless they are asked for.
+A Core (core.py) speaks in structures and streams; Verilog has neither. PortedCore gives each field a port of its own, and
+leaves out what the layer cannot use: the connection where there is one only, payloads where no event has one (and with them,
+after synthesis, the multipliers), levels where nothing is requantised, the activity strobes unless they are asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from amaranth import Module, Value
-from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,7 +28,7 @@ class ExportParameters(Parameters):
 
     @cached_property
     def weight_bits(self) -> int:
-        return max(self.memory_weight_bits, Parameters.weight_bits.func(self))
+        return max(self.memory_weight_bits, super().weight_bits)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class PortedCore(wiring.Component):
 
     def _control(self) -> Iterator[tuple[Port, Value]]:
         core = self.core
-        yield Port("start", True, 1, "begin a run; this cycle is cycle 0; taken when no run is on, or in the cycle of done"), core.start
+        yield Port("start", True, 1, "begin a run: cycle 0 of it; taken when no run is on or one is done"), core.start
         yield Port("clear", True, 1, "with start: the run begins with a clear (R1)"), core.clear
         yield Port("eots", True, EOT_COUNT_BITS, "with start: end-of-timestep marks (EOT) of the run"), core.eots
         yield Port("done", False, 1, "high in the cycle `done` of R8; the core is idle from the next one on"), core.done
@@ -106,7 +105,7 @@ class PortedCore(wiring.Component):
     def _host(self) -> Iterator[tuple[Port, Value]]:
         host = self.core.host
         widest = self.p.lanes * max(bits for _, bits in self.memories.values())
-        there = [f"{one.value} {one.name.lower()}" for one in HostMemory if one.name.lower() in self.memories]
+        there = [f"{HostMemory[name.upper()].value} {name}" for name in self.memories]
         yield Port("host_select", True, len(Value.cast(host.select)), f"a memory: {', '.join(there)}"), Value.cast(host.select)
         yield Port("host_address", True, len(host.address), "its word"), host.address
         yield Port("host_read", True, 1, "read it; while no run is on"), host.read

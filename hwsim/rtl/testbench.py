@@ -28,7 +28,7 @@ STATES = ("membrane", "current", "mask")  # by the host port's select values; Co
 PATIENCE_CYCLES = 1000
 
 
-class Testbench:
+class Bench:
     """The two files' texts for a core and one replayed run of it."""
 
     def __init__(self, export: CoreExport, replay: CoreReplay) -> None:
@@ -116,8 +116,8 @@ class Testbench:
 
     def _token_rows(self) -> Iterator[str]:
         replay = self.replay
-        columns = zip(replay.tokens.tolist(), replay.gaps.tolist(), replay.earliest.tolist(), replay.log.push.tolist(), strict=True)
-        for (connection, *event), gap, earliest, push in columns:
+        columns = (replay.tokens, replay.gaps, replay.earliest, replay.log.push)
+        for (connection, *event), gap, earliest, push in zip(*(column.tolist() for column in columns), strict=True):
             eot = connection < 0
             yield _row([gap, earliest, push, int(eot), 0 if eot else connection, *event])
 
@@ -130,7 +130,7 @@ class Testbench:
 
     @property
     def _levels(self) -> IntArray | None:
-        """What a requant pass sends, by neuron. The log has no levels: they follow from V, which such a pass does not write (R15)."""
+        """What a requant pass sends, by neuron; the log has no levels, but they follow from V, which stays as it is (R15)."""
         table = self.replay.run.table
         kinds = [one.kind for one in table.passes]
         if kinds != ["requant"] or self.replay.eots != table.planes:
