@@ -181,6 +181,32 @@ class CoreLog:
     flags: NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class CoreReplay:
+    """One run by itself: the arguments of `Engine.run_core`, and the answer.
+
+    tokens (n, 6), gaps and earliest (n,).      before   potentials, currents and flags (C, H, W) that the run found.
+    operation   of the Program, whose `run` it is.      payload_bits   signed bits of the events' payloads, 0 if none has one.
+    """
+
+    operation: Operation
+    payload_bits: int
+    tokens: NDArray[np.int64]
+    gaps: NDArray[np.int64]
+    earliest: NDArray[np.int64]
+    before: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    log: CoreLog
+
+    @property
+    def run(self) -> CoreRun:
+        assert self.operation.run is not None
+        return self.operation.run
+
+    @property
+    def eots(self) -> int:
+        return int((self.tokens[:, 0] < 0).sum())
+
+
 ISSUE_KINDS = ("clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant", "mask", "reinitialise")
 
 

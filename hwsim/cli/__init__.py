@@ -1,4 +1,4 @@
-"""The command line: `hwsim run`, `compare`, `trace`, `capture`, `train`, `convert`, `arch`, `energy`. Text for people,
+"""The command line: `hwsim run`, `compare`, `trace`, `capture`, `train`, `convert`, `arch`, `energy`, `rtl`. Text for people,
 `--json` for programs.
 
 Results go to stdout, progress and warnings to stderr. A mistake in the input is one text on stderr and exit status 2.
@@ -17,6 +17,7 @@ from hwsim.cli.capture import capture_app
 from hwsim.cli.compare import compare_command
 from hwsim.cli.convert import convert_command
 from hwsim.cli.energy import energy_app
+from hwsim.cli.rtl import rtl_app
 from hwsim.cli.run import run_command
 from hwsim.cli.trace import trace_app
 from hwsim.cli.train import train_command
@@ -48,9 +49,10 @@ app.command("compare", help="One table and two figures: traces x architectures x
 app.add_typer(trace_app, name="trace", help="Look at, check and make spike traces.")
 app.add_typer(capture_app, name="capture", help="Traces from PyTorch models (SpikingJelly, snnTorch) and NIR graphs.")
 app.command("train", help="Train a source network (torch): every activation that the papers convert.")(train_command)
-app.command("convert", help="A trained network by a paper\'s method: integers, accuracy, and a trace to replay.")(convert_command)
+app.command("convert", help="A trained network by a paper's method: integers, accuracy, and a trace to replay.")(convert_command)
 app.add_typer(arch_app, name="arch", help="Look at and check architectures.")
 app.add_typer(energy_app, name="energy", help="Prices and where they come from.")
+app.add_typer(rtl_app, name="rtl", help="The core as hardware: Verilog, a testbench, and what synthesis makes of it.")
 
 
 def main() -> None:

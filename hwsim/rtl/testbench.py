@@ -1,0 +1,158 @@
+"""The self-checking testbench of an exported core: a run of the trace as stimuli, the fast engine's answer as what is expected.
+
+The Verilog is hwsim/rtl/testbench.v with its blanks filled in; stimuli and answers go into a data file beside it ($readmemh), one
+row a token, a spike or a lane of a memory word. Compared are the cycle of every push and spike, the spikes' pass and address, the
+cycle of `done`, and every word of the state memories as the host port reads them afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from hwsim.program import CoreReplay
+from hwsim.rtl.export import CoreExport, lint_off
+from hwsim.rtl.memories import Word
+from hwsim.rtl.ports import Port
+from hwsim.snn.network import IntArray
+
+TEMPLATE = Path(__file__).with_name("testbench.v")
+TOKEN_FIELDS = ("gap", "earliest", "push", "eot", "connection", "c", "y", "x", "payload", "has_payload")
+SPIKE_FIELDS = ("pass", "c", "y", "x", "level")
+FIELD_BITS = 32
+ROW_BITS = FIELD_BITS * len(TOKEN_FIELDS)
+STATES = ("membrane", "current", "mask")  # by the host port's select values; CoreLog's potentials, currents, flags
+PATIENCE_CYCLES = 1000
+
+
+class Bench:
+    """The two files' texts for a core and one replayed run of it."""
+
+    def __init__(self, export: CoreExport, replay: CoreReplay) -> None:
+        self.export, self.replay, self.core = export, replay, export.core
+        self.p = self.core.p
+        log = replay.log
+        self.before = self._state_rows(replay.before) if not replay.run.clear else []
+        self.after = self._state_rows((log.potentials, log.currents, log.flags))
+        self.sections = {
+            "TOKENS_AT": ("tokens: " + " ".join(TOKEN_FIELDS), list(self._token_rows())),
+            "SPIKES_AT": ("spikes: cycle " + " ".join(SPIKE_FIELDS), list(self._spike_rows())),
+            "BEFORE_AT": ("states before the run: a lane a row, lanes by words by memories", self.before),
+            "AFTER_AT": ("states after the run", self.after),
+        }
+
+    def data(self) -> str:
+        """The data file: row 0 says how many rows there are, then the sections."""
+        lines = ["// rows", _row([self._rows])]
+        for title, rows in self.sections.values():
+            lines += [f"// {title}", *rows]
+        return "\n".join(lines) + "\n"
+
+    def verilog(self, data_file: str) -> str:
+        """The testbench; it looks for `data_file` in the folder that it runs in."""
+        export, eots = self.export, self.replay.eots
+        header = [f"// Self-checking testbench of {export.module}: {len(self.replay.tokens)} tokens, {eots} EOTs.",
+                  *(f"// {what}: {which}" for what, which in export.origin),
+                  "// Icarus: iverilog -g2012 -o tb.vvp THIS CORE && vvp tb.vvp      Verilator: verilator --binary --top-module "
+                  f"{export.module}_tb THIS CORE"]
+        return Template(TEMPLATE.read_text()).substitute(
+            header="\n".join([*header, *lint_off("WIDTH")]), module=export.module, row_bits=ROW_BITS, data=data_file,
+            constants="\n".join(f"  localparam {name} = {value};" for name, value in self._constants().items()),
+            spike_fields="\n".join(self._spike_wires()), connections=",\n".join(self._connections()),
+        )
+
+    @property
+    def _rows(self) -> int:
+        return 1 + sum(len(rows) for _, rows in self.sections.values())
+
+    def _constants(self) -> dict[str, int]:
+        log, memories = self.replay.log, self.core.memories
+        found = {"TOKENS": len(self.replay.tokens), "EOTS": self.replay.eots, "CLEAR": int(self.replay.run.clear),
+                 "SPIKES": len(log.spikes), "DONE": log.done, "LIMIT": 2 * log.done + PATIENCE_CYCLES,
+                 "LANES": self.p.lanes, "WORDS": self.p.words, "HOST_BITS": self._port("host_read_data").bits}
+        found |= {f"{name.upper()}_BITS": memories[name][1] if name in memories else 0 for name in STATES}
+        at = 1
+        for name, (_, rows) in self.sections.items():
+            found[name] = at
+            at += len(rows)
+        return found | {"ROWS": self._rows}
+
+    def _port(self, name: str) -> Port:
+        return next(port for port in self.core.ports if port.name == name)
+
+    def _spike_wires(self) -> Iterator[str]:
+        """Each field as wide as a row's fields; what the core does not send is zero."""
+        there = {port.name: port for port in self.core.ports}
+        for name in SPIKE_FIELDS:
+            if f"spike_{name}" in there and (name != "level" or self._levels is not None):
+                yield f"  wire {_range(there[f'spike_{name}'])}core_spike_{name};"
+                yield f"  wire [31:0] spike_{name} = core_spike_{name};"
+            else:
+                yield f"  wire [31:0] spike_{name} = 0;"
+
+    def _connections(self) -> Iterator[str]:
+        yield from ("    .clk(clk)", "    .rst(rst)")
+        plain = {"start": "state == RUN && cycle == 0", "clear": "CLEAR == 1", "eots": "EOTS", "done": "done",
+                 "token_valid": "token_valid", "token_ready": "token_ready", "spike_valid": "spike_valid", "spike_ready": "1'b1",
+                 **{name: name for name in ("host_select", "host_read", "host_write", "host_write_data", "host_read_data")}}
+        for port in self.core.ports:
+            _, _, field = port.name.partition("_")
+            if port.name in plain:
+                wire = f"EOTS[{port.bits - 1}:0]" if port.name == "eots" else plain[port.name]
+            elif port.name == "host_address":
+                wire = f"host_address[{port.bits - 1}:0]"
+            elif port.name.startswith("token_"):
+                wire = f"token[{FIELD_BITS * TOKEN_FIELDS[::-1].index(field)} +: {port.bits}]"
+            elif port.name.startswith("spike_") and (field != "level" or self._levels is not None):
+                wire = f"core_{port.name}"
+            else:
+                wire = ""
+            yield f"    .{port.name}({wire})"
+
+    # -- rows of the data file
+
+    def _token_rows(self) -> Iterator[str]:
+        replay = self.replay
+        columns = (replay.tokens, replay.gaps, replay.earliest, replay.log.push)
+        for (connection, *event), gap, earliest, push in zip(*(column.tolist() for column in columns), strict=True):
+            eot = connection < 0
+            yield _row([gap, earliest, push, int(eot), 0 if eot else connection, *event])
+
+    def _spike_rows(self) -> Iterator[str]:
+        _, height, width = self.replay.run.shape
+        for cycle, number, neuron in self.replay.log.spikes.tolist():
+            place, x = divmod(neuron, width)
+            c, y = divmod(place, height)
+            yield _row([cycle, number, c, y, x, int(self._levels.flat[neuron]) if self._levels is not None else 0])
+
+    @property
+    def _levels(self) -> IntArray | None:
+        """What a requant pass sends, by neuron; the log has no levels, but they follow from V, which stays as it is (R15)."""
+        table = self.replay.run.table
+        kinds = [one.kind for one in table.passes]
+        if kinds != ["requant"] or self.replay.eots != table.planes:
+            return None
+        return np.clip(self.replay.log.potentials // table.passes[0].threshold, 0, table.max_level)
+
+    def _state_rows(self, states: tuple[IntArray, IntArray, IntArray]) -> list[str]:
+        """Of the memories that the core has."""
+        rows: list[str] = []
+        for name, state in zip(STATES, states, strict=True):
+            if name in self.core.memories:
+                bits = self.core.memories[name][1]
+                rows += [f"{value & ((1 << bits) - 1):016x}" for word in self._words(state) for value in word]
+        return rows
+
+    def _words(self, state: IntArray) -> list[Word]:
+        return self.p.state_words(state)
+
+
+def _row(fields: list[int]) -> str:
+    return "_".join(f"{value & ((1 << FIELD_BITS) - 1):08x}" for value in fields)
+
+
+def _range(port: Port) -> str:
+    return f"[{port.bits - 1}:0] " if port.bits > 1 else ""

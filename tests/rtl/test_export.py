@@ -1,0 +1,293 @@
+"""Exported Verilog does what the model says, in other people's simulators, and its testbench can fail."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hwsim.arch import Architecture
+from hwsim.cli import app
+from hwsim.errors import HwsimError
+from hwsim.program import CoreReplay, Program, Sample
+from hwsim.rtl.export import CoreExport, ExportError, write_files
+from hwsim.rtl.synthesis import SynthesisError, synthesise
+from hwsim.rtl.testbench import Bench
+from hwsim.schedules import SCHEDULES, map_network
+from hwsim.simulation import replay_core
+from hwsim.snn.trace import Trace
+from tests.conftest import ROOT
+from tests.engine.random_designs import BINARY, random_architecture, random_network, random_sample
+
+ICARUS = pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed: no testbench is run")
+VERILATOR = pytest.mark.skipif(shutil.which("verilator") is None, reason="verilator is not installed: nothing is linted by it")
+YOSYS = pytest.mark.skipif(shutil.which("yosys") is None, reason="yosys is not installed: nothing is synthesised")
+SHIPPED = ROOT / "traces" / "fashion_mnist_rate_t4.h5"
+# What few seconds of Icarus allow.
+SHORT_CYCLES = 600
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """An exported core with its testbench, in a folder."""
+
+    folder: Path
+    replay: CoreReplay
+
+    def compile(self) -> None:
+        command = ["iverilog", "-g2012", "-o", "tb.vvp", "tb.v", "core.v"]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr
+
+    def run(self, data: str = "tb.mem") -> subprocess.CompletedProcess[str]:
+        command = ["vvp", "-n", "tb.vvp", f"+data={data}"]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+
+    def passes(self) -> None:
+        self.compile()
+        done = self.run()
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.splitlines()[-1] == "PASS"
+        counts = f"{len(self.replay.tokens)} of {len(self.replay.tokens)} pushes, {len(self.replay.log.spikes)} of"
+        assert done.stdout.startswith(counts), "the testbench must have looked at every push and spike"
+
+
+def draw(seed: int, coding: str) -> tuple[Architecture, CoreReplay]:
+    """A run of a random network on a random architecture: the liveliest short one of some. Every fourth is one without spikes."""
+    rng = np.random.default_rng([seed, *coding.encode()])
+    for _ in range(100):
+        network = random_network(rng, coding)
+        arch = random_architecture(rng, network, coding)
+        schedule = str(rng.choice(sorted(SCHEDULES)))
+        try:
+            program = SCHEDULES[schedule](map_network(network, arch, schedule))
+            replays = list(short_replays(program, random_sample(rng, network)))
+        except HwsimError:  # it does not fit, or the random input is wider than the network says
+            continue
+        enough = (lambda spikes: spikes == 0) if seed % 4 == 3 else (lambda spikes: spikes > 3)
+        lively = [replay for replay in replays if len(replay.tokens) > 5 and enough(len(replay.log.spikes))]
+        if lively:
+            return arch, max(lively, key=lambda r: len(r.log.spikes))
+    raise AssertionError("a hundred designs, and none has a short run")
+
+
+def short_replays(program: Program, sample: Sample) -> Iterator[CoreReplay]:
+    """Every run that is short enough; the runs of its tile before it decide what it finds."""
+    runs = [op for op in program.operations if op.run is not None]
+    for at, last in enumerate(runs):
+        replay = replay_core(program, [op for op in runs[: at + 1] if (op.layer, op.tile) == (last.layer, last.tile)], sample)
+        if replay.log.done <= SHORT_CYCLES:
+            yield replay
+
+
+def write(folder: Path, seed: int, coding: str, activity: bool = False) -> Written:
+    arch, replay = draw(seed, coding)
+    export = CoreExport("core_under_test", replay.run, replay.payload_bits, arch.core.weight_bits, (("test", coding),), activity)
+    bench = Bench(export, replay)
+    write_files({folder / "core.v": export.verilog(), folder / "tb.v": bench.verilog("tb.mem"), folder / "tb.mem": bench.data()})
+    return Written(folder, replay)
+
+
+@ICARUS
+@pytest.mark.parametrize(("seed", "coding"), [
+    (1, "rate"), (2, "rate"), (2, "bit_serial"), (4, "analog"), (1, "hybrid"), (2, "two_stage"), (2, "single_spike")])
+def test_icarus_finds_every_push_spike_and_potential_of_a_random_run(tmp_path: Path, seed: int, coding: str) -> None:
+    write(tmp_path, seed, coding, activity=seed == 1).passes()
+
+
+@ICARUS
+@pytest.mark.slow
+@pytest.mark.parametrize("coding", [*BINARY, "bit_serial", "analog"])
+def test_icarus_finds_the_same_in_many_random_runs(tmp_path: Path, coding: str) -> None:
+    for seed in range(100, 110):
+        write(tmp_path, seed, coding).passes()
+
+
+@ICARUS
+def test_a_testbench_fails_on_each_kind_of_wrong_answer(tmp_path: Path) -> None:
+    written = write(tmp_path, 4, "rate")
+    written.compile()
+    lines = (tmp_path / "tb.mem").read_text().splitlines()
+    sections = {line[3:].split(":")[0]: at for at, line in enumerate(lines) if line.startswith("//")}
+    wrong = {"tokens": (2, "pushed in cycle"), "spikes": (0, "spike 1 in cycle"), "states after the run": (-1, "memory 0 word")}
+    for section, (field, text) in wrong.items():
+        at = sections[section] + 2
+        fields = lines[at].split("_")
+        fields[field] = f"{int(fields[field], 16) ^ 1:0{len(fields[field])}x}"
+        (tmp_path / "wrong.mem").write_text("\n".join([*lines[:at], "_".join(fields), *lines[at + 1:]]))
+        done = written.run("wrong.mem")
+        assert done.returncode != 0
+        assert done.stdout.startswith("first difference: ")
+        assert text in done.stdout.splitlines()[0]
+        assert ": 1 differences" in done.stdout
+        assert "FAIL" in done.stdout
+        assert "PASS" not in done.stdout
+    assert written.run("absent.mem").returncode != 0
+
+
+@VERILATOR
+@pytest.mark.parametrize("coding", ["rate", "analog"])
+def test_verilator_accepts_core_and_testbench(tmp_path: Path, coding: str) -> None:
+    write(tmp_path, 4, coding)
+    for files in (["core.v"], ["--timing", "--top-module", "core_under_test_tb", "tb.v", "core.v"]):
+        done = subprocess.run(["verilator", "--lint-only", *files], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr
+
+
+@VERILATOR
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None or shutil.which("make") is None, reason="no C++ compiler for Verilator")
+def test_a_verilated_testbench_passes(tmp_path: Path) -> None:
+    write(tmp_path, 4, "rate")
+    build = ["verilator", "--binary", "--top-module", "core_under_test_tb", "tb.v", "core.v", "-o", "bench"]
+    done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ran = subprocess.run(["obj_dir/bench"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    assert "PASS" in ran.stdout
+
+
+# -- the command
+
+
+def export(*arguments: object) -> dict[str, object]:
+    done = CliRunner().invoke(app, ["rtl", "export", *map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    body = json.loads(done.stdout)
+    assert isinstance(body, dict)
+    return body
+
+
+def shipped(folder: Path, layer: str, *more: object) -> Written:
+    export("--arch", "event_core_16", "--trace", SHIPPED, "--layer", layer, "-o", folder / "core.v",
+           "--testbench", folder / "tb.v", *more)
+    with Trace.open(SHIPPED) as trace:
+        from hwsim.arch import load_architecture
+        from hwsim.simulation import runs_of_tile
+
+        tile, eots = (int(more[more.index(name) + 1]) if name in more else None for name in ("--tile", "--eots"))
+        program, runs = runs_of_tile(trace, load_architecture("event_core_16"), layer, tile=tile or 0)
+        return Written(folder, replay_core(program, runs, trace.sample(0), eots))
+
+
+@ICARUS
+def test_the_command_exports_a_layer_of_a_shipped_trace(tmp_path: Path) -> None:
+    shipped(tmp_path, "fc", "--eots", 2).passes()
+
+
+@ICARUS
+@pytest.mark.slow
+def test_a_convolution_of_a_shipped_trace_passes_with_all_its_timesteps(tmp_path: Path) -> None:
+    shipped(tmp_path, "conv5", "--tile", 1).passes()
+
+
+def test_the_text_depends_on_trace_and_architecture_alone(trace_files: dict[str, Path], tmp_path: Path) -> None:
+    with Trace.open(trace_files["rate"]) as trace:
+        layer = trace.network.layers[-1].name
+    common = ("--arch", "event_core_16", "--trace", trace_files["rate"], "--layer", layer, "--module", "first_layer")
+    export(*common, "-o", tmp_path / "a.v")
+    export(*common, "-o", tmp_path / "b.v")
+    text = (tmp_path / "a.v").read_text()
+    assert text == (tmp_path / "b.v").read_text()
+    assert str(tmp_path) not in text
+    assert str(ROOT) not in text
+    for line in ("//   layer  ", "//   FIFO  ", "module first_layer("):
+        assert any(found.startswith(line) for found in text.splitlines()), line
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["a.v", "b.v"]
+
+
+@pytest.mark.parametrize(("change", "text"), [
+    ({"--layer": "nowhere"}, "its layers are"), ({"--tile": "9"}, "has no tile 9"), ({"--timestep": "1"}, "runs begin with 0"),
+    ({"--sample": "77"}, "no sample 77"), ({"--eots": "99"}, "choose 1 to"), ({"--module": "9 lives"}, "no name for a Verilog"),
+    ({"--arch": "systolic_8x8"}, "systolic"), ({"--schedule": "sideways"}, "unknown schedule"),
+    ({"-o": "{out}/no/core.v"}, "no such folder"), ({"--testbench": "{out}/core.v"}, "must be different files"),
+    ({"-o": "{out}/there.v"}, "exists"),
+])
+def test_a_mistake_gives_one_text_and_no_file(
+    trace_files: dict[str, Path], tmp_path: Path, change: dict[str, str], text: str
+) -> None:
+    (tmp_path / "there.v").write_text("precious")
+    with Trace.open(trace_files["rate"]) as trace:
+        layer = trace.network.layers[0].name
+    options = {"--arch": "event_core_64", "--trace": str(trace_files["rate"]), "--layer": layer, "-o": "{out}/core.v",
+               "--testbench": "{out}/tb.v", **change}
+    arguments = [part.replace("{out}", str(tmp_path)) for pair in options.items() for part in pair]
+    done = CliRunner().invoke(app, ["rtl", "export", *arguments])
+    assert isinstance(done.exception, HwsimError)
+    assert text in str(done.exception)
+    assert [p.name for p in tmp_path.iterdir()] == ["there.v"]
+    assert (tmp_path / "there.v").read_text() == "precious"
+
+
+def test_a_trace_without_weights_is_refused(tmp_path: Path) -> None:
+    spikes = {"conv": np.zeros((1, 2, 4, 5, 5), bool)}
+    layers = [{"name": "conv", "operator": "conv2d", "kernel": 3, "padding": 1}]
+    trace = Trace.from_arrays(np.ones((1, 2, 5, 5), int), layers, spikes)
+    trace.save(tmp_path / "bare.h5").close()
+    options = {"--arch": "event_core_64", "--trace": tmp_path / "bare.h5", "--layer": "conv", "-o": tmp_path / "a.v"}
+    done = CliRunner().invoke(app, ["rtl", "export", *(str(part) for pair in options.items() for part in pair)])
+    assert isinstance(done.exception, HwsimError)
+    assert "has no weights" in str(done.exception)
+    assert not (tmp_path / "a.v").exists()
+
+
+def test_without_amaranth_the_pip_command_is_named(trace_files: dict[str, Path], tmp_path: Path) -> None:
+    code = ("import sys; sys.modules['amaranth'] = None; from hwsim.cli import main; "
+            f"sys.argv = ['hwsim', 'rtl', 'export', '--arch', 'event_core_64', '--trace', {str(trace_files['rate'])!r}, "
+            f"'--layer', 'x', '-o', {str(tmp_path / 'a.v')!r}]; main()")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: writing Verilog needs Amaranth: pip install 'hwsim[rtl]'\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write_files({tmp_path / "a": "whole", tmp_path / "b": None})  # type: ignore[dict-item]
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ExportError):
+        CoreExport("not a name", None, 0, 8, ())  # type: ignore[arg-type]
+
+
+# -- synthesis
+
+
+@YOSYS
+def test_yosys_reports_memories_as_memories_and_counts_the_rest(tmp_path: Path) -> None:
+    written = write(tmp_path, 4, "rate")
+    run = written.replay.run
+    made = json.loads(CliRunner().invoke(app, ["rtl", "report", str(tmp_path / "core.v"), "--json"]).stdout)
+    assert made["module"] == "core_under_test"
+    assert made["memories"] >= 2
+    assert made["memory_bits"] >= run.words * run.core.lanes * run.potential_bits
+    assert made["gates"] == sum(made["cells"].values()) > 0
+    assert made["flip_flops"] > 0
+    assert made["longest_path"] > 0
+    assert made["path_from"]
+    assert made["path_to"]
+
+
+@YOSYS
+def test_yosys_refuses_what_is_no_verilog(tmp_path: Path) -> None:
+    (tmp_path / "a.v").write_text("module a(; endmodule")
+    with pytest.raises(SynthesisError, match="refuses"):
+        synthesise(tmp_path / "a.v")
+    with pytest.raises(SynthesisError, match="no such file"):
+        synthesise(tmp_path / "b.v")
+
+
+def test_without_yosys_the_report_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.v").write_text("")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SynthesisError, match="yosys is not installed"):
+        synthesise(tmp_path / "a.v")
