@@ -24,7 +24,7 @@ def activation_percentiles(
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in network.activations()}
     with torch.no_grad():
         for first in range(0, len(images), batch):
-            outputs = network.outputs(normalise(torch.from_numpy(images[first : first + batch])))
+            outputs = network.outputs(normalise(torch.from_numpy(images[first : first + batch].copy())))
             for name, rows in found.items():
                 rows.append(np.percentile(outputs[name].float().numpy(), PERCENTS))
     return {name: np.mean(rows, axis=0) for name, rows in found.items()}
