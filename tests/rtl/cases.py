@@ -39,17 +39,25 @@ CODINGS = ("rate", "direct", "bit_serial", "horner", "bit_direct", "analog", "re
 
 @dataclass(frozen=True)
 class Stratum:
-    """What a design presses on. None: drawn at random. highest_theta: of fire thresholds. quiet: share of empty timesteps."""
+    """What a design presses on. None: drawn at random.
+
+    lanes           fewest and most.      channels   fewest of the layer.
+    highest_theta   of fire thresholds.   quiet      share of empty timesteps.
+    ragged          most designs have source neurons that touch no word: strides, windows that a folded pool leaves over.
+    """
 
     name: str
     bypass: bool | None = None
     depths: tuple[int, ...] = (1, 2, 3, 8)
     potential_bits: tuple[int, ...] = (6, 9, 12, 16)
     positions: int = 3
+    lanes: tuple[int, int] = (1, 4)
+    channels: int = 1
     late: float = 0.2
     dense: bool = False
     highest_theta: int = 40
     quiet: float = 0.1
+    ragged: bool = False
     codings: tuple[str, ...] = CODINGS
 
 
@@ -59,8 +67,8 @@ STRATA = (
     Stratum("forwarding", bypass=True, positions=1, depths=(4, 8), late=0.0),
     Stratum("shallow FIFO", depths=(1, 2), late=0.6),
     Stratum("saturation", potential_bits=(3, 4, 5), dense=True),
-    Stratum("busy serialiser", potential_bits=(12, 16), dense=True, highest_theta=3, quiet=0.5, late=0.0,
-            codings=("rate", "rate", "direct", "bit_serial", "analog", "wild")),
+    Stratum("busy serialiser", potential_bits=(12, 16), lanes=(3, 6), channels=3, dense=True, highest_theta=3, quiet=0.5,
+            late=0.0, ragged=True, codings=("rate", "direct", "bit_serial", "wild", "wild", "wild")),
     Stratum("wild tables", codings=("wild",), positions=2),
     Stratum("flags", codings=("two_stage", "single_spike", "wild"), positions=2),
 )
@@ -79,7 +87,7 @@ def draw(seed: int, stimuli: int = 3, stratum: Stratum | None = None) -> list[St
 
 def random_run(rng: Rng, stratum: Stratum) -> CoreRun:
     coding = str(rng.choice(stratum.codings))
-    lanes = int(rng.integers(1, 5))
+    lanes = int(rng.integers(stratum.lanes[0], stratum.lanes[1] + 1))
     potential_bits = int(rng.choice(stratum.potential_bits))
     horner = coding.startswith("horner")
     core = CoreSpec(
@@ -89,7 +97,7 @@ def random_run(rng: Rng, stratum: Stratum) -> CoreRun:
         shift_at="membrane" if horner else "weight", buffer="aer",
     )
     shape, wires = random_wires(rng, stratum)
-    table = random_table(rng, coding, shape, wires, potential_bits, stratum.highest_theta)
+    table = random_table(rng, coding, shape, wires, potential_bits, stratum)
     count = -(-shape[0] // lanes)
     lo = int(rng.integers(0, count))
     groups = (lo, int(rng.integers(lo + 1, count + 1))) if rng.random() < 0.4 else (0, count)
@@ -107,7 +115,9 @@ def random_wires(rng: Rng, stratum: Stratum) -> tuple[tuple[int, int, int], tupl
             grid = (grid[0], 3, 3)  # a linear layer has one position whatever its source
         first = wide(rng, random_connection(rng, "a", grid, pool_ok=True, max_ok=False, unit_ok=False))
         shape = first.natural_shape(len(first.weights) if first.operator != "identity" else first.pooled_shape[0])
-        if shape[1] * shape[2] > max(1, stratum.positions) ** 2:
+        if shape[1] * shape[2] > max(1, stratum.positions) ** 2 or shape[0] < stratum.channels:
+            continue
+        if stratum.ragged and not has_edges(first) and rng.random() < 0.8:
             continue
         wires = [first]
         if rng.random() < 0.4:
@@ -115,6 +125,11 @@ def random_wires(rng: Rng, stratum: Stratum) -> tuple[tuple[int, int, int], tupl
             wires.append(Connection("b", "identity", (len(scale), *shape[1:]), scale,
                                     channel_offset=int(rng.integers(0, shape[0] - len(scale) + 1))))
         return shape, tuple(wires)
+
+
+def has_edges(wire: Connection) -> bool:
+    """Whether source neurons may lie between the strides or outside the complete windows of a folded pool."""
+    return wire.stride > 1 or any(size % wire.pool for size in wire.source_shape[1:])
 
 
 def wide(rng: Rng, wire: Connection) -> Connection:
@@ -125,15 +140,15 @@ def wide(rng: Rng, wire: Connection) -> Connection:
 
 
 def random_table(
-    rng: Rng, coding: str, shape: tuple[int, int, int], wires: tuple[Connection, ...], potential_bits: int, highest_theta: int
+    rng: Rng, coding: str, shape: tuple[int, int, int], wires: tuple[Connection, ...], potential_bits: int, stratum: Stratum
 ) -> PassTable:
     if coding == "wild":
-        return wild_table(rng, shape, potential_bits, highest_theta)
+        return wild_table(rng, shape, potential_bits, stratum)
     timesteps = int(rng.integers(2, 4)) if coding in ("two_stage", "hybrid") else int(rng.integers(1, 4))
     stages = (0, int(rng.integers(1, timesteps)), timesteps) if coding == "two_stage" else ()
     neuron = random_neuron(rng, coding)
     limit = 1 << (potential_bits - 1)
-    theta = rng.integers(1, max(2, min(highest_theta, limit)), timesteps)
+    theta = rng.integers(1, max(2, min(stratum.highest_theta, limit)), timesteps)
     if coding in ("bit_serial", "horner", "bit_direct"):
         theta = np.full(timesteps, max(1, int(rng.integers(1, max(2, limit >> timesteps)))) << timesteps)
     layer = Layer(
@@ -167,15 +182,15 @@ def random_state(rng: Rng, shape: tuple[int, int, int], limit: int) -> NDArray[n
     return rng.integers(-top, top, shape if rng.random() < 0.5 else (shape[0], 1, 1))
 
 
-def wild_table(rng: Rng, shape: tuple[int, int, int], potential_bits: int, highest_theta: int) -> PassTable:
+def wild_table(rng: Rng, shape: tuple[int, int, int], potential_bits: int, stratum: Stratum) -> PassTable:
     """Any passes in any order: what the rules allow, not what models ask for."""
     limit, planes = 1 << (potential_bits - 1), int(rng.integers(1, 4))
     flagged, direct = bool(rng.random() < 0.5), bool(rng.random() < 0.25)
     kinds = ["fire", "fire", "shift", "readout", "requant", "reinitialise"] + ["mask"] * flagged
     passes = []
-    for number in range(int(rng.integers(1, 6))):
+    for number in range(int(rng.integers(1, 9 if stratum.dense else 6))):
         kind: Any = str(rng.choice(kinds))
-        threshold = int(rng.integers(1, max(2, min(highest_theta, limit))))
+        threshold = int(rng.integers(1, max(2, min(stratum.highest_theta, limit))))
         flags: Any = str(rng.choice(("ignore", "obey", "once"))) if flagged and kind == "fire" else "ignore"
         passes.append(Pass(
             after_eot=int(rng.integers(1, planes + 1)), kind=kind, threshold=threshold if kind in ("fire", "requant") else 0,

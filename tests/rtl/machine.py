@@ -19,11 +19,12 @@ PATIENCE = 20_000
 
 
 class Machine:
-    """A core that runs any number of stimuli one after the other."""
+    """A core that runs any number of stimuli one after the other. `levels`: the value of every spike, one list a run."""
 
     def __init__(self, p: Parameters, core: type[Core] = Core) -> None:
         self.p, self._make = p, core
         self.cycles = 0
+        self.levels: list[list[int]] = []
 
     def run(self, stimuli: list[Stimulus], ready: Ready = ALWAYS) -> list[CoreLog]:
         """One CoreLog a stimulus. `ready`: whether the receiver takes a spike in a cycle of the run."""
@@ -60,6 +61,7 @@ class Machine:
             self.cycles += 1
             await ctx.tick()
             if done and cycle:
+                self.levels.append(observer.levels)
                 return observer.log(await self._read(ctx, stimulus))
         raise AssertionError(f"not done after {PATIENCE} cycles")
 
