@@ -15,7 +15,6 @@ import numpy as np
 
 from hwsim.program import CoreReplay
 from hwsim.rtl.export import CoreExport, lint_off
-from hwsim.rtl.memories import Word
 from hwsim.rtl.ports import Port
 from hwsim.snn.network import IntArray
 
@@ -40,8 +39,8 @@ class Bench:
         self.sections = {
             "TOKENS_AT": ("tokens: " + " ".join(TOKEN_FIELDS), list(self._token_rows())),
             "SPIKES_AT": ("spikes: cycle " + " ".join(SPIKE_FIELDS), list(self._spike_rows())),
-            "BEFORE_AT": ("states before the run: a lane a row, lanes by words by memories", self.before),
-            "AFTER_AT": ("states after the run", self.after),
+            "BEFORE_AT": ("states before the run: has_neuron value; lanes by words by memories", self.before),
+            "AFTER_AT": ("states after the run: the same", self.after),
         }
 
     def data(self) -> str:
@@ -138,16 +137,15 @@ class Bench:
         return np.clip(self.replay.log.potentials // table.passes[0].threshold, 0, table.max_level)
 
     def _state_rows(self, states: tuple[IntArray, IntArray, IntArray]) -> list[str]:
-        """Of the memories that the core has."""
+        """Of the memories that the core has. What a lane without a neuron holds is nobody's business: its rows say so."""
         rows: list[str] = []
+        real = [lane for word in self.p.state_words(np.ones(self.replay.run.shape, np.int64)) for lane in word]
         for name, state in zip(STATES, states, strict=True):
             if name in self.core.memories:
                 bits = self.core.memories[name][1]
-                rows += [f"{value & ((1 << bits) - 1):016x}" for word in self._words(state) for value in word]
+                values = [value & ((1 << bits) - 1) for word in self.p.state_words(state) for value in word]
+                rows += [f"{counts:08x}_{value:016x}" for counts, value in zip(real, values, strict=True)]
         return rows
-
-    def _words(self, state: IntArray) -> list[Word]:
-        return self.p.state_words(state)
 
 
 def _row(fields: list[int]) -> str:
