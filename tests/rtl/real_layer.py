@@ -1,0 +1,71 @@
+"""Runs of the shipped traces' layers as stimuli: the tokens and gaps that the chip feeds a core, replayed by a core alone.
+
+The tokens come from the reference engine's rules C2 to C4, the states from the operation before; `Recorded.log` is what the
+fast engine recorded of the very run in its sample, so a replay that pushes at other cycles would be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hwsim.arch import load_architecture
+from hwsim.engine.fast import FastEngine
+from hwsim.engine.reference.tokens import run_stream
+from hwsim.mapping import map_network
+from hwsim.program import CoreLog, Operation, Program, Sample
+from hwsim.schedules import schedule_by_name
+from hwsim.snn.network import INPUT, Connection
+from hwsim.snn.trace import Trace
+from tests.rtl.stimulus import Stimulus
+
+TRACES = Path(__file__).resolve().parents[2] / "traces"
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One run of a sample: its layer's name, what the core is given, and what the fast engine recorded of it."""
+
+    layer: str
+    stimulus: Stimulus
+    log: CoreLog
+
+
+def runs_of(trace: str, arch: str, sample: int = 0) -> Iterator[Recorded]:
+    """Every run of a sample of traces/`trace`.h5 on a shipped architecture, layer by layer."""
+    with Trace.open(TRACES / f"{trace}.h5") as opened:
+        program = schedule_by_name("layer_by_layer")(map_network(opened.network, load_architecture(arch), "layer_by_layer"))
+        planes = opened.sample(sample)
+    logs = FastEngine().run_sample(program, planes, "trace", record=True).logs
+    before: dict[int, CoreLog] = {}
+    for operation in program.operations:
+        if operation.run is None:
+            continue
+        stimulus = replay(program, operation, planes, before.get(operation.layer))
+        before[operation.layer] = logs[operation.id]
+        yield Recorded(program.network.layers[operation.layer].name, stimulus, logs[operation.id])
+
+
+def replay(program: Program, operation: Operation, sample: Sample, before: CoreLog | None) -> Stimulus:
+    """The run of `operation`, which finds the states that the log `before` left, or none."""
+    assert operation.run is not None
+
+    def planes_of(connection: Connection) -> np.ndarray:
+        return sample.inputs if connection.source == INPUT else sample.recorded[connection.source]
+
+    stream = run_stream(operation, planes_of, program.network.carries_payload)
+    nothing = np.zeros(operation.run.shape, np.int64)
+    return Stimulus(
+        run=operation.run, tokens=np.array([tuple(token) for token in stream.tokens], np.int64),
+        gaps=np.array(stream.gaps, np.int64), earliest=np.array(stream.earliest, np.int64),
+        potentials=before.potentials if before else nothing, currents=before.currents if before else nothing,
+        flags=before.flags if before else nothing)
+
+
+def first_timesteps(stimulus: Stimulus, eots: int) -> Stimulus:
+    """The stimulus up to its `eots`-th end of a timestep."""
+    end = int(np.flatnonzero(stimulus.tokens[:, 0] < 0)[eots - 1]) + 1
+    return replace(stimulus, tokens=stimulus.tokens[:end], gaps=stimulus.gaps[:end], earliest=stimulus.earliest[:end])
