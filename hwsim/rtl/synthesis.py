@@ -81,7 +81,7 @@ def synthesise(verilog: str | Path) -> SynthesisReport:
         (place / "script.ys").write_text(SCRIPT.format(verilog="core.v"))
         done = subprocess.run([yosys, "-q", "script.ys"], cwd=place, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise SynthesisError(f"{source}: yosys refuses it: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+            raise SynthesisError(f"{source}: yosys refuses it: {''.join((done.stderr or done.stdout).strip().splitlines()[-1:])}")
         before, after, path = ((place / name).read_text() for name in ("before.txt", "after.txt", "path.txt"))
     version = subprocess.run([yosys, "-V"], capture_output=True, text=True, check=False).stdout.strip()
     return _report(before, after, path, version)
