@@ -8,7 +8,7 @@ sum (tests/convert/test_printed_equations.py proves it on the per-plane form).
 
 Below log2 Q, `refire` quantises anew: thresholds and offset are those of the T that is run; `truncate` keeps the offset
 of the trained Q, so a neuron sends the top T bits of its trained level (mean error -.100 against -.029 of a threshold at
-T = 2, FACTS section 3).
+T = 2, for uniform activations).
 """
 
 from __future__ import annotations

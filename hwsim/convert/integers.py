@@ -4,7 +4,7 @@ An event of a source is worth `unit` (a spike: its threshold; a bit: its least s
 payload), so a layer's integer weight is round(w * unit * scale), and every other number of the layer is its real value
 times `scale`. The scale is the largest at which all weights fit `weight_bits`. Averages that fold into the events
 (pool) have divided the weights already, which is the same as multiplying threshold, bias, initial potential and
-sibling connections by k**2 (FACTS: papers' average pooling), without losing bits.
+sibling connections by k**2, as the papers do, without losing bits.
 """
 
 from __future__ import annotations

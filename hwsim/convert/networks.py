@@ -4,7 +4,7 @@ This mirrors the integer Network of `hwsim.snn.network` layer by layer and conne
 is a walk over the graph and needs no tracing. Shapes are (C, H, W); values are real (normalised images in, logits out).
 
 Pooling is average pooling of k x k and belongs to the connection that reads it. A maximum cannot be taken of bit planes
-(the OR of 8 and 7 is 15; FACTS of docs/methods.md) and an average is linear, so it folds into threshold and bias; the
+(the OR of 8 and 7 is 15; docs/methods.md) and an average is linear, so it folds into threshold and bias; the
 papers' bit-serial and single-spike sources pool by average for the same reason (Datta et al., Extended Data 9.1).
 
 Networks for 32 x 32 images: VGG-16 (Simonyan, Zisserman 2015) with a 512 -> 10 or a 512 -> 4096 -> 4096 -> 10 head,

@@ -243,7 +243,7 @@ def test_a_pooled_value_just_fits_its_bits(bits: int, window: int, signed: bool)
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
 def test_vgg16_has_the_published_multiply_accumulates(dataflow: str) -> None:
-    """FACTS 3: 13 convolutions and 512 -> 10 are 313.2 M multiply-accumulates."""
+    """13 convolutions and 512 -> 10 are 313.2 M multiply-accumulates."""
     replay = systolic_replay(vgg16_cifar(), systolic(dataflow=dataflow))
     assert replay.macs.sum() == total(replay, "acc_add") == total(replay, "mult") == VGG16_MACS
     assert 0 < replay.utilisation <= 1

@@ -167,7 +167,7 @@ def test_truncation_and_refiring_lose_what_the_closed_form_says() -> None:
     """Uniform inputs on [0, theta], Q = 16, T = 2, error against the trained activation, in thresholds.
 
     A level k of an activation with step s begins at (k - 1/2) s, so its mean is the sum of s (1 - (k - 1/2) s). Truncated
-    levels begin where the trained level 4 k does. -51/512 and -15/512: FACTS' -.100 and -.029.
+    levels begin where the trained level 4 k does. -51/512 and -15/512: -.100 and -.029.
     """
     def mean(step: Fraction, begins: Fraction, levels: int) -> Fraction:
         return sum((step * (1 - (k * step - begins)) for k in range(1, levels)), Fraction(0))

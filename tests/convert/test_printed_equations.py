@@ -1,7 +1,7 @@
 """Paper 000 in its own per-plane form, float64: right as corrected, broken by each equation that is printed wrong.
 
 Random networks of three firing layers and a read-out, Q = 16, T = 4, weights and BatchNorm parameters dyadic, so that every
-sum is exact: where an equation is right, not one neuron differs. FACTS section 3 holds the table of corrections.
+sum is exact: where an equation is right, not one neuron differs. docs/methods.md lists them.
 """
 
 from __future__ import annotations

@@ -122,9 +122,9 @@ def shape_only(name: str, head: int | None = None) -> tuple[list[str], int, int]
 
 def test_the_named_networks_have_the_published_sizes() -> None:
     names, weights, neurons = shape_only("vgg16-cifar10")
-    assert (len(names), weights) == (14, 14_715_584), "FACTS: 14.7 M"
+    assert (len(names), weights) == (14, 14_715_584), "14.7 M, as published"
     assert neurons == 276_490
-    assert shape_only("vgg16-cifar10", 4096)[2] == 284_682, "FACTS: the size with the 4096-wide classifier"
+    assert shape_only("vgg16-cifar10", 4096)[2] == 284_682, "the size with the 4096-wide classifier"
     names, weights, _ = shape_only("resnet20-cifar10")
     assert len(names) == 20
     assert weights == 268_336, "He et al. 2016, table 6: 0.27 M"
