@@ -2,7 +2,8 @@
 
 The bound is the sum of the magnitudes that every plane could add (weight bits + log2(fan-in * A) + 1, with the
 weights that are there instead of the largest possible). It holds for every input and every order of events; traces
-stay far below it, and a narrower width can be tried on the simulated hardware (`core.potential_bits` of an architecture, with `hwsim run --spikes computed`).
+stay far below it, and a narrower width can be tried on the simulated hardware (`core.potential_bits` of an architecture, with
+`hwsim run --spikes computed`).
 """
 
 from __future__ import annotations
