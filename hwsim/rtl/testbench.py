@@ -54,9 +54,9 @@ class Bench:
         """The testbench; it looks for `data_file` in the folder that it runs in."""
         export, eots = self.export, self.replay.eots
         header = [f"// Self-checking testbench of {export.module}: {len(self.replay.tokens)} tokens, {eots} EOTs.",
-                  *(f"// {what}: {which}" for what, which in export.origin),
-                  "// Icarus: iverilog -g2012 -o tb.vvp THIS CORE && vvp tb.vvp      Verilator: verilator --binary --top-module "
-                  f"{export.module}_tb THIS CORE"]
+                  *(f"// {what}: {' '.join(which.split())}" for what, which in export.origin),
+                  "// Run: iverilog -g2012 -o tb.vvp TESTBENCH CORE && vvp -n tb.vvp",
+                  f"// or: verilator --binary --top-module {export.module}_tb TESTBENCH CORE -o bench && obj_dir/bench"]
         return Template(TEMPLATE.read_text()).substitute(
             header="\n".join([*header, *lint_off("WIDTH")]), module=export.module, row_bits=ROW_BITS, data=data_file,
             constants="\n".join(f"  localparam {name} = {value};" for name, value in self._constants().items()),
