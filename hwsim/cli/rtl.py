@@ -45,7 +45,7 @@ def export(
     from hwsim.simulation import payload_bits, runs_of_tile
     from hwsim.snn.trace import Trace
 
-    targets = _targets(out, testbench, force)
+    targets = _targets(out, testbench, (arch, trace), force)
     if eots is not None and testbench is None:
         raise HwsimError("--eots says where a testbench stops: give --testbench too")
     writer = _exporter()
@@ -73,16 +73,18 @@ def export(
         _print_export(body)
 
 
-def _targets(out: str, testbench: str | None, force: bool) -> list[Path]:
+def _targets(out: str, testbench: str | None, inputs: tuple[str, ...], force: bool) -> list[Path]:
     """The files that will be written: the core, the testbench, its data. Refused before anything is computed."""
     from hwsim.errors import HwsimError
 
     targets = [Path(out)] + ([Path(testbench), Path(testbench).with_suffix(".mem")] if testbench else [])
-    if len({path.absolute() for path in targets}) < len(targets):
+    if len({path.resolve() for path in targets}) < len(targets):
         raise HwsimError(f"{out}, {testbench} and its data (.mem) must be different files")
     if '"' in targets[-1].name or "\\" in targets[-1].name:
         raise HwsimError(f"{targets[-1]}: Verilog cannot name this file; leave out quotes and backslashes")
     for path in targets:
+        if path.exists() and path.resolve() in {Path(name).resolve() for name in inputs}:
+            raise HwsimError(f"{path}: is read by this command; name another file to write")
         if path.is_dir():
             raise HwsimError(f"{path}: is a folder; name a file")
         if path.exists() and not force:

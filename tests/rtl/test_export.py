@@ -291,3 +291,14 @@ def test_without_yosys_the_report_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SynthesisError, match="yosys is not installed"):
         synthesise(tmp_path / "a.v")
+
+
+def test_force_does_not_overwrite_what_is_read(tmp_path: Path) -> None:
+    from hwsim.cli.rtl import _targets
+    from hwsim.errors import HwsimError
+
+    trace = tmp_path / "trace.h5"
+    trace.write_bytes(b"spikes")
+    with pytest.raises(HwsimError, match="is read by this command"):
+        _targets(str(trace), None, ("event_core_16", str(trace)), force=True)
+    assert trace.read_bytes() == b"spikes"
