@@ -55,6 +55,9 @@ def train_command(
     cutout: Annotated[int, typer.Option(help="Side of the square that is cut out, 0 for none.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Same seed and threads, same weights.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    shrink: Annotated[int, typer.Option(help="Average images over so many pixels squared: a cheap start.", min=1)] = 1,
+    kernels: Annotated[str, typer.Option(
+        help="torch, or native: faster 3x3 convolutions on the CPU, compiled with g++.")] = "torch",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: torch's choice).", min=1)] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="CHECKPOINT", help="Fine-tune this one.")] = None,
@@ -74,7 +77,7 @@ def train_command(
     spec = _activation(activation, levels, coding, noise, timesteps)
     recipe = Recipe(epochs=epochs, batch=batch, rate=rate if rate is not None else FINE_RATE if start else RATE,
                     schedule=schedule, label_smoothing=label_smoothing, augmentation=Augmentation(flip, shift, cutout),
-                    regulariser=regulariser, seed=seed, precision=precision)
+                    regulariser=regulariser, seed=seed, precision=precision, shrink=shrink, kernels=kernels)
     if threads is not None:
         torch.set_num_threads(threads)
     first = None if start is None or resume else load_checkpoint(start)

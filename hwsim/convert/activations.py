@@ -59,6 +59,14 @@ class _Staircase(torch.autograd.Function):
         return inside, error.to(step.dtype).reshape(step.shape), None
 
 
+def torch_staircase(z: Tensor, step: Tensor, top: int) -> Tensor:
+    """step * clip(floor(z / step + 1/2), 0, top) by torch, on any device."""
+    return _Staircase.apply(z, step, top)
+
+
+staircase = torch_staircase
+"""What the quantised activations call; hwsim.convert.native puts its own here while it trains."""
+
 SINGLE_SPIKE = "single_spike"
 _SMALLEST = 1e-3
 """Thresholds and steps are held at or above this: training cannot make one zero or negative."""
@@ -84,6 +92,10 @@ class Qcfs(nn.Module):
         """The value of one level."""
         return self.threshold.clamp_min(_SMALLEST) / self.levels
 
+    def trained_step(self, z: Tensor) -> Tensor:
+        """The step that training on inputs z sees."""
+        return self.step
+
     @property
     def ceiling(self) -> float:
         """The highest value that comes out: top * step."""
@@ -95,7 +107,7 @@ class Qcfs(nn.Module):
         self.threshold.fill_(ceiling * self.levels / self.top)
 
     def forward(self, z: Tensor) -> Tensor:
-        return _Staircase.apply(z, self.step, self.top)
+        return staircase(z, self.step, self.top)
 
 
 class ThresholdRelu(nn.Module):
@@ -147,14 +159,16 @@ class Lsq(nn.Module):
         """Set the highest value that comes out."""
         self.raw_step.fill_(ceiling / self.top)
 
+    def trained_step(self, z: Tensor) -> Tensor:
+        """The step that training on inputs z sees: its gradient is scaled."""
+        return _scale_gradient(self.step, (z[0].numel() * self.top) ** -0.5)
+
     def forward(self, z: Tensor) -> Tensor:
-        step = self.step
-        if self.training:
-            step = _scale_gradient(step, (z[0].numel() * self.top) ** -0.5)
+        step = self.trained_step(z) if self.training else self.step
         if self.training and self.noise:
             # The gradient of Eq. 10 is the staircase's at z + e * step with e * step held constant.
             z = z + (torch.rand_like(z) - 0.5) * step.detach().to(z.dtype)
-        return _Staircase.apply(z, step, self.top)
+        return staircase(z, step, self.top)
 
 
 def _scale_gradient(x: Tensor, scale: float) -> Tensor:

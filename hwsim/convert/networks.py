@@ -87,9 +87,14 @@ class Synapses(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents (N, C, H, W) that values x (N, C, H, W) of the source put into the layer."""
+        x = self.weighed(x)
+        return x if self.norm is None else self.norm(x)
+
+    def weighed(self, x: Tensor) -> Tensor:
+        """The currents before BatchNorm."""
         spec = self.spec
         if spec.pool > 1:
-            x = functional.avg_pool2d(x, spec.pool)
+            x = functional.avg_pool2d(x, min(spec.pool, *x.shape[2:]))  # smaller only in a training on shrunk images
         if spec.operator == "identity":
             x = x[:, :, ::spec.stride, ::spec.stride] if spec.stride > 1 else x
             return functional.pad(x, [0, 0, 0, 0, spec.channel_offset, self.after]) if self.after or spec.channel_offset else x
@@ -97,9 +102,7 @@ class Synapses(nn.Module):
             x = x.flatten(1)
         assert self.operator is not None
         x = self.operator(x)
-        if spec.operator == "linear":
-            x = x[:, :, None, None]
-        return x if self.norm is None else self.norm(x)
+        return x[:, :, None, None] if spec.operator == "linear" else x
 
     @torch.no_grad()
     def folded(self) -> tuple[Tensor | None, Tensor]:

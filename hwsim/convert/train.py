@@ -31,6 +31,7 @@ from hwsim.errors import HwsimError
 LAST, BEST = "last.pt", "best.pt"
 SCHEDULES = ("one_cycle", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16")
+KERNELS = ("torch", "native")
 
 
 class TrainError(HwsimError):
@@ -46,6 +47,9 @@ class Recipe:
     weight_decay   of weights; thresholds, BatchNorms and biases have none: decay of a scale only moves it to another.
     precision      auto is bfloat16 where the hardware multiplies it, else float32 (emulated bfloat16 was measured 10 times
                    slower); BatchNorm statistics, losses and weights are float32 in both.
+    shrink         train and test on images averaged over so many pixels squared: a cheap start for a training at full size,
+                   which takes it up with `start`. Pooling windows larger than a map then shrink to it.
+    kernels        native: faster convolutions and staircases on the CPU, float32 only (hwsim.convert.native).
     """
 
     epochs: int = 60
@@ -59,14 +63,17 @@ class Recipe:
     regulariser: float = 0.0
     seed: int = 1
     precision: str = "auto"
+    shrink: int = 1
+    kernels: str = "torch"
 
     def __post_init__(self) -> None:
         ranges = {"epochs": (1, 10**6), "batch": (1, 10**6), "rate": (0.0, 1e3), "momentum": (0.0, 1.0),
-                  "weight_decay": (0.0, 1.0), "label_smoothing": (0.0, 1.0), "regulariser": (0.0, 1e3), "seed": (0, 2**31)}
+                  "weight_decay": (0.0, 1.0), "label_smoothing": (0.0, 1.0), "regulariser": (0.0, 1e3), "seed": (0, 2**31),
+                  "shrink": (1, 1 << 10)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise TrainError(f"{name} = {getattr(self, name)}: expected {low} to {high}")
-        for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+        for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("kernels", KERNELS)):
             if getattr(self, name) not in choices:
                 raise TrainError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(choices)}")
 
@@ -120,8 +127,20 @@ def train(
         raise TrainError(f"{last}: no such checkpoint, so nothing to resume; a training that was killed in its first epoch "
                          f"begins again, without resuming")
     training = Training(dataset, described, recipe, pick_device(device))
+    if recipe.kernels == "native":
+        from hwsim.convert.native import native_kernels
+
+        with native_kernels(training.network):
+            return _train(training, folder, resume, start, report, progress)
+    return _train(training, folder, resume, start, report, progress)
+
+
+def _train(training: Training, folder: Path, resume: bool, start: Checkpoint | None, report: Report | None,
+           progress: Progress | None) -> Checkpoint:
+    """The epochs of `train` that are left, from wherever it begins."""
+    recipe, last = training.recipe, folder / LAST
     if resume:
-        training.resume(load_checkpoint(last, _same_training(described)))
+        training.resume(load_checkpoint(last, _same_training(training.described)))
     elif start is not None:
         training.start_from(start)
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +185,9 @@ class Training:
         self.network.to(device).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.SGD(_groups(self.network, recipe), lr=recipe.rate, momentum=recipe.momentum,
                                          nesterov=recipe.momentum > 0)
-        self.normalise = Normaliser(dataset.mean, dataset.std, device)
+        if recipe.kernels == "native" and device.type != "cpu":
+            raise TrainError(f"the native kernels run on the CPU, not on {device.type}; use --kernels torch or --device cpu")
+        self.normalise = Normaliser(dataset.mean, dataset.std, device, recipe.shrink)
         self.images, self.labels = (torch.tensor(a, device=device) for a in (dataset.train_images, dataset.train_labels))
         self.tests = tuple(torch.tensor(a, device=device) for a in (dataset.test_images, dataset.test_labels))
         if len(self.images) < recipe.batch:
@@ -215,7 +236,8 @@ class Training:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.images), generator=generator).to(self.device)
         for chosen in order[:self.steps * self.recipe.batch].split(self.recipe.batch):
-            yield augmented(self.normalise(self.images[chosen]), self.recipe.augmentation, generator), self.labels[chosen]
+            images = augmented(self.normalise.whole(self.images[chosen]), self.recipe.augmentation, generator)
+            yield self.normalise.shrunk(images), self.labels[chosen]
 
     def _check(self, loss: Tensor, epoch: int) -> None:
         if not math.isfinite(loss.item()):

@@ -1,0 +1,148 @@
+"""The native kernels against torch in float64: the same convolution, normalisation, staircase and gradients, to rounding."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+torch = pytest.importorskip("torch")
+if shutil.which("g++") is None:
+    pytest.skip("the native kernels are compiled with g++, which is not here", allow_module_level=True)
+
+from torch import Tensor, nn  # noqa: E402
+
+from hwsim.convert import native  # noqa: E402
+from hwsim.convert.activations import ActivationSpec  # noqa: E402
+from hwsim.convert.networks import ConnectionSpec, LayerSpec, Neurons  # noqa: E402
+
+TOLERANCE = 3e-5
+"""Of the largest value: Winograd's transforms add a decimal digit to float32's rounding (Lavin, Gray 2016, section 7)."""
+
+
+def close(found: Tensor, exact: Tensor, tolerance: float = TOLERANCE) -> bool:
+    return bool((found.double() - exact.double()).abs().max() <= tolerance * exact.double().abs().max())
+
+
+def layer_of(channels: int, size: int, spec: ActivationSpec, residual: bool, seed: int, source: int = 16) -> Neurons:
+    """A layer of one 3x3 convolution, and an identity from another layer."""
+    torch.manual_seed(seed)
+    connections = [ConnectionSpec("a", "conv2d", 3, 1, 1)]
+    if residual:
+        connections.append(ConnectionSpec("b", "identity", norm=False))
+    layer = Neurons(LayerSpec("layer", channels, tuple(connections)),
+                    {"a": (source, size, size), "b": (channels, size, size)}, spec.make)
+    norm = layer.connections[0].norm
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
+    nn.init.uniform_(norm.bias, 0.0, 1.0)
+    layer.activation.start_at(2.0)
+    return layer.to(memory_format=torch.channels_last)
+
+
+def gradients(layer: Neurons, a: Tensor, b: Tensor, dy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Output, and the gradients of inputs and parameters."""
+    a, b = a.clone().requires_grad_(), b.clone().requires_grad_()
+    layer.zero_grad()
+    y = layer({"a": a, "b": b})
+    y.backward(dy)
+    found = {name: p.grad for name, p in layer.named_parameters()} | {"a": a.grad}
+    return y.detach(), found | ({"b": b.grad} if b.grad is not None else {})
+
+
+@pytest.mark.parametrize(("n", "c", "o", "size"), [
+    (3, 16, 16, 8), (2, 32, 16, 4), (5, 16, 48, 2), (1, 64, 32, 12), (2, 16, 32, 6), (1, 16, 16, 32), (3, 16, 32, 1)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_convolution_and_its_gradients_are_torchs(n: int, c: int, o: int, size: int, threads: int) -> None:
+    torch.manual_seed(n + c + o + size)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        conv = nn.Conv2d(c, o, 3, padding=1, bias=size == 8)
+        x = torch.randn(n, c, size, size, requires_grad=True)
+        exact = conv.to(torch.float64)
+        reference = x.detach().double().requires_grad_()
+        y = exact(reference)
+        dy = torch.randn_like(y)
+        wanted = torch.autograd.grad(y, [reference, exact.weight], dy)
+        conv = conv.float()
+        with native.native_kernels(conv):
+            found = conv(x)
+            got = torch.autograd.grad(found, [x, conv.weight], dy.float())
+    finally:
+        torch.set_num_threads(before)
+    assert close(found, y)
+    assert close(got[0], wanted[0])
+    assert close(got[1], wanted[1])
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("spec", [ActivationSpec("qcfs", 16), ActivationSpec("qcfs", 4, 4), ActivationSpec("lsq", 4, 4)],
+                         ids=lambda spec: f"{spec.kind}{spec.highest}")
+@pytest.mark.parametrize(("channels", "size"), [(16, 8), (48, 4), (64, 4), (160, 2)])
+def test_layers_that_normalise_and_quantise_in_one_are_torchs(channels: int, size: int, spec: ActivationSpec, residual: bool
+                                                              ) -> None:
+    layer = layer_of(channels, size, spec, residual, seed=channels)
+    twin = layer_of(channels, size, spec, residual, seed=channels).to(torch.float64)
+    torch.manual_seed(1)
+    a, b, dy = torch.randn(6, 16, size, size), torch.rand(6, channels, size, size), torch.randn(6, channels, size, size)
+    y, wanted = gradients(twin, a.double(), b.double(), dy.double())
+    with native.native_kernels(layer):
+        found, got = gradients(layer, a, b, dy)
+    step = layer.activation.step.item()
+    flips = ((found - y.float()).abs() > step / 2).sum().item()
+    assert flips <= 1e-3 * y.numel()  # a value on the border of two levels may fall to either side
+    assert got.keys() == wanted.keys()
+    for name, value in got.items():
+        assert close(value, wanted[name], TOLERANCE if not flips else 0.02), name
+    for (name, mine), (_, its) in zip(layer.named_buffers(), twin.named_buffers(), strict=True):
+        assert close(mine, its), name
+
+
+def test_the_staircase_alone_is_torchs() -> None:
+    from hwsim.convert import activations
+
+    torch.manual_seed(2)
+    z, dy = 3 * torch.randn(4, 10, 6, 6), torch.randn(4, 10, 6, 6)
+    results = []
+    for function in (activations.torch_staircase, native._staircase):
+        x, step = z.clone().requires_grad_(), torch.tensor(0.25, requires_grad=True)
+        y = function(x, step, 7)
+        results.append((y.detach(), *torch.autograd.grad(y, [x, step], dy)))
+    for found, exact in zip(*results, strict=True):
+        assert close(found, exact, 1e-5)
+
+
+def test_what_does_not_fit_stays_with_torch() -> None:
+    for conv in (nn.Conv2d(16, 16, 3, 2, 1), nn.Conv2d(3, 16, 3, 1, 1), nn.Conv2d(16, 16, 1), nn.Conv2d(16, 16, 3, 1, 1, groups=16),
+                 nn.Conv2d(16, 16, 3, 1, 1, padding_mode="reflect"), nn.Conv2d(16, 16, 3)):
+        assert not native.fits(conv)
+    conv = nn.Conv2d(16, 16, 3, padding=1)
+    odd = torch.randn(2, 16, 5, 5)
+    expected = conv(odd)
+    with native.native_kernels(conv):
+        assert torch.equal(conv(odd), expected)
+        assert close(conv.double()(odd.double()), expected)
+
+
+def test_the_network_is_as_before_when_the_kernels_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hwsim.convert import activations
+
+    conv = nn.Conv2d(16, 16, 3, padding=1)
+    with pytest.raises(RuntimeError, match="stop"), native.native_kernels(conv):
+        assert "forward" in conv.__dict__
+        raise RuntimeError("stop")
+    assert "forward" not in conv.__dict__
+    assert activations.staircase is activations.torch_staircase
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_a_compiler_that_is_missing_or_fails_is_one_error(compiler: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native.library.cache_clear()
+    try:
+        with pytest.raises(native.NativeError, match="--kernels torch"):
+            native.library()
+    finally:
+        native.library.cache_clear()
+    assert not list(tmp_path.rglob("*.so"))
