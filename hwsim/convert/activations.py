@@ -166,9 +166,13 @@ class Lsq(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         step = self.trained_step(z) if self.training else self.step
         if self.training and self.noise:
-            # The gradient of Eq. 10 is the staircase's at z + e * step with e * step held constant.
-            z = z + (torch.rand_like(z) - 0.5) * step.detach().to(z.dtype)
+            z = z + self.drawn(z, step)
         return staircase(z, step, self.top)
+
+    @staticmethod
+    def drawn(z: Tensor, step: Tensor) -> Tensor:
+        """e * step for inputs z; the gradient of Eq. 10 is the staircase's at z + e * step with e * step held constant."""
+        return (torch.rand_like(z) - 0.5) * step.detach().to(z.dtype)
 
 
 def _scale_gradient(x: Tensor, scale: float) -> Tensor:

@@ -192,7 +192,19 @@ class Training:
         self.tests = tuple(torch.tensor(a, device=device) for a in (dataset.test_images, dataset.test_labels))
         if len(self.images) < recipe.batch:
             raise TrainError(f"{len(self.images)} training images are fewer than a batch of {recipe.batch}; use a smaller batch")
+        self._check_size()
         self.epoch, self.best = 0, -1.0
+
+    @torch.no_grad()
+    def _check_size(self) -> None:
+        """Whether the network takes images as small as `shrink` makes them."""
+        if self.recipe.shrink == 1:
+            return
+        try:
+            self.network.eval()(self.normalise(self.images[:1]))
+        except RuntimeError as error:  # torch's own, of shapes that do not fit
+            raise TrainError(f"shrink = {self.recipe.shrink}: {self.described.network} does not take images so small ({error}); "
+                             f"shrink less") from None
 
     @property
     def steps(self) -> int:

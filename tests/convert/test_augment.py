@@ -26,6 +26,13 @@ def test_normalised_pixels_have_the_mean_and_deviation_taken_out() -> None:
     assert torch.allclose(got, expected, atol=1e-5)
 
 
+def test_shrunk_images_are_averages_of_the_normalised_pixels() -> None:
+    images = torch.randint(0, 256, (5, 4, 6, 3), dtype=torch.uint8)
+    whole, shrunk = Normaliser((0.5,) * 3, (0.2,) * 3)(images), Normaliser((0.5,) * 3, (0.2,) * 3, shrink=2)(images)
+    assert shrunk.shape == (5, 3, 2, 3)
+    assert torch.allclose(shrunk, whole.reshape(5, 3, 2, 2, 3, 2).mean((3, 5)), atol=1e-6)
+
+
 def test_without_augmentation_nothing_changes() -> None:
     assert torch.equal(augmented(batch(), Augmentation(False, 0, 0), seeded(1)), batch())
 

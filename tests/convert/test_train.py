@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,49 @@ def test_killed_and_resumed_equals_uninterrupted(spec: ActivationSpec, killed_in
     assert same(resumed.training, whole.training)
     assert resumed.description == whole.description
     assert same(load_checkpoint(tmp_path / "killed" / BEST).weights, load_checkpoint(tmp_path / "whole" / BEST).weights)
+
+
+def test_native_kernels_learn_resume_and_leave_a_checkpoint_for_torch(tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("the native kernels are compiled with g++, which is not here")
+    recipe = replace(QUICK, epochs=8, kernels="native")
+    whole = run(tmp_path / "whole", recipe=recipe)
+    assert whole.description.accuracy is not None
+    assert whole.description.accuracy > 80
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", recipe=recipe, progress=kill_in(3, 4))
+    resumed = run(tmp_path / "killed", recipe=recipe, resume=True)
+    assert same(resumed.weights, whole.weights)
+    assert resumed.description.accuracy == whole.description.accuracy
+    images, labels = torch.tensor(DATA.test_images), torch.tensor(DATA.test_labels)
+    by_torch = accuracy(whole.network(), Normaliser(DATA.mean, DATA.std), images, labels)
+    assert by_torch == pytest.approx(whole.description.accuracy, abs=1)
+    with pytest.raises(TrainError, match="kernels = native"):
+        run(tmp_path / "whole", recipe=replace(recipe, kernels="torch"), resume=True)
+
+
+def test_native_kernels_are_refused_off_the_cpu() -> None:
+    with pytest.raises(TrainError, match="--kernels torch"):
+        Training(DATA, run_description(), replace(QUICK, kernels="native"), torch.device("meta"))
+
+
+def test_a_start_on_shrunk_images_is_taken_up_at_full_size(tmp_path: Path) -> None:
+    small = run(tmp_path / "small", recipe=replace(QUICK, shrink=2, augmentation=Augmentation(False, 0, 0)))
+    assert small.description.input_shape == (1, 8, 8)
+    full = run(tmp_path / "full", recipe=replace(QUICK, epochs=1, rate=1e-6), start=small)
+    assert full.weights.keys() == small.weights.keys()
+    name = "layers.conv1.connections.0.operator.weight"
+    assert torch.allclose(full.weights[name], small.weights[name], atol=1e-3)
+
+
+@pytest.mark.parametrize("shrink", [2, 100])
+def test_images_too_small_for_the_network_are_refused_before_training(shrink: int) -> None:
+    large = replace(DATA, train_images=DATA.train_images.repeat(2, axis=1).repeat(2, axis=2),
+                    test_images=DATA.test_images.repeat(2, axis=1).repeat(2, axis=2))
+    described = replace(run_description(), input_shape=(1, 16, 16))
+    Training(large, described, QUICK, torch.device("cpu"))
+    with pytest.raises(TrainError, match="shrink less"):
+        Training(large, described, replace(QUICK, shrink=shrink), torch.device("cpu"))
 
 
 def test_resuming_what_is_finished_changes_nothing(tmp_path: Path) -> None:
