@@ -77,15 +77,17 @@ inline __attribute__((always_inline)) void both_sides(const Matrix<R, S>& a, con
 }
 
 // c[r][0:16] (+)= sum over panels and k of a[r, k] * b[k][0:16], rows r < R held in registers.
-template <int R, int ROW, int STEP>
-inline void product(const float* a, int64_t panels, int64_t panel_stride, int64_t steps, const float* b, float* c, bool add) {
+template <int R, int ROW, int STEP, bool ADD>
+inline void product(const float* a, int64_t panels, int64_t panel_stride, int64_t steps, const float* b, float* c) {
     vec low[R], high[R];
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-        low[r] = add ? load(c + r * PANEL) : vec{};
-        high[r] = add ? load(c + r * PANEL + LANES) : vec{};
+        low[r] = ADD ? load(c + r * PANEL) : vec{};
+        high[r] = ADD ? load(c + r * PANEL + LANES) : vec{};
     }
     for (int64_t p = 0; p < panels; p++, a += panel_stride) {
         const float* at = a;
+#pragma GCC unroll 4
         for (int64_t k = 0; k < steps; k++, at += STEP, b += PANEL) {
             const vec b0 = load(b), b1 = load(b + LANES);
 #pragma GCC unroll 8
@@ -96,19 +98,19 @@ inline void product(const float* a, int64_t panels, int64_t panel_stride, int64_
             }
         }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
         store(c + r * PANEL, low[r]);
         store(c + r * PANEL + LANES, high[r]);
     }
 }
 
-template <int ROW, int STEP>
-void rows(int64_t count, const float* a, int64_t panels, int64_t panel_stride, int64_t steps, const float* b, float* c,
-          bool add) {
+template <int ROW, int STEP, bool ADD>
+void rows(int64_t count, const float* a, int64_t panels, int64_t panel_stride, int64_t steps, const float* b, float* c) {
     int64_t r = 0;
-    for (; r + 6 <= count; r += 6) product<6, ROW, STEP>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL, add);
-    for (; r + 4 <= count; r += 4) product<4, ROW, STEP>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL, add);
-    for (; r < count; r++) product<1, ROW, STEP>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL, add);
+    for (; r + 6 <= count; r += 6) product<6, ROW, STEP, ADD>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL);
+    for (; r + 4 <= count; r += 4) product<4, ROW, STEP, ADD>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL);
+    for (; r < count; r++) product<1, ROW, STEP, ADD>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL);
 }
 
 // How far apart frequencies lie: never by a multiple of 4 KiB, at which all would fall into the same set of the cache.
@@ -118,8 +120,8 @@ constexpr int64_t apart(int64_t size) { return size + PANEL; }
 void channels_product(int64_t frequencies, int64_t tiles, int64_t c, int64_t o, const float* in, const float* u, float* out) {
     for (int64_t f = 0; f < frequencies; f++)
         for (int64_t p = 0; p < o / PANEL; p++)
-            rows<PANEL, 1>(tiles, in + f * apart(c * tiles), c / PANEL, tiles * PANEL, PANEL,
-                           u + f * apart(c * o) + p * PANEL * c, out + f * apart(o * tiles) + p * PANEL * tiles, false);
+            rows<PANEL, 1, false>(tiles, in + f * apart(c * tiles), c / PANEL, tiles * PANEL, PANEL,
+                           u + f * apart(c * o) + p * PANEL * c, out + f * apart(o * tiles) + p * PANEL * tiles);
 }
 
 // u[f][o / 16][c][16] += the sum over tiles of v times w.
@@ -127,9 +129,9 @@ void tiles_product(int64_t frequencies, int64_t tiles, int64_t c, int64_t o, con
     for (int64_t f = 0; f < frequencies; f++)
         for (int64_t p = 0; p < o / PANEL; p++)
             for (int64_t q = 0; q < c / PANEL; q++)
-                rows<1, PANEL>(PANEL, v + f * apart(c * tiles) + q * PANEL * tiles, 1, 0, tiles,
+                rows<1, PANEL, true>(PANEL, v + f * apart(c * tiles) + q * PANEL * tiles, 1, 0, tiles,
                                w + f * apart(o * tiles) + p * PANEL * tiles,
-                               u + f * apart(c * o) + (p * c + q * PANEL) * PANEL, true);
+                               u + f * apart(c * o) + (p * c + q * PANEL) * PANEL);
 }
 
 struct Grid {
@@ -150,14 +152,23 @@ template <int M> void inputs_in(const Grid& g, const float* image, float* v) {
     constexpr int S = Filter<M>::S;
     const int64_t tiles = g.tiles(), next = apart(g.c * tiles);
     each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t tile) {
+        const bool whole = y > 0 && x > 0 && y + M < g.h && x + M < g.w;
+        const float* corner = image + ((n * g.h + y - 1) * g.w + x - 1) * g.c;
         for (int64_t c = 0; c < g.c; c += LANES) {
             vec d[S][S], out[S][S];
-            for (int i = 0; i < S; i++)
-                for (int j = 0; j < S; j++) {
-                    const int64_t row = y + i - 1, column = x + j - 1;
-                    const bool inside = row >= 0 && row < g.h && column >= 0 && column < g.w;
-                    d[i][j] = inside ? load(image + ((n * g.h + row) * g.w + column) * g.c + c) : vec{};
-                }
+            if (whole) {
+#pragma GCC unroll 8
+                for (int i = 0; i < S; i++)
+#pragma GCC unroll 8
+                    for (int j = 0; j < S; j++) d[i][j] = load(corner + (i * g.w + j) * g.c + c);
+            } else {
+                for (int i = 0; i < S; i++)
+                    for (int j = 0; j < S; j++) {
+                        const int64_t row = y + i - 1, column = x + j - 1;
+                        const bool inside = row >= 0 && row < g.h && column >= 0 && column < g.w;
+                        d[i][j] = inside ? load(corner + (i * g.w + j) * g.c + c) : vec{};
+                    }
+            }
             both_sides(Filter<M>::BT, d, out);
             float* to = v + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
             for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) store(to + (i * S + j) * next, out[i][j]);
