@@ -1,21 +1,24 @@
 """Accuracy and spikes of an integer Network on a whole test set: hwsim.snn.forward for a batch, sums by torch.
 
-The same integers as hwsim.snn.forward, and the same neuron models (`Neuron.emit`): a batch lies side by side along the
-width of a layer. Convolutions go through floats in which no partial sum can round (2**24 in single, 2**53 in double
-precision), so every number is exact. Nothing saturates here; what a narrow core does is simulated with the engine.
+The same integers as hwsim.snn.forward. Convolutions go through floats in which no partial sum can round (2**24 in single,
+2**53 in double precision), so every number is exact; neurons are those of hwsim.convert.firing. Arrays are (planes, N, H, W, C)
+throughout, the order that convolutions run fastest in. Nothing saturates here; what a narrow core does is simulated with
+the engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
+from hwsim.convert.firing import fire
 from hwsim.snn.forward import sees_sum
 from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError
 
@@ -43,7 +46,7 @@ class Evaluation:
 
 
 def evaluate(
-    network: Network, inputs: NDArray[Any], labels: NDArray[Any], batch: int = 100,
+    network: Network, inputs: NDArray[Any], labels: NDArray[Any], batch: int = 50,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Run `network` on inputs (N, planes, H, W, C) as a Sample holds them; labels (N,)."""
@@ -59,96 +62,105 @@ def evaluate(
     return Evaluation(len(inputs), right / len(inputs), {n: s / len(inputs) for n, s in sent.items()}, neurons)
 
 
+@torch.no_grad()
 def run_batch(network: Network, inputs: NDArray[Any]) -> tuple[Planes, IntArray]:
     """Outputs (N, T, C, H, W) of every layer that sends any, and the last layer's potentials (N, K)."""
-    planes: Planes = {INPUT: np.ascontiguousarray(np.asarray(inputs).transpose(0, 1, 4, 2, 3))}
-    potentials: IntArray = np.zeros((len(inputs), 0), np.int64)
+    images = np.asarray(inputs).swapaxes(0, 1)
+    sent: dict[str, Tensor] = {INPUT: torch.from_numpy(np.ascontiguousarray(images if images.dtype != np.uint16 else
+                                                                            images.astype(np.int32)))}
+    potentials: NDArray[Any] = np.zeros((len(inputs), 0, 0, 0))
     for layer in network:
-        outputs, potentials = _emit(layer, _sums(network, layer, planes))
-        if outputs.shape[1]:
-            planes[layer.name] = outputs.astype(np.uint8 if outputs.max(initial=0) < 256 else np.int32)
-    del planes[INPUT]
-    return planes, potentials.reshape(len(inputs), -1)
+        spikes, potentials = fire(layer, _sums(network, layer, sent).numpy())
+        if len(spikes):
+            sent[layer.name] = torch.from_numpy(spikes)
+    del sent[INPUT]
+    planes = {name: spikes.numpy().transpose(1, 0, 4, 2, 3) for name, spikes in sent.items()}
+    return planes, potentials.transpose(0, 3, 1, 2).reshape(len(inputs), -1).astype(np.int64)
 
 
-def _emit(layer: Layer, sums: IntArray) -> tuple[IntArray, IntArray]:
-    """The neuron model on sums (N, planes, C, H, W): the batch side by side, as one wide layer."""
-    n, planes, c, h, w = sums.shape
-    wide = np.ascontiguousarray(sums.transpose(1, 2, 3, 0, 4)).reshape(planes, c, h, n * w)
-    widened = replace(
-        layer, shape=(c, h, n * w), bias=_wide(layer.bias, n, w), initial_potential=_wide(layer.initial_potential, n, w))
-    outputs, potentials = layer.neuron.emit(wide, widened)
-    back = outputs.reshape(len(outputs), c, h, n, w).transpose(3, 0, 1, 2, 4)
-    return back, potentials.reshape(c, h, n, w).transpose(2, 0, 1, 3)
-
-
-def _wide(values: IntArray | None, n: int, w: int) -> Any:
-    """A bias or initial potential by column, repeated for every image."""
-    return values if values is None or values.shape[2] == 1 else np.tile(values, (1, 1, n))
-
-
-def _sums(network: Network, layer: Layer, planes: Planes) -> IntArray:
-    """Weighted input (N, planes, C, H, W) of a layer, as hwsim.snn.forward.layer_sums gives it for one sample."""
+def _sums(network: Network, layer: Layer, sent: dict[str, Tensor]) -> Tensor:
+    """Weighted input (S, N, H, W, C) of a layer, as hwsim.snn.forward.layer_sums gives it for one sample; S is 1 where every
+    timestep gets the same."""
     at_once = sees_sum(layer)
-    total: Any = 0
+    grids = []
     for connection in layer.connections:
-        source, coding = planes[connection.source], network.source_coding(connection)
-        weighed = _weighed(source, coding, network.input.spike_shift) if coding in ("bit_serial", "hybrid") else source
+        coding, grid = network.source_coding(connection), sent[connection.source]
         # One convolution does for all planes where only their sum is asked for.
-        grid = weighed.sum(axis=1, keepdims=True, dtype=np.int64) if at_once and connection.pool_mode != "max" else weighed
-        sums = _connection(connection, grid, layer)
-        sums = sums.sum(axis=1, keepdims=True) if at_once else sums
-        total = total + sums
-    steps = 1 if at_once else layer.timesteps
-    return np.broadcast_to(total, (len(total), steps, *layer.shape))
+        summed = at_once and connection.pool_mode != "max"
+        if summed and coding == "bit_serial":
+            grid = _read(grid)
+        elif coding in ("bit_serial", "hybrid"):
+            grid = _weighed(grid, coding, network.input.spike_shift)
+        if summed and len(grid) > 1:
+            grid = grid.sum(0, keepdim=True, dtype=torch.int64)
+        grids.append(_pool(connection, grid))
+    dtype = _exact_dtype(layer, grids)
+    total: Tensor | None = None
+    # The largest first, so that the others are added in place.
+    for connection, grid in sorted(zip(layer.connections, grids, strict=True), key=lambda pair: -len(pair[1])):
+        sums = _connection(connection, grid.to(dtype), layer)
+        sums = sums.sum(0, keepdim=True) if at_once and len(sums) > 1 else sums
+        total = sums if total is None else total.add_(sums)
+    assert total is not None
+    return total.contiguous()
 
 
-def _weighed(source: NDArray[Any], coding: str, spike_shift: int) -> IntArray:
+def _read(planes: Tensor) -> Tensor:
+    """The numbers (1, N, H, W, C) that bit planes write, the most significant bit first."""
+    if len(planes) > 31:
+        return _weighed(planes, "bit_serial", 0).sum(0, keepdim=True)
+    number = planes[0].int()
+    for plane in planes[1:]:
+        number.mul_(2).add_(plane)
+    return number[None]
+
+
+def _weighed(source: Tensor, coding: str, spike_shift: int) -> Tensor:
     """Planes times what they weigh."""
-    bits = range(source.shape[1] - 1, -1, -1) if coding == "bit_serial" else [0] + [spike_shift] * (source.shape[1] - 1)
-    return source.astype(np.int64) << np.array(list(bits), np.int64)[:, None, None, None]
+    bits = range(len(source) - 1, -1, -1) if coding == "bit_serial" else [0] + [spike_shift] * (len(source) - 1)
+    return source.long() << torch.tensor(list(bits)).reshape(-1, 1, 1, 1, 1)
 
 
-def _connection(connection: Connection, grid: NDArray[Any], layer: Layer) -> IntArray:
-    """Sums (N, planes, C, H, W) of one connection."""
-    weights = connection.weights
-    if weights is None:
-        raise NetworkError(f"the connection from {connection.source!r} has no weights; nothing can be computed with it")
-    n, t = grid.shape[:2]
-    flat = grid.reshape(n * t, *grid.shape[2:])
-    if connection.pool > 1:
-        flat = _pool(connection, flat)
-    if connection.operator == "identity":
-        return _identity(connection, flat, layer).reshape(n, t, *layer.shape)
-    dtype = _exact_dtype(weights, flat)
-    x, w = torch.from_numpy(flat.astype(dtype)), torch.from_numpy(weights.astype(dtype))
-    with torch.no_grad():
-        if connection.operator == "linear":
-            out = x.flatten(1) @ w.T
-        else:
-            out = functional.conv2d(x, w, None, connection.stride, connection.padding, 1, connection.groups)
-    return out.numpy().round().astype(np.int64).reshape(n, t, *layer.shape)
-
-
-def _pool(connection: Connection, flat: NDArray[Any]) -> NDArray[Any]:
+def _pool(connection: Connection, grid: Tensor) -> Tensor:
+    """Sums of windows, or their OR; incomplete windows are dropped."""
+    if connection.pool <= 1:
+        return grid
     k, (c, h, w) = connection.pool, connection.pooled_shape
-    windows = flat[:, :, : h * k, : w * k].reshape(len(flat), c, h, k, w, k)
-    return windows.max(axis=(3, 5)) if connection.pool_mode == "max" else windows.sum(axis=(3, 5), dtype=np.int64)
+    windows = grid[:, :, : h * k, : w * k].reshape(*grid.shape[:2], h, k, w, k, c)
+    return windows.amax((3, 5)) if connection.pool_mode == "max" else windows.sum((3, 5), dtype=torch.int64)
 
 
-def _identity(connection: Connection, flat: NDArray[Any], layer: Layer) -> IntArray:
+def _connection(connection: Connection, x: Tensor, layer: Layer) -> Tensor:
+    """Sums (S, N, H, W, C) of one connection for values x (S, N, H, W, C) on the grid that its operator sees."""
     assert connection.weights is not None
-    c_in, d, s = connection.source_shape[0], connection.channel_offset, connection.stride
-    first, last = max(0, -d), min(c_in, layer.shape[0] - d)
-    out = np.zeros((len(flat), *layer.shape), np.int64)
-    out[:, first + d : last + d] = flat[:, first:last, ::s, ::s].astype(np.int64) * connection.weights[first:last, None, None]
+    c, h, w = layer.shape
+    weights = torch.from_numpy(connection.weights).to(x.dtype)
+    if connection.operator == "identity":
+        return _identity(connection, x, weights, layer)
+    if connection.operator == "linear":
+        return (x.permute(0, 1, 4, 2, 3).flatten(2) @ weights.T).reshape(*x.shape[:2], h, w, c)
+    out = functional.conv2d(x.flatten(0, 1).permute(0, 3, 1, 2), weights.contiguous(memory_format=torch.channels_last), None,
+                            connection.stride, connection.padding, 1, connection.groups)
+    return out.permute(0, 2, 3, 1).reshape(*x.shape[:2], h, w, c)
+
+
+def _identity(connection: Connection, x: Tensor, weights: Tensor, layer: Layer) -> Tensor:
+    d, s, (c, h, w) = connection.channel_offset, connection.stride, layer.shape
+    first, last = max(0, -d), min(connection.source_shape[0], c - d)
+    out = x.new_zeros((*x.shape[:2], h, w, c))
+    out[..., first + d : last + d] = x[:, :, ::s, ::s, first:last] * weights[first:last]
     return out
 
 
-def _exact_dtype(weights: NDArray[Any], flat: NDArray[Any]) -> type[np.floating]:
-    """The narrowest float in which no partial sum can round."""
-    rows = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1).max()
-    bound = int(rows) * max(int(flat.max(initial=0)), -int(flat.min(initial=0)))
+def _exact_dtype(layer: Layer, grids: list[Tensor]) -> torch.dtype:
+    """The narrowest float in which no partial sum of a layer's connections can round."""
+    bound = 0
+    for connection, grid in zip(layer.connections, grids, strict=True):
+        weights = connection.weights
+        if weights is None:
+            raise NetworkError(f"the connection from {connection.source!r} has no weights; nothing can be computed with it")
+        rows = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1).max()
+        bound += int(rows) * max(int(grid.max()), -int(grid.min())) if grid.numel() else 0
     if bound >= 1 << 53:
         raise NetworkError(f"sums can reach {bound}, beyond exact 2**53")
-    return np.float32 if bound < 1 << 24 else np.float64
+    return torch.float32 if bound < 1 << 24 else torch.float64

@@ -1,6 +1,6 @@
 """The table of docs/methods.md: every method on the same network, data set and core, and the traces that it was measured on.
 
-    python traces/methods/make.py --fashion-mnist FOLDER [--cifar10 FOLDER]      measures what is not in measured.json yet
+    python traces/methods/make.py [--fashion-mnist FOLDER] [--cifar10 FOLDER]    measures what is not in measured.json yet
     python traces/methods/make.py --table                                        writes docs/methods.md's tables from it
 
 An entry is converted, its accuracy measured on the whole test set, a trace of the first test images recorded and replayed
@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ MEASURED = HERE / "measured.json"
 PAGE = HERE.parents[1] / "docs" / "methods.md"
 CORE, ANN_CORE = "event_core_64_flags", "mac_core_64"
 SAMPLES = 32
+FEW = {"cifar10_vgg16": 16}
+"""Samples of a group's traces, where they are not SAMPLES."""
+WIDTHS, WIDTH_SAMPLES = (20, 18, 17, 16, 15, 14, 13, 12), 500
+"""Potential widths at which the loop is closed, and on how many test images."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,17 @@ class Entry:
 
 
 def entries(group: str) -> tuple[Entry, ...]:
-    """All methods on one network."""
+    """All methods on one network; of VGG-16, whose traces are large, the quantised ANN and bit planes."""
     fine, few, clipped = f"{group}_qcfs16.pt", f"{group}_qcfs4.pt", f"{group}_threshold_relu.pt"
     plain, noisy, single = f"{group}_lsq4.pt", f"{group}_lsq4_noise.pt", f"{group}_single_spike5.pt"
-    return (
-        Entry(group, fine, "ann", 4, ship=True),
+    whole = group != "cifar10_vgg16"
+    serial = (
+        Entry(group, fine, "ann", 4, ship=whole),
         Entry(group, fine, "bit_serial", 4, ship=True),
         *(Entry(group, fine, "bit_serial", t) for t in (3, 2)),
+    )
+    return serial if not whole else (
+        *serial,
         Entry(group, few, "rate", 4, ship=True),
         *(Entry(group, few, "rate", t) for t in (2, 8, 16)),
         *(Entry(group, clipped, "alpha_beta", t, ship=t == 2) for t in (2, 3, 4)),
@@ -69,7 +78,11 @@ def entries(group: str) -> tuple[Entry, ...]:
     )
 
 
-GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10"}
+GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10", "cifar10_vgg16": "cifar10"}
+
+
+def samples_of(group: str) -> int:
+    return FEW.get(group, SAMPLES)
 
 
 def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
@@ -90,7 +103,7 @@ def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
         "accuracy_test_set": round(100 * found.accuracy, 2), "accuracy_source_network": loaded.description.accuracy,
     }
     path = (HERE if entry.ship else work) / f"{entry.name}.h5"
-    with record(converted, dataset, path, SAMPLES, path.stem, about) as trace:
+    with record(converted, dataset, path, samples_of(entry.group), path.stem, about) as trace:
         result = hwsim.simulate(trace, ANN_CORE if entry.method == "ann" else CORE)
     if result.facts.mismatches or result.facts.saturations:
         raise SystemExit(f"make.py: {entry.name}: {result.facts.mismatches} mismatches, {result.facts.saturations} saturations")
@@ -102,12 +115,43 @@ def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
     }
 
 
+def measure_widths(group: str, data: Path, work: Path) -> dict[str, Any]:
+    """Accuracy of the bit-serial network, layer feeding layer on the simulated core, as its potentials get narrower."""
+    import hwsim
+    from hwsim.convert.checkpoint import load_checkpoint
+    from hwsim.convert.data import load_dataset
+    from hwsim.convert.methods import Request, convert, record
+
+    loaded = load_checkpoint(HERE / f"{group}_qcfs16.pt")
+    dataset = load_dataset(loaded.description.dataset, data)
+    converted = convert(loaded, Request("bit_serial", 4), dataset)
+    worst = max(layer.potential_bits for layer in converted.network)
+    path, rows = work / f"{group}_widths.h5", []
+    with record(converted, dataset, path, WIDTH_SAMPLES, path.stem, {"method": "bit_serial"}) as trace:
+        for bits in (worst, *(b for b in WIDTHS if b < worst)):
+            core = hwsim.load_architecture(CORE).with_core(potential_bits=max(bits, 2))
+            result = hwsim.simulate(trace, core, spikes="computed")
+            rows.append({"bits": bits, "accuracy": round(result.accuracy, 2), "saturations": result.facts.saturations,
+                         "core_nj": round(result.energy_pj["core"] / WIDTH_SAMPLES / 1000, 1), "area_mm2": round(result.area_mm2, 3)})
+    return {"group": group, "samples": WIDTH_SAMPLES, "widths": rows}
+
+
+def widths_table(group: str, measured: dict[str, Any]) -> str:
+    """The rows of one group's potential widths, the worst case over all inputs first."""
+    lines = ["| potential bits | accuracy % | saturations an image | core nJ | mm2 |", "|---|---|---|---|---|"]
+    found = measured.get(f"{group}_widths", {"widths": [], "samples": 1})
+    for i, row in enumerate(found["widths"]):
+        lines.append(f"| {row['bits']}{' (worst case)' if i == 0 else ''} | {row['accuracy']:.1f} | "
+                     f"{row['saturations'] / found['samples']:,.1f} | {row['core_nj']:,.0f} | {row['area_mm2']:.2f} |")
+    return "\n".join(lines)
+
+
 def stamp(entry: Entry) -> str:
     """Changes when the entry, its checkpoint or the simulator does."""
     import hwsim
 
     digest = hashlib.sha256((HERE / entry.checkpoint).read_bytes())
-    digest.update(json.dumps([asdict(entry), hwsim.__version__, CORE, SAMPLES], sort_keys=True).encode())
+    digest.update(json.dumps([asdict(entry), hwsim.__version__, CORE, samples_of(entry.group)], sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
@@ -140,13 +184,14 @@ def table(group: str, measured: dict[str, Any]) -> str:
 
 
 def write_tables(measured: dict[str, Any]) -> None:
-    """Replace what stands between the marks of each group's table."""
+    """Replace what stands between the marks of each group's tables."""
     page = PAGE.read_text()
     for group in GROUPS:
-        begin, end = f"<!-- table {group} -->\n", f"<!-- end {group} -->"
-        if begin in page:
-            head, rest = page.split(begin)
-            page = head + begin + table(group, measured) + "\n" + end + rest.split(end)[1]
+        for name, text in ((group, table(group, measured)), (f"{group}_widths", widths_table(group, measured))):
+            begin, end = f"<!-- table {name} -->\n", f"<!-- end {name} -->"
+            if begin in page:
+                head, rest = page.split(begin)
+                page = head + begin + text + "\n" + end + rest.split(end)[1]
     PAGE.write_text(page)
 
 
@@ -166,19 +211,29 @@ def main() -> None:
     if not any(folders.values()):
         sys.exit("make.py: no data set is given; give --fashion-mnist FOLDER or --cifar10 FOLDER")
     for group, folder in folders.items():
-        for entry in entries(group) if folder else ():
-            if args.only and entry.name not in args.only:
-                continue
-            if not (HERE / entry.checkpoint).exists():
-                print(f"{entry.name}: left out, there is no {entry.checkpoint}", file=sys.stderr)
-                continue
-            mark = stamp(entry)
-            if measured.get(entry.name, {}).get("stamp") == mark:
-                continue
-            start = time.time()
-            measured[entry.name] = {"stamp": mark, **measure(entry, folder, args.work)}
-            save(measured)
-            print(f"{entry.name}: {measured[entry.name]['accuracy']:.2f} % in {time.time() - start:.0f} s", flush=True)
+        if folder:
+            measure_group(group, folder, args.work, args.only, measured)
+
+
+def measure_group(group: str, folder: Path, work: Path, only: list[str], measured: dict[str, Any]) -> None:
+    """What is not measured yet of a group, saved row by row."""
+    todo = {entry.name: (entry, partial(measure, entry, folder, work)) for entry in entries(group)}
+    serial = next(entry for entry in entries(group) if entry.method == "bit_serial")
+    todo[f"{group}_widths"] = (serial, partial(measure_widths, group, folder, work))
+    for name, (entry, work_out) in todo.items():
+        if only and name not in only:
+            continue
+        if not (HERE / entry.checkpoint).exists():
+            print(f"{name}: left out, there is no {entry.checkpoint}", file=sys.stderr)
+            continue
+        mark = stamp(entry)
+        if measured.get(name, {}).get("stamp") == mark:
+            continue
+        start = time.time()
+        row = {"stamp": mark, **work_out()}
+        measured.update({**load(), name: row})  # another run may have saved rows meanwhile
+        save(measured)
+        print(f"{name}: {time.time() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
