@@ -29,26 +29,35 @@ def script() -> ModuleType:
     return module
 
 
-def test_every_method_is_shipped() -> None:
-    assert {Trace.open(path).provenance["method"] for path in TRACES} == METHODS
+def slow_ones(parts: tuple[str, ...]) -> list[object]:
+    """All traces; those whose names have one of `parts` take minutes."""
+    return [pytest.param(path, id=path.stem, marks=pytest.mark.slow if any(p in path.stem for p in parts) else ())
+            for path in TRACES]
+
+
+@pytest.mark.parametrize("group", ["fashion_mnist_tiny", "cifar10_resnet20"])
+def test_every_method_is_shipped(group: str) -> None:
+    mine = [path for path in TRACES if path.stem.startswith(group)]
+    assert {Trace.open(path).provenance["method"] for path in mine} == METHODS
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
 def test_a_trace_of_every_method_replays_bit_for_bit(path: Path) -> None:
     with Trace.open(path) as trace:
-        trace.check(deep=True)
-        assert trace.samples == 32
+        small = "tiny" in path.stem
+        trace.check(deep=small)
+        assert trace.samples == script().samples_of(path.stem[: path.stem.index(trace.provenance["method"]) - 1])
         design = "mac_core_64" if trace.coding == "analog" else "event_core_64_flags"
-        result = hwsim.simulate(trace, design, samples=8)
+        result = hwsim.simulate(trace, design, samples=8 if small else 2)
         assert (result.mismatches, result.facts.saturations) == (0, 0)
-        assert hwsim.simulate(trace, design, samples=2, spikes="computed").mismatches == 0
+        assert hwsim.simulate(trace, design, samples=2 if small else 1, spikes="computed").mismatches == 0
         if trace.coding != "bit_serial":
             room = hwsim.load_architecture(design)
-            room = room.model_copy(update={"memories": room.memories.model_copy(update={"mask": 2 * room.memories.mask})})
-            assert hwsim.simulate(trace, room, samples=2, schedule="step_by_step").mismatches == 0
+            room = room.model_copy(update={"memories": room.memories.model_copy(update={"mask": 8 * room.memories.mask})})
+            assert hwsim.simulate(trace, room, samples=2 if small else 1, schedule="step_by_step").mismatches == 0
 
 
-@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", slow_ones(("resnet20", "vgg16")))
 def test_the_reference_engine_says_the_same(path: Path) -> None:
     with Trace.open(path) as trace:
         design = "mac_core_64" if trace.coding == "analog" else "event_core_64_flags"
@@ -63,6 +72,8 @@ def test_the_page_shows_what_was_measured() -> None:
     measured = json.loads((FOLDER / "measured.json").read_text())
     for group in {row["group"] for row in measured.values()}:
         assert make.table(group, measured) in page
+        if f"{group}_widths" in measured:
+            assert make.widths_table(group, measured) in page
 
 
 def test_measured_rows_are_those_of_the_traces() -> None:

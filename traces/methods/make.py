@@ -129,10 +129,12 @@ def measure_widths(group: str, data: Path, work: Path) -> dict[str, Any]:
     path, rows = work / f"{group}_widths.h5", []
     with record(converted, dataset, path, WIDTH_SAMPLES, path.stem, {"method": "bit_serial"}) as trace:
         for bits in (worst, *(b for b in WIDTHS if b < worst)):
-            core = hwsim.load_architecture(CORE).with_core(potential_bits=max(bits, 2))
+            core = hwsim.load_architecture(CORE).with_core(potential_bits=bits)
             result = hwsim.simulate(trace, core, spikes="computed")
+            assert result.accuracy is not None
+            core_nj = round(result.energy_pj["core"] / WIDTH_SAMPLES / 1000, 1)
             rows.append({"bits": bits, "accuracy": round(result.accuracy, 2), "saturations": result.facts.saturations,
-                         "core_nj": round(result.energy_pj["core"] / WIDTH_SAMPLES / 1000, 1), "area_mm2": round(result.area_mm2, 3)})
+                         "core_nj": core_nj, "area_mm2": round(result.area_mm2, 3)})
     return {"group": group, "samples": WIDTH_SAMPLES, "widths": rows}
 
 
@@ -195,6 +197,14 @@ def write_tables(measured: dict[str, Any]) -> None:
     PAGE.write_text(page)
 
 
+def keep(checkpoint: str, name: str) -> None:
+    """A trained checkpoint beside this file, without what only resuming needs."""
+    from hwsim.convert.checkpoint import load_checkpoint, save_checkpoint
+
+    trained = load_checkpoint(checkpoint)
+    save_checkpoint(HERE / f"{name}.pt", trained.description, trained.weights)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     for data in sorted(set(GROUPS.values())):
@@ -202,7 +212,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("."), help="where traces that are not shipped are written")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these entries")
     parser.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
+    parser.add_argument("--keep", nargs=2, metavar=("CHECKPOINT", "NAME"), help="take over a trained checkpoint and stop")
     args = parser.parse_args()
+    if args.keep:
+        keep(*args.keep)
+        return
     measured = load()
     if args.table:
         write_tables(measured)

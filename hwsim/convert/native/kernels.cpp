@@ -8,8 +8,10 @@
 //   forward    V = B' d B, M = V U, y = A' M A,  U = G w G'
 //   backward   W = A dy A', dU = V' W, dV = W U', dx = B dV B' (overlapping tiles are added), dw = G' dU G
 #include <algorithm>
+#include <condition_variable>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -273,13 +275,60 @@ float* scratch(int64_t thread, Use use, int64_t size) {
     return mine.data();
 }
 
+// Threads that wait for work from call to call: new ones for every call would start late, and often on a busy processor.
+class Workers {
+public:
+    // Calls work(0) here and work(1) ... work(count - 1) on other threads; returns when all have.
+    void run(int64_t count, const std::function<void(int64_t)>& work) {
+        const std::lock_guard<std::mutex> one_caller(calling_);
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            while ((int64_t)threads_.size() < count - 1)
+                threads_.emplace_back(&Workers::wait_and_work, this, threads_.size() + 1, turn_);
+            work_ = &work;
+            wanted_ = count;
+            left_ = count - 1;
+            turn_++;
+        }
+        begin_.notify_all();
+        work(0);
+        std::unique_lock<std::mutex> lock(mutex_);
+        end_.wait(lock, [&] { return left_ == 0; });
+    }
+
+private:
+    void wait_and_work(int64_t index, int64_t seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (;;) {
+            begin_.wait(lock, [&] { return turn_ != seen; });
+            seen = turn_;
+            if (index >= wanted_) continue;
+            const auto* work = work_;
+            lock.unlock();
+            (*work)(index);
+            lock.lock();
+            if (--left_ == 0) end_.notify_one();
+        }
+    }
+
+    std::mutex calling_, mutex_;
+    std::condition_variable begin_, end_;
+    std::vector<std::thread> threads_;
+    const std::function<void(int64_t)>* work_ = nullptr;
+    int64_t wanted_ = 0, left_ = 0, turn_ = 0;
+};
+
+// Never destroyed: its threads wait until the process ends.
+Workers& workers() {
+    static Workers* all = new Workers;
+    return *all;
+}
+
 // Runs work(thread, first, last) on equal parts of 0..count.
 template <class Work> void share(int64_t threads, int64_t count, Work work) {
     threads = std::max<int64_t>(1, std::min({threads, count, MOST_THREADS}));
-    std::vector<std::thread> others;
-    for (int64_t t = 1; t < threads; t++) others.emplace_back(work, t, count * t / threads, count * (t + 1) / threads);
-    work(0, 0, count / threads);
-    for (auto& other : others) other.join();
+    if (threads == 1) return work(0, 0, count);
+    workers().run(threads, [&](int64_t t) { work(t, count * t / threads, count * (t + 1) / threads); });
 }
 
 // Images at once: enough tiles for long inner loops, few enough that their panels stay in the cache.
