@@ -257,7 +257,7 @@ def test_kernels_find_a_place_without_a_writable_home(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    code = ("import numba, hwsim.engine.cache as cache; cache._writable = lambda folder: False; "
+    code = ("import numba, hwsim.kernel_cache as cache; cache._writable = lambda folder: False; "
             "numba.config.CACHE_DIR = ''; cache.settle_cache_folder(); print(numba.config.CACHE_DIR)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "hwsim-kernels-" in done.stdout

@@ -33,6 +33,7 @@ def convert_command(
     pool: Annotated[str, typer.Option(help="Average pooling: folded into events, or by a pooling unit.")] = "folded",
     below: Annotated[str, typer.Option(help="bit_serial with fewer bits than trained: refire or truncate.")] = "refire",
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    unverified: Annotated[bool, typer.Option("--unverified", help="Take a subset, or images of one's own.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Convert a trained ANN by a paper's method: integers out, accuracy on the test set, and a trace to replay."""
@@ -56,7 +57,7 @@ def convert_command(
     from hwsim.convert.methods import Request, convert, measure, record
 
     loaded = load_checkpoint(checkpoint)
-    dataset = load_dataset(loaded.description.dataset, data)
+    dataset = load_dataset(loaded.description.dataset, data, verify=not unverified)
     widths = Widths(weight_bits, payload_bits, potential_bits, pool)  # type: ignore[arg-type]
     request = Request(method, timesteps, tau, widths, below)  # type: ignore[arg-type]
     converted = convert(loaded, request, dataset)
@@ -83,6 +84,9 @@ def convert_command(
         measured = body.get("accuracy_test_set", body.get("accuracy"))
         typer.echo(f"  converted        {percent(measured)} of {body['accuracy_images']} test images, "
                    f"{body['spikes_per_neuron']:.3f} spikes a neuron")
+        if potential_bits is not None:
+            typer.echo(f"                   with potentials that never saturate; with {potential_bits} bits on the simulated core: "
+                       f"hwsim run FILE --arch ARCH --spikes computed")
     if target is not None:
         typer.echo(f"  wrote {target}: {body['samples']} samples, {format_bits(8 * body['bytes'])}")
 
@@ -90,7 +94,9 @@ def convert_command(
 def describe(converted: Converted) -> dict[str, Any]:
     """What a trace's provenance says of a conversion."""
     says, request = converted.checkpoint.description, converted.request
-    activation = f"{says.activation.kind}, {says.activation.levels} levels"
+    activation = says.activation.kind
+    if activation in ("qcfs", "lsq"):
+        activation += f", {says.activation.levels} levels"
     return {
         "network": says.network, "dataset": says.dataset, "method": request.method, "timesteps": request.timesteps,
         "ann_accuracy": says.accuracy, "activation": activation + (", noise adaptor" if says.activation.noise else ""),

@@ -59,7 +59,7 @@ def train_command(
     kernels: Annotated[str, typer.Option(
         help="torch, or native: faster 3x3 convolutions on the CPU, compiled with g++.")] = "torch",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads (default: torch's choice).", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads (default: torch's choice).", min=1, max=256)] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="CHECKPOINT", help="Fine-tune this one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from DIR/last.pt, with the same settings.")] = False,
     unverified: Annotated[bool, typer.Option("--unverified", help="Take a subset, or images of one's own.")] = False,

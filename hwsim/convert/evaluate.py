@@ -94,7 +94,7 @@ def _sums(network: Network, layer: Layer, sent: dict[str, Tensor]) -> Tensor:
         if summed and len(grid) > 1:
             grid = grid.sum(0, keepdim=True, dtype=torch.int64)
         grids.append(_pool(connection, grid))
-    dtype = _exact_dtype(layer, grids)
+    dtype = _exact_dtype(layer, grids, at_once)
     total: Tensor | None = None
     # The largest first, so that the others are added in place.
     for connection, grid in sorted(zip(layer.connections, grids, strict=True), key=lambda pair: -len(pair[1])):
@@ -152,15 +152,16 @@ def _identity(connection: Connection, x: Tensor, weights: Tensor, layer: Layer) 
     return out
 
 
-def _exact_dtype(layer: Layer, grids: list[Tensor]) -> torch.dtype:
-    """The narrowest float in which no partial sum of a layer's connections can round."""
+def _exact_dtype(layer: Layer, grids: list[Tensor], summed: bool) -> torch.dtype:
+    """The narrowest float in which no partial sum of a layer's connections can round; `summed`: of all planes too."""
     bound = 0
     for connection, grid in zip(layer.connections, grids, strict=True):
         weights = connection.weights
         if weights is None:
             raise NetworkError(f"the connection from {connection.source!r} has no weights; nothing can be computed with it")
         rows = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1).max()
-        bound += int(rows) * max(int(grid.max()), -int(grid.min())) if grid.numel() else 0
+        planes = len(grid) if summed else 1
+        bound += planes * int(rows) * max(int(grid.max()), -int(grid.min())) if grid.numel() else 0
     if bound >= 1 << 53:
         raise NetworkError(f"sums can reach {bound}, beyond exact 2**53")
     return torch.float32 if bound < 1 << 24 else torch.float64

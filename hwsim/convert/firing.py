@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are compiled
 from hwsim.snn.network import Layer
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, SingleSpike, TwoStage
 

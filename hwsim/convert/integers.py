@@ -84,8 +84,12 @@ def weight_scale(layer: SourceLayer, units: Mapping[str, float], weight_bits: in
 
 def scaled(value: float | NDArray[np.float64], scale: float) -> IntArray:
     """Real numbers at a layer's scale, rounded to the nearest integer, (C, 1, 1) for a number a channel."""
-    rounded = np.round(np.asarray(value, np.float64) * scale).astype(np.int64)
-    return rounded.reshape(-1, 1, 1)
+    rounded = np.round(np.asarray(value, np.float64) * scale)
+    worst = float(np.abs(rounded).max(initial=0))
+    if not worst < 1 << 53:
+        raise ConversionError(f"a bias or threshold becomes {worst:.3g} at the scale of its layer's weights, expected less than 2**53; "
+                              "it is out of all proportion to them: the training diverged, take an earlier checkpoint")
+    return rounded.astype(np.int64).reshape(-1, 1, 1)
 
 
 def connections(layer: SourceLayer, units: Mapping[str, float], scale: float, widths: Widths) -> tuple[Connection, ...]:

@@ -27,6 +27,7 @@ from hwsim.convert.source import Source, fold
 from hwsim.program import Sample
 from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace, TraceWriter
+from hwsim.snn.validate import validate_network
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,12 @@ def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converte
     if data.name != says.dataset:
         raise ConversionError(f"{checkpoint.path}: was trained on {says.dataset}, the images are {data.name}; give the folder "
                               "of that data set")
+    if (shrink := says.recipe.get("shrink", 1)) != 1:
+        raise ConversionError(f"{checkpoint.path}: was trained on images averaged over {shrink} x {shrink} pixels, a start only; "
+                              f"train it at full size: `hwsim train {says.network} --from {checkpoint.path}`")
     network, inputs, notes = method.build(request, checkpoint, data)
+    if problems := validate_network(network):
+        raise ConversionError(f"{checkpoint.path} by {request.method}: {problems[0]}; give more bits, or none for the worst case")
     return Converted(network, inputs, checkpoint, request, notes)
 
 

@@ -76,6 +76,8 @@ class Recipe:
         for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("kernels", KERNELS)):
             if getattr(self, name) not in choices:
                 raise TrainError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(choices)}")
+        if self.kernels == "native" and self.precision == "bfloat16":
+            raise TrainError("kernels = native with precision = bfloat16: the native kernels are float32 only; leave one out")
 
     def rate_at(self, step: int, steps: int) -> float:
         """Learning rate of a step, 0 to steps - 1."""
@@ -204,7 +206,7 @@ class Training:
             self.network.eval()(self.normalise(self.images[:1]))
         except RuntimeError as error:  # torch's own, of shapes that do not fit
             raise TrainError(f"shrink = {self.recipe.shrink}: {self.described.network} does not take images so small ({error}); "
-                             f"shrink less") from None
+                             f"leave --shrink out, or shrink less") from None
 
     @property
     def steps(self) -> int:
@@ -232,8 +234,11 @@ class Training:
 
     def _step(self, images: Tensor, labels: Tensor, regulariser: BitRegulariser | None) -> Tensor:
         """One step downhill; the loss."""
-        with self._precision():
-            loss = self.network.loss(images, labels, self.recipe.label_smoothing)
+        try:
+            with self._precision():
+                loss = self.network.loss(images, labels, self.recipe.label_smoothing)
+        except ValueError as error:  # BatchNorm's, of a batch that leaves it one value a channel
+            raise TrainError(f"batch = {self.recipe.batch}, shrink = {self.recipe.shrink}: {error}; use a larger batch") from None
         if regulariser is not None:
             loss = loss + self.recipe.regulariser * regulariser.loss()
         self.optimiser.zero_grad(set_to_none=True)
@@ -261,7 +266,7 @@ class Training:
 
     def _precision(self) -> AbstractContextManager[Any]:
         wanted = self.recipe.precision
-        if wanted == "float32" or (wanted == "auto" and not multiplies_bfloat16(self.device)):
+        if wanted == "float32" or self.recipe.kernels == "native" or (wanted == "auto" and not multiplies_bfloat16(self.device)):
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS
-from hwsim.engine import cache  # noqa: F401  decides where kernels are kept, before they are imported
+from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are imported
 from hwsim.engine.counting import count_transfer
 from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, Core, CoreState
 from hwsim.engine.feeds import Buffers, FeedPack, Scanner, stretches

@@ -144,3 +144,15 @@ def test_batches_do_not_mix_columns() -> None:
                   -np.arange(3).reshape(1, 1, 3))
     rng = np.random.default_rng(1)
     assert_equals_forward(Network(spec, (layer,)), rng.integers(0, 2, (4, 2, 2, 3, 1)))
+
+
+@pytest.mark.parametrize(("pool", "mode"), [(2, "max"), (2, "unit"), (1, "none")])
+def test_a_sum_over_planes_does_not_round_either(pool: int, mode: str) -> None:
+    """One plane's sum fits single precision, the sum of three does not."""
+    spec = InputSpec((499, pool, pool), "spikes", 3)
+    wire = Connection(INPUT, "linear", spec.shape, np.full((2, 499), 32767), pool=pool, pool_mode=mode)
+    network = Network(spec, (Layer("out", (2, 1, 1), (wire,), ReadOut(), 3, potential_bits=40),))
+    inputs = np.zeros((1, 3, pool, pool, 499), np.uint8)
+    inputs[:, :, 0, 0] = 1
+    assert_equals_forward(network, inputs)
+    assert run_batch(network, inputs)[1].tolist() == [[3 * 499 * 32767] * 2]

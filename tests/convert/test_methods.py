@@ -13,7 +13,7 @@ from hwsim.convert.activations import ActivationSpec
 from hwsim.convert.calibrate import activation_percentiles
 from hwsim.convert.checkpoint import Checkpoint, Description
 from hwsim.convert.data import Dataset
-from hwsim.convert.integers import ConversionError
+from hwsim.convert.integers import ConversionError, Widths
 from hwsim.convert.methods import Request, convert, measure, record
 from hwsim.convert.networks import SourceError
 from hwsim.errors import HwsimError
@@ -146,6 +146,25 @@ def test_refuses_weights_that_are_not_numbers(value: float, place: str, data: Da
     weights[place].view(-1)[0] = value
     with pytest.raises(SourceError, match="layer conv2, connection from conv1: NaN or infinity among its weights"):
         convert(replace(taken, weights=weights), Request("rate", 3), data)
+
+
+def test_refuses_a_bias_out_of_all_proportion(data: Dataset) -> None:
+    source = checkpoint("qcfs")
+    source.weights["layers.out.connections.0.operator.bias"][0] = 1e30
+    with pytest.raises(ConversionError, match="less than 2"):
+        convert(source, Request("bit_serial", 4), data)
+
+
+def test_refuses_a_start_on_shrunk_images(data: Dataset) -> None:
+    source = checkpoint("qcfs")
+    source.description.recipe["shrink"] = 2
+    with pytest.raises(ConversionError, match="train it at full size"):
+        convert(source, Request("bit_serial", 4), data)
+
+
+def test_refuses_potentials_too_narrow_for_a_bias_before_anything_is_measured(data: Dataset) -> None:
+    with pytest.raises(ConversionError, match="give more bits"):
+        convert(checkpoint("qcfs"), Request("bit_serial", 4, widths=Widths(potential_bits=2)), data)
 
 
 def test_refuses_thresholds_that_are_not_numbers(data: Dataset) -> None:

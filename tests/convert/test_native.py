@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn  # noqa: E402
 from hwsim.convert import native  # noqa: E402
 from hwsim.convert.activations import ActivationSpec  # noqa: E402
 from hwsim.convert.native.functions import staircase  # noqa: E402
-from hwsim.convert.native.library import library  # noqa: E402
+from hwsim.convert.native.library import built_path, library  # noqa: E402
 from hwsim.convert.networks import ConnectionSpec, LayerSpec, Neurons  # noqa: E402
 
 TOLERANCE = 3e-5
@@ -144,8 +145,108 @@ def test_the_network_is_as_before_when_the_kernels_are_left_by_an_error() -> Non
     assert activations.staircase is activations.torch_staircase
 
 
+def test_more_threads_than_the_kernels_start_are_cut_down() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(80)
+    try:
+        conv = nn.Conv2d(16, 16, 3, padding=1)
+        x = torch.randn(100, 16, 4, 4)
+        exact = conv.double()(x.double())
+        wanted = torch.autograd.grad(exact.sum(), conv.weight)[0]
+        conv = conv.float()
+        with native.native_kernels(conv):
+            y = conv(x)
+            got = torch.autograd.grad(y.sum(), conv.weight)[0]
+    finally:
+        torch.set_num_threads(before)
+    assert close(y, exact)
+    assert close(got, wanted)
+
+
+def test_what_is_hooked_into_still_runs() -> None:
+    """The bits' regulariser counts every layer, with the kernels as without."""
+    from hwsim.convert.networks import build_network
+    from hwsim.convert.regulariser import BitRegulariser
+
+    torch.manual_seed(4)
+    network = build_network("tiny", ActivationSpec("qcfs", 16).make, input_shape=(1, 8, 8))
+    images = torch.randn(5, 1, 8, 8)
+    counts = []
+    for kernels in (False, True):
+        with BitRegulariser(network) as regulariser:
+            if kernels:
+                with native.native_kernels(network):
+                    network(images)
+            else:
+                network(images)
+            counts.append(regulariser.loss().item())
+    assert counts[0] == pytest.approx(counts[1], rel=0.01)
+    assert counts[0] > 100
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e3, -1e4])
+def test_batch_statistics_do_not_lose_a_spread_beside_a_large_mean(mean: float) -> None:
+    layer = layer_of(16, 8, ActivationSpec("qcfs", 16), False, seed=1)
+    norm = layer.connections[0].norm
+    norm.momentum = 1.0
+    x = torch.randn(8, 16, 8, 8) + mean
+    layer.connections[0].weighed = lambda _: x.contiguous(memory_format=torch.channels_last)
+    with native.native_kernels(layer):
+        layer({"a": torch.randn(8, 16, 8, 8)})
+    assert close(norm.running_var, x.double().var((0, 2, 3)), 1e-3)
+    assert close(norm.running_mean, x.double().mean((0, 2, 3)))
+
+
+def test_what_is_not_a_number_stays_one() -> None:
+    z = torch.tensor([float("nan"), 1.0]).requires_grad_()
+    assert staircase(z, torch.tensor(0.5), 4).isnan().tolist() == [True, False]
+
+
+def test_loading_the_kernels_leaves_subnormal_numbers_alone() -> None:
+    library()
+    smallest = torch.tensor([5e-324], dtype=torch.float64)
+    assert (smallest * 1).item() == 5e-324
+
+
+def test_one_value_a_channel_is_torchs_error() -> None:
+    layer = layer_of(16, 1, ActivationSpec("qcfs", 16), False, seed=1)
+    with native.native_kernels(layer), pytest.raises(ValueError, match="more than 1 value"):
+        layer({"a": torch.randn(1, 16, 1, 1)})
+
+
+def test_nested_use_is_one_use() -> None:
+    conv = nn.Conv2d(16, 16, 3, padding=1)
+    with native.native_kernels(conv):
+        with native.native_kernels(conv):
+            pass
+        assert "forward" in vars(conv)
+    assert "forward" not in vars(conv)
+
+
+@pytest.mark.parametrize("name", ["library", "text"])
+def test_a_damaged_cache_is_one_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another library under the name, or a file that is none."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library.cache_clear()
+    other = next(Path("/usr/lib").rglob("libm.so.6"), None)
+    built_path().parent.mkdir(parents=True)
+    built_path().write_bytes(b"nothing" if name == "text" or other is None else other.read_bytes())
+    try:
+        with pytest.raises(native.NativeError, match="delete the file"):
+            library()
+    finally:
+        library.cache_clear()
+
+
+def test_a_compiler_that_is_no_command_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", 'g++ "')
+    library.cache_clear()
+    with pytest.raises(native.NativeError, match="no command"):
+        library()
+
+
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
-def test_a_compiler_that_is_missing_or_fails_is_one_error(compiler: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_that_is_missing_or_fails_is_one_error(compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", compiler)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     library.cache_clear()

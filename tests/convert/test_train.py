@@ -135,7 +135,7 @@ def test_images_too_small_for_the_network_are_refused_before_training(shrink: in
                     test_images=DATA.test_images.repeat(2, axis=1).repeat(2, axis=2))
     described = replace(run_description(), input_shape=(1, 16, 16))
     Training(large, described, QUICK, torch.device("cpu"))
-    with pytest.raises(TrainError, match="shrink less"):
+    with pytest.raises(TrainError, match="leave --shrink out"):
         Training(large, described, replace(QUICK, shrink=shrink), torch.device("cpu"))
 
 

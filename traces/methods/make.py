@@ -224,6 +224,12 @@ def main() -> None:
     folders = {group: getattr(args, data) for group, data in GROUPS.items()}
     if not any(folders.values()):
         sys.exit("make.py: no data set is given; give --fashion-mnist FOLDER or --cifar10 FOLDER")
+    for folder in (args.work, *filter(None, folders.values())):
+        if not folder.exists():
+            sys.exit(f"make.py: {folder}: no such folder")
+    known = {name for group in GROUPS for name in (*(entry.name for entry in entries(group)), f"{group}_widths")}
+    if unknown := sorted(set(args.only) - known):
+        sys.exit(f"make.py: --only {unknown[0]}: no such entry; there are {', '.join(sorted(known))}")
     for group, folder in folders.items():
         if folder:
             measure_group(group, folder, args.work, args.only, measured)

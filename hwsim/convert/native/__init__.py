@@ -40,8 +40,9 @@ def native_kernels(network: nn.Module) -> Iterator[None]:
     """Within it, what of `network` the kernels fit runs on them, backward included. Raises NativeError when they do not build."""
     library()
     keep_memory()
-    taken = {module: _Forward(module) for module in network.modules() if fits(module)}
-    taken |= {module: _Layer(module) for module in network.modules() if isinstance(module, Neurons) and _Layer.fits(module)}
+    own = [module for module in network.modules() if "forward" not in vars(module)]
+    taken = {module: _Forward(module) for module in own if fits(module)}
+    taken |= {module: _Layer(module) for module in own if isinstance(module, Neurons) and _Layer.fits(module)}
     usual = activations.staircase
     try:
         for module, forward in taken.items():
@@ -80,6 +81,11 @@ class _Layer:
     def __init__(self, layer: Neurons) -> None:
         self.layer: Any = layer
 
+    def watched(self) -> bool:
+        """Whether somebody hooked into what would not run on its own, as the bits' regulariser does."""
+        inside: tuple[Any, ...] = (self.layer.connections[0], self.layer.connections[0].norm, self.layer.activation)
+        return any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in inside)
+
     @staticmethod
     def fits(layer: Neurons) -> bool:
         first: Any = layer.connections[0]
@@ -88,9 +94,11 @@ class _Layer:
 
     def __call__(self, outputs: dict[str, Tensor]) -> Tensor:
         layer, first, others = self.layer, self.layer.connections[0], self.layer.connections[1:]
-        if not layer.training or not plain(outputs[first.spec.source]):
+        if not layer.training or self.watched() or not plain(outputs[first.spec.source]):
             return type(layer).forward(layer, outputs)
         x, norm = first.weighed(outputs[first.spec.source]), first.norm
+        if x.numel() == x.shape[1]:
+            return type(layer).forward(layer, outputs)  # torch has an error for one value a channel
         more = None
         for synapses in others:
             current = synapses(outputs[synapses.spec.source])

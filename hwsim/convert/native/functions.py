@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from hwsim.convert import activations
 from hwsim.convert.native.library import library
@@ -17,7 +18,7 @@ PANEL = 16
 
 def tile_of(size: int) -> int:
     """Outputs a side that a tile holds on a map of this size: 4, 2, or 0 where none fits."""
-    return 4 if size % 4 == 0 else 2 if size % 2 == 0 else 0
+    return 0 if size < 1 else 4 if size % 4 == 0 else 2 if size % 2 == 0 else 0
 
 
 def plain(x: Tensor) -> bool:
@@ -38,6 +39,7 @@ class Convolution(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor]:
         x, weight = ctx.saved_tensors
         dy = gradients[0].contiguous(memory_format=torch.channels_last)
@@ -61,6 +63,7 @@ class _Staircase(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         z, step = ctx.saved_tensors
         dy = torch.empty_like(z).copy_(gradients[0]) if gradients[0].stride() != z.stride() else gradients[0]
@@ -113,6 +116,7 @@ class NormStaircase(torch.autograd.Function):
         return y, mean, variance
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, more, gain, offset, mean, deviation, step = ctx.saved_tensors
         dy = gradients[0].contiguous(memory_format=torch.channels_last)

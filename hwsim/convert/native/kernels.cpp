@@ -13,6 +13,7 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -281,17 +282,23 @@ public:
     // Calls work(0) here and work(1) ... work(count - 1) on other threads; returns when all have.
     void run(int64_t count, const std::function<void(int64_t)>& work) {
         const std::lock_guard<std::mutex> one_caller(calling_);
+        int64_t there = 1;
         {
             const std::lock_guard<std::mutex> lock(mutex_);
-            while ((int64_t)threads_.size() < count - 1)
-                threads_.emplace_back(&Workers::wait_and_work, this, threads_.size() + 1, turn_);
+            try {
+                while ((int64_t)threads_.size() < count - 1)
+                    threads_.emplace_back(&Workers::wait_and_work, this, threads_.size() + 1, turn_);
+            } catch (const std::system_error&) {  // no more threads to be had: this one does their part
+            }
+            there = std::min<int64_t>(count, threads_.size() + 1);
             work_ = &work;
-            wanted_ = count;
-            left_ = count - 1;
+            wanted_ = there;
+            left_ = there - 1;
             turn_++;
         }
         begin_.notify_all();
         work(0);
+        for (int64_t rest = there; rest < count; rest++) work(rest);
         std::unique_lock<std::mutex> lock(mutex_);
         end_.wait(lock, [&] { return left_ == 0; });
     }
@@ -324,9 +331,12 @@ Workers& workers() {
     return *all;
 }
 
+// How many parts `threads` threads cut `count` things into.
+int64_t parts_of(int64_t threads, int64_t count) { return std::max<int64_t>(1, std::min({threads, count, MOST_THREADS})); }
+
 // Runs work(thread, first, last) on equal parts of 0..count.
 template <class Work> void share(int64_t threads, int64_t count, Work work) {
-    threads = std::max<int64_t>(1, std::min({threads, count, MOST_THREADS}));
+    threads = parts_of(threads, count);
     if (threads == 1) return work(0, 0, count);
     workers().run(threads, [&](int64_t t) { work(t, count * t / threads, count * (t + 1) / threads); });
 }
@@ -363,7 +373,7 @@ template <int M> struct Convolution {
         float* u = dx ? scratch(0, WEIGHTS, F * apart(c * o)) : nullptr;
         if (dx) share(threads, o, [&](int64_t, int64_t first, int64_t last) {
             weights_in<M>(o, c, weights_back, u, first, last); });
-        std::vector<float*> parts(std::max<int64_t>(1, std::min(threads, images)));
+        std::vector<float*> parts(parts_of(threads, images));
         share(threads, images, [&](int64_t thread, int64_t first, int64_t last) {
             parts[thread] = scratch(thread, SUMS, F * apart(c * o));
             std::memset(parts[thread], 0, sizeof(float) * F * apart(c * o));
@@ -464,16 +474,19 @@ extern "C" {
 void moments(int64_t rows, int64_t channels, const float* x, float* mean, float* variance, int64_t threads) {
     const int64_t width = width_of(rows, channels);
     std::vector<double> sums(channels), squares(channels);
-    channel_sums(rows, channels, width, threads, sums.data(), squares.data(), [=](int64_t, int64_t row, float* s, float* q) {
-        const float* __restrict at = x + row * width;
+    // About the first row, so that squares do not grow with the mean.
+    const auto pivots = repeated(x, channels, width);
+    channel_sums(rows, channels, width, threads, sums.data(), squares.data(), [&](int64_t, int64_t row, float* s, float* q) {
+        const float *__restrict at = x + row * width, *__restrict pivot = pivots.data();
         for (int64_t i = 0; i < width; i++) {
-            s[i] += at[i];
-            q[i] += at[i] * at[i];
+            const float away = at[i] - pivot[i];
+            s[i] += away;
+            q[i] += away * away;
         }
     });
     for (int64_t c = 0; c < channels; c++) {
         const double m = sums[c] / rows;
-        mean[c] = m;
+        mean[c] = x[c] + m;
         variance[c] = std::max(0., squares[c] / rows - m * m);
     }
 }

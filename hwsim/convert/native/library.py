@@ -16,7 +16,9 @@ from typing import Any
 from hwsim.errors import HwsimError
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-std=c++17", "-shared", "-fPIC", "-pthread")
+FLAGS = ("-O3", "-march=native", "-fassociative-math", "-freciprocal-math", "-fno-signed-zeros", "-fno-trapping-math",
+         "-fno-math-errno", "-std=c++17", "-shared", "-fPIC", "-pthread")
+"""What vectors need of -ffast-math. All of it would hide what is not a number, and turn off subnormal numbers in the process."""
 
 
 class NativeError(HwsimError):
@@ -25,42 +27,56 @@ class NativeError(HwsimError):
 
 def cache_folder() -> Path:
     """Where built kernels are kept: $XDG_CACHE_HOME/hwsim, or ~/.cache/hwsim."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hwsim"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "hwsim"
+
+
+def compiler() -> list[str]:
+    """The command that CXX names, g++ by default. Raises NativeError when it is none."""
+    try:
+        return shlex.split(os.environ.get("CXX") or "g++")
+    except ValueError as error:
+        raise NativeError(f"CXX is {os.environ['CXX']!r}, which is no command ({error}); name a C++ compiler") from None
+
+
+def built_path() -> Path:
+    """Where the kernels for this source, compiler and processor are kept, built or not."""
+    identity = "\0".join([*compiler(), *FLAGS, platform.machine(), _processor()]).encode()
+    return cache_folder() / f"kernels-{hashlib.sha256(SOURCE.read_bytes() + identity).hexdigest()[:16]}.so"
 
 
 @cache
 def library() -> Any:
     """The compiled kernels. Raises NativeError without a compiler, or when it fails."""
-    compiler = shlex.split(os.environ.get("CXX", "g++"))
-    source = SOURCE.read_bytes()
-    identity = "\0".join([*compiler, *FLAGS, platform.machine(), _processor()]).encode()
-    target = cache_folder() / f"kernels-{hashlib.sha256(source + identity).hexdigest()[:16]}.so"
+    target = built_path()
     if not target.exists():
-        _build(compiler, target)
+        _build(compiler(), target)
     try:
         loaded = ctypes.CDLL(str(target))
-    except OSError as error:
+        loaded.staircase_backward.restype = loaded.norm_staircase_backward.restype = ctypes.c_double
+    except (OSError, AttributeError) as error:
         raise NativeError(f"{target}: the built kernels do not load ({error}); delete the file, or train with --kernels torch"
                           ) from None
-    loaded.staircase_backward.restype = loaded.norm_staircase_backward.restype = ctypes.c_double
     return loaded
 
 
-def _build(compiler: list[str], target: Path) -> None:
+def _build(command: list[str], target: Path) -> None:
     """Compile beside `target`, then rename: two trainings that start at once do not meet half a library."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             part = Path(folder) / target.name
-            done = subprocess.run([*compiler, *FLAGS, str(SOURCE), "-o", str(part)], capture_output=True, text=True)
+            done = subprocess.run([*command, *FLAGS, str(SOURCE), "-o", str(part)], capture_output=True, text=True)
             if done.returncode:
                 why = done.stderr.strip()[:500] or f"exit status {done.returncode}"
-                raise NativeError(f"{SOURCE}: {' '.join(compiler)} failed: {why}; install a C++17 compiler, or train with "
+                raise NativeError(f"{SOURCE}: {' '.join(command)} failed: {why}; install a C++17 compiler, or train with "
                                   f"--kernels torch")
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
             os.replace(part, target)
     except OSError as error:
-        raise NativeError(f"the native kernels cannot be built ({error}); install g++ (or name a compiler in CXX), or train "
-                          f"with --kernels torch") from None
+        raise NativeError(f"the native kernels cannot be built with {command[0]} into {target.parent} ({error}); install g++ or "
+                          f"name a compiler in CXX, and a folder that can be written in XDG_CACHE_HOME, or train with "
+                          f"--kernels torch") from None
 
 
 def keep_memory() -> None:
