@@ -85,8 +85,8 @@ def convert_command(
         typer.echo(f"  converted        {percent(measured)} of {body['accuracy_images']} test images, "
                    f"{body['spikes_per_neuron']:.3f} spikes a neuron")
         if potential_bits is not None:
-            typer.echo(f"                   with potentials that never saturate; with {potential_bits} bits on the simulated core: "
-                       f"hwsim run FILE --arch ARCH --spikes computed")
+            typer.echo(f"                   with potentials that never saturate; with {potential_bits} bits, on the simulated "
+                       f"core: hwsim run FILE --arch ARCH --spikes computed")
     if target is not None:
         typer.echo(f"  wrote {target}: {body['samples']} samples, {format_bits(8 * body['bytes'])}")
 

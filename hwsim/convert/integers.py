@@ -87,8 +87,8 @@ def scaled(value: float | NDArray[np.float64], scale: float) -> IntArray:
     rounded = np.round(np.asarray(value, np.float64) * scale)
     worst = float(np.abs(rounded).max(initial=0))
     if not worst < 1 << 53:
-        raise ConversionError(f"a bias or threshold becomes {worst:.3g} at the scale of its layer's weights, expected less than 2**53; "
-                              "it is out of all proportion to them: the training diverged, take an earlier checkpoint")
+        raise ConversionError(f"a bias or threshold becomes {worst:.3g} at the scale of its layer's weights, expected less than "
+                              "2**53; it is out of all proportion: the training diverged, take an earlier checkpoint")
     return rounded.astype(np.int64).reshape(-1, 1, 1)
 
 

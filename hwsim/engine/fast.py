@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.activity import EVENTS
 from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are imported
+from hwsim.activity import EVENTS
 from hwsim.engine.counting import count_transfer
 from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, Core, CoreState
 from hwsim.engine.feeds import Buffers, FeedPack, Scanner, stretches
