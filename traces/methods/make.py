@@ -121,6 +121,7 @@ def measure_widths(group: str, data: Path, work: Path) -> dict[str, Any]:
     from hwsim.convert.checkpoint import load_checkpoint
     from hwsim.convert.data import load_dataset
     from hwsim.convert.methods import Request, convert, record
+    from hwsim.mapping import MappingError
 
     loaded = load_checkpoint(HERE / f"{group}_qcfs16.pt")
     dataset = load_dataset(loaded.description.dataset, data)
@@ -130,7 +131,10 @@ def measure_widths(group: str, data: Path, work: Path) -> dict[str, Any]:
     with record(converted, dataset, path, WIDTH_SAMPLES, path.stem, {"method": "bit_serial"}) as trace:
         for bits in (worst, *(b for b in WIDTHS if b < worst)):
             core = hwsim.load_architecture(CORE).with_core(potential_bits=bits)
-            result = hwsim.simulate(trace, core, spikes="computed")
+            try:
+                result = hwsim.simulate(trace, core, spikes="computed")
+            except MappingError:  # too narrow for the bias of a layer, which is the potential that it starts from
+                break
             assert result.accuracy is not None
             core_nj = round(result.energy_pj["core"] / WIDTH_SAMPLES / 1000, 1)
             rows.append({"bits": bits, "accuracy": round(result.accuracy, 2), "saturations": result.facts.saturations,
