@@ -228,8 +228,9 @@ def test_from_a_relu_ranges_come_from_what_flows(tmp_path: Path) -> None:
     training = fresh(QCFS, start)
     currents = start.network().currents(Normaliser(DATA.mean, DATA.std)(torch.tensor(DATA.train_images)))
     for name, activation in training.network.activations().items():
-        above = (currents[name] > activation.ceiling).sum() / (currents[name] > 0).sum()
-        assert 0 < above <= 0.001 + 1e-6 or (currents[name] > 0).sum() < 1000
+        above, positive = int((currents[name] > activation.ceiling).sum()), int((currents[name] > 0).sum())
+        # The value at the ceiling itself may round to either side of it when it is computed again.
+        assert 0 < above <= 0.001 * positive + 2 or positive < 1000
 
 
 def test_a_finer_staircase_of_the_same_range_is_as_good_before_any_step(trained: Checkpoint) -> None:
