@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are compiled
+from hwsim.snn.forward import sees_sum
 from hwsim.snn.network import Layer
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, SingleSpike, TwoStage
 
@@ -59,8 +60,7 @@ def _by_its_model(layer: Layer, sums: Floats) -> tuple[NDArray[Any], NDArray[Any
     """The model's own emit: the batch lies side by side along the width, as one wide layer."""
     steps, n, h, w, c = sums.shape
     wide = sums.transpose(0, 4, 2, 1, 3).reshape(steps, c, h, n * w).astype(np.int64)
-    at_once = layer.coding != "readout" or len(layer.stages) < 3
-    wide = wide if at_once else np.broadcast_to(wide, (layer.timesteps, *wide.shape[1:]))
+    wide = wide if sees_sum(layer) else np.broadcast_to(wide, (layer.timesteps, *wide.shape[1:]))
     widened = replace(
         layer, shape=(c, h, n * w), bias=_wide(layer.bias, n, w), initial_potential=_wide(layer.initial_potential, n, w))
     outputs, potentials = layer.neuron.emit(wide, widened)

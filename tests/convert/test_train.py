@@ -229,8 +229,8 @@ def test_from_a_relu_ranges_come_from_what_flows(tmp_path: Path) -> None:
     currents = start.network().currents(Normaliser(DATA.mean, DATA.std)(torch.tensor(DATA.train_images)))
     for name, activation in training.network.activations().items():
         above, positive = int((currents[name] > activation.ceiling).sum()), int((currents[name] > 0).sum())
-        # The value at the ceiling itself may round to either side of it when it is computed again.
-        assert 0 < above <= 0.001 * positive + 2 or positive < 1000
+        # The value at the ceiling itself may lie above what is left of it after rounding to a threshold.
+        assert 0 < above <= 0.001 * positive + 1 or positive < 1000
 
 
 def test_a_finer_staircase_of_the_same_range_is_as_good_before_any_step(trained: Checkpoint) -> None:
