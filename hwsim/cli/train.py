@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RATE, FINE_RATE = 0.2, 0.02
 """Highest learning rate from random weights, and from trained ones."""
-_ONLY_FOR = {"levels": ("qcfs", "lsq"), "coding": ("qcfs", "lsq"), "timesteps": ("single_spike",)}
+_ONLY_FOR = {"levels": ("qcfs", "lsq"), "coding": ("qcfs", "lsq"), "timesteps": ("single_spike", "alpha_beta")}
 
 
 def need_torch() -> Any:
@@ -37,12 +37,12 @@ def train_command(
     data: Annotated[str, typer.Option(metavar="FOLDER", help="Folder with the data set's files, or its archive.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Where last.pt and best.pt are kept.")],
     dataset: Annotated[str, typer.Option(help="cifar10, mnist or fashion_mnist.")] = "cifar10",
-    activation: Annotated[str, typer.Option(help="qcfs, threshold_relu, lsq, relu or single_spike.")] = "qcfs",
+    activation: Annotated[str, typer.Option(help="qcfs, threshold_relu, lsq, relu, alpha_beta or single_spike.")] = "qcfs",
     levels: Annotated[int | None, typer.Option(help="qcfs, lsq: steps of the threshold (default 16).")] = None,
     coding: Annotated[str | None, typer.Option(
         help="qcfs, lsq: bit_serial, highest level is levels - 1 (default), or rate, it is levels.")] = None,
     noise: Annotated[bool, typer.Option("--noise", help="lsq: train with the noise adaptor's uniform noise.")] = False,
-    timesteps: Annotated[int | None, typer.Option(help="single_spike: T (default 5).")] = None,
+    timesteps: Annotated[int | None, typer.Option(help="single_spike: T (default 5); alpha_beta: T (default 2).")] = None,
     head: Annotated[int | None, typer.Option(help="vgg16: width of two hidden linear layers.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 60,
     batch: Annotated[int, typer.Option(help="Images a step.")] = 128,
@@ -101,7 +101,7 @@ def train_command(
 
 def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, timesteps: int | None) -> ActivationSpec:
     """What the options ask for. Raises HwsimError for one that the activation does not have."""
-    from hwsim.convert.activations import KINDS, ActivationSpec
+    from hwsim.convert.activations import ALPHA_BETA, KINDS, ActivationSpec
 
     given = {"levels": levels, "coding": coding, "timesteps": timesteps}
     for name, kinds in _ONLY_FOR.items():
@@ -111,7 +111,8 @@ def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, 
         raise HwsimError(f"--coding {coding!r} is not known; choose bit_serial or rate")
     steps = 16 if levels is None else levels
     top = steps if coding == "rate" else None
-    return ActivationSpec(kind, steps, top, noise, timesteps=5 if timesteps is None else timesteps)
+    usual = 2 if kind == ALPHA_BETA else 5
+    return ActivationSpec(kind, steps, top, noise, timesteps=usual if timesteps is None else timesteps)
 
 
 def _summary(last: Checkpoint, done: list[Epoch], seconds: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ qcfs             quantisation-clip-floor-shift, papers 000 and 002 (Eq. 2 with t
 threshold_relu   clip(z, 0, mu) with trainable mu: paper 001, section II-A.
 lsq              step * clip(round(z / step), 0, top) with a trainable step and LSQ's gradient scale (Esser et al. 2020,
                  section 2.2): paper 003, Eq. 3-5; with `noise`, uniform noise before rounding while training: Eq. 7-10.
+alpha_beta       no activation but the neurons of paper 001's SNN, to fine-tune it (hwsim.convert.surrogate).
 Gradients of floor and round are those of the identity (straight-through estimator).
 """
 
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwsim.convert.surrogate import AlphaBeta
 from hwsim.errors import HwsimError
 
 
@@ -67,7 +69,7 @@ def torch_staircase(z: Tensor, step: Tensor, top: int) -> Tensor:
 staircase = torch_staircase
 """What the quantised activations call; hwsim.convert.native puts its own here while it trains."""
 
-SINGLE_SPIKE = "single_spike"
+SINGLE_SPIKE, ALPHA_BETA = "single_spike", "alpha_beta"
 _SMALLEST = 1e-3
 """Thresholds and steps are held at or above this: training cannot make one zero or negative."""
 
@@ -191,10 +193,10 @@ def upper_quantile(values: Tensor, quantile: float) -> float:
 class ActivationSpec:
     """What activation a network has, as a checkpoint states it.
 
-    kind       relu, threshold_relu, qcfs or lsq.          levels   Q, of a quantised one: step = threshold / levels.
+    kind       one of KINDS.                               levels   Q, of a quantised one: step = threshold / levels.
     top        highest level; None: levels - 1 (bit-serial), or levels (rate) must be said.
     noise      lsq only: the noise adaptor.                threshold   where training starts from.
-    timesteps  single_spike only: T of paper 004, whose neurons take the place of activations (convert.single_spike).
+    timesteps  single_spike and alpha_beta only: T, as neurons take the place of activations (convert.single_spike, .surrogate).
     """
 
     kind: str = "qcfs"
@@ -216,7 +218,9 @@ class ActivationSpec:
             raise ActivationError(f"activation {self.kind} with noise: only lsq has the noise adaptor")
         if not 0 < self.threshold < float("inf"):
             raise ActivationError(f"threshold = {self.threshold}: training starts from a positive number")
-        if not 2 <= self.timesteps <= 1 << 16:
+        if self.kind == ALPHA_BETA and not 1 <= self.timesteps <= 64:
+            raise ActivationError(f"timesteps = {self.timesteps}: alpha_beta trains 1 to 64 timesteps")
+        if self.kind != ALPHA_BETA and not 2 <= self.timesteps <= 1 << 16:
             raise ActivationError(f"timesteps = {self.timesteps}: single-spike networks need 2 or more, one for the image and "
                                   f"one for spikes")
 
@@ -235,5 +239,6 @@ KINDS: dict[str, Callable[[ActivationSpec], nn.Module]] = {
     "threshold_relu": lambda spec: ThresholdRelu(spec.threshold),
     "qcfs": lambda spec: Qcfs(spec.levels, spec.highest, spec.threshold),
     "lsq": lambda spec: Lsq(spec.highest, spec.threshold, spec.noise),
+    ALPHA_BETA: lambda spec: AlphaBeta(spec.timesteps, spec.threshold),
     SINGLE_SPIKE: lambda spec: Relu(),  # the graph's activation while its neurons are not built yet
 }

@@ -80,30 +80,38 @@ def scaling_factors(percentiles: FloatArray, mu: float, timesteps: int) -> Scali
     return best
 
 
-def to_alpha_beta(
-    source: Source, timesteps: int, percentiles: Mapping[str, FloatArray], widths: Widths = USUAL_WIDTHS
-) -> tuple[Network, dict[str, Scaling]]:
-    """The SNN of `timesteps`, and the factors of each layer.
+def algorithm_1(source: Source, timesteps: int, percentiles: Mapping[str, FloatArray]) -> dict[str, Scaling]:
+    """The factors of each layer that fires.
 
     percentiles   by layer name, of its activations on training images (hwsim.convert.calibrate.activation_percentiles).
     """
     check_timesteps(timesteps)
+    found = {}
+    for layer in source.layers:
+        if not layer.fires:
+            continue
+        if layer.name not in percentiles:
+            raise ConversionError(f"layer {layer.name}: no percentiles of its activations, expected those of training "
+                                  "images; calibrate first")
+        found[layer.name] = scaling_factors(percentiles[layer.name], layer.threshold, timesteps)
+    return found
+
+
+def to_alpha_beta(source: Source, timesteps: int, factors: Mapping[str, Scaling], widths: Widths = USUAL_WIDTHS) -> Network:
+    """The SNN of `timesteps` with the factors of each layer that fires: Algorithm 1's, or those that fine-tuning led to."""
+    check_timesteps(timesteps)
     units = units_of_input(source, widths)
-    found: dict[str, Scaling] = {}
     layers: list[Layer] = []
     for layer in source.layers:
         if not layer.fires:
             layers.append(read_out(layer, units, widths, timesteps, timesteps))
             continue
-        if layer.name not in percentiles:
-            raise ConversionError(f"layer {layer.name}: no percentiles of its activations, expected those of training "
-                                  "images; calibrate first")
-        mu, factors = layer.threshold, scaling_factors(percentiles[layer.name], layer.threshold, timesteps)
+        mu, chosen = layer.threshold, factors[layer.name]
         scale = weight_scale(layer, units, widths.weight_bits)
-        theta = max(1, int(scaled(factors.alpha * mu, scale).item()))
+        theta = max(1, int(scaled(chosen.alpha * mu, scale).item()))
         layers.append(Layer(
             layer.name, layer.shape, connections(layer, units, scale, widths), IntegrateAndFire(), timesteps,
             np.full(timesteps, theta), scaled(layer.bias, scale), np.full((1, 1, 1), -1, np.int64),
         ))
-        units[layer.name], found[layer.name] = factors.beta * factors.alpha * mu, factors
-    return finish(input_spec(source, widths), layers, widths), found
+        units[layer.name] = chosen.beta * chosen.alpha * mu
+    return finish(input_spec(source, widths), layers, widths)

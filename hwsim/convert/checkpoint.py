@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hwsim.convert.activations import SINGLE_SPIKE, ActivationSpec
+from hwsim.convert.activations import ALPHA_BETA, SINGLE_SPIKE, ActivationSpec
 from hwsim.convert.networks import SourceNetwork, build_network
 from hwsim.convert.single_spike import SingleSpikeNetwork
 from hwsim.errors import HwsimError
@@ -56,6 +56,8 @@ class Description:
     def build(self) -> Trainable:
         """The network that is described, with fresh weights."""
         source = build_network(self.network, self.activation.make, self.classes, self.input_shape, self.head)
+        if self.activation.kind == ALPHA_BETA:
+            source.timesteps = self.activation.timesteps
         if self.activation.kind != SINGLE_SPIKE:
             return source
         return SingleSpikeNetwork(source, self.activation.timesteps, self.mean, self.std)

@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from hwsim.convert.alpha_beta import to_alpha_beta
+from hwsim.convert.activations import ALPHA_BETA
+from hwsim.convert.alpha_beta import Scaling, algorithm_1, to_alpha_beta
+from hwsim.convert.augment import Normaliser
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
+from hwsim.convert.calibrate import activation_percentiles
 from hwsim.convert.checkpoint import Checkpoint
 from hwsim.convert.data import Dataset
 from hwsim.convert.evaluate import Evaluation, evaluate, run_batch
 from hwsim.convert.hybrid import encode, to_single_spike
 from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads
+from hwsim.convert.networks import SourceNetwork
 from hwsim.convert.rate import to_rate, to_two_stage
 from hwsim.convert.single_spike import SingleSpikeNetwork
 from hwsim.convert.source import Source, fold
@@ -102,23 +107,35 @@ def _two_stage(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built
 
 
 def _alpha_beta(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
-    from hwsim.convert.calibrate import activation_percentiles
-
     source, inputs = _folded(request, checkpoint)
-    images = data.train_images[: request.calibration]
-    network, factors = to_alpha_beta(
-        source, request.timesteps, activation_percentiles(checkpoint, images), request.widths)
-    return network, inputs, {
-        "calibration_images": len(images),
-        "alpha_beta": {name: [round(f.alpha, 4), f.beta] for name, f in factors.items()}}
+    says, trained = checkpoint.description, checkpoint.network()
+    assert isinstance(trained, SourceNetwork)
+    if says.activation.kind == ALPHA_BETA:
+        _check_trained_for(checkpoint, request, "thresholds")
+        notes: dict[str, Any] = {"fine_tuned": True}
+        factors = {layer.name: Scaling(1.0, trained.activations()[layer.name].ceiling / layer.threshold, 0.0)
+                   for layer in source.layers if layer.fires}
+    else:
+        images = data.train_images[: request.calibration]
+        notes = {"calibration_images": len(images)}
+        factors = algorithm_1(source, request.timesteps, activation_percentiles(
+            trained, Normaliser(says.mean, says.std), torch.from_numpy(images.copy())))
+    notes["alpha_beta"] = {name: [round(f.alpha, 4), round(f.beta, 4)] for name, f in factors.items()}
+    return to_alpha_beta(source, request.timesteps, factors, request.widths), inputs, notes
+
+
+def _check_trained_for(checkpoint: Checkpoint, request: Request, what: str) -> None:
+    """Refuse another T than the SNN was trained for."""
+    trained = checkpoint.description.activation.timesteps
+    if request.timesteps != trained:
+        raise ConversionError(f"{checkpoint.path}: was trained for {trained} timesteps, {request.timesteps} are asked "
+                              f"for; {what} mean nothing at another T: give --timesteps {trained}")
 
 
 def _single_spike(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
     trained = checkpoint.network()
     assert isinstance(trained, SingleSpikeNetwork)
-    if request.timesteps != trained.timesteps:
-        raise ConversionError(f"{checkpoint.path}: was trained for {trained.timesteps} timesteps, {request.timesteps} are asked "
-                              f"for; spike times mean nothing at another T: give --timesteps {trained.timesteps}")
+    _check_trained_for(checkpoint, request, "spike times")
     network, leaks = to_single_spike(trained, request.widths)
     spec = network.input
     return network, lambda images: encode(trained, spec, images), {
@@ -129,7 +146,7 @@ METHODS: dict[str, Method] = {
     "ann": Method("-", "quantised integer ANN, T bits", ("qcfs", "lsq"), _ann),
     "bit_serial": Method("000", "bit planes, T = log2 Q is lossless", ("qcfs",), _bit_serial),
     "rate": Method("QCFS", "integrate-and-fire, soft reset", ("qcfs",), _rate),
-    "alpha_beta": Method("001", "threshold and output scaling", ("threshold_relu",), _alpha_beta),
+    "alpha_beta": Method("001", "threshold and output scaling", ("threshold_relu", "alpha_beta"), _alpha_beta),
     "two_stage": Method("002", "SRP: tau timesteps to find neurons to leave out", ("qcfs",), _two_stage),
     "noise_adaptor": Method("003", "quantised ANN, threshold p * s", ("lsq",), _rate),
     "single_spike": Method("004", "hybrid input, a neuron fires once", ("single_spike",), _single_spike),

@@ -164,7 +164,11 @@ class SourceNetwork(nn.Module):
 
     name             its name in NETWORKS; `options` what it was built with besides the activation.
     input_shape      (C, H, W) of an image.
+    timesteps        above 1 when neurons take the place of activations: every image then runs so many times in a batch, the
+                     timesteps one after the other (hwsim.convert.surrogate).
     """
+
+    timesteps = 1
 
     def __init__(self, name: str, input_shape: Shape, layers: Sequence[LayerSpec], make_activation: MakeActivation,
                  options: dict[str, Any] | None = None) -> None:
@@ -180,13 +184,18 @@ class SourceNetwork(nn.Module):
         self._last_use = _last_uses(layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of normalised images (N, C, H, W)."""
-        outputs = {INPUT: images}
+        """Logits (N, classes) of normalised images (N, C, H, W); their mean over the timesteps."""
+        outputs = {INPUT: self._inputs(images)}
         for name, layer in self.layers.items():
             outputs[name] = layer(outputs)
             for done in self._last_use[name]:
                 del outputs[done]
-        return outputs[name].flatten(1)
+        logits = outputs[name].flatten(1)
+        return logits.unflatten(0, (self.timesteps, -1)).mean(0) if self.timesteps > 1 else logits
+
+    def _inputs(self, images: Tensor) -> Tensor:
+        """The images of all timesteps."""
+        return images.repeat(self.timesteps, 1, 1, 1) if self.timesteps > 1 else images
 
     def loss(self, images: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Cross entropy, mean over the batch."""
@@ -194,14 +203,14 @@ class SourceNetwork(nn.Module):
 
     def outputs(self, images: Tensor) -> dict[str, Tensor]:
         """The output of every layer by name, the logits last: what conversions are compared with, neuron by neuron."""
-        outputs = {INPUT: images}
+        outputs = {INPUT: self._inputs(images)}
         for name, layer in self.layers.items():
             outputs[name] = layer(outputs)
         return outputs
 
     def currents(self, images: Tensor) -> dict[str, Tensor]:
         """What every layer's activation sees, by name: calibration starts from it."""
-        outputs, currents = {INPUT: images}, {}
+        outputs, currents = {INPUT: self._inputs(images)}, {}
         for name, layer in self.layers.items():
             currents[name] = layer.current(outputs)
             outputs[name] = currents[name] if layer.activation is None else layer.activation(currents[name])

@@ -33,7 +33,8 @@ class SourceLayer:
     """A layer with its BatchNorms folded.
 
     bias        (C,) sum of the biases of its connections.
-    threshold   value of a full-scale activation: lambda of QCFS, mu of a threshold ReLU, p * s of LSQ; 0 for a read-out.
+    threshold   value of a full-scale activation: lambda of QCFS, mu of a threshold ReLU, p * s of LSQ; V of neurons that were
+                trained as such; 0 for a read-out.
     levels      steps that the threshold is divided into; 0 when it was trained without levels.
     top         highest level that the activation gives.
     """
@@ -116,6 +117,7 @@ def _fold_connection(synapses: Synapses) -> tuple[SourceConnection, FloatArray]:
 def _scale_of(name: str, activation: Any) -> tuple[float, int, int]:
     """(threshold, levels, top) of a layer's activation."""
     from hwsim.convert.activations import Lsq, Qcfs, ThresholdRelu
+    from hwsim.convert.surrogate import AlphaBeta
 
     if activation is None:
         return 0.0, 0, 0
@@ -123,11 +125,11 @@ def _scale_of(name: str, activation: Any) -> tuple[float, int, int]:
         threshold, levels, top = float(activation.step.detach()) * activation.levels, activation.levels, activation.top
     elif isinstance(activation, Lsq):
         threshold, levels, top = float(activation.step.detach()) * activation.top, activation.top, activation.top
-    elif isinstance(activation, ThresholdRelu):
+    elif isinstance(activation, ThresholdRelu | AlphaBeta):
         threshold, levels, top = float(activation.threshold.detach()), 0, 0
     else:
-        raise SourceError(f"layer {name}: its activation is {type(activation).__name__}, expected qcfs, threshold_relu or "
-                          "lsq, whose outputs have a largest value; train with one of them")
+        raise SourceError(f"layer {name}: its activation is {type(activation).__name__}, expected qcfs, threshold_relu, "
+                          "lsq or alpha_beta, whose outputs have a largest value; train with one of them")
     if not np.isfinite(threshold) or threshold <= 0:
         raise SourceError(f"layer {name}: its threshold is {threshold}, expected a positive number; the training diverged")
     return threshold, levels, top

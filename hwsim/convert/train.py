@@ -20,12 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from hwsim.convert.activations import ActivationSpec, Relu, upper_quantile
+from hwsim.convert.alpha_beta import scaling_factors
 from hwsim.convert.augment import Augmentation, Normaliser, augmented
+from hwsim.convert.calibrate import activation_percentiles
 from hwsim.convert.checkpoint import Checkpoint, Description, Trainable, load_checkpoint, save_checkpoint
 from hwsim.convert.data import Dataset
 from hwsim.convert.networks import SourceNetwork
 from hwsim.convert.regulariser import BitRegulariser
 from hwsim.convert.single_spike import SingleSpikeNetwork
+from hwsim.convert.surrogate import AlphaBeta
 from hwsim.errors import HwsimError
 
 LAST, BEST = "last.pt", "best.pt"
@@ -328,7 +331,7 @@ class Training:
             self.network.adopt(source, ceilings(source, images))
             self.network.calibrate(images)
         else:
-            adopt(self.network, source, images)
+            adopt(self.network, source, self.normalise, self.images[:CALIBRATION_IMAGES])
 
 
 CALIBRATION_IMAGES = 512
@@ -336,13 +339,21 @@ CLIPPED_QUANTILE = 0.999
 
 
 @torch.no_grad()
-def adopt(network: SourceNetwork, source: SourceNetwork, images: Tensor) -> None:
-    """Give `network` the weights of `source`, and its activations the range of the source's, layer by layer."""
+def adopt(network: SourceNetwork, source: SourceNetwork, normalise: Normaliser, images: Tensor) -> None:
+    """Give `network` the weights of `source`, and its activations the range of the source's, layer by layer; neurons of paper
+    001 start from what Algorithm 1 finds for that range."""
     kept = {name: value for name, value in source.state_dict().items() if ".activation." not in name}
     network.load_state_dict(kept, strict=False)
-    ranges = ceilings(source, images)
+    ranges, seen = ceilings(source, normalise(images)), None
+    its = source.activations()
     for name, activation in network.activations().items():
-        if not isinstance(activation, Relu):
+        if isinstance(activation, AlphaBeta) and isinstance(its[name], AlphaBeta):
+            activation.load_state_dict(its[name].state_dict())
+        elif isinstance(activation, AlphaBeta):
+            seen = activation_percentiles(source, normalise, images) if seen is None else seen
+            found = scaling_factors(seen[name], ranges[name], activation.timesteps)
+            activation.start_at(found.alpha * ranges[name], found.beta * found.alpha * ranges[name])
+        elif not isinstance(activation, Relu):
             activation.start_at(ranges[name])
 
 

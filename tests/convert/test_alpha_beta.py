@@ -7,8 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hwsim.convert import alpha_beta
-from hwsim.convert.alpha_beta import BETAS, Scaling, loss, scaling_factors, staircase, to_alpha_beta
+from hwsim.convert.alpha_beta import BETAS, Scaling, algorithm_1, loss, scaling_factors, staircase, to_alpha_beta
 from hwsim.convert.evaluate import run_batch
 from hwsim.convert.integers import ConversionError, Widths
 from hwsim.convert.source import Source
@@ -152,16 +151,14 @@ def scaled_populations(source: Source, found: dict[str, Scaling]) -> list[Popula
     ) for layer in source.layers]
 
 
-def test_beta_in_the_weights_is_scaling_the_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beta_in_the_weights_is_scaling_the_outputs() -> None:
     """Dyadic sources and factors, alpha beta alike, so that integers can be equal to the real SNN: every spike is."""
-    chosen = iter((Scaling(0.5, 1.0, 0.0), Scaling(0.25, 2.0, 0.0), Scaling(1.0, 0.5, 0.0)) * 5)
-    monkeypatch.setattr(alpha_beta, "scaling_factors", lambda *_: next(chosen))
+    found = {"conv1": Scaling(0.5, 1.0, 0.0), "conv2": Scaling(0.25, 2.0, 0.0), "conv3": Scaling(1.0, 0.5, 0.0)}
     for seed in range(5):
         rng = np.random.default_rng(seed)
         source = random_source(rng, exact=True)
-        network, found = to_alpha_beta(source, 4, {layer.name: np.zeros(1) for layer in source.layers})
+        network = to_alpha_beta(source, 4, found)
         assert validate_network(network) == []
-        assert {name: f.beta for name, f in found.items()} == {"conv1": 1.0, "conv2": 2.0, "conv3": 0.5}
         grid = payload_grid(rng, source, 6)
         planes, _ = run_batch(network, as_inputs(grid))
         run = float_snn(scaled_populations(source, found), grid * PIXEL, 4)
@@ -177,7 +174,8 @@ def test_conversion_follows_the_real_snn_with_the_factors_of_algorithm_1() -> No
     grid = payload_grid(rng, source, 16)
     relu = float_ann(source, grid * PIXEL, lambda z, layer: np.clip(z, 0, layer.threshold))
     seen = {layer.name: np.percentile(relu[layer.name], np.arange(101)) for layer in source.layers if layer.fires}
-    network, found = to_alpha_beta(source, 3, seen, widths)
+    found = algorithm_1(source, 3, seen)
+    network = to_alpha_beta(source, 3, found, widths)
     assert all(f.beta != 1 for f in found.values())
     planes, _ = run_batch(network, as_inputs(grid))
     run = float_snn(scaled_populations(source, found), grid * PIXEL, 3)
@@ -191,6 +189,6 @@ def test_conversion_follows_the_real_snn_with_the_factors_of_algorithm_1() -> No
 def test_refuses_layers_without_percentiles_and_wrong_timesteps() -> None:
     source = random_source(np.random.default_rng(0))
     with pytest.raises(ConversionError, match="layer conv2: no percentiles of its activations, .* calibrate first"):
-        to_alpha_beta(source, 2, {"conv1": np.linspace(0, 1, 101)})
+        algorithm_1(source, 2, {"conv1": np.linspace(0, 1, 101)})
     with pytest.raises(ConversionError, match="timesteps is 0, expected 1 to 64"):
         to_alpha_beta(source, 0, {})

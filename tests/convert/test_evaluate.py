@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.convert.alpha_beta import to_alpha_beta
+from hwsim.convert.alpha_beta import algorithm_1, to_alpha_beta
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
 from hwsim.convert.evaluate import evaluate, run_batch
 from hwsim.convert.integers import Widths
@@ -48,7 +48,7 @@ def test_every_method(pool_mode: str) -> None:
         inputs = as_inputs(payload_grid(rng, source, 3))
         seen = {layer.name: np.linspace(0, layer.threshold, 101) for layer in source.layers if layer.fires}
         for network in (to_bit_serial(source, 4, widths), to_quantised_ann(source, 4, widths), to_rate(source, 5, widths),
-                        to_two_stage(source, 3, 4, widths), to_alpha_beta(source, 2, seen, widths)[0]):
+                        to_two_stage(source, 3, 4, widths), to_alpha_beta(source, 2, algorithm_1(source, 2, seen), widths)):
             assert_equals_forward(network, inputs)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hwsim.convert.activations import ActivationSpec
+from hwsim.convert.augment import Normaliser
 from hwsim.convert.calibrate import activation_percentiles
 from hwsim.convert.checkpoint import Checkpoint, Description
 from hwsim.convert.data import Dataset
@@ -23,7 +24,7 @@ from hwsim.snn.validate import validate_network
 
 # Those that start from a Source; hwsim.convert.hybrid starts from a trained spiking network.
 CONVERSIONS = {
-    "ann": ("qcfs", "lsq"), "bit_serial": ("qcfs",), "rate": ("qcfs",), "alpha_beta": ("threshold_relu",),
+    "ann": ("qcfs", "lsq"), "bit_serial": ("qcfs",), "rate": ("qcfs",), "alpha_beta": ("threshold_relu", "alpha_beta"),
     "two_stage": ("qcfs",), "noise_adaptor": ("lsq",),
 }
 # By activation: what a checkpoint of it holds.
@@ -96,8 +97,8 @@ def test_measure_runs_the_images_asked_for(method: str, data: Dataset) -> None:
 def test_percentiles_are_those_of_the_activations(data: Dataset) -> None:
     """One batch: numpy's percentiles of clip(z, 0, mu); two of equal images: the same again."""
     taken = checkpoint("threshold_relu")
-    found = activation_percentiles(taken, data.train_images)
-    network = taken.network()
+    network, normalise = taken.network(), Normaliser((0.4,), (0.5,))
+    found = activation_percentiles(network, normalise, torch.from_numpy(data.train_images))
     images = torch.from_numpy((data.train_images.transpose(0, 3, 1, 2) / 255 - 0.4) / 0.5).float()
     with torch.no_grad():
         outputs = network.outputs(images)
@@ -105,7 +106,7 @@ def test_percentiles_are_those_of_the_activations(data: Dataset) -> None:
     for name, rows in found.items():
         np.testing.assert_allclose(rows, np.percentile(outputs[name].numpy(), np.arange(101)), rtol=1e-5, atol=1e-6)
         assert rows.max() <= network.activations()[name].threshold.item()
-    twice = activation_percentiles(taken, np.concatenate([data.train_images] * 2), batch=12)
+    twice = activation_percentiles(network, normalise, torch.from_numpy(np.concatenate([data.train_images] * 2)), batch=12)
     for name, rows in twice.items():
         np.testing.assert_allclose(rows, found[name], rtol=1e-6)
 

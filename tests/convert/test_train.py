@@ -15,11 +15,13 @@ torch = pytest.importorskip("torch")
 
 from hwsim.convert import checkpoint as checkpoints  # noqa: E402
 from hwsim.convert.activations import ActivationError, ActivationSpec  # noqa: E402
+from hwsim.convert.alpha_beta import scaling_factors  # noqa: E402
 from hwsim.convert.augment import Augmentation, Normaliser  # noqa: E402
+from hwsim.convert.calibrate import activation_percentiles  # noqa: E402
 from hwsim.convert.checkpoint import Checkpoint, CheckpointError, load_checkpoint, previous_of, save_checkpoint  # noqa: E402
 from hwsim.convert.networks import SourceError, SourceNetwork  # noqa: E402
 from hwsim.convert.single_spike import SingleSpikeNetwork  # noqa: E402
-from hwsim.convert.train import BEST, LAST, Recipe, TrainError, Training, accuracy, train  # noqa: E402
+from hwsim.convert.train import BEST, CALIBRATION_IMAGES, LAST, Recipe, TrainError, Training, accuracy, train  # noqa: E402
 from tests.convert.tiny_set import tiny_set  # noqa: E402
 
 DATA = tiny_set()
@@ -79,7 +81,8 @@ def test_training_learns_and_the_checkpoint_is_what_was_measured(trained: Checkp
     assert best.description.accuracy == trained.training["best"] >= trained.description.accuracy
 
 
-@pytest.mark.parametrize("spec", [QCFS, ActivationSpec("lsq", 4, noise=True), ActivationSpec("single_spike", timesteps=3)])
+@pytest.mark.parametrize("spec", [QCFS, ActivationSpec("lsq", 4, noise=True), ActivationSpec("single_spike", timesteps=3),
+                                  ActivationSpec("alpha_beta", timesteps=2)])
 @pytest.mark.parametrize("killed_in", [(2, 1), (3, 8)])
 def test_killed_and_resumed_equals_uninterrupted(spec: ActivationSpec, killed_in: tuple[int, int], tmp_path: Path) -> None:
     recipe = replace(QUICK, rate=0.01, epochs=3)
@@ -249,6 +252,25 @@ def test_a_single_spike_network_starts_from_a_trained_one(trained: Checkpoint, t
     assert again.network.mean.item() == pytest.approx(0.1), "the encoding is that of the images trained on now"
     with pytest.raises(TrainError, match="single-spike network, which has no activations"):
         fresh(QCFS, tuned)
+
+
+def test_an_alpha_beta_network_starts_from_algorithm_1_and_learns(tmp_path: Path) -> None:
+    clipped = run(tmp_path / "clipped", ActivationSpec("threshold_relu"), replace(QUICK, epochs=8))
+    spec = ActivationSpec("alpha_beta", timesteps=2)
+    training = fresh(spec, clipped)
+    source = clipped.network()
+    images = torch.tensor(DATA.train_images[:CALIBRATION_IMAGES])
+    seen = activation_percentiles(source, training.normalise, images)
+    for name, neurons in training.network.activations().items():
+        mu = source.activations()[name].ceiling
+        found = scaling_factors(seen[name], mu, 2)
+        assert neurons.threshold.item() == pytest.approx(found.alpha * mu)
+        assert neurons.ceiling == pytest.approx(found.beta * found.alpha * mu)
+    before = training.test_accuracy()
+    tuned = run(tmp_path / "tuned", spec, replace(QUICK, rate=0.03, epochs=8), start=clipped)
+    assert tuned.description.accuracy > before + 3, "fine-tuning gains"
+    again = fresh(spec, tuned)
+    assert same(again.network.state_dict(), tuned.weights)
 
 
 def test_another_graph_is_no_start(trained: Checkpoint) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwsim.convert.alpha_beta import to_alpha_beta
+from hwsim.convert.alpha_beta import algorithm_1, to_alpha_beta
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
 from hwsim.convert.rate import to_rate, to_two_stage
 from hwsim.convert.widths import worst_case, worst_case_bits
@@ -113,7 +113,7 @@ def test_conversions_take_the_worst_case() -> None:
     source = random_source(rng)
     seen = {layer.name: np.linspace(0, layer.threshold, 101) for layer in source.layers if layer.fires}
     networks = [to_rate(source, 4), to_two_stage(source, 3, 3), to_bit_serial(source, 4), to_quantised_ann(source, 4),
-                to_alpha_beta(source, 3, seen)[0]]
+                to_alpha_beta(source, 3, algorithm_1(source, 3, seen))]
     for network in networks:
         worst = worst_case_bits(network)
         assert {layer.name: layer.potential_bits for layer in network} == worst
