@@ -19,8 +19,14 @@
 
 namespace {
 
-typedef float vec __attribute__((vector_size(32), aligned(4)));
-constexpr int LANES = 8, PANEL = 16;
+#ifdef __AVX512F__
+constexpr int LANES = 16;
+#else
+constexpr int LANES = 8;
+#endif
+typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+constexpr int PANEL = 16, VECS = PANEL / LANES;
+constexpr int ROWS = LANES == 16 ? 16 : 6;  // rows of a product at a time: as many as the vector registers hold
 
 inline vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
 inline void store(float* p, vec v) { *reinterpret_cast<vec*>(p) = v; }
@@ -82,36 +88,34 @@ inline __attribute__((always_inline)) void both_sides(const Matrix<R, S>& a, con
 // c[r][0:16] (+)= sum over panels and k of a[r, k] * b[k][0:16], rows r < R held in registers.
 template <int R, int ROW, int STEP, bool ADD>
 inline void product(const float* a, int64_t panels, int64_t panel_stride, int64_t steps, const float* b, float* c) {
-    vec low[R], high[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-        low[r] = ADD ? load(c + r * PANEL) : vec{};
-        high[r] = ADD ? load(c + r * PANEL + LANES) : vec{};
-    }
+    vec sum[R][VECS];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < VECS; v++) sum[r][v] = ADD ? load(c + r * PANEL + v * LANES) : vec{};
     for (int64_t p = 0; p < panels; p++, a += panel_stride) {
         const float* at = a;
 #pragma GCC unroll 4
         for (int64_t k = 0; k < steps; k++, at += STEP, b += PANEL) {
-            const vec b0 = load(b), b1 = load(b + LANES);
-#pragma GCC unroll 8
-            for (int r = 0; r < R; r++) {
-                const float x = at[r * ROW];
-                low[r] += x * b0;
-                high[r] += x * b1;
-            }
+            vec right[VECS];
+#pragma GCC unroll 2
+            for (int v = 0; v < VECS; v++) right[v] = load(b + v * LANES);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; r++)
+#pragma GCC unroll 2
+                for (int v = 0; v < VECS; v++) sum[r][v] += at[r * ROW] * right[v];
         }
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-        store(c + r * PANEL, low[r]);
-        store(c + r * PANEL + LANES, high[r]);
-    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < VECS; v++) store(c + r * PANEL + v * LANES, sum[r][v]);
 }
 
 template <int ROW, int STEP, bool ADD>
 void rows(int64_t count, const float* a, int64_t panels, int64_t panel_stride, int64_t steps, const float* b, float* c) {
     int64_t r = 0;
-    for (; r + 6 <= count; r += 6) product<6, ROW, STEP, ADD>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL);
+    for (; r + ROWS <= count; r += ROWS) product<ROWS, ROW, STEP, ADD>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL);
     for (; r + 4 <= count; r += 4) product<4, ROW, STEP, ADD>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL);
     for (; r < count; r++) product<1, ROW, STEP, ADD>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL);
 }

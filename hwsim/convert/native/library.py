@@ -17,7 +17,8 @@ from hwsim.errors import HwsimError
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 FLAGS = ("-O3", "-march=native", "-fassociative-math", "-freciprocal-math", "-fno-signed-zeros", "-fno-trapping-math",
-         "-fno-math-errno", "-std=c++17", "-shared", "-fPIC", "-pthread")
+         "-fno-math-errno", "-std=c++17", "-shared", "-fPIC", "-pthread",
+         *(["-mprefer-vector-width=512"] if platform.machine() == "x86_64" else []))
 """What vectors need of -ffast-math. All of it would hide what is not a number, and turn off subnormal numbers in the process."""
 
 
