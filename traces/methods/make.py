@@ -51,13 +51,18 @@ class Entry:
     @property
     def name(self) -> str:
         stage = f"_tau{self.tau}" if self.tau else ""
-        noise = "_noise" if "noise" in self.checkpoint else ""
-        return f"{self.group}_{self.method}{noise}{stage}_t{self.timesteps}"
+        return f"{self.group}_{self.method}{self.variant}{stage}_t{self.timesteps}"
+
+    @property
+    def variant(self) -> str:
+        """Which of two sources that a method takes, where it is not the plain one."""
+        return "_noise" if "noise" in self.checkpoint else "_tuned" if "alpha_beta" in self.checkpoint else ""
 
 
 def entries(group: str) -> tuple[Entry, ...]:
     """All methods on one network; of VGG-16, whose traces are large, the quantised ANN and bit planes."""
     fine, few, clipped = f"{group}_qcfs16.pt", f"{group}_qcfs4.pt", f"{group}_threshold_relu.pt"
+    tuned = f"{group}_alpha_beta2.pt"
     plain, noisy, single = f"{group}_lsq4.pt", f"{group}_lsq4_noise.pt", f"{group}_single_spike5.pt"
     whole = group != "cifar10_vgg16"
     serial = (
@@ -69,7 +74,8 @@ def entries(group: str) -> tuple[Entry, ...]:
         *serial,
         Entry(group, few, "rate", 4, ship=True),
         *(Entry(group, few, "rate", t) for t in (2, 8, 16)),
-        *(Entry(group, clipped, "alpha_beta", t, ship=t == 2) for t in (2, 3, 4)),
+        *(Entry(group, clipped, "alpha_beta", t) for t in (2, 3, 4)),
+        Entry(group, tuned, "alpha_beta", 2, ship=True),
         Entry(group, few, "two_stage", 4, tau=4, ship=True),
         *(Entry(group, few, "two_stage", t, tau=4) for t in (1, 2, 8)),
         *(Entry(group, source, "noise_adaptor", t, ship=source == noisy and t == 4)
@@ -181,7 +187,9 @@ def table(group: str, measured: dict[str, Any]) -> str:
         steps = f"{entry.tau} + {entry.timesteps}" if entry.tau else str(entry.timesteps)
         label = entry.method.replace("_", " ")
         if entry.method == "noise_adaptor":
-            label += ", noise" if "noise" in entry.checkpoint else ", no noise"
+            label += ", noise" if entry.variant else ", no noise"
+        if entry.method == "alpha_beta":
+            label += ", fine-tuned" if entry.variant else ""
         lines.append(
             f"| {label} | {steps} | {row['source_accuracy']:.2f} | {row['accuracy']:.2f} | {row['spikes_per_neuron']:.2f} | "
             f"{row['operations']:,} | {row['cycles']:,} | {row['compute_nj']:,.1f} | {row['core_nj']:,.0f} | "
@@ -261,4 +269,9 @@ def measure_group(group: str, folder: Path, work: Path, only: list[str], measure
 
 
 if __name__ == "__main__":
-    main()
+    from hwsim.errors import HwsimError
+
+    try:
+        main()
+    except HwsimError as error:
+        sys.exit(f"make.py: {error}")
