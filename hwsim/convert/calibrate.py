@@ -10,6 +10,8 @@ from hwsim.convert.augment import Normaliser
 from hwsim.convert.networks import SourceNetwork
 
 PERCENTS = np.arange(101)
+CALIBRATION_IMAGES = 500
+"""Training images that a calibration looks at, if not asked for others."""
 
 
 def activation_percentiles(

@@ -155,6 +155,10 @@ def _description(path: Path, found: Any) -> Description:
                               f"expected {sorted(known)}")
     try:
         values = dict(found)
+        for name, kinds in _ACTIVATION_KINDS.items():
+            value = values["activation"].get(name, kinds[0]())
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise TypeError(f"{name} of its activation is {value!r}")
         values["activation"] = ActivationSpec(**values["activation"])
         values["input_shape"] = _numbers(values["input_shape"], int, 3)
         channels = values["input_shape"][0]
@@ -167,10 +171,13 @@ def _description(path: Path, found: Any) -> Description:
             if not isinstance(values[name], kinds) or isinstance(values[name], bool):
                 raise TypeError(f"{name} is {values[name]!r}")
         return Description(**values)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path}: its description is not sound: {error}") from None
 
 
+_ACTIVATION_KINDS: dict[str, tuple[type, ...]] = {
+    "kind": (str,), "levels": (int,), "top": (int, type(None)), "noise": (bool,), "threshold": (float, int), "timesteps": (int,),
+}
 _KINDS: dict[str, tuple[type, ...]] = {
     "network": (str,), "classes": (int,), "head": (int, type(None)), "dataset": (str,), "seed": (int,), "epoch": (int,),
     "epochs": (int,), "accuracy": (float, type(None)), "recipe": (dict,),

@@ -19,7 +19,7 @@ from hwsim.convert.activations import ALPHA_BETA
 from hwsim.convert.alpha_beta import Scaling, algorithm_1, to_alpha_beta
 from hwsim.convert.augment import Normaliser
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
-from hwsim.convert.calibrate import activation_percentiles
+from hwsim.convert.calibrate import CALIBRATION_IMAGES, activation_percentiles
 from hwsim.convert.checkpoint import Checkpoint
 from hwsim.convert.data import Dataset
 from hwsim.convert.evaluate import Evaluation, evaluate, run_batch
@@ -45,7 +45,7 @@ class Request:
     tau: int = 4
     widths: Widths = field(default_factory=Widths)
     below: Literal["refire", "truncate"] = "refire"
-    calibration: int = 500
+    calibration: int = CALIBRATION_IMAGES
 
 
 Images = NDArray[np.uint8]
@@ -107,20 +107,22 @@ def _two_stage(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built
 
 
 def _alpha_beta(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    notes: dict[str, Any]
     source, inputs = _folded(request, checkpoint)
     says, trained = checkpoint.description, checkpoint.network()
     assert isinstance(trained, SourceNetwork)
     if says.activation.kind == ALPHA_BETA:
-        _check_trained_for(checkpoint, request, "thresholds")
-        notes: dict[str, Any] = {"fine_tuned": True}
-        factors = {layer.name: Scaling(1.0, trained.activations()[layer.name].ceiling / layer.threshold, 0.0)
-                   for layer in source.layers if layer.fires}
+        _check_trained_for(checkpoint, request, "its thresholds")
+        worth = {name: neurons.ceiling for name, neurons in trained.activations().items()}
+        factors = {layer.name: Scaling(1.0, worth[layer.name] / layer.threshold, 0.0) for layer in source.layers if layer.fires}
+        notes = {"fine_tuned": True, "threshold_and_worth": {
+            layer.name: [round(layer.threshold, 4), round(worth[layer.name], 4)] for layer in source.layers if layer.fires}}
     else:
         images = data.train_images[: request.calibration]
-        notes = {"calibration_images": len(images)}
         factors = algorithm_1(source, request.timesteps, activation_percentiles(
             trained, Normaliser(says.mean, says.std), torch.from_numpy(images.copy())))
-    notes["alpha_beta"] = {name: [round(f.alpha, 4), round(f.beta, 4)] for name, f in factors.items()}
+        notes = {"calibration_images": len(images),
+                 "alpha_beta": {name: [round(f.alpha, 4), f.beta] for name, f in factors.items()}}
     return to_alpha_beta(source, request.timesteps, factors, request.widths), inputs, notes
 
 

@@ -4,8 +4,9 @@ They take the place of activations in a source network that runs T timesteps of 
 timesteps one after the other, and the same image in each. A layer trains two numbers, the threshold V (alpha * mu at the start)
 and what a spike is worth (beta * alpha * mu), and the network's answer is the mean over its timesteps.
 
-The paper trains a leak as well and has no BatchNorm; here the leak stays 1, as the hardware's neuron has none, and BatchNorm
-sees all timesteps alike, so that it folds into weights and a bias a timestep, as in every conversion.
+What the paper does not have: a worth that is trained on its own, and BatchNorm, which sees all timesteps alike, so that it folds
+into weights and a bias a timestep, as in every conversion. What it has and this has not: a leak, which the hardware's neuron
+does not have.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 SMALLEST = 1e-3
-"""Thresholds are held at or above this: training cannot make one zero or negative."""
+"""Thresholds and worths are held at or above this."""
 WINDOW = 2.0
-"""The surrogate gradient is 1 for potentials from 0 to so many thresholds (section III-B)."""
+"""The surrogate gradient is that of the identity for potentials from 0 to so many thresholds (section III-B)."""
 
 
 class _Fire(torch.autograd.Function):
-    """1 where the potential, in thresholds, is above 1, strictly; the gradient of it is 1 from 0 to WINDOW, else 0."""
+    """1 where the potential, in thresholds, is above 1, strictly; its gradient is 1 from 0 to WINDOW, else 0."""
 
     @staticmethod
     def forward(ctx: Any, ratio: Tensor) -> Tensor:
@@ -35,8 +36,29 @@ class _Fire(torch.autograd.Function):
         return gradients[0] * ((ratio >= 0) & (ratio <= WINDOW))
 
 
+class _Send(torch.autograd.Function):
+    """worth * spikes; spikes get a gradient as if one were worth V, so that what is sent follows the potential with slope 1, the
+    paper's. With the slope worth / V = beta, gradients would grow by beta a layer."""
+
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor, worth: Tensor, threshold: Tensor) -> Tensor:
+        ctx.save_for_backward(spikes, threshold)
+        return spikes * worth.to(spikes.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        spikes, threshold = ctx.saved_tensors
+        of_worth = (gradients[0] * spikes).sum(dtype=torch.float64).to(threshold.dtype)
+        return gradients[0] * threshold.to(spikes.dtype), of_worth, None
+
+
+def held(x: Tensor) -> Tensor:
+    """x, at SMALLEST or above; its gradient passes, so that training can lift it again."""
+    return x + (x.clamp_min(SMALLEST) - x).detach()
+
+
 class AlphaBeta(nn.Module):
-    """Neurons that fire at U > V, are reset by V, and send `worth` a spike.
+    """Neurons that fire at U > V, are reset by V, and send `worth` a spike. The reset passes its gradient on.
 
     timesteps   T; the first dimension of what comes in is T * N.      threshold   V and worth where training starts.
     Raises ValueError for a first dimension that is no multiple of T.
@@ -46,12 +68,17 @@ class AlphaBeta(nn.Module):
         super().__init__()
         self.timesteps = timesteps
         self.raw_threshold = nn.Parameter(torch.tensor(float(threshold)))
-        self.worth = nn.Parameter(torch.tensor(float(threshold)))
+        self.raw_worth = nn.Parameter(torch.tensor(float(threshold)))
 
     @property
     def threshold(self) -> Tensor:
         """V."""
-        return self.raw_threshold.clamp_min(SMALLEST)
+        return held(self.raw_threshold)
+
+    @property
+    def worth(self) -> Tensor:
+        """What a spike is worth."""
+        return held(self.raw_worth)
 
     @property
     def ceiling(self) -> float:
@@ -62,17 +89,16 @@ class AlphaBeta(nn.Module):
     def start_at(self, threshold: float, worth: float | None = None) -> None:
         """Set V and what a spike is worth, V as well by default."""
         self.raw_threshold.fill_(threshold)
-        self.worth.fill_(threshold if worth is None else worth)
+        self.raw_worth.fill_(threshold if worth is None else worth)
 
     def forward(self, currents: Tensor) -> Tensor:
         if len(currents) % self.timesteps:
             raise ValueError(f"{len(currents)} currents are no multiple of the {self.timesteps} timesteps")
-        threshold = self.threshold
+        threshold, worth = self.threshold, self.worth
         potential, sent = torch.zeros_like(currents[: len(currents) // self.timesteps]), []
         for current in currents.chunk(self.timesteps):
             potential = potential + current
             spikes = _Fire.apply(potential / threshold)
-            # The reset is held constant for the potential, as in the training that the paper builds on (its reference 7).
-            potential = potential - threshold * spikes.detach()
-            sent.append(self.worth * spikes)
+            potential = potential - threshold * spikes
+            sent.append(_Send.apply(spikes, worth, threshold.detach()))
         return torch.cat(sent)

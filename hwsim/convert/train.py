@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from hwsim.convert.activations import ActivationSpec, Relu, upper_quantile
 from hwsim.convert.alpha_beta import scaling_factors
 from hwsim.convert.augment import Augmentation, Normaliser, augmented
-from hwsim.convert.calibrate import activation_percentiles
+from hwsim.convert.calibrate import CALIBRATION_IMAGES, activation_percentiles
 from hwsim.convert.checkpoint import Checkpoint, Description, Trainable, load_checkpoint, save_checkpoint
 from hwsim.convert.data import Dataset
 from hwsim.convert.networks import SourceNetwork
@@ -334,7 +334,6 @@ class Training:
             adopt(self.network, source, self.normalise, self.images[:CALIBRATION_IMAGES])
 
 
-CALIBRATION_IMAGES = 512
 CLIPPED_QUANTILE = 0.999
 
 
@@ -360,7 +359,8 @@ def adopt(network: SourceNetwork, source: SourceNetwork, normalise: Normaliser, 
 @torch.no_grad()
 def ceilings(source: SourceNetwork, images: Tensor) -> dict[str, float]:
     """The highest output of every activation; of relu, which has none, a high quantile of its positive outputs for `images`."""
-    currents, found = source.eval().currents(images), {}
+    found, clipped = {}, all(hasattr(activation, "ceiling") for activation in source.activations().values())
+    currents = {} if clipped else source.eval().currents(images)
     for name, activation in source.activations().items():
         ceiling: float | None = getattr(activation, "ceiling", None)
         if ceiling is None:
@@ -390,6 +390,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 def accuracy(network: nn.Module, normalise: Normaliser, images: Tensor, labels: Tensor, batch: int = 500) -> float:
     """Percent of images, uint8 (N, H, W, C), whose largest logit is the label; the network is left in evaluation mode."""
     network.eval()
+    batch = max(1, batch // getattr(network, "timesteps", 1))  # as much memory, whatever T is
     right = torch.zeros((), dtype=torch.int64, device=labels.device)
     for part, expected in zip(images.split(batch), labels.split(batch), strict=True):
         right += (network(normalise(part)).argmax(1) == expected).sum()

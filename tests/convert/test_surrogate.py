@@ -15,7 +15,7 @@ from hwsim.convert.evaluate import run_batch
 from hwsim.convert.integers import ConversionError, Widths
 from hwsim.convert.methods import Request, convert
 from hwsim.convert.networks import SourceNetwork
-from hwsim.convert.surrogate import AlphaBeta
+from hwsim.convert.surrogate import SMALLEST, AlphaBeta
 from tests.convert.test_methods import checkpoint, data  # noqa: F401  (a fixture)
 
 SPEC = ActivationSpec("alpha_beta", timesteps=3, threshold=1.5)
@@ -38,9 +38,9 @@ def test_a_constant_current_gives_the_staircase_of_algorithm_1(timesteps: int) -
 
 
 def test_gradients_are_those_of_the_formulas() -> None:
-    """T = 2, one neuron at a time, worth w: o1 = [u1 > V], u2 = u1 - V o1 + c2, loss = a o1 w + b o2 w, by hand.
+    """T = 2, one neuron at a time: o1 = [u1 > V], u2 = u1 - V o1 + c2, loss = a (w o1) + b (w o2), by hand.
 
-    do/du = 1/V and do/dV = -u/V**2 where 0 <= u <= 2 V; the reset is a constant for u, and passes -o1 to V.
+    Where 0 <= u <= 2 V, both w o and V o have slope 1 in u and -u / V in V, to which V o adds o.
     """
     rng = np.random.default_rng(0)
     seen = set()
@@ -50,7 +50,7 @@ def test_gradients_are_those_of_the_formulas() -> None:
         layer = neurons(2, threshold, worth).double()
         with torch.no_grad():  # start_at went through single precision
             layer.raw_threshold.fill_(threshold)
-            layer.worth.fill_(worth)
+            layer.raw_worth.fill_(worth)
         currents = torch.tensor([c1, c2]).reshape(2, 1, 1, 1).requires_grad_()
         (torch.tensor([a, b]).reshape(2, 1, 1, 1) * layer(currents)).sum().backward()
         o1 = float(c1 > threshold)
@@ -58,12 +58,34 @@ def test_gradients_are_those_of_the_formulas() -> None:
         o2 = float(u2 > threshold)
         in1, in2 = (float(0 <= u <= 2 * threshold) for u in (c1, u2))
         seen.add((o1, o2, in1, in2))
-        d1, d2 = a * worth * in1 / threshold, b * worth * in2 / threshold
+        of_u2 = b * in2
         assert currents.grad is not None
-        np.testing.assert_allclose(currents.grad.flatten(), [d1 + d2, d2], rtol=1e-9)
-        assert layer.worth.grad.item() == pytest.approx(a * o1 + b * o2)
-        assert layer.raw_threshold.grad.item() == pytest.approx(-d1 * c1 / threshold - d2 * u2 / threshold - d2 * o1)
+        np.testing.assert_allclose(currents.grad.flatten(), [a * in1 + of_u2 * (1 - in1), of_u2], rtol=1e-9, atol=1e-12)
+        assert layer.raw_worth.grad.item() == pytest.approx(a * o1 + b * o2)
+        sent = -a * in1 * c1 / threshold - b * in2 * u2 / threshold
+        assert layer.raw_threshold.grad.item() == pytest.approx(sent - of_u2 * (o1 - in1 * c1 / threshold))
     assert len(seen) > 8, "spikes and none, inside the window and outside"
+
+
+def test_gradients_do_not_grow_with_depth() -> None:
+    """Slope 1 whatever a spike is worth: through ten layers in a row, a window wide, what comes back is what went in."""
+    current = torch.full((1, 1, 1, 1), 0.7, requires_grad=True)
+    x = current
+    for _ in range(10):
+        x = neurons(1, 0.5, 0.9)(x)
+    x.sum().backward()
+    assert current.grad is not None
+    assert current.grad.item() == pytest.approx(1.0)
+
+
+def test_numbers_that_training_has_pushed_below_zero_are_held_and_come_back() -> None:
+    layer = neurons(1, -2.0, -0.5)
+    assert layer.threshold.item() == pytest.approx(SMALLEST, rel=1e-3)
+    assert layer.ceiling == pytest.approx(SMALLEST, rel=1e-3)
+    layer(torch.full((1, 1, 1, 1), 5e-4, requires_grad=True)).sum().backward()
+    assert layer.raw_threshold.grad.item() != 0
+    layer(torch.ones(1, 1, 1, 1)).sum().backward()
+    assert layer.raw_worth.grad.item() != 0
 
 
 def test_the_answer_is_the_mean_over_timesteps() -> None:
@@ -83,7 +105,7 @@ def test_the_integer_network_is_the_trained_one(data: Dataset) -> None:  # noqa:
     taken = checkpoint("threshold_relu", activation=SPEC)
     rng = np.random.default_rng(1)
     for name, value in taken.weights.items():
-        if name.endswith(("raw_threshold", "worth")):
+        if name.endswith(("raw_threshold", "raw_worth")):
             value.fill_(rng.uniform(0.3, 0.8))
     made = convert(taken, Request("alpha_beta", 3, widths=Widths(weight_bits=16, payload_bits=16)), data)
     assert made.notes["fine_tuned"]
