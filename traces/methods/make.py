@@ -2,6 +2,7 @@
 
     python traces/methods/make.py [--fashion-mnist FOLDER] [--cifar10 FOLDER]    measures what is not in measured.json yet
     python traces/methods/make.py --table                                        writes docs/methods.md's tables from it
+    python traces/methods/make.py --keep CHECKPOINT...                           takes over what `hwsim train` made
 
 An entry is converted, its accuracy measured on the whole test set, a trace of the first test images recorded and replayed
 on the core. Each entry is in measured.json as soon as it is done, so a stopped run goes on where it stopped; an entry is made
@@ -12,6 +13,7 @@ they were trained. Accuracies are percent, energies nJ a sample, cycles and oper
 from __future__ import annotations
 
 import argparse
+import difflib
 import hashlib
 import json
 import os
@@ -174,7 +176,10 @@ def save(measured: dict[str, Any]) -> None:
 
 
 def load() -> dict[str, Any]:
-    return json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    try:
+        return json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    except ValueError as error:
+        sys.exit(f"make.py: {MEASURED}: is damaged ({error}); take it from the repository again, or delete it to measure all")
 
 
 def table(group: str, measured: dict[str, Any]) -> str:
@@ -209,25 +214,39 @@ def write_tables(measured: dict[str, Any]) -> None:
     PAGE.write_text(page)
 
 
-def keep(checkpoint: str, name: str) -> None:
-    """A trained checkpoint beside this file, without what only resuming needs."""
+def keep(checkpoint: str) -> None:
+    """A trained checkpoint beside this file, named after what it holds, without what only resuming needs."""
     from hwsim.convert.checkpoint import load_checkpoint, save_checkpoint
 
     trained = load_checkpoint(checkpoint)
-    save_checkpoint(HERE / f"{name}.pt", trained.description, trained.weights)
+    says, kind = trained.description, trained.description.activation
+    number = {"qcfs": kind.levels, "lsq": kind.levels, "alpha_beta": kind.timesteps, "single_spike": kind.timesteps}
+    name = f"{says.dataset}_{says.network}_{kind.kind}{number.get(kind.kind, '')}{'_noise' if kind.noise else ''}.pt"
+    wanted = sorted({entry.checkpoint for group in GROUPS for entry in entries(group)})
+    if name not in wanted:
+        sys.exit(f"make.py: {checkpoint}: is a {name}, which no row is made from; there are {', '.join(wanted)}")
+    if says.recipe.get("shrink", 1) != 1:
+        sys.exit(f"make.py: {checkpoint}: was trained on shrunk images, a start only; train it at full size")
+    part = HERE / f"{name}.new"
+    save_checkpoint(part, says, trained.weights)
+    os.replace(part, HERE / name)
+    print(name)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     for data in sorted(set(GROUPS.values())):
         parser.add_argument(f"--{data.replace('_', '-')}", type=Path, metavar="FOLDER", help=f"folder of {data}")
-    parser.add_argument("--work", type=Path, default=Path("."), help="where traces that are not shipped are written")
+    parser.add_argument("--work", type=Path, default=Path("."), metavar="FOLDER",
+                        help="where traces that are not shipped are written")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these entries")
-    parser.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
-    parser.add_argument("--keep", nargs=2, metavar=("CHECKPOINT", "NAME"), help="take over a trained checkpoint and stop")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
+    instead.add_argument("--keep", nargs="+", metavar="CHECKPOINT", help="take over trained checkpoints and stop")
     args = parser.parse_args()
+    for checkpoint in args.keep or ():
+        keep(checkpoint)
     if args.keep:
-        keep(*args.keep)
         return
     measured = load()
     if args.table:
@@ -237,11 +256,15 @@ def main() -> None:
     if not any(folders.values()):
         sys.exit("make.py: no data set is given; give --fashion-mnist FOLDER or --cifar10 FOLDER")
     for folder in (args.work, *filter(None, folders.values())):
-        if not folder.exists():
+        if not folder.is_dir():
             sys.exit(f"make.py: {folder}: no such folder")
-    known = {name for group in GROUPS for name in (*(entry.name for entry in entries(group)), f"{group}_widths")}
-    if unknown := sorted(set(args.only) - known):
-        sys.exit(f"make.py: --only {unknown[0]}: no such entry; there are {', '.join(sorted(known))}")
+    known = {name: group for group in GROUPS for name in (*(entry.name for entry in entries(group)), f"{group}_widths")}
+    for name in args.only:
+        if name not in known:
+            like = difflib.get_close_matches(name, known, 3, 0) or sorted(known)[:3]
+            sys.exit(f"make.py: --only {name}: no such entry; the likest are {', '.join(like)}")
+        if not folders[known[name]]:
+            sys.exit(f"make.py: --only {name}: needs --{GROUPS[known[name]].replace('_', '-')} FOLDER")
     for group, folder in folders.items():
         if folder:
             measure_group(group, folder, args.work, args.only, measured)
