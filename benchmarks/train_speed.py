@@ -1,4 +1,5 @@
-"""How much faster a training step is with the native kernels than with torch's, forward and backward, on one core.
+"""How much faster a training step is with the native kernels than with torch's, forward and backward, on one core; where the
+processor multiplies bfloat16, also than with torch's in bfloat16.
 
     python benchmarks/train_speed.py [--batch 128] [--steps 3]
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -19,6 +20,7 @@ import torch
 from hwsim.convert.activations import ActivationSpec
 from hwsim.convert.native import native_kernels
 from hwsim.convert.networks import build_network
+from hwsim.convert.train import multiplies_bfloat16
 
 
 def main() -> None:
@@ -27,22 +29,29 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print("network   torch, s a step   native   times faster")
+    kinds = ["float32", "native"] + ["bfloat16"] * multiplies_bfloat16(torch.device("cpu"))
+    columns = [*(f"{kind:>10}" for kind in kinds), *(f"{kind + ' / native':>19}" for kind in kinds if kind != "native")]
+    print("seconds a step:   " + "".join(columns))
     for name in ("resnet20", "resnet18", "vgg16"):
         torch.manual_seed(1)
         network = build_network(name, ActivationSpec("qcfs", 16).make).to(memory_format=torch.channels_last)
         images = torch.randn(args.batch, 3, 32, 32).contiguous(memory_format=torch.channels_last)
         labels = torch.randint(0, 10, (args.batch,))
-        taken: dict[str, list[float]] = {"torch": [], "native": []}
+        taken: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(args.steps + 1):  # the first of each warms up
             for kind, seconds in taken.items():
-                with native_kernels(network) if kind == "native" else nullcontext():
+                with ExitStack() as stack:
+                    if kind == "native":
+                        stack.enter_context(native_kernels(network))
                     start = time.process_time()
-                    network.loss(images, labels).backward()
+                    with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bfloat16"):
+                        loss = network.loss(images, labels)
+                    loss.backward()
                     seconds.append(time.process_time() - start)
                 network.zero_grad(set_to_none=True)
-        torch_s, native_s = (min(seconds[1:]) for seconds in taken.values())
-        print(f"{name:9} {torch_s:15.2f} {native_s:8.2f} {torch_s / native_s:14.2f}")
+        best = [min(seconds[1:]) for seconds in taken.values()]
+        ratios = [best[0] / best[1], *(seconds / best[1] for seconds in best[2:])]
+        print(f"{name:18}" + "".join(f"{seconds:10.2f}" for seconds in best) + "".join(f"{ratio:19.2f}" for ratio in ratios))
 
 
 if __name__ == "__main__":
