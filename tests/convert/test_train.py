@@ -195,8 +195,9 @@ def run_description() -> checkpoints.Description:
 
 
 def test_a_step_below_bfloat16_still_moves_float32_weights(tmp_path: Path) -> None:
-    """Mixed precision: the weights and their checkpoint stay float32, and training learns."""
-    mixed = run(tmp_path, recipe=replace(QUICK, epochs=6, precision="bfloat16"))
+    """Mixed precision: the weights and their checkpoint stay float32, and training learns (processors round bfloat16 sums in
+    their own ways, so how well differs)."""
+    mixed = run(tmp_path, recipe=replace(QUICK, epochs=12, precision="bfloat16"))
     assert {w.dtype for w in mixed.weights.values()} == {torch.float32, torch.int64}
     assert mixed.description.accuracy > 60
 
