@@ -92,4 +92,6 @@ def test_measured_rows_are_those_of_the_traces() -> None:
 def test_the_bit_serial_network_is_its_ann_on_the_whole_test_set() -> None:
     measured = json.loads((FOLDER / "measured.json").read_text())
     for group in {row["group"] for row in measured.values()}:
-        assert measured[f"{group}_bit_serial_t4"]["accuracy"] == measured[f"{group}_ann_t4"]["accuracy"]
+        for bits in (2, 3, 4):
+            serial, ann = measured[f"{group}_bit_serial_t{bits}"], measured[f"{group}_ann_t{bits}"]
+            assert (serial["accuracy"], serial["source_accuracy"]) == (ann["accuracy"], ann["source_accuracy"])

@@ -69,6 +69,7 @@ def entries(group: str) -> tuple[Entry, ...]:
     whole = group != "cifar10_vgg16"
     serial = (
         Entry(group, fine, "ann", 4, ship=whole),
+        *(Entry(group, fine, "ann", t) for t in (3, 2)),
         Entry(group, fine, "bit_serial", 4, ship=True),
         *(Entry(group, fine, "bit_serial", t) for t in (3, 2)),
     )
