@@ -31,6 +31,7 @@ CORE, ANN_CORE = "event_core_64_flags", "mac_core_64"
 SAMPLES = 32
 FEW = {"cifar10_vgg16": 16}
 """Samples of a group's traces, where they are not SAMPLES."""
+LICENCES = {"fashion_mnist": "MIT (images)", "cifar10": "images of CIFAR-10 (Krizhevsky 2009), published without a licence"}
 WIDTHS, WIDTH_SAMPLES = (20, 18, 17, 16, 15, 14, 13, 12), 500
 """Potential widths at which the loop is closed, and on how many test images."""
 
@@ -108,8 +109,9 @@ def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
     found = evaluate(converted, dataset)
     about = {
         "origin": f"first test images of {loaded.description.dataset}, {loaded.description.network} trained by `hwsim train`",
-        "script": "traces/methods/make.py", "licence": "Apache-2.0 (network and spikes), MIT (images)", "method": entry.method,
-        "accuracy_test_set": round(100 * found.accuracy, 2), "accuracy_source_network": loaded.description.accuracy,
+        "script": "traces/methods/make.py", "licence": f"Apache-2.0 (network and spikes), {LICENCES[loaded.description.dataset]}",
+        "method": entry.method, "accuracy_test_set": round(100 * found.accuracy, 2),
+        "accuracy_source_network": loaded.description.accuracy, **converted.notes,
     }
     path = (HERE if entry.ship else work) / f"{entry.name}.h5"
     with record(converted, dataset, path, samples_of(entry.group), path.stem, about) as trace:
