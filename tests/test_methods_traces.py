@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -80,6 +81,37 @@ def test_the_page_shows_what_was_measured() -> None:
         assert make.table(group, measured) in page
         if f"{group}_widths" in measured:
             assert make.widths_table(group, measured) in page
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 3}', '{"a": {"stamp": "x"}}', '{"a_widths": {"group": "a"}}'])
+def test_damaged_measurements_are_said_in_one_line(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = script()
+    monkeypatch.setattr(make, "MEASURED", tmp_path / "measured.json")
+    assert make.load() == {}
+    make.MEASURED.write_text(text)
+    with pytest.raises(SystemExit, match="measured.json: is damaged .*; take it from the repository again"):
+        make.load()
+
+
+def test_only_finished_checkpoints_that_a_row_is_made_from_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from hwsim.convert.checkpoint import load_checkpoint, save_checkpoint
+
+    make, few = script(), load_checkpoint(FOLDER / "fashion_mnist_tiny_qcfs4.pt")
+    monkeypatch.setattr(make, "HERE", tmp_path)
+    says = few.description
+    for changes, text in (
+        ({"epoch": 1}, "is from epoch 1 of 3; finish the training"),
+        ({"activation": replace(says.activation, top=3)}, "its four levels end at 3, a rate code's at 4"),
+        ({"activation": replace(says.activation, levels=8, top=8)}, "is a fashion_mnist_tiny_qcfs8.pt, which no row is"),
+        ({"recipe": {**says.recipe, "shrink": 2}}, "was trained on shrunk images"),
+    ):
+        save_checkpoint(tmp_path / "last.pt", replace(says, **changes), few.weights)
+        with pytest.raises(SystemExit, match=text):
+            make.keep(str(tmp_path / "last.pt"))
+    make.keep(str(FOLDER / "fashion_mnist_tiny_qcfs4.pt"))
+    assert load_checkpoint(tmp_path / "fashion_mnist_tiny_qcfs4.pt").description == says
+    assert sorted(path.name for path in tmp_path.iterdir() if "last" not in path.name) == ["fashion_mnist_tiny_qcfs4.pt"]
 
 
 def test_measured_rows_are_those_of_the_traces() -> None:

@@ -54,7 +54,7 @@ class _Send(torch.autograd.Function):
 
 def held(x: Tensor) -> Tensor:
     """x, at SMALLEST or above; its gradient passes, so that training can lift it again."""
-    return x + (x.clamp_min(SMALLEST) - x).detach()
+    return x.detach().clamp_min(SMALLEST) + (x - x.detach())
 
 
 class AlphaBeta(nn.Module):

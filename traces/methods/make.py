@@ -6,7 +6,7 @@
 
 An entry is converted, its accuracy measured on the whole test set, a trace of the first test images recorded and replayed
 on the core. Each entry is in measured.json as soon as it is done, so a stopped run goes on where it stopped; an entry is made
-again when its checkpoint, its settings or the model version change. Checkpoints lie beside this file; README.md says how
+again when its checkpoint, its settings or hwsim's version change. Checkpoints lie beside this file; README.md says how
 they were trained. Accuracies are percent, energies nJ a sample, cycles and operations a sample.
 """
 
@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -32,6 +33,8 @@ SAMPLES = 32
 FEW = {"cifar10_vgg16": 16}
 """Samples of a group's traces, where they are not SAMPLES."""
 LICENCES = {"fashion_mnist": "MIT (images)", "cifar10": "images of CIFAR-10 (Krizhevsky 2009), published without a licence"}
+COLUMNS = {"group", "source_accuracy", "accuracy", "spikes_per_neuron", "operations", "cycles", "compute_nj", "core_nj",
+           "system_nj"}
 WIDTHS, WIDTH_SAMPLES = (20, 18, 17, 16, 15, 14, 13, 12), 500
 """Potential widths at which the loop is closed, and on how many test images."""
 
@@ -179,10 +182,18 @@ def save(measured: dict[str, Any]) -> None:
 
 
 def load() -> dict[str, Any]:
+    advice = "take it from the repository again, or delete it to measure all"
     try:
-        return json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+        found = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     except ValueError as error:
-        sys.exit(f"make.py: {MEASURED}: is damaged ({error}); take it from the repository again, or delete it to measure all")
+        sys.exit(f"make.py: {MEASURED}: is damaged ({error}); {advice}")
+    if not isinstance(found, dict):
+        sys.exit(f"make.py: {MEASURED}: is damaged (a {type(found).__name__}, expected rows by name); {advice}")
+    for name, row in found.items():
+        needed = COLUMNS if not name.endswith("_widths") else {"group", "samples", "widths"}
+        if not isinstance(row, dict) or not needed <= set(row):
+            sys.exit(f"make.py: {MEASURED}: is damaged (row {name} lacks columns); {advice}")
+    return found
 
 
 def table(group: str, measured: dict[str, Any]) -> str:
@@ -228,6 +239,10 @@ def keep(checkpoint: str) -> None:
     wanted = sorted({entry.checkpoint for group in GROUPS for entry in entries(group)})
     if name not in wanted:
         sys.exit(f"make.py: {checkpoint}: is a {name}, which no row is made from; there are {', '.join(wanted)}")
+    if kind.levels == 4 and kind.kind in ("qcfs", "lsq") and kind.highest != 4:
+        sys.exit(f"make.py: {checkpoint}: its four levels end at {kind.highest}, a rate code's at 4; train it with --coding rate")
+    if says.epoch < says.epochs:
+        sys.exit(f"make.py: {checkpoint}: is from epoch {says.epoch} of {says.epochs}; finish the training with --resume")
     if says.recipe.get("shrink", 1) != 1:
         sys.exit(f"make.py: {checkpoint}: was trained on shrunk images, a start only; train it at full size")
     part = HERE / f"{name}.new"
@@ -240,8 +255,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     for data in sorted(set(GROUPS.values())):
         parser.add_argument(f"--{data.replace('_', '-')}", type=Path, metavar="FOLDER", help=f"folder of {data}")
-    parser.add_argument("--work", type=Path, default=Path("."), metavar="FOLDER",
-                        help="where traces that are not shipped are written")
+    parser.add_argument("--work", type=Path, metavar="FOLDER",
+                        help="where traces that are not shipped are kept (default: nowhere)")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these entries")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
@@ -258,7 +273,7 @@ def main() -> None:
     folders = {group: getattr(args, data) for group, data in GROUPS.items()}
     if not any(folders.values()):
         sys.exit("make.py: no data set is given; give --fashion-mnist FOLDER or --cifar10 FOLDER")
-    for folder in (args.work, *filter(None, folders.values())):
+    for folder in filter(None, (args.work, *folders.values())):
         if not folder.is_dir():
             sys.exit(f"make.py: {folder}: no such folder")
     known = {name: group for group in GROUPS for name in (*(entry.name for entry in entries(group)), f"{group}_widths")}
@@ -268,9 +283,10 @@ def main() -> None:
             sys.exit(f"make.py: --only {name}: no such entry; the likest are {', '.join(like)}")
         if not folders[known[name]]:
             sys.exit(f"make.py: --only {name}: needs --{GROUPS[known[name]].replace('_', '-')} FOLDER")
-    for group, folder in folders.items():
-        if folder:
-            measure_group(group, folder, args.work, args.only, measured)
+    with tempfile.TemporaryDirectory() as nowhere:
+        for group, folder in folders.items():
+            if folder:
+                measure_group(group, folder, args.work or Path(nowhere), args.only, measured)
 
 
 def measure_group(group: str, folder: Path, work: Path, only: list[str], measured: dict[str, Any]) -> None:

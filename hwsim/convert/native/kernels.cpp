@@ -120,7 +120,7 @@ void rows(int64_t count, const float* a, int64_t panels, int64_t panel_stride, i
     for (; r < count; r++) product<1, ROW, STEP, ADD>(a + r * ROW, panels, panel_stride, steps, b, c + r * PANEL);
 }
 
-// How far apart frequencies lie: never by a multiple of 4 KiB, at which all would fall into the same set of the cache.
+// How far apart frequencies lie: not by a multiple of 4 KiB for the usual powers of two, or all would fall into one set of the cache.
 constexpr int64_t apart(int64_t size) { return size + PANEL; }
 
 // out[f][o / 16][tile][16] = in[f][c / 16][tile][16] times u[f][o / 16][c][16].
