@@ -297,7 +297,8 @@ def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("changes", "text"), [
     ({"recipe": replace(QUICK, epochs=9)}, "epochs = 8, now it is 9"),
     ({"recipe": replace(QUICK, epochs=8, rate=0.06)}, "rate = 0.05"),
-    ({"recipe": replace(QUICK, epochs=8, seed=2)}, "seed = 1, expected 2"), ({"spec": ActivationSpec("qcfs", 4)}, "activation"),
+    ({"recipe": replace(QUICK, epochs=8, seed=2)}, "seed = 1, expected 2"),
+    ({"spec": ActivationSpec("qcfs", 4)}, "levels = 16, expected 4;"),
     ({"recipe": replace(QUICK, epochs=8, augmentation=Augmentation())}, "augmentation"),
 ])
 def test_a_run_is_resumed_with_its_own_settings_only(changes: dict[str, Any], text: str, trained: Checkpoint) -> None:
