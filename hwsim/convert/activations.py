@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwsim.convert.surrogate import AlphaBeta
+from hwsim.convert.surrogate import SMALLEST, AlphaBeta
 from hwsim.errors import HwsimError
 
 
@@ -70,8 +70,6 @@ staircase = torch_staircase
 """What the quantised activations call; hwsim.convert.native puts its own here while it trains."""
 
 SINGLE_SPIKE, ALPHA_BETA = "single_spike", "alpha_beta"
-_SMALLEST = 1e-3
-"""Thresholds and steps are held at or above this: training cannot make one zero or negative."""
 
 
 class Relu(nn.Module):
@@ -92,7 +90,7 @@ class Qcfs(nn.Module):
     @property
     def step(self) -> Tensor:
         """The value of one level."""
-        return self.threshold.clamp_min(_SMALLEST) / self.levels
+        return self.threshold.clamp_min(SMALLEST) / self.levels
 
     def trained_step(self, z: Tensor) -> Tensor:
         """The step that training on inputs z sees."""
@@ -131,7 +129,7 @@ class ThresholdRelu(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         # minimum() gives the gradient to mu where z is above it, which is the paper's
-        return torch.minimum(functional.relu(z), self.threshold.clamp_min(_SMALLEST).to(z.dtype))
+        return torch.minimum(functional.relu(z), self.threshold.clamp_min(SMALLEST).to(z.dtype))
 
 
 class Lsq(nn.Module):
@@ -149,7 +147,7 @@ class Lsq(nn.Module):
     @property
     def step(self) -> Tensor:
         """The value of one level."""
-        return self.raw_step.clamp_min(_SMALLEST)
+        return self.raw_step.clamp_min(SMALLEST)
 
     @property
     def ceiling(self) -> float:

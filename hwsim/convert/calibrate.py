@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwsim.convert.augment import Normaliser
 from hwsim.convert.networks import SourceNetwork
 
 PERCENTS = np.arange(101)
@@ -15,16 +14,16 @@ CALIBRATION_IMAGES = 500
 
 
 def activation_percentiles(
-    network: SourceNetwork, normalise: Normaliser, images: torch.Tensor, batch: int = 50
+    network: SourceNetwork, images: torch.Tensor, batch: int = 50
 ) -> dict[str, NDArray[np.float64]]:
-    """By layer, the 0, 1, ..., 100 % percentiles of its activations (after the ReLU) on images (N, H, W, C), uint8.
+    """By layer, the 0, 1, ..., 100 % percentiles of its activations (after the ReLU) on normalised images (N, C, H, W).
 
-    Percentiles of each batch are averaged, so that memory does not grow with the number of images.
+    Percentiles of each batch are averaged, so that activations of a few images are in memory only.
     """
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in network.activations()}
     with torch.no_grad():
         for part in images.split(batch):
-            outputs = network.outputs(normalise(part))
+            outputs = network.outputs(part)
             for name, rows in found.items():
                 rows.append(np.percentile(outputs[name].float().cpu().numpy(), PERCENTS))
     return {name: np.mean(rows, axis=0) for name, rows in found.items()}

@@ -158,23 +158,16 @@ def _description(path: Path, found: Any) -> Description:
                               f"expected {sorted(known)}")
     try:
         values = dict(found)
-        for name, kinds in _ACTIVATION_KINDS.items():
-            value = values["activation"].get(name, kinds[0]())
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                raise TypeError(f"{name} of its activation is {value!r}")
+        _check_kinds(values["activation"], _ACTIVATION_KINDS, " of its activation")
         values["activation"] = ActivationSpec(**values["activation"])
         values["input_shape"] = _numbers(values["input_shape"], int, 3)
         channels = values["input_shape"][0]
         values["mean"], values["std"] = (_numbers(values[name], float, channels) for name in ("mean", "std"))
         if not all(values["std"]):
             raise TypeError(f"std is {values['std']}, and images are divided by it")
-        for name, kinds in _KINDS.items():
-            if name not in values:
-                continue
-            if not isinstance(values[name], kinds) or isinstance(values[name], bool):
-                raise TypeError(f"{name} is {values[name]!r}")
+        _check_kinds(values, _KINDS)
         return Description(**values)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path}: its description is not sound: {error}") from None
 
 
@@ -185,6 +178,15 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "network": (str,), "classes": (int,), "head": (int, type(None)), "dataset": (str,), "seed": (int,), "epoch": (int,),
     "epochs": (int,), "accuracy": (float, type(None)), "recipe": (dict,),
 }
+
+
+def _check_kinds(values: dict[str, Any], kinds: dict[str, tuple[type, ...]], of: str = "") -> None:
+    """Raises TypeError for a value of another type than its name allows; a bool is no int."""
+    for name, allowed in kinds.items():
+        if name not in values:
+            continue
+        if not isinstance(values[name], allowed) or (isinstance(values[name], bool) and bool not in allowed):
+            raise TypeError(f"{name}{of} is {values[name]!r}")
 
 
 def _numbers(values: Any, kind: Any, count: int) -> tuple[Any, ...]:

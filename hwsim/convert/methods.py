@@ -113,14 +113,15 @@ def _alpha_beta(request: Request, checkpoint: Checkpoint, data: Dataset) -> Buil
     assert isinstance(trained, SourceNetwork)
     if says.activation.kind == ALPHA_BETA:
         _check_trained_for(checkpoint, request, "its thresholds")
-        worth = {name: neurons.ceiling for name, neurons in trained.activations().items()}
-        factors = {layer.name: Scaling(1.0, worth[layer.name] / layer.threshold, 0.0) for layer in source.layers if layer.fires}
+        learnt = {layer.name: (layer.threshold, trained.activations()[layer.name].ceiling)
+                  for layer in source.layers if layer.fires}
+        factors = {name: Scaling(1.0, worth / threshold, 0.0) for name, (threshold, worth) in learnt.items()}
         notes = {"fine_tuned": True, "threshold_and_worth": {
-            layer.name: [round(layer.threshold, 4), round(worth[layer.name], 4)] for layer in source.layers if layer.fires}}
+            name: [round(threshold, 4), round(worth, 4)] for name, (threshold, worth) in learnt.items()}}
     else:
         images = data.train_images[: request.calibration]
-        factors = algorithm_1(source, request.timesteps, activation_percentiles(
-            trained, Normaliser(says.mean, says.std), torch.from_numpy(images.copy())))
+        normalised = Normaliser(says.mean, says.std)(torch.from_numpy(images.copy()))
+        factors = algorithm_1(source, request.timesteps, activation_percentiles(trained, normalised))
         notes = {"calibration_images": len(images),
                  "alpha_beta": {name: [round(f.alpha, 4), f.beta] for name, f in factors.items()}}
     return to_alpha_beta(source, request.timesteps, factors, request.widths), inputs, notes

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 SMALLEST = 1e-3
-"""Thresholds and worths are held at or above this."""
+"""Thresholds, steps and worths are held at or above this: training cannot make one zero or negative."""
 WINDOW = 2.0
 """The surrogate gradient is that of the identity for potentials from 0 to so many thresholds (section III-B)."""
 
@@ -86,10 +86,10 @@ class AlphaBeta(nn.Module):
         return self.worth.item()
 
     @torch.no_grad()
-    def start_at(self, threshold: float, worth: float | None = None) -> None:
-        """Set V and what a spike is worth, V as well by default."""
+    def start_at(self, threshold: float, worth: float) -> None:
+        """Set V and what a spike is worth."""
         self.raw_threshold.fill_(threshold)
-        self.raw_worth.fill_(threshold if worth is None else worth)
+        self.raw_worth.fill_(worth)
 
     def forward(self, currents: Tensor) -> Tensor:
         if len(currents) % self.timesteps:

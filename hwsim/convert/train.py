@@ -331,29 +331,38 @@ class Training:
             self.network.adopt(source, ceilings(source, images))
             self.network.calibrate(images)
         else:
-            adopt(self.network, source, self.normalise, self.images[:CALIBRATION_IMAGES])
+            adopt(self.network, source, images)
 
 
 CLIPPED_QUANTILE = 0.999
 
 
 @torch.no_grad()
-def adopt(network: SourceNetwork, source: SourceNetwork, normalise: Normaliser, images: Tensor) -> None:
-    """Give `network` the weights of `source`, and its activations the range of the source's, layer by layer; neurons of paper
-    001 start from what Algorithm 1 finds for that range."""
+def adopt(network: SourceNetwork, source: SourceNetwork, images: Tensor) -> None:
+    """Give `network` the weights of `source`, and its activations the range of the source's, layer by layer."""
     kept = {name: value for name, value in source.state_dict().items() if ".activation." not in name}
     network.load_state_dict(kept, strict=False)
-    ranges, seen = ceilings(source, normalise(images)), None
-    its = source.activations()
+    ranges = ceilings(source, images)
+    neurons = {name: a for name, a in network.activations().items() if isinstance(a, AlphaBeta)}
+    if neurons:
+        _start_neurons(neurons, source, ranges, images)
+        return
     for name, activation in network.activations().items():
-        if isinstance(activation, AlphaBeta) and isinstance(its[name], AlphaBeta):
-            activation.load_state_dict(its[name].state_dict())
-        elif isinstance(activation, AlphaBeta):
-            seen = activation_percentiles(source, normalise, images) if seen is None else seen
-            found = scaling_factors(seen[name], ranges[name], activation.timesteps)
-            activation.start_at(found.alpha * ranges[name], found.beta * found.alpha * ranges[name])
-        elif not isinstance(activation, Relu):
+        if not isinstance(activation, Relu):
             activation.start_at(ranges[name])
+
+
+def _start_neurons(neurons: dict[str, AlphaBeta], source: SourceNetwork, ranges: dict[str, float], images: Tensor) -> None:
+    """Neurons of paper 001 go on from those of `source`, or start from what Algorithm 1 finds for its activations."""
+    its = source.activations()
+    if all(isinstance(activation, AlphaBeta) for activation in its.values()):
+        for name, mine in neurons.items():
+            mine.load_state_dict(its[name].state_dict())
+        return
+    seen = activation_percentiles(source, images)
+    for name, mine in neurons.items():
+        found = scaling_factors(seen[name], ranges[name], mine.timesteps)
+        mine.start_at(found.alpha * ranges[name], found.beta * found.alpha * ranges[name])
 
 
 @torch.no_grad()
@@ -387,10 +396,10 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, normalise: Normaliser, images: Tensor, labels: Tensor, batch: int = 500) -> float:
+def accuracy(network: Trainable, normalise: Normaliser, images: Tensor, labels: Tensor, batch: int = 500) -> float:
     """Percent of images, uint8 (N, H, W, C), whose largest logit is the label; the network is left in evaluation mode."""
     network.eval()
-    batch = max(1, batch // getattr(network, "timesteps", 1))  # as much memory, whatever T is
+    batch = max(1, batch // network.timesteps)  # as much memory, whatever T is
     right = torch.zeros((), dtype=torch.int64, device=labels.device)
     for part, expected in zip(images.split(batch), labels.split(batch), strict=True):
         right += (network(normalise(part)).argmax(1) == expected).sum()

@@ -98,7 +98,7 @@ def test_percentiles_are_those_of_the_activations(data: Dataset) -> None:
     """One batch: numpy's percentiles of clip(z, 0, mu); two of equal images: the same again."""
     taken = checkpoint("threshold_relu")
     network, normalise = taken.network(), Normaliser((0.4,), (0.5,))
-    found = activation_percentiles(network, normalise, torch.from_numpy(data.train_images))
+    found = activation_percentiles(network, normalise(torch.from_numpy(data.train_images)))
     images = torch.from_numpy((data.train_images.transpose(0, 3, 1, 2) / 255 - 0.4) / 0.5).float()
     with torch.no_grad():
         outputs = network.outputs(images)
@@ -106,7 +106,7 @@ def test_percentiles_are_those_of_the_activations(data: Dataset) -> None:
     for name, rows in found.items():
         np.testing.assert_allclose(rows, np.percentile(outputs[name].numpy(), np.arange(101)), rtol=1e-5, atol=1e-6)
         assert rows.max() <= network.activations()[name].threshold.item()
-    twice = activation_percentiles(network, normalise, torch.from_numpy(np.concatenate([data.train_images] * 2)), batch=12)
+    twice = activation_percentiles(network, normalise(torch.from_numpy(np.concatenate([data.train_images] * 2))), batch=12)
     for name, rows in twice.items():
         np.testing.assert_allclose(rows, found[name], rtol=1e-6)
 

@@ -260,8 +260,7 @@ def test_an_alpha_beta_network_starts_from_algorithm_1_and_learns(tmp_path: Path
     spec = ActivationSpec("alpha_beta", timesteps=2)
     training = fresh(spec, clipped)
     source = clipped.network()
-    images = torch.tensor(DATA.train_images[:CALIBRATION_IMAGES])
-    seen = activation_percentiles(source, training.normalise, images)
+    seen = activation_percentiles(source, training.normalise(torch.tensor(DATA.train_images[:CALIBRATION_IMAGES])))
     for name, neurons in training.network.activations().items():
         mu = source.activations()[name].ceiling
         found = scaling_factors(seen[name], mu, 2)

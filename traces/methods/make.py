@@ -262,9 +262,9 @@ def main() -> None:
     instead.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
     instead.add_argument("--keep", nargs="+", metavar="CHECKPOINT", help="take over trained checkpoints and stop")
     args = parser.parse_args()
-    for checkpoint in args.keep or ():
-        keep(checkpoint)
     if args.keep:
+        for checkpoint in args.keep:
+            keep(checkpoint)
         return
     measured = load()
     if args.table:
