@@ -49,9 +49,9 @@ def numpy_additions_a_second() -> float:
 def vgg_architecture(potential_bits: int) -> hwsim.Architecture:
     """64 lanes, one run a layer: memories large enough for VGG-16, AER lists, so that cycles are the prototype's."""
     core = hwsim.load_architecture("event_core_64").with_core(potential_bits=potential_bits)
-    memories = core.memories.model_copy(update={"weight": 2**27, "membrane": 2**27, "current": 2**27, "bias": 2**23})
-    buffer = core.spike_buffer.model_copy(update={"kind": "aer", "capacity": 2**27})
-    return core.model_copy(update={"name": f"vgg_{potential_bits}", "memories": memories, "spike_buffer": buffer})
+    roomy = core.with_memories(weight=2**27, membrane=2**27, current=2**27, bias=2**23)
+    listed = roomy.with_spike_buffer(kind="aer", capacity=2**27)
+    return listed.model_copy(update={"name": f"vgg_{potential_bits}"})
 
 
 def replay_vgg(path: Path, samples: int, additions: float) -> None:

@@ -1,127 +1,40 @@
-"""An Architecture: the hardware that a trace is replayed on, read from one YAML file and checked all at once.
+"""An Architecture: the chip that a trace is replayed on, read from one YAML file and checked all at once.
 
-Capacities are given as "64 KiB", the clock as "500 MHz"; inside they are bits and hertz. Every field's docstring gives
-its unit. A mistake names file, line, field, what was found and what is allowed, and all mistakes come in one error.
-Prices are not here: the file names a technology (hwsim/technology), energy.py reads it.
+A chip is one core or several (`cores`), each with its own memories, one off-chip channel, and a technology. A file of one
+core may leave `cores` out and give `core`, `spike_buffer` and `memories` at its top: the short form. What a core is made of
+depends on its kind (hwsim/cores). A mistake names file, line, field, what was found and what is allowed, and all mistakes
+come in one error. Prices are not here: the file names a technology (hwsim/technology), energy.py reads it.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
+from hwsim.cores import CoreKindError, core_design
+from hwsim.cores.base import CoreDesign
 from hwsim.errors import HwsimError
-from hwsim.program import ChannelSpec, CoreSpec
-from hwsim.units import parse_bits, parse_hz
+from hwsim.fields import Fields, Hertz
+from hwsim.program import ChannelSpec
 
-Bits = Annotated[int, BeforeValidator(parse_bits), Field(ge=0, le=2**40)]
-Hertz = Annotated[int, BeforeValidator(parse_hz), Field(ge=1_000, le=10**11)]
-Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
-Kind = Literal["event", "multiply_accumulate", "systolic"]
+SHORT_FORM = ("core", "spike_buffer", "memories")
+"""What stands at the top of a file that describes one core."""
+MAX_CORES = 4096
 
 
 class ArchitectureError(HwsimError):
     """One or more mistakes in an architecture file; the text lists all of them with file and line."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML's `true` would pass for 1."""
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and annotation is not bool:
-            raise ValueError(f"found {value}, allowed is a value of another kind")
-        return value
-
-
-class Core(_Strict):
-    """The compute core: an event core, a multiply-accumulate core (same pipeline), or a systolic array."""
-
-    kind: Kind = "event"
-    """event: accumulators, comparators, resets. multiply_accumulate: payload multipliers and a requantiser, for ANNs.
-    systolic: a dense array of rows x columns."""
-    lanes: int = Field(default=64, ge=1, le=4096)
-    """Accumulators that work in one cycle (event and multiply_accumulate; a systolic array has rows x columns)."""
-    weight_bits: int = Field(default=8, ge=1, le=32)
-    """Width of a signed weight."""
-    potential_bits: int = Field(default=24, ge=4, le=48)
-    """Width of a signed membrane potential (partial sum); additions saturate at it."""
-    current_bits: int = Field(default=24, ge=4, le=48)
-    """Width of the kept current of a direct-input, rate-coded first layer."""
-    payload_bits: int = Field(default=8, ge=0, le=16)
-    """Width of the multiplier's event operand; 0: no multiplier, events are binary."""
-    fifo_depth: int = Field(default=8, ge=1, le=4096)
-    """Tokens that the spike FIFO holds."""
-    bypass: bool = True
-    """Forward the word being written to a read of the same word; without it such a read stalls a cycle."""
-    shift_at: Literal["weight", "membrane"] = "weight"
-    """Where bit planes are weighed: the weight is shifted, or the membrane is doubled (Horner)."""
-    rows: int = Field(default=0, ge=0, le=1024)
-    """systolic only: rows of processing elements."""
-    columns: int = Field(default=0, ge=0, le=1024)
-    """systolic only: columns of processing elements."""
-    dataflow: Dataflow = "output_stationary"
-    """systolic only: which operand stays in the array."""
-
-    @model_validator(mode="after")
-    def _array_only_where_it_is_one(self) -> Core:
-        if self.kind == "systolic" and not (self.rows and self.columns):
-            raise ValueError("a systolic core needs rows and columns, both at least 1")
-        if self.kind != "systolic" and (self.rows or self.columns):
-            raise ValueError("rows and columns belong to kind: systolic")
-        if self.kind != "event" and self.payload_bits == 0:
-            raise ValueError("payload_bits is 0: a core that multiplies needs at least 1")
-        return self
-
-
-class SpikeBuffer(_Strict):
-    """Where a layer's spikes wait for the layers that read them."""
-
-    kind: Literal["aer", "bitmap"] = "aer"
-    """aer: a list of addresses. bitmap: one bit a neuron and plane, scanned row by row."""
-    capacity: Bits
-    """Bits in all; sized for the worst case or the mapping is refused."""
-    address_bits: int = Field(default=20, ge=4, le=32)
-    """aer: width of one entry's address."""
-    scan_bits: int = Field(default=64, ge=1, le=1024)
-    """bitmap: bits of a row, all scanned in one cycle."""
-
-
-class Memories(_Strict):
-    """On-chip memories; a capacity is what is provisioned, and what leaks."""
-
-    weight: Bits
-    """Rows of lanes x weight_bits."""
-    membrane: Bits
-    """Words of lanes x potential_bits."""
-    current: Bits = 0
-    """Words of lanes x current_bits."""
-    bias: Bits = 0
-    """Words of lanes x potential_bits."""
-    mask: Bits = 0
-    """Words of lanes x 1 bit: flags of single-spike and two-stage neurons."""
-    banks: dict[Literal["weight", "membrane", "current", "bias", "mask", "spike"], Annotated[int, Field(ge=1, le=4096)]] = {}
-    """Banks that a memory has at least; by default as few as a row needs, ceil(bits / 128). Smaller banks are faster."""
-
-
-class Channel(_Strict):
-    """The one off-chip memory channel."""
+class Channel(Fields):
+    """The one off-chip memory channel, which all cores share."""
 
     bits_per_cycle: int = Field(default=64, ge=1, le=65536)
     """Bits that move in a core clock cycle."""
@@ -131,7 +44,7 @@ class Channel(_Strict):
     """Overrides the technology's DRAM price."""
 
 
-class Technology(_Strict):
+class Technology(Fields):
     """Which price tables apply; names are files in hwsim/technology."""
 
     units: str = "datta_45nm"
@@ -144,17 +57,85 @@ class Technology(_Strict):
     """Off-chip memory."""
 
 
-class Architecture(_Strict):
-    """One design: a core, its memories, its channel, its technology."""
+CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles")
+"""Fields outside the cores that decide cycles and counts."""
+CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
+                     "technology.temperature_k", "technology.dram")
+"""Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
+
+
+def _by_kind(entry: Any) -> Any:
+    """An entry of `cores` as the design of its kind; pydantic files the mistakes in it under the entry's place."""
+    if isinstance(entry, CoreDesign):
+        return entry
+    if not isinstance(entry, dict):
+        raise ValueError(f"found {type(entry).__name__}, allowed a mapping with core, memories ...")
+    core = entry.get("core", {})
+    kind = core.get("kind", "event") if isinstance(core, dict) else "event"
+    try:
+        design = core_design(kind)
+    except CoreKindError as error:
+        raise PydanticCustomError("core_kind", "{reason}", {"reason": str(error)}) from None
+    return design.model_validate(entry)
+
+
+AnyCore = Annotated[SerializeAsAny[CoreDesign], BeforeValidator(_by_kind)]
+
+
+class Architecture(Fields):
+    """One chip: its cores with their memories, its channel, its technology."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$", max_length=64)
     description: str = ""
     clock: Hertz = 500_000_000
-    core: Core = Core()
-    spike_buffer: SpikeBuffer
-    memories: Memories
+    cores: tuple[AnyCore, ...]
+    """Kinds of cores with their counts; `core`, `spike_buffer` and `memories` at the top are the short form of one."""
     channel: Channel = Channel()
     technology: Technology = Technology()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        given = [name for name in SHORT_FORM if name in data]
+        if "cores" in data:
+            if given:
+                raise ValueError(f"cores and {' and '.join(given)} are both given: a list of cores has them inside each "
+                                 "entry, a file of one core has them at its top")
+            return data
+        rest = {name: value for name, value in data.items() if name not in SHORT_FORM}
+        return {**rest, "cores": [{name: data[name] for name in given}]}
+
+    @model_validator(mode="after")
+    def _some_and_not_too_many(self) -> Architecture:
+        if not self.cores:
+            raise ValueError("cores is empty, a chip has at least one")
+        if (total := sum(design.count for design in self.cores)) > MAX_CORES:
+            raise ValueError(f"{total} cores in all, allowed up to {MAX_CORES}")
+        return self
+
+    # -- the chip -------------------------------------------------------------------------------------------------
+
+    @property
+    def core_names(self) -> tuple[str, ...]:
+        """Resources of a Program: `core`, or `core0`, `core1` ... where there are several, in the order of `cores`."""
+        total = sum(design.count for design in self.cores)
+        return ("core",) if total == 1 else tuple(f"core{i}" for i in range(total))
+
+    def design_of(self, name: str) -> CoreDesign:
+        """The design of the core of that name."""
+        every = [design for design in self.cores for _ in range(design.count)]
+        return every[self.core_names.index(name)]
+
+    def view(self, name: str) -> Architecture:
+        """The chip as if the core of that name were its only one: what it takes, leaks and pays on its own."""
+        design = self.design_of(name)
+        return self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),)})
+
+    @property
+    def is_one_core(self) -> bool:
+        return len(self.core_names) == 1
 
     @property
     def period_ns(self) -> float:
@@ -162,69 +143,115 @@ class Architecture(_Strict):
 
     @property
     def pe_count(self) -> int:
-        """Adders that can work in a cycle: lanes, or rows x columns."""
-        return self.core.rows * self.core.columns if self.core.kind == "systolic" else self.core.lanes
-
-    @property
-    def row_bits(self) -> dict[str, int]:
-        """Bits of one row of each memory."""
-        core = self.core
-        across = core.columns if core.kind == "systolic" else core.lanes
-        buffer = self.spike_buffer
-        payload = core.payload_bits if core.kind != "event" else 0
-        return {
-            "weight": across * core.weight_bits,
-            "membrane": across * core.potential_bits,
-            "current": across * core.current_bits,
-            "bias": across * core.potential_bits,
-            "mask": across,
-            "spike": buffer.address_bits + payload if buffer.kind == "aer" else buffer.scan_bits,
-        }
-
-    @property
-    def capacities(self) -> dict[str, int]:
-        """Bits of each memory."""
-        m = self.memories
-        return {
-            "weight": m.weight, "membrane": m.membrane, "current": m.current, "bias": m.bias, "mask": m.mask,
-            "spike": self.spike_buffer.capacity,
-        }
-
-    def core_spec(self) -> CoreSpec:
-        """The numbers that engines need."""
-        core = self.core
-        return CoreSpec(
-            lanes=core.lanes, potential_bits=core.potential_bits, current_bits=core.current_bits,
-            fifo_depth=core.fifo_depth, bypass=core.bypass, shift_at=core.shift_at,
-            buffer=self.spike_buffer.kind, scan_bits=self.spike_buffer.scan_bits,
-        )
+        """Adders that can work in one cycle, of all cores."""
+        return sum(design.count * design.pe_count for design in self.cores)
 
     def channel_spec(self) -> ChannelSpec:
         return ChannelSpec(self.channel.bits_per_cycle, self.channel.latency_cycles)
 
+    def timing(self) -> dict[str, Any]:
+        """Everything that decides cycles and counts, JSON-ready; names, clock, prices and technology do not."""
+        channel = {name.removeprefix("channel."): getattr(self.channel, name.removeprefix("channel."))
+                   for name in CHIP_TIMING_FIELDS}
+        return {"channel": channel, "cores": [design.timing() for design in self.cores]}
+
     def timing_hash(self) -> str:
-        """Hash of everything that decides cycles and counts; names and technology do not."""
-        body = self.model_dump_json(exclude={"name": True, "description": True, "technology": True, "memories": {"banks"}})
-        return sha256(body.encode()).hexdigest()
+        """Hash of `timing`."""
+        return sha256(json.dumps(self.timing(), sort_keys=True).encode()).hexdigest()
+
+    # -- a chip of one core ---------------------------------------------------------------------------------------
+
+    @property
+    def only(self) -> Any:
+        """The design of the only core. Raises ArchitectureError for a chip of several; ask `view` for one of them."""
+        if not self.is_one_core:
+            raise ArchitectureError(f"{self.name} has {len(self.core_names)} cores, and this works on one core at a time; "
+                                    "take one with Architecture.view(name)")
+        return self.cores[0]
+
+    @property
+    def core(self) -> Any:
+        """The fields of the only core; their type depends on its kind."""
+        return self.only.core
+
+    @property
+    def spike_buffer(self) -> Any:
+        return self.only.spike_buffer
+
+    @property
+    def memories(self) -> Any:
+        return self.only.memories
+
+    @property
+    def row_bits(self) -> Mapping[str, int]:
+        """Bits of one row of each memory."""
+        rows: Mapping[str, int] = self.only.row_bits
+        return rows
+
+    @property
+    def capacities(self) -> Mapping[str, int]:
+        """Bits of each memory."""
+        sizes: Mapping[str, int] = self.only.capacities
+        return sizes
 
     def with_core(self, **changes: Any) -> Architecture:
-        """A copy whose core differs in the named fields, checked again. Raises ArchitectureError."""
-        data = dump_architecture(self)
-        data["core"].update(changes)
+        """A copy whose only core differs in the named fields, checked again. Raises ArchitectureError.
+
+        With another `kind` the core keeps what both kinds have.
+        """
+        core = dict(dump_architecture(self)["core"])
+        if changes.get("kind", core["kind"]) != core["kind"]:
+            known = core_design(changes["kind"]).model_fields["core"].annotation.model_fields  # type: ignore[union-attr]
+            core = {name: value for name, value in core.items() if name in known}
+        return self._changed("core", {**core, **changes})
+
+    def with_memories(self, **changes: Any) -> Architecture:
+        """A copy whose only core has other memories: capacities in bits or as text. Raises ArchitectureError."""
+        return self._changed("memories", {**dump_architecture(self)["memories"], **_as_bits(changes)})
+
+    def with_spike_buffer(self, **changes: Any) -> Architecture:
+        """A copy whose only core has another spike buffer: capacity in bits or as text. Raises ArchitectureError."""
+        sizes = {"capacity"} & set(changes)
+        return self._changed("spike_buffer", {
+            **dump_architecture(self)["spike_buffer"], **changes, **_as_bits({name: changes[name] for name in sizes})})
+
+    def _changed(self, part: str, value: dict[str, Any]) -> Architecture:
+        data = {**dump_architecture(self), part: value}
         try:
-            return rebuild_architecture(data)
+            return Architecture.model_validate(data)
         except ValidationError as error:
-            texts = [_explain(e, Path(self.name), None) for e in error.errors()]
+            texts = [_explain(e, Path(self.name), None, data) for e in error.errors()]
             raise ArchitectureError("\n".join(texts).replace(f"{self.name}:1: ", f"{self.name}: ")) from None
 
 
+def _as_bits(sizes: dict[str, Any]) -> dict[str, Any]:
+    """Whole numbers as the text that a capacity is given by."""
+    return {name: f"{size} bit" if isinstance(size, int) and not isinstance(size, bool) else size
+            for name, size in sizes.items()}
+
+
 def dump_architecture(arch: Architecture) -> dict[str, Any]:
-    """The design as plain data that `rebuild_architecture` and a YAML file understand: quantities with units."""
+    """The design as plain data that `rebuild_architecture` and a YAML file understand: quantities with units.
+
+    A chip of one core is dumped in the short form.
+    """
     data = arch.model_dump()
     data["clock"] = f"{data['clock']} Hz"
-    data["spike_buffer"]["capacity"] = f"{data['spike_buffer']['capacity']} bit"
-    data["memories"] |= {name: f"{bits} bit" for name, bits in data["memories"].items() if name != "banks"}
-    return data
+    cores = [_with_units(core) for core in data.pop("cores")]
+    if len(cores) == 1 and cores[0]["count"] == 1:
+        return {**data, **{name: value for name, value in cores[0].items() if name != "count"}}
+    return {**data, "cores": cores}
+
+
+def _with_units(core: dict[str, Any]) -> dict[str, Any]:
+    """Capacities of a core's memories as text, so that nobody takes bits for bytes."""
+    found = dict(core)
+    if "spike_buffer" in core:
+        found["spike_buffer"] = core["spike_buffer"] | {"capacity": f"{core['spike_buffer']['capacity']} bit"}
+    if "memories" in core:
+        sizes = {name: f"{bits} bit" for name, bits in core["memories"].items() if isinstance(bits, int)}
+        found["memories"] = core["memories"] | sizes
+    return found
 
 
 def rebuild_architecture(data: dict[str, Any]) -> Architecture:
@@ -256,7 +283,7 @@ def load_architecture(source: str | Path | Architecture) -> Architecture:
     try:
         architecture = Architecture.model_validate(data)
     except ValidationError as error:
-        raise ArchitectureError("\n".join(doubled + [_explain(e, path, root) for e in error.errors()])) from None
+        raise ArchitectureError("\n".join(doubled + [_explain(e, path, root, data) for e in error.errors()])) from None
     if doubled:
         raise ArchitectureError("\n".join(doubled))
     return architecture
@@ -298,29 +325,62 @@ def duplicate_keys(root: yaml.Node | None, path: Path) -> list[str]:
     return found
 
 
-def _explain(error: Any, path: Path, root: yaml.Node | None) -> str:
-    """One pydantic error as `file:line: field: found ..., allowed ...`."""
-    loc = [str(part) for part in error["loc"] if isinstance(part, str)]
+def _explain(error: Any, path: Path, root: yaml.Node | None, data: Any) -> str:
+    """One pydantic error as `file:line: field: found ..., allowed ...`; `data` is what was validated."""
+    loc = list(error["loc"])
+    short = isinstance(data, dict) and "cores" not in data
+    if (short or root is None) and loc[:2] == ["cores", 0]:
+        loc = loc[2:]  # the entry that the short form stands for
     line = _line_of(root, loc)
-    name = ".".join(loc) or "file"
+    name = _dotted(loc) or "file"
     kind = error["type"]
     if kind == "extra_forbidden":
-        model: Any = Architecture
-        for part in loc[:-1]:
-            model = model.model_fields[part].annotation
-        return f"{path}:{line}: {name}: unknown field, allowed are {', '.join(model.model_fields)}"
+        model = _model_of(list(error["loc"])[:-1], data)
+        allowed = [field for field in model.model_fields if not (short and field == "cores")]
+        extra = SHORT_FORM if model is Architecture else ()
+        return f"{path}:{line}: {name}: unknown field, allowed are {', '.join([*allowed, *extra])}"
     if kind == "missing":
         return f"{path}:{line}: {name}: missing, it must be given"
+    if kind == "core_kind":
+        return f"{path}:{line}: {name + '.' if name != 'file' else ''}core.kind: {error['msg']}"
     reason = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if kind in ("value_error",):
         return f"{path}:{line}: {name}: {reason}"
     return f"{path}:{line}: {name}: found {error['input']!r}, allowed {reason}"
 
 
-def _line_of(root: yaml.Node | None, loc: list[str]) -> int:
+def _dotted(loc: list[str | int]) -> str:
+    """cores[0].core.lanes"""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _model_of(loc: list[str | int], data: Any) -> Any:
+    """The model that holds the fields at `loc`."""
+    model: Any = Architecture
+    at = data
+    if isinstance(data, dict) and "cores" not in data:
+        at = {"cores": [{name: data[name] for name in SHORT_FORM if name in data}]}
+    for part in loc:
+        at = at[part] if isinstance(at, dict | list | tuple) else None  # type: ignore[index]
+        if isinstance(part, int):
+            core = at.get("core", {}) if isinstance(at, dict) else {}
+            model = core_design(core.get("kind", "event"))
+        elif part != "cores":
+            model = model.model_fields[part].annotation
+    return model
+
+
+def _line_of(root: yaml.Node | None, loc: list[str | int]) -> int:
     """Line of the deepest key of `loc` that the file has (1-based)."""
     line, node = 0, root
     for part in loc:
+        if isinstance(part, int) and isinstance(node, yaml.SequenceNode) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+            continue
         if not isinstance(node, yaml.MappingNode):
             break
         for key, value in node.value:

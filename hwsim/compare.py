@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from hwsim.arch import Architecture, ArchitectureError, load_architecture
 from hwsim.program import ProgramError
-from hwsim.schedules import SCHEDULES, map_network, schedule_by_name
-from hwsim.simulation import simulate
+from hwsim.schedules import SCHEDULES, schedule_by_name
+from hwsim.simulation import chip_model, simulate
 from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace
 
@@ -131,10 +131,9 @@ def twins(design: Architecture, network: Network) -> list[Architecture]:
     operand = max([core.payload_bits, *(network.pooled_bits(c) for layer in network for c in layer.connections)])
     rows = max(r for r in range(1, int(core.lanes**0.5) + 1) if core.lanes % r == 0)
     # An ANN keeps no first-layer current between timesteps: the twin is spared that memory.
-    needed = design.model_copy(update={"memories": design.memories.model_copy(update={"current": 0})})
+    needed = design.with_memories(current=0)
     mac = _renamed(needed.with_core(kind="multiply_accumulate", payload_bits=max(1, core.payload_bits)), "mac")
-    banked = mac.model_copy(update={"memories": mac.memories.model_copy(
-        update={"banks": {name: macro.banks for name, macro in macros(design).items()}})})
+    banked = mac.with_memories(banks={name: macro.banks for name, macro in macros(design).items()})
     arrays = [
         _renamed(banked.with_core(kind="systolic", rows=rows, columns=core.lanes // rows, dataflow=f"{flow}_stationary",
                                   payload_bits=operand), f"systolic_{flow}", design.name)
@@ -153,15 +152,8 @@ def _renamed(design: Architecture, suffix: str, stem: str | None = None) -> Arch
 
 def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
     """Why a trace does not run on a design under a schedule; None when it does."""
-    if design.core.kind == "systolic" and schedule != "layer_by_layer":
-        return f"does not run on {design.name} under {schedule}:\n  - a systolic array has no timesteps; use layer_by_layer"
     try:
-        if design.core.kind == "systolic":
-            from hwsim.baseline.systolic import map_systolic
-
-            map_systolic(trace.network, design)
-        else:
-            map_network(trace.network, design, schedule)
+        chip_model(design).check(trace.network, design, schedule_by_name(schedule))
     except ProgramError as error:
         return str(error)
     return None

@@ -95,7 +95,7 @@ def macros(arch: Architecture) -> dict[str, Macro]:
 
     Raises MemoryProfileError, TechnologyError.
     """
-    tech, least = arch.technology, {str(name): banks for name, banks in arch.memories.banks.items()}
+    tech, least = arch.technology, arch.only.least_banks
     return {
         name: macro(name, bits, arch.row_bits[name], tech.memory, tech.temperature_k, least.get(name, 1))
         for name, bits in arch.capacities.items() if bits

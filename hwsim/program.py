@@ -2,12 +2,13 @@
 
 It knows nothing of a sample. Cycles are made by the engines only: each resource executes its operations in list order,
 an operation starts at max(end of its dependencies, resource free), a run's cycle 0 is its start and its end is `done`
-(docs/cycle-model.md). Nothing but this module is shared between the two engines.
+(docs/cycle-model.md). `check_program` says whether a Program can be executed at all, and both engines ask it first.
+Nothing but this module is shared between the two engines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -18,7 +19,8 @@ from hwsim.errors import HwsimError
 from hwsim.snn.network import Connection, Network, Shape
 from hwsim.snn.neurons import PassTable
 
-CORE, CHANNEL = "core0", "channel"
+CHANNEL = "channel"
+"""The off-chip channel, as a place and as a resource."""
 
 
 class ProgramError(HwsimError):
@@ -55,8 +57,10 @@ class ChannelSpec:
 
 @dataclass(frozen=True, eq=False)
 class CoreRun:
-    """One run of the core over output groups [lo, hi) of a layer: all that does not depend on the sample.
+    """One run of a core over one tile of a layer: all that does not depend on the sample.
 
+    A tile is channels [c0, c1) of the layer: output groups [lo, hi), c0 = lo * lanes; the last group may be cut at
+    `last_channel`, c1, because the next tile belongs to a core of other lanes (None: at the end of its lanes or layer).
     Words of the run: word = (y * W + x) * (hi - lo) + (g - lo), lane = c - g * lanes. Potentials saturate at
     `potential_bits` (the narrower of layer and core), the current at `current_bits`. `first_plane` is the timestep of
     the run's first plane: activity is reported in absolute timesteps.
@@ -71,11 +75,18 @@ class CoreRun:
     current_bits: int
     clear: bool
     first_plane: int = 0
+    last_channel: int | None = None
 
     @property
     def group_count(self) -> int:
         """Groups of the whole layer, ceil(C / lanes)."""
         return -(-self.shape[0] // self.core.lanes)
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels [c0, c1) of the layer that the run computes."""
+        end = min(self.groups[1] * self.core.lanes, self.shape[0])
+        return self.groups[0] * self.core.lanes, end if self.last_channel is None else min(end, self.last_channel)
 
     @property
     def words(self) -> int:
@@ -99,51 +110,148 @@ class Feed:
     tiles: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Operation:
-    """One step of a Program.
+    """One step of a Program: a Run or a Transfer.
 
-    kind        load and store occupy the channel for `bits`, run occupies the core.
-    deps        ids of operations that must have ended.
-    layer       position in the network, -1 for the input.      tile  position of the output tile.
-    timesteps   [lo, hi) of the layer's planes that the operation covers.
-    memory      weight, membrane, current, bias, spike: what a transfer fills or empties.
-    region      [lo, hi) bits of that memory that it touches.   rows  rows of that memory that it moves.
-    setup       done once, before the first sample, reported apart.
-    eots        EOTs that a run receives.
+    id          its position in the list.             deps   ids of operations that must have ended, all of them smaller.
+    layer       position in the network, -1 for the input.      tile  position of the layer's tile.
+    timesteps   [lo, hi) of the layer's planes that it covers.
     """
 
     id: int
-    kind: Literal["load", "store", "run"]
-    resource: str
-    deps: tuple[int, ...]
+    deps: tuple[int, ...] = ()
     layer: int
     tile: int = 0
     timesteps: tuple[int, int] = (0, 1)
-    run: CoreRun | None = None
-    feeds: tuple[Feed, ...] = ()
-    eots: int = 0
-    memory: str = ""
-    region: tuple[int, int] = (0, 0)
-    rows: int = 0
-    bits: int = 0
-    setup: bool = False
 
     @property
-    def label(self) -> str:
-        what = self.memory if self.kind != "run" else "run"
-        return f"{self.kind} {what}" if self.kind != "run" else what
+    def resource(self) -> str:
+        """What it takes its turn on (C1)."""
+        raise NotImplementedError
+
+    @property
+    def core(self) -> str:
+        """The core whose counts it moves."""
+        raise NotImplementedError
+
+    @property
+    def kind(self) -> str:
+        """run, load or store: a word for reports."""
+        raise NotImplementedError
+
+    @property
+    def setup(self) -> bool:
+        """Done once, before the first sample, and reported apart."""
+        return False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run(Operation):
+    """A core at work on one tile.
+
+    on          the core.                 body   all that does not depend on the sample.
+    feeds       where its events come from.      eots   EOTs that it receives.
+    pools       whether the pooling units' work counts in it: once for each core and layer (A4).
+    """
+
+    on: str
+    body: CoreRun
+    feeds: tuple[Feed, ...]
+    eots: int
+    pools: bool = True
+
+    @property
+    def resource(self) -> str:
+        return self.on
+
+    @property
+    def core(self) -> str:
+        return self.on
+
+    @property
+    def kind(self) -> str:
+        return "run"
+
+
+BY_SAMPLE: Literal["by sample"] = "by sample"
+"""Bits of a transfer that an engine counts for each sample; refused until there is a network of links."""
+
+TRANSFER_EVENTS = {
+    "weight": ("weight_write", ""),
+    "membrane": ("membrane_write_transfer", "membrane_read_transfer"),
+    "current": ("current_write", "current_read"),
+    "bias": ("bias_write", ""),
+    "mask": ("mask_write", "mask_read"),
+    "spike": ("buffer_write", "buffer_read"),
+    "output": ("", ""),
+}
+"""A4: the event that one row of a memory counts as, when it is loaded from the channel and when it is stored to it."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Transfer(Operation):
+    """Bits on their way from a place to others; a place is a core or the channel.
+
+    source, targets   a load comes from the channel, a store goes to it.
+    memory            what it fills or empties: one of TRANSFER_EVENTS.         rows  rows of that memory that it moves.
+    bits              that travel.         region  [lo, hi) bits of the memory that it touches, where books are kept of it.
+    once              a setup transfer.
+    """
+
+    source: str
+    targets: tuple[str, ...]
+    memory: str
+    bits: int | Literal["by sample"]
+    rows: int = 0
+    region: tuple[int, int] = (0, 0)
+    once: bool = False
+
+    @property
+    def resource(self) -> str:
+        return CHANNEL
+
+    @property
+    def core(self) -> str:
+        return self.targets[0] if self.source == CHANNEL else self.source
+
+    @property
+    def kind(self) -> str:
+        return "load" if self.source == CHANNEL else "store"
+
+    @property
+    def setup(self) -> bool:
+        return self.once
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """A4: its bits on the channel, and its rows of the memory that it fills or empties."""
+        load = self.kind == "load"
+        event = TRANSFER_EVENTS[self.memory][0 if load else 1]
+        return {"channel_read_bits" if load else "channel_write_bits": int(self.bits), **({event: self.rows} if event else {})}
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Operations in list order, the network and the hardware numbers they refer to."""
+    """Operations in list order, the network that they refer to, and the cores by name.
+
+    Most operations are Runs and Transfers; a kind of core with an engine of its own brings operations of its own.
+    """
 
     network: Network
-    core: CoreSpec
+    cores: tuple[str, ...]
     channel: ChannelSpec
     schedule: str
     operations: tuple[Operation, ...]
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """All cores, then the channel."""
+        return (*self.cores, CHANNEL)
+
+    @property
+    def runs(self) -> Iterator[Run]:
+        return (op for op in self.operations if isinstance(op, Run))
 
 
 @dataclass(eq=False)
@@ -186,10 +294,10 @@ class CoreReplay:
     """One run by itself: the arguments of `Engine.run_core`, and the answer.
 
     tokens (n, 6), gaps and earliest (n,).      before   potentials, currents and flags (C, H, W) that the run found.
-    operation   of the Program, whose `run` it is.      payload_bits   signed bits of the events' payloads, 0 if none has one.
+    operation   of the Program, whose `body` it is.      payload_bits   signed bits of the events' payloads, 0 if none has one.
     """
 
-    operation: Operation
+    operation: Run
     payload_bits: int
     tokens: NDArray[np.int64]
     gaps: NDArray[np.int64]
@@ -199,8 +307,7 @@ class CoreReplay:
 
     @property
     def run(self) -> CoreRun:
-        assert self.operation.run is not None
-        return self.operation.run
+        return self.operation.body
 
     @property
     def eots(self) -> int:

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
+from hwsim.cores import core_model
+from hwsim.cores.model import CoreModel, Machine
+from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
-from hwsim.program import CoreReplay, CoreRun, Engine, Operation, Program, Sample, SampleRecord
+from hwsim.program import Operation, Program, Sample, SampleRecord, Transfer
 from hwsim.result import Facts, Result
-from hwsim.schedules import map_network, schedule_by_name
-from hwsim.snn.network import INPUT, Connection, Network
+from hwsim.schedules import Schedule, schedule_by_name
+from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace
 
-RunSample = Callable[[Sample, str], SampleRecord]
-
-ENGINES = ("fast", "reference")
 SPIKES = ("trace", "computed")
 
 
@@ -58,7 +58,7 @@ def simulate(
     """
     _one_of("engine", engine, ENGINES)
     _one_of("spikes", spikes, SPIKES)
-    schedule_by_name(schedule)
+    order = schedule_by_name(schedule)
     design = load_architecture(arch)
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
     try:
@@ -70,15 +70,14 @@ def simulate(
         if spikes == "computed" and not opened.has_weights:
             raise SimulationError(f"{opened.name}: the trace has no weights, so spikes cannot be computed; "
                                   "use spikes='trace'")
-        program, run = _machine(opened, design, schedule, engine)
-        book = _Book(opened, program, len(chosen))
+        machine = _machine(opened, design, order, engine)
+        book = _Book(opened, machine.program, len(chosen))
         for done, index in enumerate(chosen):
             sample = opened.sample(index)
-            book.add(done, index, sample, run(sample, spikes))
+            book.add(done, index, sample, machine.run(sample, spikes))
             if progress:
                 progress(done + 1, len(chosen))
-        engine = "closed_form" if design.core.kind == "systolic" else engine
-        return book.result(design, engine, spikes, chosen, overrides or {})
+        return book.result(design, machine.engine, spikes, chosen, overrides or {})
     finally:
         if opened is not trace:
             opened.close()
@@ -105,29 +104,24 @@ def _choose(samples: int | Sequence[int] | None, there: int) -> list[int]:
     return chosen
 
 
-def _machine(trace: Trace, arch: Architecture, schedule: str, engine: str) -> tuple[Program, RunSample]:
-    """The Program of one sample and what runs it: an engine, or a systolic array's closed forms."""
-    if arch.core.kind == "systolic":
-        from hwsim.baseline.systolic import systolic_replay
-
-        if schedule != "layer_by_layer":
-            raise SimulationError(f"{arch.name} is a systolic array and has no timesteps: use layer_by_layer, not {schedule}")
-        replay = systolic_replay(trace.network, arch)
-        return replay.program, replay.record
-    program = schedule_by_name(schedule)(map_network(trace.network, arch, schedule))
-    chosen = _engine(engine)
-    return program, lambda sample, spikes: chosen.run_sample(program, sample, spikes)
+def make_program(network: Network, arch: Architecture, schedule: str = "layer_by_layer") -> Program:
+    """The Program of one sample of a network on a chip. Raises ProgramError with every reason why there is none."""
+    return chip_model(arch).machine(network, arch, schedule_by_name(schedule), "fast").program
 
 
-def _engine(name: str) -> Engine:
-    """Engines load their libraries on first use: importing hwsim stays quick."""
-    if name == "fast":
-        from hwsim.engine.fast import FastEngine
+def _machine(trace: Trace, arch: Architecture, schedule: Schedule, engine: str) -> Machine:
+    """The Program of one sample and what runs it."""
+    return chip_model(arch).machine(trace.network, arch, schedule, engine)
 
-        return FastEngine()
-    from hwsim.engine.reference import ReferenceEngine
 
-    return ReferenceEngine()
+def chip_model(arch: Architecture) -> CoreModel:
+    """The core model of a chip's cores. Raises SimulationError for a chip that mixes models."""
+    models = list(dict.fromkeys(core_model(design.core.kind) for design in arch.cores))
+    if len(models) > 1:
+        kinds = ", ".join(dict.fromkeys(design.core.kind for design in arch.cores))
+        raise SimulationError(f"{arch.name} mixes cores of kinds {kinds}, which do not run one network together; give all cores "
+                              "kinds of one model")
+    return models[0]
 
 
 class _Book:
@@ -166,11 +160,11 @@ class _Book:
         network = self.program.network
         recorded = self.trace.final_potentials(index)
         for i, layer in enumerate(network):
-            if layer.coding == "readout" and self.trace.has_weights and layer.name in recorded:
+            if not layer.sends and self.trace.has_weights and layer.name in recorded:
                 self.known[i] = True
                 self.mismatches[i] += int((record.potentials[layer.name] != recorded[layer.name]).sum())
         last = network.layers[-1]
-        if self.trace.labels is None or last.coding != "readout":
+        if self.trace.labels is None or last.sends:
             return
         answer = record.potentials[last.name] if self.trace.has_weights else recorded.get(last.name)
         if answer is not None:
@@ -192,7 +186,8 @@ class _Book:
             saturations=self.saturations,
             accuracy=100.0 * self.right / self.judged if self.judged else None,
             accuracy_test_set=self.trace.provenance.get("accuracy_test_set"),
-            setup_cycles=sum(self.program.channel.cycles(op.bits) for op in self.operations if op.setup),
+            setup_cycles=sum(self.program.channel.cycles(int(op.bits)) for op in self.operations
+                             if isinstance(op, Transfer) and op.setup),
         )
         assert self.operation_counts is not None
         return Result(facts, arch, self.cycles, self.layer_counts, self.operation_counts,
@@ -201,100 +196,17 @@ class _Book:
 
 def _operand_bits(network: Network, arch: Architecture) -> dict[str, int]:
     """By layer, how wide the multiplied operand is: what a multiplication costs."""
-    bits = network.pooled_bits if arch.core.kind == "systolic" else network.carries_payload
-    return {layer.name: max(map(bits, layer.connections), default=0) for layer in network}
-
-
-def runs_of_tile(
-    trace: Trace, arch: Architecture, layer: str, *, schedule: str = "layer_by_layer", tile: int = 0, timestep: int = 0,
-) -> tuple[Program, list[Operation]]:
-    """The Program, and its runs of one tile of `layer` from the clear on up to the run that begins with `timestep`."""
-    names = [one.name for one in trace.network]
-    if layer not in names:
-        raise SimulationError(f"{trace.name}: no layer {layer!r}; its layers are {', '.join(names)}")
-    if arch.core.kind == "systolic":
-        raise SimulationError(f"{arch.name} is a systolic array: it has no event core; use core.kind event or "
-                              "multiply_accumulate")
-    program = schedule_by_name(schedule)(map_network(trace.network, arch, schedule))
-    runs = [op for op in program.operations if op.run is not None and op.layer == names.index(layer)]
-    tiles = 1 + max(op.tile for op in runs)
-    if not 0 <= tile < tiles:
-        raise SimulationError(f"layer {layer} has no tile {tile}: {arch.name} cuts it into {tiles}, 0 to {tiles - 1}")
-    runs = [op for op in runs if op.tile == tile]
-    starts = [op.timesteps[0] for op in runs]
-    if timestep not in starts:
-        raise SimulationError(f"layer {layer} has no run that begins with timestep {timestep} under {schedule}; runs begin "
-                              f"with {', '.join(map(str, starts))}")
-    return program, runs[: starts.index(timestep) + 1]
-
-
-def replay_core(program: Program, runs: Sequence[Operation], sample: Sample, eots: int | None = None) -> CoreReplay:
-    """The last of `runs` (one tile's, as `runs_of_tile` gives them) by itself, fed with the recorded spikes of `sample`.
-
-    eots   stop after so many EOTs of the last run; None for all. SimulationError where there are not so many, or where the
-    tile's connections have no weights, so that nothing could be computed.
-    """
-    network, last = program.network, runs[-1]
-    run = _run(last)
-    if any(connection.weights is None for connection in run.connections):
-        raise SimulationError(f"layer {network.layers[last.layer].name}: the trace has no weights, so its core cannot be run")
-    if eots is not None and not 1 <= eots <= last.eots:
-        raise SimulationError(f"eots is {eots}, the run receives {last.eots}; choose 1 to {last.eots}")
-    engine, bits = _engine("fast"), payload_bits(network, run)
-    zero = np.zeros(run.shape, np.int64)
-    before = after = (zero, zero, zero)
-    for operation in runs:
-        tokens, gaps, earliest = _tokens(program, operation, sample)
-        if operation is last and eots is not None:
-            end = int(np.flatnonzero(tokens[:, 0] < 0)[eots - 1]) + 1
-            tokens, gaps, earliest = tokens[:end], gaps[:end], earliest[:end]
-        payloads = tokens[tokens[:, 5] != 0, 4]
-        if payloads.size and (payloads.min() < -(1 << (bits - 1)) or payloads.max() >= 1 << (bits - 1)):
-            raise SimulationError(f"layer {network.layers[last.layer].name}: payloads {payloads.min()} to {payloads.max()} do "
-                                  f"not fit the {bits} signed bits that the network says they have")
-        before = after
-        log = engine.run_core(_run(operation), tokens, gaps, earliest, *(state.copy() for state in before))
-        after = (log.potentials, log.currents, log.flags)
-    return CoreReplay(last, bits, tokens, gaps, earliest, before, log)
-
-
-def payload_bits(network: Network, run: CoreRun) -> int:
-    """Signed bits that hold every payload of a run's events; 0 when no event carries one."""
-    signed = {connection: connection.source == INPUT and network.input.signed for connection in run.connections}
-    widths = {connection: network.carries_payload(connection) for connection in run.connections}
-    return max((bits + (not signed[connection]) for connection, bits in widths.items() if bits), default=0)
-
-
-def _run(operation: Operation) -> CoreRun:
-    assert operation.run is not None
-    return operation.run
-
-
-def _tokens(
-    program: Program, operation: Operation, sample: Sample
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """C2 to C4 of a run as lists: tokens (n, 6), gaps (n,), earliest (n,)."""
-    from hwsim.engine.reference.tokens import run_stream
-
-    network = program.network
-
-    def planes_of(connection: Connection) -> NDArray[np.integer]:
-        return sample.inputs if connection.source == INPUT else sample.recorded[connection.source]
-
-    def is_hybrid(connection: Connection) -> bool:
-        return connection.source == INPUT and network.input.encoding == "hybrid"
-
-    stream = run_stream(operation, planes_of, network.carries_payload, is_hybrid)
-    return np.array(stream.tokens, np.int64).reshape(-1, 6), np.array(stream.gaps, np.int64), np.array(stream.earliest, np.int64)
+    model = chip_model(arch)
+    return {layer.name: max((model.operand_bits(network, c) for c in layer.connections), default=0) for layer in network}
 
 
 def operations_frame(operations: Sequence[Operation]) -> Any:
-    """The operations as a frame: op, kind, resource, layer, tile, memory, first_timestep, last_timestep, bits, setup."""
+    """The operations as a frame: op, kind, resource, core, layer, tile, memory, first_timestep, last_timestep, bits, setup."""
     import pandas as pd
 
     return pd.DataFrame([
-        {"op": op.id, "kind": op.kind, "resource": op.resource, "layer": op.layer, "tile": op.tile,
-         "memory": op.memory, "first_timestep": op.timesteps[0], "last_timestep": op.timesteps[1] - 1,
-         "bits": op.bits, "setup": op.setup}
+        {"op": op.id, "kind": op.kind, "resource": op.resource, "core": op.core, "layer": op.layer, "tile": op.tile,
+         "memory": op.memory if isinstance(op, Transfer) else "", "first_timestep": op.timesteps[0],
+         "last_timestep": op.timesteps[1] - 1, "bits": int(op.bits) if isinstance(op, Transfer) else 0, "setup": op.setup}
         for op in operations
     ])

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from hwsim.arch import Architecture, load_architecture
-from hwsim.mapping import MappingError, connection_rows, kept_on_chip, map_network
-from hwsim.program import Program
+from hwsim.cores.event.mapping import kept_on_chip, map_network
+from hwsim.cores.event.tiles import connection_rows
+from hwsim.mapping import MappingError
+from hwsim.program import Program, Transfer
 from hwsim.schedules import SCHEDULES, schedule_by_name
+from hwsim.simulation import make_program
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, SingleSpike, TwoStage
 from tests.engine.random_designs import random_architecture, random_network
@@ -23,22 +26,26 @@ def programs(count: int) -> list[Program]:
         coding = CODINGS[seed % 3]
         network = random_network(rng, coding)
         arch = random_architecture(rng, network, coding)
-        for schedule, write in SCHEDULES.items():
+        for schedule in SCHEDULES:
             try:
-                found.append(write(map_network(network, arch, schedule)))
+                found.append(make_program(network, arch, schedule))
             except MappingError:
                 continue
     return found
 
 
+def transfers(program: Program) -> list[Transfer]:
+    return [op for op in program.operations if isinstance(op, Transfer)]
+
+
 def test_tiles_cover_every_channel_once() -> None:
     for program in programs(90):
         for i, layer in enumerate(program.network):
-            runs = [op for op in program.operations if op.kind == "run" and op.layer == i]
+            runs = [op for op in program.runs if op.layer == i]
             for t in {op.timesteps for op in runs}:
-                groups = sorted(op.run.groups for op in runs if op.timesteps == t)
+                groups = sorted(op.body.groups for op in runs if op.timesteps == t)
                 assert groups[0][0] == 0
-                assert groups[-1][1] == -(-layer.shape[0] // program.core.lanes)
+                assert groups[-1][1] == -(-layer.shape[0] // runs[0].body.core.lanes)
                 assert all(a[1] == b[0] for a, b in zip(groups, groups[1:], strict=False))
 
 
@@ -46,9 +53,9 @@ def test_a_load_waits_for_the_last_reader_of_its_region() -> None:
     """Replay the weight memory's contents: every run must find its own weights, whatever loads have passed."""
     streamed = 0
     for program in programs(150):
-        regions = {op.id: op.region for op in program.operations if op.memory == "weight" and not op.setup}
+        regions = {op.id: op.region for op in transfers(program) if op.memory == "weight" and not op.setup}
         streamed += bool(regions)
-        runs = [op for op in program.operations if op.kind == "run"]
+        runs = list(program.runs)
         reads = {run.id: [d for d in run.deps if d in regions] for run in runs}
         for op_id, (lo, hi) in regions.items():
             for run in runs:
@@ -86,8 +93,8 @@ def test_rows_of_a_layer_do_not_depend_on_how_it_is_cut() -> None:
         channels, lanes = per_group * groups, int(rng.integers(1, 6))
         connection = Connection("input", "conv2d", (c_in * groups, 5, 5), kernel=3, groups=groups)
         count = -(-channels // lanes)
-        whole = connection_rows(connection, channels, lanes, (0, count))
-        parts = [connection_rows(connection, channels, lanes, (g, g + 1)) for g in range(count)]
+        whole = connection_rows(connection, channels, lanes, (0, channels))
+        parts = [connection_rows(connection, channels, lanes, (g * lanes, min((g + 1) * lanes, channels))) for g in range(count)]
         assert whole[1] == sum(p[1] for p in parts) == channels * c_in * 9
         assert whole[0] == sum(p[0] for p in parts)
         assert whole[0] * lanes >= whole[1]
@@ -104,35 +111,35 @@ def dense(coding: str, timesteps: int = 2, channels: int = 4) -> Network:
 
 def test_bit_serial_step_by_step_is_refused_with_the_reason() -> None:
     with pytest.raises(MappingError, match="bit planes have been accumulated.*layer_by_layer"):
-        map_network(dense("bit_serial"), load_architecture("event_core_64"), "step_by_step")
+        map_network(dense("bit_serial"), load_architecture("event_core_64"), SCHEDULES["step_by_step"])
 
 
 def test_everything_that_does_not_fit_is_named_at_once() -> None:
     design = load_architecture("event_core_64").with_core(payload_bits=0, weight_bits=1)
     with pytest.raises(MappingError) as error:
-        map_network(dense("rate"), design, "layer_by_layer")
+        map_network(dense("rate"), design, SCHEDULES["layer_by_layer"])
     assert "payload" in str(error.value)
     assert "weight_bits" in str(error.value)
 
 
 def test_a_spike_buffer_smaller_than_its_worst_case_is_refused() -> None:
     design = load_architecture("event_core_16")
-    small = design.model_copy(update={"spike_buffer": design.spike_buffer.model_copy(update={"capacity": 128})})
+    small = design.with_spike_buffer(capacity=128)
     with pytest.raises(MappingError, match="spike buffer.*worst case.*spike_buffer.capacity"):
-        map_network(dense("rate"), small, "layer_by_layer")
+        map_network(dense("rate"), small, SCHEDULES["layer_by_layer"])
 
 
 def test_a_group_larger_than_the_weight_memory_is_refused() -> None:
     design = load_architecture("event_core_16")
-    tiny = design.model_copy(update={"memories": design.memories.model_copy(update={"weight": 1024})})
+    tiny = design.with_memories(weight=1024)
     with pytest.raises(MappingError, match="one group.*memories.weight"):
-        map_network(dense("rate"), tiny, "layer_by_layer")
+        map_network(dense("rate"), tiny, SCHEDULES["layer_by_layer"])
 
 
 def test_unknown_schedules_name_the_known_ones() -> None:
     with pytest.raises(ValueError, match="layer_by_layer, step_by_step"):
         schedule_by_name("sideways")
-    with pytest.raises(ValueError, match="several cores"):
+    with pytest.raises(ValueError, match="network between cores"):
         schedule_by_name("pipelined")
 
 
@@ -171,27 +178,27 @@ def flagged(neuron: SingleSpike | TwoStage, layers: int = 1) -> Network:
 def masked(words: int) -> Architecture:
     """event_core_16 with a mask memory of so many words."""
     design = load_architecture("event_core_16")
-    return design.model_copy(update={"memories": design.memories.model_copy(update={"mask": 16 * words})})
+    return design.with_memories(mask=16 * words)
 
 
 @pytest.mark.parametrize("neuron", [SingleSpike(), TwoStage()])
 def test_flags_need_a_mask_memory(neuron: SingleSpike | TwoStage) -> None:
     with pytest.raises(MappingError, match="36 rows of mask memory.*memories.mask"):
-        map_network(flagged(neuron), masked(35), "layer_by_layer")
-    assert map_network(flagged(neuron, 2), masked(36), "layer_by_layer").plans[0].table.flagged
+        map_network(flagged(neuron), masked(35), SCHEDULES["layer_by_layer"])
+    assert map_network(flagged(neuron, 2), masked(36), SCHEDULES["layer_by_layer"]).plans[0].tables["core"].flagged
     with pytest.raises(MappingError, match="72 words of flags needed for all layers, 71 there"):
-        map_network(flagged(neuron, 2), masked(71), "step_by_step")
-    assert map_network(flagged(neuron, 2), masked(72), "step_by_step").plans[1].table.flagged
+        map_network(flagged(neuron, 2), masked(71), SCHEDULES["step_by_step"])
+    assert map_network(flagged(neuron, 2), masked(72), SCHEDULES["step_by_step"]).plans[1].tables["core"].flagged
 
 
 def test_a_hybrid_input_travels_as_values_then_as_bits() -> None:
     pixels = 4 * 6 * 6
     for schedule, sizes in (("layer_by_layer", [pixels * (6 + 2)]), ("step_by_step", [pixels * 6, pixels, pixels])):
-        program = SCHEDULES[schedule](map_network(flagged(SingleSpike()), masked(72), schedule))
-        loads = [op.bits for op in program.operations if op.memory == "spike" and op.kind == "load"]
+        program = make_program(flagged(SingleSpike()), masked(72), schedule)
+        loads = [op.bits for op in transfers(program) if op.memory == "spike" and op.kind == "load"]
         assert loads == sizes, schedule
 
 
 def test_a_multiply_accumulate_core_refuses_the_spikes_of_a_hybrid_input() -> None:
     with pytest.raises(MappingError, match="weigh 16.*no weight shifters"):
-        map_network(flagged(SingleSpike()), load_architecture("mac_core_64"), "layer_by_layer")
+        map_network(flagged(SingleSpike()), load_architecture("mac_core_64"), SCHEDULES["layer_by_layer"])

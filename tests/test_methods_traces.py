@@ -60,7 +60,7 @@ def test_a_trace_of_every_method_replays_bit_for_bit(path: Path) -> None:
         assert hwsim.simulate(trace, design, samples=2 if small else 1, spikes="computed").mismatches == 0
         if trace.coding != "bit_serial":
             room = hwsim.load_architecture(design)
-            room = room.model_copy(update={"memories": room.memories.model_copy(update={"mask": 16 * room.memories.mask})})
+            room = room.with_memories(mask=16 * room.memories.mask)
             assert hwsim.simulate(trace, room, samples=2 if small else 1, schedule="step_by_step").mismatches == 0
 
 

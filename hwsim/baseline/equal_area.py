@@ -47,10 +47,9 @@ def grown(arch: Architecture, lanes: int) -> Architecture:
 
     Lanes alone would cut the memories into fewer, longer rows, and layers that fitted would no longer fit.
     """
-    memories = arch.memories.model_copy(update={
-        name: getattr(arch.memories, name) * lanes // arch.core.lanes
-        for name in ("weight", "membrane", "current", "bias", "mask")})
-    return arch.model_copy(update={"memories": memories}).with_core(lanes=lanes)
+    memories = {name: getattr(arch.memories, name) * lanes // arch.core.lanes
+                for name in ("weight", "membrane", "current", "bias", "mask")}
+    return arch.with_memories(**memories).with_core(lanes=lanes)
 
 
 def _largest(name: str, what: str, top: int, target_area_mm2: float, area_at: Callable[[int], float]) -> int:

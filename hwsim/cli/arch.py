@@ -33,8 +33,6 @@ def show(
         return
     typer.echo(f"{design.name}: {design.description}\n")
     core = design.core.model_dump(exclude_defaults=False)
-    if design.core.kind != "systolic":
-        core = {k: v for k, v in core.items() if k not in ("rows", "columns", "dataflow")}
     typer.echo(f"clock         {format_si(design.clock, 'Hz')} ({design.period_ns:.3g} ns)")
     typer.echo("core          " + ", ".join(f"{k} {v}" for k, v in core.items()))
     typer.echo(f"channel       {design.channel.bits_per_cycle} bits a cycle, {design.channel.latency_cycles} cycles latency")

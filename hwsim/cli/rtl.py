@@ -11,7 +11,7 @@ from hwsim.cli.common import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture
-    from hwsim.program import CoreReplay, Operation, Program, Sample
+    from hwsim.program import CoreReplay, Program, Run, Sample
     from hwsim.snn.trace import Trace
 
 rtl_app = typer.Typer(no_args_is_help=True)
@@ -41,8 +41,8 @@ def export(
 ) -> None:
     """Write the Verilog of the core that runs one tile of one layer: the RTL that the engines are proved against."""
     from hwsim.arch import load_architecture
+    from hwsim.engine.single_run import payload_bits, runs_of_tile
     from hwsim.errors import HwsimError
-    from hwsim.simulation import payload_bits, runs_of_tile
     from hwsim.snn.trace import Trace
 
     targets = _targets(out, testbench, (arch, trace), force)
@@ -53,8 +53,7 @@ def export(
     with Trace.open(trace) as opened:
         _check_trace(opened, sample)
         program, runs = runs_of_tile(opened, design, layer, schedule=schedule, tile=tile, timestep=timestep)
-        run = runs[-1].run
-        assert run is not None
+        run = runs[-1].body
         made = writer.CoreExport(
             module=module, run=run, payload_bits=payload_bits(program.network, run), weight_bits=design.core.weight_bits,
             origin=_origin(opened, design, layer, schedule, tile, timestep), activity=activity)
@@ -124,9 +123,9 @@ def _origin(
             ("architecture", f"{design.name} ({design.timing_hash()[:16]}), {schedule}"))
 
 
-def _replay(program: Program, runs: list[Operation], recorded: Sample, eots: int | None) -> CoreReplay:
+def _replay(program: Program, runs: list[Run], recorded: Sample, eots: int | None) -> CoreReplay:
     """The run as the testbench feeds it: all of it, or as many whole timesteps as keep the simulation short."""
-    from hwsim.simulation import replay_core
+    from hwsim.engine.single_run import replay_core
 
     replay = replay_core(program, runs, recorded, eots)
     if eots is not None or replay.log.done <= CYCLES_BY_DEFAULT:
@@ -135,7 +134,7 @@ def _replay(program: Program, runs: list[Operation], recorded: Sample, eots: int
     return replay_core(program, runs, recorded, max(1, int((marks <= CYCLES_BY_DEFAULT).sum())))
 
 
-def _body(made: Any, replay: CoreReplay | None, operation: Operation, files: list[Path]) -> dict[str, Any]:
+def _body(made: Any, replay: CoreReplay | None, operation: Run, files: list[Path]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "module": made.module, "files": [str(path) for path in files], "bytes": [path.stat().st_size for path in files],
         "lanes": made.run.core.lanes, "words": made.run.words,

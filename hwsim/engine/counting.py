@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.program import CoreRun, Operation, ProgramError
+from hwsim.program import CoreRun, Transfer
 
 FACTS = (
     "tokens", "events", "words", "synapses", "busy", "hazards", "serialiser_stalls", "overlapped", "sent",
@@ -90,19 +90,7 @@ def pass_facts(run: CoreRun) -> NDArray[np.int64]:
     return out
 
 
-_ROWS = {
-    ("load", "weight"): "weight_write", ("load", "bias"): "bias_write", ("load", "spike"): "buffer_write",
-    ("load", "membrane"): "membrane_write_transfer", ("load", "current"): "current_write",
-    ("store", "membrane"): "membrane_read_transfer", ("store", "current"): "current_read",
-    ("store", "spike"): "buffer_read",
-}
-
-
-def count_transfer(op: Operation, row: NDArray[np.int64]) -> None:
+def count_transfer(op: Transfer, row: NDArray[np.int64]) -> None:
     """A4 for a load or a store, onto its row of the counts."""
-    row[INDEX["channel_read_bits" if op.kind == "load" else "channel_write_bits"]] += op.bits
-    if op.memory == "output":
-        return
-    if (op.kind, op.memory) not in _ROWS:
-        raise ProgramError(f"operation {op.id}: a {op.kind} of memory {op.memory!r}; known are {sorted(_ROWS)}")
-    row[INDEX[_ROWS[op.kind, op.memory]]] += op.rows
+    for event, count in op.counted.items():
+        row[INDEX[event]] += count

@@ -19,7 +19,8 @@ from hwsim.engine.counting import count_transfer
 from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, Core, CoreState
 from hwsim.engine.feeds import Buffers, FeedPack, Scanner, stretches
 from hwsim.engine.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
-from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Sample, SampleRecord
+from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Run, Sample, SampleRecord, Transfer
+from hwsim.program_check import check_program
 from hwsim.snn.network import INPUT, Layer, Shape
 
 SPIKES = ("trace", "computed")
@@ -80,21 +81,19 @@ class ProgramPack:
     """
 
     def __init__(self, program: Program) -> None:
+        check_program(program)
         packer = Packer()
         self.buffers = Buffers()
-        self.position = {op.id: i for i, op in enumerate(program.operations)}
         self.runs: dict[int, RunPack] = {}
         self.feeds: dict[int, list[tuple[FeedPack, Synapses]]] = {}
         self.states: dict[int, tuple[Ints, Ints, Ints]] = {}
         self.rows = 1 + max((op.timesteps[0] for op in program.operations), default=0)
-        for i, op in enumerate(program.operations):
-            if op.run is None:
-                continue
-            self.runs[i] = packer.run(op.run)
-            feeds = [FeedPack(program.network, op.run, feed, self.buffers) for feed in op.feeds]
-            self.feeds[i] = [(feed, packer.synapses(op.run, feed.position, feed.pool)) for feed in feeds]
-            self.rows = max(self.rows, self.runs[i].rows)
-            self._reserve(op.layer, op.run)
+        for op in program.runs:
+            self.runs[op.id] = packer.run(op.body)
+            feeds = [FeedPack(program.network, op.body, feed, self.buffers) for feed in op.feeds]
+            self.feeds[op.id] = [(feed, packer.synapses(op.body, feed.position, feed.pool)) for feed in feeds]
+            self.rows = max(self.rows, self.runs[op.id].rows)
+            self._reserve(op.layer, op.body)
 
     def _reserve(self, layer: int, run: CoreRun) -> None:
         """Potentials, currents and flags of a layer; what no table of it uses, currents or flags, is not kept."""
@@ -145,13 +144,17 @@ class _SampleRun:
         return np.zeros((layer.timesteps, h, w, c), dtype)
 
     def execute(self) -> SampleRecord:
-        """C1: each resource takes its operations in list order, each when its dependencies have ended."""
+        """C1: each resource takes its operations in list order, each when its dependencies have ended.
+
+        Spikes and states follow the list as well: whatever a run reads stands before it (check_program), and tiles that run
+        at the same time share no neuron.
+        """
         free: dict[str, int] = {}
         for i, op in enumerate(self.program.operations):
-            cycles = self._execute_run(i, op) if op.kind == "run" else self._transfer(i, op)
+            cycles = self._execute(i, op)
             if op.setup:
                 continue
-            begin = max([free.get(op.resource, 0), *(int(self.end[self.pack.position[d]]) for d in op.deps)])
+            begin = max([free.get(op.resource, 0), *(int(self.end[d]) for d in op.deps)])
             self.start[i], self.end[i] = begin, begin + cycles
             free[op.resource] = begin + cycles
         return SampleRecord(
@@ -160,11 +163,19 @@ class _SampleRun:
             potentials=self._potentials(), logs=self.logs,
         )
 
-    def _transfer(self, i: int, op: Operation) -> int:
-        count_transfer(op, self.counts[i, op.timesteps[0]])
-        return self.program.channel.cycles(op.bits)
+    def _execute(self, i: int, op: Operation) -> int:
+        """One operation; the cycles that it takes."""
+        if isinstance(op, Run):
+            return self._execute_run(i, op)
+        if isinstance(op, Transfer):
+            return self._transfer(i, op)
+        raise ProgramError(f"operation {op.id} is a {type(op).__name__}, which belongs to another kind of core")
 
-    def _execute_run(self, i: int, op: Operation) -> int:
+    def _transfer(self, i: int, op: Transfer) -> int:
+        count_transfer(op, self.counts[i, op.timesteps[0]])
+        return self.program.channel.cycles(int(op.bits))
+
+    def _execute_run(self, i: int, op: Run) -> int:
         """C2: for each EOT the planes of the feeds, then the mark. Returns the run's cycles."""
         pack = self.pack.runs[i]
         state = self._take_state(pack, op)
@@ -176,7 +187,7 @@ class _SampleRun:
                 if n >= len(feed.planes):
                     continue
                 events, updates = feed.events(self._plane(op, feed.source, feed.planes[n]), feed.planes[n])
-                if op.tile == 0:
+                if op.pools:
                     row[POOLED] += updates
                 if scanner:
                     row[ROWS_SCANNED] += feed.scan_rows
@@ -197,7 +208,7 @@ class _SampleRun:
             raise ProgramError(f"operation {op.id} is fed by {source!r}, of which the sample holds no spikes")
         return self.sources[source][timestep]
 
-    def _take_state(self, pack: RunPack, op: Operation) -> CoreState:
+    def _take_state(self, pack: RunPack, op: Run) -> CoreState:
         """C5: a tile works on a copy of its lanes."""
         states = self.pack.states[op.layer]
         low, high = pack.channels
@@ -208,7 +219,7 @@ class _SampleRun:
         potentials, currents, flags = states if pack.whole else (state[:, low:high].copy() for state in states)
         return CoreState(potentials, currents, flags, flat, self.arithmetic)
 
-    def _put_state(self, pack: RunPack, op: Operation, state: CoreState) -> None:
+    def _put_state(self, pack: RunPack, op: Run, state: CoreState) -> None:
         if pack.whole:
             return
         low, high = pack.channels

@@ -125,15 +125,9 @@ def _reach(size: int, pool: int, in_size: int, kernel: int, stride: int, padding
     return np.stack([first, count], axis=1).astype(np.int64)
 
 
-def run_channels(run: CoreRun) -> tuple[int, int]:
-    """Channels [lo, hi) of the layer that a run computes."""
-    lanes = run.core.lanes
-    return run.groups[0] * lanes, min(run.groups[1] * lanes, run.shape[0])
-
-
 def _fed_channels(run: CoreRun, connection: Connection) -> NDArray[np.int64]:
     """(source channels, 2) channels [lo, hi) of this run that each source channel feeds; one line if all are alike."""
-    low, high = run_channels(run)
+    low, high = run.channels
     c = np.arange(connection.source_shape[0])
     if connection.operator == "identity":
         begin = c + connection.channel_offset
@@ -162,7 +156,7 @@ def _weight_rows(
 ) -> tuple[Ints | None, NDArray[np.int64]]:
     """Rows (ky, kx, c) of the weights that one source neuron puts on one output position, and their slices."""
     channels, in_height, in_width = connection.pooled_shape
-    low, high = run_channels(run)
+    low, high = run.channels
     every = np.zeros((0, 2), np.int64)
     if connection.weights is None:
         return None, every
@@ -257,14 +251,14 @@ class Packer:
 
     def synapses(self, run: CoreRun, position: int, pool: int) -> Synapses:
         connection = run.connections[position]
-        key = ("synapses", id(connection), run.shape, run.groups, run.core.lanes, pool)
+        key = ("synapses", id(connection), run.shape, run.channels, run.core.lanes, pool)
         return self._keep(key, lambda: pack_synapses(run, connection, pool), connection)
 
     def run(self, run: CoreRun) -> RunPack:
         return self._keep(("run", id(run)), lambda: self._pack_run(run), run)
 
     def _pack_run(self, run: CoreRun) -> RunPack:
-        table, (low, high) = run.table, run_channels(run)
+        table, (low, high) = run.table, run.channels
         _check_table(table)
         potential, current = Width(run.potential_bits), Width(run.current_bits)
         addend, addend_largest = None, 0

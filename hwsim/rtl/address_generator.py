@@ -55,13 +55,18 @@ class Field(wiring.Component):
     def groups_of(self, m: Module, first: Value, end: Value) -> Value:
         """Corners in the group direction for channels [first, end), clipped to the run; whether any group is left."""
         lo, hi = self.p.run.groups
+        inside = Value.cast(1)
+        if self.p.is_cut:
+            cut = self.p.run.channels[1]
+            inside = wire(m, "in_tile", first < cut)
+            end = wire(m, "cut_end", least(end, cut))
         lowest = wire(m, "lowest_group", most(first // self.p.lanes, lo))
         highest = wire(m, "highest_group", least((end - 1)[: len(end)] // self.p.lanes, hi - 1))
         m.d.comb += [
             self.channel_first.eq(first), self.channel_end.eq(end),
             self.first.g.eq(lowest - lo), self.last.g.eq(highest - lo),
         ]
-        return lowest <= highest
+        return (lowest <= highest) & inside if self.p.is_cut else lowest <= highest
 
 
 class LinearField(Field):
@@ -71,7 +76,7 @@ class LinearField(Field):
         _, height, width = self.connection.pooled_shape
         source = wire(m, "source", (self.c * height + y) * width + x)
         m.d.comb += [
-            self.channel_end.eq(self.p.run.shape[0]),
+            self.channel_end.eq(self.p.run.channels[1] if self.p.is_cut else self.p.run.shape[0]),
             self.last.g.eq(self.p.group_span - 1),
             self.row.eq(self.base + source * self.p.group_span + self.walked.g),
         ]

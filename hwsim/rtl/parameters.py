@@ -148,7 +148,13 @@ class Parameters:
         feeds = self.run.shape[0] // connection.groups
         first = c // (connection.pooled_shape[0] // connection.groups) * feeds
         lo, hi = self.run.groups
-        return range(max(lo, first // self.lanes), min(hi, (first + feeds - 1) // self.lanes + 1))
+        end = min(first + feeds, self.run.channels[1])
+        return range(max(lo, first // self.lanes), min(hi, (end - 1) // self.lanes + 1) if end > first else lo)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the tile ends within its last group although the layer goes on."""
+        return self.run.channels[1] < min(self.run.groups[1] * self.lanes, self.run.shape[0])
 
     def row_span(self, connection: Connection) -> int:
         """Weight rows kept for each source neuron or tap: the most groups that one source channel touches."""
@@ -170,7 +176,7 @@ class Parameters:
         return rows
 
     def _lane_channels(self, g: int) -> range:
-        return range(g * self.lanes, min((g + 1) * self.lanes, self.run.shape[0]))
+        return range(g * self.lanes, min((g + 1) * self.lanes, self.run.channels[1]))
 
     def _conv_rows(self, connection: Connection) -> list[Word]:
         weights = np.asarray(connection.weights, np.int64)

@@ -171,9 +171,8 @@ class Sequencer(wiring.Component):
         ]
 
     def _real(self, m: Module) -> Value:
-        """Lanes that hold a neuron: all of them but in the layer's last group."""
+        """Lanes that hold a neuron: all of them but in a last group that the layer, or the tile, ends within."""
         p = self.p
-        in_last_group = p.run.shape[0] - (p.run.group_count - 1) * p.lanes
-        ends_layer = p.run.groups[1] == p.run.group_count
-        last_group = wire(m, "last_group", (self.position.g == p.group_span - 1) & ends_layer)
+        in_last_group = p.run.channels[1] - (p.run.groups[1] - 1) * p.lanes
+        last_group = wire(m, "last_group", self.position.g == p.group_span - 1)
         return Mux(last_group, (1 << in_last_group) - 1, (1 << p.lanes) - 1)

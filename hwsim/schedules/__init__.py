@@ -1,30 +1,26 @@
 """Schedules, one file each: the order in which a mapped network's work is done, written out as a Program.
 
-A schedule is a function `Mapping -> Program`. To add one: write a file with it, add it to SCHEDULES, and follow
-docs/recipes.md. `pipelined` (several cores) is reserved.
+To add one: write a file with a Schedule (hwsim/schedules/base.py says what it declares), add it to SCHEDULES, and follow
+docs/recipes.md. `pipelined` is reserved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from hwsim.program import ProgramError
+from hwsim.schedules.base import Schedule
+from hwsim.schedules.layer_by_layer import LAYER_BY_LAYER
+from hwsim.schedules.step_by_step import STEP_BY_STEP
 
-from hwsim.mapping import Mapping, map_network
-from hwsim.program import Program, ProgramError
-from hwsim.schedules.layer_by_layer import layer_by_layer
-from hwsim.schedules.step_by_step import step_by_step
-
-SCHEDULES: dict[str, Callable[[Mapping], Program]] = {
-    "layer_by_layer": layer_by_layer,
-    "step_by_step": step_by_step,
-}
+SCHEDULES: dict[str, Schedule] = {schedule.name: schedule for schedule in (LAYER_BY_LAYER, STEP_BY_STEP)}
+RESERVED = {"pipelined": "it comes with the network between cores"}
 
 
-def schedule_by_name(name: str) -> Callable[[Mapping], Program]:
+def schedule_by_name(name: str) -> Schedule:
     """The schedule of that name; ProgramError names the ones there are."""
     if name not in SCHEDULES:
-        extra = "; pipelined needs several cores and is not built yet" if name == "pipelined" else ""
+        extra = f"; {name} is not built yet, {RESERVED[name]}" if name in RESERVED else ""
         raise ProgramError(f"unknown schedule {name!r}, allowed are {', '.join(SCHEDULES)}{extra}")
     return SCHEDULES[name]
 
 
-__all__ = ["SCHEDULES", "Mapping", "map_network", "schedule_by_name"]
+__all__ = ["SCHEDULES", "Schedule", "schedule_by_name"]

@@ -1,129 +1,236 @@
 """The pieces that every schedule writes: transfers, runs, and who must wait for whom.
 
-Weight memory that cannot hold everything is a ring: a tile's weights go behind the previous tile's, and a load into a
-region waits for the last run that reads it. So the next tile's load overlaps with this tile's run when both fit.
+A core's weight memory that cannot hold everything is a ring: a tile's weights go behind the previous tile's, and a load into
+a region waits for the last run that reads it. So the next tile's load overlaps with this tile's run when both fit. What
+one core makes and another reads goes over the channel, as a store and a load of a dense bitmap.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwsim.cores.base import CoreDesign
 from hwsim.mapping import LayerPlan, Mapping, Tile
-from hwsim.program import CHANNEL, CORE, CoreRun, Feed, Operation, Program
-from hwsim.snn.network import INPUT, Connection
+from hwsim.program import CHANNEL, CoreRun, Feed, Operation, Program, Run, Transfer
+from hwsim.snn.network import INPUT, Connection, Layer
 from hwsim.snn.neurons import PassTable
 
 
 @dataclass
+class _CoreBooks:
+    """What is known of one core while the list is written.
+
+    ring, head     regions of the weight memory [lo, hi) with their last reader, and where the next tile's weights go.
+    last_run       the core's latest run.
+    unsent         stores of what it made: their buffers are taken until they have ended.
+    """
+
+    ring: list[tuple[int, int, int]] = field(default_factory=list)
+    head: int = 0
+    last_run: int | None = None
+    unsent: list[int] = field(default_factory=list)
+
+
 class ProgramBuilder:
-    """Collects operations in list order and keeps the books of regions and producers."""
+    """Collects operations in list order and keeps the books of regions, producers and transfers."""
 
-    mapping: Mapping
-    schedule: str
-    operations: list[Operation] = field(default_factory=list)
-    written: dict[str, int] = field(default_factory=dict)
-    _ring: list[tuple[int, int, int]] = field(default_factory=list)
-    _head: int = 0
+    def __init__(self, mapping: Mapping, schedule: str) -> None:
+        self.mapping, self.schedule = mapping, schedule
+        self.operations: list[Operation] = []
+        self.books = {name: _CoreBooks() for name in mapping.arch.core_names}
+        self.written: dict[tuple[str, str], list[int]] = {}
+        """By layer (or input) and core: the operations after which its planes lie in that core's buffer."""
+        self._later: list[Callable[[], None]] = []
 
-    # -- transfers ------------------------------------------------------------------------------------------------
+    def _design(self, core: str) -> Any:
+        return self.mapping.arch.design_of(core)
 
-    def add(self, kind: Any, resource: str, deps: tuple[int, ...], layer: int, **what: Any) -> int:
-        operation = Operation(
-            id=len(self.operations), kind=kind, resource=resource, deps=tuple(sorted(set(deps))), layer=layer, **what)
+    def _row_bits(self, core: str, memory: str) -> int:
+        design: CoreDesign = self._design(core)
+        return design.row_bits[memory]
+
+    # -- the list ---------------------------------------------------------------------------------------------------
+
+    def load(self, core: str, deps: tuple[int, ...], layer: int, memory: str, **what: Any) -> int:
+        """From the channel to a core."""
+        return self._add(Transfer(id=len(self.operations), deps=_sorted(deps), layer=layer, source=CHANNEL, targets=(core,),
+                                  memory=memory, **what))
+
+    def store(self, core: str, deps: tuple[int, ...], layer: int, memory: str, **what: Any) -> int:
+        """From a core to the channel."""
+        return self._add(Transfer(id=len(self.operations), deps=_sorted(deps), layer=layer, source=core, targets=(CHANNEL,),
+                                  memory=memory, **what))
+
+    def _add(self, operation: Operation) -> int:
         self.operations.append(operation)
         return operation.id
 
-    def setup(self) -> None:
-        """What is loaded once: biases, and the weights if all of them fit together."""
-        arch, at = self.mapping.arch, 0
-        for i, plan in enumerate(self.mapping.plans):
-            if plan.bias_words:
-                self.add("load", CHANNEL, (), i, memory="bias", rows=plan.bias_words, setup=True,
-                         bits=plan.bias_words * arch.row_bits["bias"])
-            for n, tile in enumerate(plan.tiles if self.mapping.weights_resident else ()):
-                size = tile.weight_rows * arch.row_bits["weight"]
-                self.add("load", CHANNEL, (), i, tile=n, memory="weight", rows=tile.weight_rows, setup=True,
-                         region=(at, at + size), bits=tile.weights * arch.core.weight_bits)
-                at += size
+    def later(self, step: Callable[[], None]) -> None:
+        """A transfer that goes behind the loads that the next run waits for."""
+        self._later.append(step)
 
-    def load_input(self, timesteps: tuple[int, int], deps: tuple[int, ...] = ()) -> int:
-        """Bring planes [lo, hi) of the input into its spike buffer; pixels travel dense."""
+    def flush(self) -> None:
+        """Write what was put off; called between a run's weight load and the run."""
+        steps, self._later = self._later, []
+        for step in steps:
+            step()
+
+    def reached(self) -> dict[str, int]:
+        """The latest run of each core that has one; asked before a stage (a layer, or a layer of a timestep) begins."""
+        return {core: books.last_run for core, books in self.books.items() if books.last_run is not None}
+
+    # -- transfers ----------------------------------------------------------------------------------------------------
+
+    def setup(self) -> None:
+        """What is loaded once: biases, and the weights of cores on which all of them fit together."""
+        at = dict.fromkeys(self.books, 0)
+        for i, plan in enumerate(self.mapping.plans):
+            for core, words in plan.bias_words.items():
+                if words:
+                    self.load(core, (), i, "bias", rows=words, bits=words * self._row_bits(core, "bias"), once=True)
+            for n, tile in enumerate(plan.tiles):
+                if tile.core in self.mapping.resident:
+                    size = tile.weight_rows * self._row_bits(tile.core, "weight")
+                    begin = at[tile.core]
+                    at[tile.core] += size
+                    self.load(tile.core, (), i, "weight", tile=n, rows=tile.weight_rows, once=True,
+                              region=(begin, begin + size), bits=tile.weights * self._design(tile.core).core.weight_bits)
+
+    def load_input(self, timesteps: tuple[int, int], after: dict[str, list[int]] | None = None) -> None:
+        """Bring planes [lo, hi) of the input into the buffer of every core that reads it; pixels travel dense.
+
+        `after`, by core: what must have ended before.
+        """
         spec = self.mapping.network.input
         c, h, w = spec.shape
-        values = range(*timesteps) if spec.encoding == "direct" else [0] if spec.encoding == "hybrid" else []
-        widths = [spec.payload_bits if t in values else 1 for t in range(*timesteps)]
-        bits = c * h * w * sum(widths)
-        row = self.mapping.arch.row_bits["spike"]
-        self.written[INPUT] = self.add(
-            "load", CHANNEL, deps, -1, memory="spike", rows=-(-bits // row), bits=bits, timesteps=timesteps)
-        return self.written[INPUT]
+        bits = c * h * w * sum(spec.plane_bits(t) for t in range(*timesteps))
+        for core in self.mapping.readers(INPUT):
+            deps = tuple((after or {}).get(core, ()))
+            rows = -(-bits // self._row_bits(core, "spike"))
+            self.written[INPUT, core] = [self.load(core, deps, -1, "spike", rows=rows, bits=bits, timesteps=timesteps)]
 
     def load_weights(self, index: int, number: int, tile: Tile, timesteps: tuple[int, int]) -> tuple[int, ...]:
         """Load a tile's weights unless they are there for good; the ids that its run must wait for."""
-        if self.mapping.weights_resident:
+        if tile.core in self.mapping.resident:
             return ()
-        arch = self.mapping.arch
-        size = tile.weight_rows * arch.row_bits["weight"]
-        if self._head + size > arch.memories.weight // arch.row_bits["weight"] * arch.row_bits["weight"]:
-            self._head = 0
-        lo, hi = self._head, self._head + size
-        clash = [r for r in self._ring if r[0] < hi and lo < r[1]]
-        self._ring = [r for r in self._ring if r not in clash]
-        self._head = hi
-        load = self.add("load", CHANNEL, tuple(r[2] for r in clash), index, tile=number, memory="weight",
-                        rows=tile.weight_rows, region=(lo, hi), bits=tile.weights * arch.core.weight_bits,
-                        timesteps=timesteps)
+        books, row = self.books[tile.core], self._row_bits(tile.core, "weight")
+        size, room = tile.weight_rows * row, self._design(tile.core).capacities["weight"] // row * row
+        if books.head + size > room:
+            books.head = 0
+        lo, hi = books.head, books.head + size
+        clash = [r for r in books.ring if r[0] < hi and lo < r[1]]
+        books.ring = [r for r in books.ring if r not in clash]
+        books.head = hi
+        load = self.load(
+            tile.core, tuple(r[2] for r in clash), index, "weight", tile=number, rows=tile.weight_rows, region=(lo, hi),
+            bits=tile.weights * self._design(tile.core).core.weight_bits, timesteps=timesteps)
         # Until its run is known the region's last reader is the load itself; run() replaces it.
-        self._ring.append((lo, hi, load))
+        books.ring.append((lo, hi, load))
         return (load,)
 
-    def _readers(self, loads: tuple[int, ...], run: int) -> None:
-        self._ring = [(lo, hi, run if op in loads else op) for lo, hi, op in self._ring]
+    def hand_over(self, index: int, timesteps: tuple[int, int], reached: dict[str, int]) -> None:
+        """Send what a layer has made in [lo, hi) to the cores that read it and did not make it: a store and loads per tile.
 
-    def store_outputs(self) -> None:
-        """Send off what no layer reads: read-out potentials, or the spikes of the last layers."""
-        network = self.mapping.network
-        read = {c.source for layer in network for c in layer.connections}
-        for i, plan in enumerate(self.mapping.plans):
-            layer = plan.layer
-            if layer.name in read:
+        A load waits until its core has come to this stage, past what it had `reached` before, so that the buffer is free
+        that it fills. The next run of a core waits for its stores: what it sends stays in its buffer until then.
+        """
+        plan = self.mapping.plans[index]
+        readers = self.mapping.readers(plan.layer.name)
+        for number, tile in enumerate(plan.tiles):
+            targets = [core for core in readers if core != tile.core]
+            if not targets:
                 continue
-            if layer.coding == "readout":
-                bits, rows, memory = layer.neurons * self.mapping.arch.core.potential_bits, 0, "output"
+            bits = _planes_bits(plan.layer, tile.channels, timesteps)
+            made = self.written[plan.layer.name, tile.core][self._turn(plan, number)]
+            what: dict[str, Any] = {"tile": number, "timesteps": timesteps, "bits": bits}
+            store = self.store(tile.core, (made,), index, "spike", rows=-(-bits // self._row_bits(tile.core, "spike")), **what)
+            self.books[tile.core].unsent.append(store)
+            for core in targets:
+                deps = (store, reached[core]) if core in reached else (store,)
+                load = self.load(core, deps, index, "spike", rows=-(-bits // self._row_bits(core, "spike")), **what)
+                self.written.setdefault((plan.layer.name, core), []).append(load)
+
+    @staticmethod
+    def _turn(plan: LayerPlan, number: int) -> int:
+        """Which of its core's tiles a tile is."""
+        return sum(tile.core == plan.tiles[number].core for tile in plan.tiles[:number])
+
+    def is_read(self, layer: Layer) -> bool:
+        return bool(self.mapping.readers(layer.name))
+
+    def store_outputs(self, index: int, timesteps: tuple[int, int]) -> dict[str, int]:
+        """Send off what a layer has made and no layer reads, its planes [lo, hi) or its potentials; the store of each core."""
+        plan, stores = self.mapping.plans[index], {}
+        for core in plan.tables:
+            tiles = [tile for tile in plan.tiles if tile.core == core]
+            channels = sum(tile.channels[1] - tile.channels[0] for tile in tiles)
+            if plan.layer.sends:
+                bits, memory = _planes_bits(plan.layer, (0, channels), timesteps), "spike"
+                rows = -(-bits // self._row_bits(core, "spike"))
             else:
-                bits, memory = layer.neurons * layer.timesteps * max(1, layer.payload_bits), "spike"
-                rows = -(-bits // self.mapping.arch.row_bits["spike"])
-            self.add("store", CHANNEL, (self.written[layer.name],), i, memory=memory, rows=rows, bits=bits)
+                neurons = channels * plan.layer.shape[1] * plan.layer.shape[2]
+                bits, rows, memory = neurons * self._design(core).core.potential_bits, 0, "output"
+            stores[core] = self.store(core, tuple(self.written[plan.layer.name, core]), index, memory, rows=rows, bits=bits,
+                                      timesteps=timesteps)
+        return stores
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
     def run(
-        self, index: int, number: int, tile: Tile, table: PassTable, feeds: tuple[Feed, ...], deps: tuple[int, ...],
+        self, index: int, number: int, table: PassTable, feeds: tuple[Feed, ...], deps: tuple[int, ...],
         timesteps: tuple[int, int], clear: bool, loads: tuple[int, ...] = (),
     ) -> int:
-        """Add a run of one tile; it waits for its loads and for whoever writes the planes that it reads."""
+        """Add a run of one tile; it waits for its loads and for all that brings or makes the planes that it reads."""
         plan = self.mapping.plans[index]
-        core = self.mapping.arch.core_spec()
-        sources = tuple(self.written[plan.layer.connections[f.connection].source] for f in feeds if f.planes)
+        tile, layer = plan.tiles[number], plan.layer
+        spec = self._design(tile.core).core_spec()
         body = CoreRun(
-            core=core, shape=plan.layer.shape, groups=tile.groups, connections=plan.layer.connections, table=table,
-            potential_bits=min(plan.layer.potential_bits, core.potential_bits), current_bits=core.current_bits,
-            clear=clear, first_plane=timesteps[0],
+            core=spec, shape=layer.shape, groups=tile.groups, connections=layer.connections, table=table,
+            potential_bits=min(layer.potential_bits, spec.potential_bits), current_bits=spec.current_bits,
+            clear=clear, first_plane=timesteps[0], last_channel=tile.channels[1],
         )
-        run = self.add("run", CORE, (*deps, *loads, *sources), index, tile=number, timesteps=timesteps, run=body,
-                       feeds=feeds, eots=table.planes)
-        self._readers(loads, run)
-        self.written[plan.layer.name] = run
+        return self.add_run(index, number, feeds, (*deps, *loads), loads, lambda known: Run(
+            **known, on=tile.core, timesteps=timesteps, body=body, feeds=feeds, eots=table.planes,
+            pools=self._turn(plan, number) == 0))
+
+    def add_run(
+        self, index: int, number: int, feeds: tuple[Feed, ...], deps: tuple[int, ...], loads: tuple[int, ...],
+        make: Callable[[dict[str, Any]], Operation],
+    ) -> int:
+        """Add the operation that `make` returns for its id, deps, layer and tile, and enter it in the books."""
+        plan = self.mapping.plans[index]
+        core, name = plan.tiles[number].core, plan.layer.name
+        books = self.books[core]
+        read = [plan.layer.connections[feed.connection].source for feed in feeds if feed.planes]
+        sources = [op for source in read for op in self.written[source, core]]
+        waits = _sorted((*deps, *sources, *books.unsent))
+        run = self._add(make({"id": len(self.operations), "deps": waits, "layer": index, "tile": number}))
+        books.ring = [(lo, hi, run if op in loads else op) for lo, hi, op in books.ring]
+        books.last_run, books.unsent = run, []
+        made = self.written[name, core] if self._turn(plan, number) else []
+        self.written[name, core] = [*made, run]
         return run
 
     def tiles_of(self, connection: Connection) -> tuple[tuple[int, int], ...]:
         """Channel ranges of the connection's source in the order in which they were written."""
         if connection.source == INPUT:
             return ((0, connection.source_shape[0]),)
-        plan: LayerPlan = self.mapping.plans[self.mapping.network.index(connection.source)]
-        return tuple(t.channels for t in plan.tiles)
+        return tuple(t.channels for t in self.mapping.plans[self.mapping.network.index(connection.source)].tiles)
 
     def program(self) -> Program:
+        """What was written, put-off transfers included."""
+        self.flush()
         arch = self.mapping.arch
-        return Program(self.mapping.network, arch.core_spec(), arch.channel_spec(), self.schedule, tuple(self.operations))
+        return Program(self.mapping.network, arch.core_names, arch.channel_spec(), self.schedule, tuple(self.operations))
+
+
+def _sorted(deps: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(set(deps)))
+
+
+def _planes_bits(layer: Layer, channels: tuple[int, int], timesteps: tuple[int, int]) -> int:
+    """Bits of planes [lo, hi) of some channels as a dense bitmap: positions x planes x bits of a value."""
+    positions = layer.shape[1] * layer.shape[2]
+    return (channels[1] - channels[0]) * positions * (timesteps[1] - timesteps[0]) * max(1, layer.payload_bits)

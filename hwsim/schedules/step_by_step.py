@@ -2,88 +2,127 @@
 
 One plane of spikes waits at a time, but the potentials of all layers live through all timesteps: those that do not fit
 on chip are spilled to the channel after each run and fetched before the next. Weights that do not fit are fetched again in
-every timestep. Bit-serial coding is refused (mapping.py says why).
+every timestep. Bit-serial coding is refused.
 """
 
 from __future__ import annotations
 
-from hwsim.mapping import LayerPlan, Mapping, Tile
-from hwsim.program import CHANNEL, Feed, Program
+from collections import defaultdict
+from functools import partial
+
+from hwsim.mapping import LayerPlan, Mapping
+from hwsim.program import Feed, Program
+from hwsim.schedules.base import Schedule
 from hwsim.schedules.builder import ProgramBuilder
-from hwsim.snn.network import INPUT
+from hwsim.snn.network import INPUT, Network
 
 
-def step_by_step(mapping: Mapping) -> Program:
+def build_step_by_step(mapping: Mapping) -> Program:
     """The Program of one sample."""
-    build = ProgramBuilder(mapping, "step_by_step")
+    build = ProgramBuilder(mapping, STEP_BY_STEP.name)
     build.setup()
-    steps = max(plan.table.planes for plan in mapping.plans)
-    work = [(t, i, n) for t in range(steps) for i, plan in enumerate(mapping.plans) for n in range(len(plan.tiles))
-            if t < plan.table.planes]
-    books = _Spills(build, steps)
-    pending = None
-    for t, index, number in work:
-        if index == 0 and number == 0:
-            books.load_input(t)
-        tile = mapping.plans[index].tiles[number]
-        # The next weights are asked for before this run's potentials are sent off: loads go ahead of stores.
-        loads = build.load_weights(index, number, tile, (t, t + 1))
-        if pending is not None:
-            books.store(*pending)
-        pending = books.run(t, index, number, tile, loads)
-    if pending is not None:
-        books.store(*pending)
-    build.store_outputs()
+    books = _Steps(build)
+    for t in range(max(plan.planes for plan in mapping.plans)):
+        books.load_input(t)
+        for index, plan in enumerate(mapping.plans):
+            if t < plan.planes:
+                books.layer(t, index)
+    build.flush()
+    for index, plan in enumerate(mapping.plans):
+        if not plan.layer.sends and not build.is_read(plan.layer):
+            build.store_outputs(index, (0, plan.layer.timesteps))
     return build.program()
 
 
-class _Spills:
-    """Runs one timestep of a tile, with the potentials of spilled layers fetched before and sent off after."""
+class _Steps:
+    """Runs one timestep of a layer, with the potentials of spilled layers fetched before and sent off after."""
 
-    def __init__(self, build: ProgramBuilder, steps: int) -> None:
-        self.build, self.steps = build, steps
-        self.scratch: tuple[int, ...] = ()  # who used the spill area last
-        self.last_readers: list[int] = []  # runs that read the input's buffer in the previous timestep
+    def __init__(self, build: ProgramBuilder) -> None:
+        self.build = build
+        self.scratch: dict[str, tuple[int, ...]] = {}  # by core: who used its spill area last
+        self.input_readers: dict[str, list[int]] = defaultdict(list)  # by core: runs that read the input's latest plane
+        self.outputs: dict[int, dict[str, int]] = {}  # by layer and core: the store of its latest plane
 
     def load_input(self, t: int) -> None:
-        direct = self.build.mapping.network.input.encoding == "direct"
-        if t == 0 or not direct:
-            self.build.load_input((t, t + 1), tuple(self.last_readers))
-        self.last_readers = []
+        if t == 0 or not self.build.mapping.network.input.is_direct:
+            self.build.load_input((t, t + 1), self.input_readers)
+        self.input_readers = defaultdict(list)
 
-    def run(self, t: int, index: int, number: int, tile: Tile, loads: tuple[int, ...]) -> tuple[int, int, int, int]:
+    def layer(self, t: int, index: int) -> None:
+        """All tiles of a layer, then its plane on its way to other cores, or off the chip if no layer reads it."""
         build, plan = self.build, self.build.mapping.plans[index]
-        deps: tuple[int, ...] = self.scratch if plan.spills else ()
-        if t > 0 and plan.spills:
-            deps = tuple(self._move("load", memory, index, number, t, self.scratch) for memory in plan.spills)
-        feeds = tuple(self._feed(plan, n, t) for n in range(len(plan.layer.connections)))
-        run = build.run(index, number, tile, plan.table.at(t), feeds, deps, (t, t + 1), clear=t == 0, loads=loads)
-        if any(c.source == INPUT for c in plan.layer.connections):
-            self.last_readers.append(run)
-        if plan.spills:
-            self.scratch = (run,)
-        return run, t, index, number
+        reached = build.reached()
+        for number, tile in enumerate(plan.tiles):
+            # Weights are asked for before the potentials of the run before are sent off: loads go ahead of stores.
+            loads = build.load_weights(index, number, tile, (t, t + 1))
+            build.flush()
+            run = self._run(t, index, number, loads)
+            if plan.spills_of(tile) and t + 1 < plan.planes:
+                build.later(partial(self._spill, run, t, index, number))
+        if plan.layer.sends and t < plan.layer.timesteps:
+            build.later(partial(self._send, t, index, reached))
 
-    def store(self, run: int, t: int, index: int, number: int) -> None:
-        """Send a spilled tile's state off, unless it was the last timestep; a current never changes after the first."""
+    def _send(self, t: int, index: int, reached: dict[str, int]) -> None:
+        if self.build.is_read(self.build.mapping.plans[index].layer):
+            self.build.hand_over(index, (t, t + 1), reached)
+        else:
+            self.outputs[index] = self.build.store_outputs(index, (t, t + 1))
+
+    def _run(self, t: int, index: int, number: int, loads: tuple[int, ...]) -> int:
+        build, plan = self.build, self.build.mapping.plans[index]
+        tile = plan.tiles[number]
+        spills, scratch = plan.spills_of(tile), self.scratch.get(tile.core, ())
+        deps: tuple[int, ...] = scratch if spills else ()
+        if t > 0 and spills:
+            deps = tuple(self._move("load", memory, index, number, t, scratch) for memory in spills)
+        if index in self.outputs:  # its buffer holds one plane, which must have left
+            deps += (self.outputs[index][tile.core],)
+        feeds = tuple(self._feed(plan, n, t) for n in range(len(plan.layer.connections)))
+        table = plan.tables[tile.core].at(t)
+        run = build.run(index, number, table, feeds, deps, (t, t + 1), clear=t == 0, loads=loads)
+        if any(c.source == INPUT for c in plan.layer.connections):
+            self.input_readers[tile.core].append(run)
+        if spills:
+            self.scratch[tile.core] = (run,)
+        return run
+
+    def _spill(self, run: int, t: int, index: int, number: int) -> None:
+        """Send a spilled tile's state off; a current never changes after the first timestep."""
         plan = self.build.mapping.plans[index]
-        if t + 1 < plan.table.planes:
-            changed = [memory for memory in plan.spills if memory == "membrane" or t == 0]
-            stores = tuple(self._move("store", memory, index, number, t, (run,)) for memory in changed)
-            self.scratch = stores or self.scratch
+        tile = plan.tiles[number]
+        changed = [memory for memory in plan.spills_of(tile) if memory == "membrane" or t == 0]
+        stores = tuple(self._move("store", memory, index, number, t, (run,)) for memory in changed)
+        self.scratch[tile.core] = stores or self.scratch[tile.core]
 
     def _move(self, kind: str, memory: str, index: int, number: int, t: int, deps: tuple[int, ...]) -> int:
         """One transfer of a tile's potentials or currents: whole rows on chip, real neurons on the channel."""
-        plan, row_bits = self.build.mapping.plans[index], self.build.mapping.arch.row_bits
+        plan = self.build.mapping.plans[index]
         tile = plan.tiles[number]
+        design = self.build.mapping.arch.design_of(tile.core)
         neurons = (tile.channels[1] - tile.channels[0]) * plan.layer.shape[1] * plan.layer.shape[2]
-        bits = neurons * row_bits[memory] // self.build.mapping.arch.core.lanes
-        return self.build.add(kind, CHANNEL, deps, index, tile=number, memory=memory, rows=tile.words, bits=bits,
-                              timesteps=(t, t + 1))
+        move = self.build.load if kind == "load" else self.build.store
+        return move(tile.core, deps, index, memory, tile=number, rows=tile.words, timesteps=(t, t + 1),
+                    bits=neurons * design.row_bits[memory] // design.pe_count)
 
     def _feed(self, plan: LayerPlan, number: int, t: int) -> Feed:
         connection = plan.layer.connections[number]
-        network = self.build.mapping.network
-        direct = connection.source == INPUT and network.input.encoding == "direct"
+        direct = self.build.mapping.network.is_direct(connection)
         planes = (0,) if direct and t == 0 else () if direct else (t,)
         return Feed(number, planes, self.build.tiles_of(connection))
+
+
+def _misfits(network: Network) -> list[str]:
+    reasons = []
+    waits = [layer for layer in network if not layer.neuron.in_time]
+    if waits or network.input.weighs_planes:
+        reasons.append("bit-serial layers fire only after all bit planes have been accumulated, so a layer cannot give "
+                       "timestep t before it has seen every timestep; use layer_by_layer")
+    steps = {layer.timesteps for layer in network if layer.sends}
+    if len(steps) > 1:
+        reasons.append(f"layers differ in timesteps ({sorted(steps)}); step_by_step needs one T, use layer_by_layer")
+    return reasons
+
+
+STEP_BY_STEP = Schedule(
+    name="step_by_step", short="step", build=build_step_by_step, states_wait=True, planes_wait=lambda timesteps: 1,
+    misfits=_misfits)

@@ -119,6 +119,16 @@ class Layer:
         c, h, w = self.shape
         return c * h * w
 
+    @property
+    def sends(self) -> bool:
+        """Whether spikes or values leave the layer; a read-out keeps its potentials."""
+        return self.neuron.sends != "nothing"
+
+    @property
+    def sends_values(self) -> bool:
+        """Whether what leaves are multi-bit activations of a quantised ANN."""
+        return self.neuron.sends == "values"
+
 
 @dataclass(frozen=True, eq=False)
 class InputSpec:
@@ -135,6 +145,23 @@ class InputSpec:
     signed: bool = False
     coding: Literal["rate", "bit_serial"] = "rate"
     spike_shift: int = 0
+
+    @property
+    def is_direct(self) -> bool:
+        return self.encoding == "direct"
+
+    @property
+    def is_hybrid(self) -> bool:
+        return self.encoding == "hybrid"
+
+    @property
+    def weighs_planes(self) -> bool:
+        """Whether its planes are bits of its values."""
+        return self.encoding == "spikes" and self.coding == "bit_serial"
+
+    def plane_bits(self, plane: int) -> int:
+        """Bits of one value of a plane: payloads in the planes that carry them, else one."""
+        return self.payload_bits if self.is_direct or (self.is_hybrid and plane == 0) else 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +195,19 @@ class Network:
         if connection.source == INPUT:
             return self.input.coding if self.input.encoding == "spikes" else self.input.encoding
         return self.layer(connection.source).coding
+
+    def is_direct(self, connection: Connection) -> bool:
+        """Whether the source is a direct input: one plane of payloads, whatever T."""
+        return connection.source == INPUT and self.input.is_direct
+
+    def is_hybrid(self, connection: Connection) -> bool:
+        """Whether the source is a hybrid input: payloads in plane 0, spikes in the others."""
+        return connection.source == INPUT and self.input.is_hybrid
+
+    def weighs_planes(self, connection: Connection) -> bool:
+        """Whether the source's planes are bits, each of its own weight."""
+        spec = self.input if connection.source == INPUT else self.layer(connection.source).neuron
+        return spec.weighs_planes
 
     def source_timesteps(self, connection: Connection) -> int:
         """Planes that the source emits (1 for a direct input)."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.baseline.array import Gemm, GemmCost, SystolicArray, gemm_cost
+from hwsim.cores.systolic.array import Gemm, GemmCost, SystolicArray, gemm_cost
 from tests.baseline import array_simulator
 
 DATAFLOWS = ("output_stationary", "weight_stationary", "input_stationary")

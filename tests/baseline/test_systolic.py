@@ -10,7 +10,7 @@ import pytest
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture, load_architecture
-from hwsim.baseline.systolic import SystolicReplay, systolic_replay
+from hwsim.cores.systolic.replay import SystolicReplay, systolic_replay
 from hwsim.mapping import MappingError
 from hwsim.program import Sample
 from hwsim.snn.forward import forward, layer_sums, pool
@@ -254,7 +254,7 @@ def test_vgg16_has_the_published_multiply_accumulates(dataflow: str) -> None:
 def test_vgg16_on_the_shipped_array_streams_its_weights_behind_the_work() -> None:
     """14.7 M weights do not fit 512 KiB: each sample loads all of them once, and convolutions hide most of it."""
     replay = systolic_replay(vgg16_cifar(), load_architecture("systolic_8x8"))
-    loads = [op for op in replay.program.operations if op.kind == "load" and op.memory == "weight"]
+    loads = [op for op in replay.program.operations if op.kind == "load" and getattr(op, "memory", "") == "weight"]
     assert not any(op.setup for op in loads)
     assert sum(op.bits for op in loads) == 8 * 14_715_584
     assert total(replay, "channel_write_bits") == 10 * 24
@@ -272,20 +272,20 @@ def test_tiles_share_the_work_and_load_every_weight_once(seed: int) -> None:
     roomy = random_array(rng)
     whole = systolic_replay(network, roomy)
     row = roomy.row_bits["weight"]
-    needs = [op.rows for op in whole.program.operations if op.memory == "weight"]
+    needs = [op.rows for op in whole.program.operations if getattr(op, "memory", "") == "weight"]
     for rows in np.unique(np.linspace(max(1, max(needs) // 3), sum(needs), 25, dtype=int)).tolist():
-        tight = roomy.model_copy(update={"memories": roomy.memories.model_copy(update={"weight": rows * row})})
+        tight = roomy.with_memories(weight=rows * row)
         if rows < smallest_tile(network, roomy):
             with pytest.raises(MappingError, match="weight memory"):
                 systolic_replay(network, tight)
             continue
         cut = systolic_replay(network, tight)
-        assert (rows < sum(needs)) == any(op.memory == "weight" and not op.setup for op in cut.program.operations)
+        assert (rows < sum(needs)) == any(getattr(op, "memory", "") == "weight" and not op.setup for op in cut.program.operations)
         assert cut.macs.sum() == whole.macs.sum()
         for event in ("mult", "requant", "channel_read_bits", "channel_write_bits", "pool_update"):
             assert total(cut, event) == total(whole, event), event
         assert total(cut, "weight_write") >= sum(needs)
-        assert all(op.rows * row >= op.bits for op in cut.program.operations if op.memory == "weight")
+        assert all(op.rows * row >= op.bits for op in cut.program.operations if getattr(op, "memory", "") == "weight")
         check_chip(cut, tight)
 
 
@@ -320,7 +320,7 @@ def check_chip(replay: SystolicReplay, arch: Architecture) -> None:
         free[op.resource] = int(replay.end[op.id])
     held: list[tuple[int, int, int]] = []
     for op in operations:
-        if op.memory == "weight":
+        if getattr(op, "memory", "") == "weight":
             assert op.region[1] <= arch.memories.weight
             reader = next(r for r in operations if r.kind == "run" and (r.layer, r.tile) == (op.layer, op.tile))
             assert replay.end[op.id] <= replay.start[reader.id]

@@ -17,9 +17,8 @@ from hwsim.convert.integers import ConversionError, Widths, input_unit
 from hwsim.convert.source import Source, fold
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.mapping import map_network
 from hwsim.program import Sample
-from hwsim.schedules import schedule_by_name
+from hwsim.simulation import make_program
 from hwsim.snn.forward import forward
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.validate import validate_network
@@ -148,7 +147,7 @@ def test_hardware_in_either_order_of_bits_gives_the_ann(shift_at: str, pool_mode
     network = to_bit_serial(source, 3, Widths(pool_mode=pool_mode))
     grid = payload_grid(rng, source, 1)
     truth = float_ann(source, grid * PIXEL)
-    program = schedule_by_name("layer_by_layer")(map_network(network, design(network, shift_at), "layer_by_layer"))
+    program = make_program(network, design(network, shift_at), "layer_by_layer")
     recorded, potentials = forward(network, as_inputs(grid)[0])
     for engine in (FastEngine(), ReferenceEngine()):
         record = engine.run_sample(program, Sample(as_inputs(grid)[0], recorded), "computed")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwsim.arch import Architecture
-from hwsim.mapping import connection_rows
+from hwsim.cores.event.tiles import connection_rows
 from hwsim.program import Sample
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise, SingleSpike, TwoStage
@@ -125,8 +125,10 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
     current_bits = int(rng.choice([8, 12, 24]))
     groups = [-(-layer.shape[0] // lanes) for layer in network]
     words = [layer.shape[1] * layer.shape[2] for layer in network]
-    rows = [[sum(connection_rows(c, layer.shape[0], lanes, (g, g + 1))[0] for c in layer.connections) for g in range(n)]
-            for layer, n in zip(network, groups, strict=True)]
+    spans = [[(g * lanes, min((g + 1) * lanes, layer.shape[0])) for g in range(n)]
+             for layer, n in zip(network, groups, strict=True)]
+    rows = [[sum(connection_rows(c, layer.shape[0], lanes, span)[0] for c in layer.connections) for span in every]
+            for layer, every in zip(network, spans, strict=True)]
     least = {"weight": max(max(r) for r in rows), "membrane": max(words)}
     most = {"weight": sum(sum(r) for r in rows), "membrane": sum(g * w for g, w in zip(groups, words, strict=True))}
 

@@ -15,21 +15,20 @@ import pytest
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.engine.fast import FastEngine
-from hwsim.mapping import MappingError, map_network
+from hwsim.mapping import MappingError
 from hwsim.program import (
-    CORE,
     ISSUE_KINDS,
     ChannelSpec,
     CoreLog,
     CoreRun,
     CoreSpec,
     Feed,
-    Operation,
     Program,
     ProgramError,
+    Run,
     Sample,
 )
-from hwsim.schedules import SCHEDULES
+from hwsim.simulation import make_program
 from hwsim.snn.forward import connection_sums, forward
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire, Pass, PassTable, SingleSpike, TwoStage
@@ -341,10 +340,10 @@ def one_layer(layer: Layer, inputs: InputSpec, *, steps: bool = False, buffer: s
                 part = replace(part, table=table.at(t), clear=t == 0, first_plane=t)
             feed = Feed(0, planes if t is None else planes[t : t + 1], whole)
             span = (0, table.planes) if t is None else (t, t + 1)
-            operations.append(Operation(
-                len(operations), "run", CORE, (), 0, tile=tile, timesteps=span, run=part, feeds=(feed,),
-                eots=part.table.planes))
-    return Program(Network(inputs, (layer,)), spec, ChannelSpec(8, 3), "by hand", tuple(operations))
+            operations.append(Run(
+                id=len(operations), on="core", layer=0, tile=tile, timesteps=span, body=part, feeds=(feed,),
+                eots=part.table.planes, pools=tile == 0))
+    return Program(Network(inputs, (layer,)), ("core",), ChannelSpec(8, 3), "by hand", tuple(operations))
 
 
 def layer_of(neuron: object, weights: list[list[int]] | None, thresholds: tuple[int, ...], **more: object) -> Layer:
@@ -368,7 +367,7 @@ def test_flags_of_a_layer_live_over_runs_and_tiles_and_not_over_samples(steps: b
         assert record.counts[:, :, INDEX["cmp"]].sum(axis=0).tolist() == [3, 2, 1]
         assert record.logs[len(program.operations) - 1].flags.ravel().tolist() == [1, 1, 1]
     # Without a clear a layer's flags start empty in every sample.
-    operations = tuple(replace(op, run=replace(op.run, clear=False)) for op in program.operations)
+    operations = tuple(replace(op, body=replace(op.body, clear=False)) for op in program.operations)
     program = replace(program, operations=operations)
     first, second = (engine.run_sample(program, Sample(PLANES, {}), "trace") for _ in range(2))
     np.testing.assert_array_equal(first.outputs["a"], second.outputs["a"])
@@ -601,7 +600,7 @@ def draw(seed: int) -> tuple[Program, np.random.Generator] | None:
     arch = random_architecture(rng, network, coding)
     schedule = "layer_by_layer" if rng.random() < 0.5 else "step_by_step"
     try:
-        return SCHEDULES[schedule](map_network(network, arch, schedule)), rng
+        return make_program(network, arch, schedule), rng
     except MappingError:
         return None
 
@@ -613,11 +612,11 @@ def shifted(program: Program, bits: int = 0) -> Program:
     """The Program with the input's spike_shift in the tables that read it, and potentials of `bits`, if given."""
     operations = []
     for op in program.operations:
-        if op.run is not None:
-            reads = any(c.source == "input" for c in op.run.connections)
-            table = replace(op.run.table, spike_shift=program.network.input.spike_shift) if reads else op.run.table
+        if isinstance(op, Run):
+            reads = any(c.source == "input" for c in op.body.connections)
+            table = replace(op.body.table, spike_shift=program.network.input.spike_shift) if reads else op.body.table
             widths = {"potential_bits": bits, "current_bits": bits} if bits else {}
-            op = replace(op, run=replace(op.run, table=table, **widths))
+            op = replace(op, body=replace(op.body, table=table, **widths))
         operations.append(op)
     return replace(program, operations=tuple(operations))
 
@@ -630,10 +629,10 @@ def test_samples_are_their_runs(seed: int) -> None:
     record = FastEngine().run_sample(program, sample, "trace", record=True)
     states = {i: np.zeros((3, *layer.shape), np.int64) for i, layer in enumerate(program.network)}
     for op in program.operations:
-        if op.run is None:
+        if not isinstance(op, Run):
             continue
         tokens, gaps = tokens_of(program, op, {**sample.recorded, "input": sample.inputs})
-        log, expected = FastEngine().run_core(op.run, tokens, gaps, 0 * gaps, *states[op.layer]), record.logs[op.id]
+        log, expected = FastEngine().run_core(op.body, tokens, gaps, 0 * gaps, *states[op.layer]), record.logs[op.id]
         states[op.layer] = np.stack([log.potentials, log.currents, log.flags])
         for name in ("push", "pop", "issue", "spikes", "potentials", "currents", "flags", "done", "saturations"):
             np.testing.assert_array_equal(getattr(expected, name), getattr(log, name), err_msg=f"{op.id} {name}")

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.engine.fast import FastEngine
-from hwsim.mapping import MappingError, map_network
+from hwsim.mapping import MappingError
 from hwsim.program import (
     CHANNEL,
-    CORE,
     ChannelSpec,
     CoreLog,
     CoreRun,
     CoreSpec,
     Feed,
-    Operation,
     Program,
     ProgramError,
+    Run,
     Sample,
     SampleRecord,
+    Transfer,
 )
-from hwsim.schedules import SCHEDULES
+from hwsim.simulation import make_program
 from hwsim.snn.forward import forward
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire, ReadOut
@@ -55,13 +56,15 @@ def two_layers(core: CoreSpec = SPEC) -> Program:
         groups = (0, -(-layer.shape[0] // core.lanes))
         runs.append(CoreRun(core, layer.shape, groups, layer.connections, table, 8, 8, clear=True))
     feed = Feed(0, (0, 1), ((0, 3),))
-    return Program(network, core, ChannelSpec(8, 3), "by hand", (
-        Operation(10, "load", CHANNEL, (), 0, memory="weight", rows=6, bits=48, setup=True),
-        Operation(11, "load", CHANNEL, (), 1, memory="weight", rows=3, bits=24),
-        Operation(15, "load", CHANNEL, (), 1, memory="bias", rows=1, bits=1),
-        Operation(12, "run", CORE, (10,), 0, timesteps=(0, 2), run=runs[0], feeds=(feed,), eots=2),
-        Operation(13, "run", CORE, (11, 12), 1, timesteps=(0, 2), run=runs[1], feeds=(feed,), eots=2),
-        Operation(14, "store", CHANNEL, (13,), 1, timesteps=(1, 2), memory="output", bits=9),
+    load = partial(Transfer, source=CHANNEL, targets=("core",))
+    run = partial(Run, on="core", timesteps=(0, 2), feeds=(feed,), eots=2)
+    return Program(network, ("core",), ChannelSpec(8, 3), "by hand", (
+        load(id=0, layer=0, memory="weight", rows=6, bits=48, once=True),
+        load(id=1, layer=1, memory="weight", rows=3, bits=24),
+        load(id=2, layer=1, memory="bias", rows=1, bits=1),
+        run(id=3, deps=(0,), layer=0, body=runs[0]),
+        run(id=4, deps=(1, 3), layer=1, body=runs[1]),
+        Transfer(id=5, deps=(4,), layer=1, timesteps=(1, 2), source="core", targets=(CHANNEL,), memory="output", bits=9),
     ))
 
 
@@ -85,7 +88,7 @@ def test_two_layers_by_hand() -> None:
     assert record.potentials["out"].ravel().tolist() == [97]
     assert record.saturations.tolist() == [3, 0]
     assert record.mismatches.tolist() == [0, -1]
-    assert record.logs[12].spikes.tolist() == [[10, 0, 0], [11, 0, 2], [18, 0, 2]]
+    assert record.logs[3].spikes.tolist() == [[10, 0, 0], [11, 0, 2], [18, 0, 2]]
     # The loads take 3 + 24 / 8 and 3 + 1 cycles, one after the other; the store waits for the read-out: 3 + 2.
     assert record.start.tolist() == [0, 0, 6, 0, 19, 28]
     assert record.end.tolist() == [0, 6, 10, 19, 28, 33]
@@ -114,7 +117,7 @@ def test_two_layers_are_counted() -> None:
 def test_a_sample_leaves_nothing_behind() -> None:
     program = two_layers()
     operations = tuple(
-        op if op.run is None else replace(op, run=replace(op.run, clear=False)) for op in program.operations)
+        op if not isinstance(op, Run) else replace(op, body=replace(op.body, clear=False)) for op in program.operations)
     program, engine = replace(program, operations=operations), FastEngine()
     first, second = (engine.run_sample(program, sample_of_two_layers(), "trace") for _ in range(2))
     assert_same(second, first)
@@ -136,7 +139,7 @@ def test_without_weights_the_recording_decides_the_time() -> None:
         replace(layer, connections=tuple(replace(c, weights=None) for c in layer.connections))
         for layer in program.network)
     operations = tuple(
-        op if op.run is None else replace(op, run=replace(op.run, connections=layers[op.layer].connections))
+        op if not isinstance(op, Run) else replace(op, body=replace(op.body, connections=layers[op.layer].connections))
         for op in program.operations)
     bare = replace(program, network=replace(program.network, layers=layers), operations=operations)
     expected = FastEngine().run_sample(program, sample, "trace", record=True)
@@ -158,15 +161,15 @@ def draw(seed: int) -> tuple[Program, np.random.Generator] | None:
     arch = random_architecture(rng, network, coding)
     schedule = "layer_by_layer" if coding == "bit_serial" or rng.random() < 0.5 else "step_by_step"
     try:
-        return SCHEDULES[schedule](map_network(network, arch, schedule)), rng
+        return make_program(network, arch, schedule), rng
     except MappingError:
         return None
 
 
-def tokens_of(program: Program, op: Operation, sources: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def tokens_of(program: Program, op: Run, sources: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """C2 to C4, event by event: tokens (n, 6) and gaps of a run."""
     tokens, gaps, rows, reached = [], [], 0, -1
-    core = op.run.core
+    core = op.body.core
 
     def push(row: int, *token: int) -> None:
         nonlocal reached
@@ -177,7 +180,7 @@ def tokens_of(program: Program, op: Operation, sources: dict[str, np.ndarray]) -
     for n in range(op.eots):
         for feed in op.feeds:
             if n < len(feed.planes):
-                connection = op.run.connections[feed.connection]
+                connection = op.body.connections[feed.connection]
                 plane = sources[connection.source][feed.planes[n]]
                 payload = program.network.carries_payload(connection) > 0
                 if connection.source == "input" and program.network.input.encoding == "hybrid":
@@ -237,17 +240,17 @@ def test_planes_become_the_tokens_of_the_rules(seed: int) -> None:
     record = FastEngine().run_sample(program, sample, "trace", record=True)
     states = {i: np.zeros((2, *layer.shape), np.int64) for i, layer in enumerate(program.network)}
     for op in program.operations:
-        if op.run is None:
+        if not isinstance(op, Run):
             continue
         tokens, gaps = tokens_of(program, op, {**sample.recorded, "input": sample.inputs})
-        log, expected = FastEngine().run_core(op.run, tokens, gaps, 0 * gaps, *states[op.layer]), record.logs[op.id]
+        log, expected = FastEngine().run_core(op.body, tokens, gaps, 0 * gaps, *states[op.layer]), record.logs[op.id]
         states[op.layer] = np.stack([log.potentials, log.currents])
         for name in ("push", "pop", "issue", "spikes", "potentials", "currents", "done", "saturations"):
             np.testing.assert_array_equal(getattr(expected, name), getattr(log, name), err_msg=f"{op.id} {name}")
         # What a run by itself cannot know: rows that were scanned, spikes that a pooling unit took in.
         known = [i for i, name in enumerate(EVENTS) if name not in ("buffer_read", "pool_update")]
         np.testing.assert_array_equal(expected.counts[:, known], log.counts[:, known], err_msg=str(op.id))
-        check_pushes(op.run, gaps, expected)
+        check_pushes(op.body, gaps, expected)
         check_counts(op, tokens, sample, expected)
 
 
@@ -260,9 +263,9 @@ def check_pushes(run: CoreRun, gaps: np.ndarray, log: CoreLog) -> None:
         assert log.push[k] == pushed
 
 
-def check_counts(op: Operation, tokens: np.ndarray, sample: Sample, log: CoreLog) -> None:
+def check_counts(op: Run, tokens: np.ndarray, sample: Sample, log: CoreLog) -> None:
     """A1 to A4 from the operations of a log: each count as a sum over what was issued."""
-    run, table, issued = op.run, op.run.table, np.bincount(log.issue[:, 1], minlength=8)
+    run, table, issued = op.body, op.body.table, np.bincount(log.issue[:, 1], minlength=8)
     clear, acc, shift, fire, _, _, readout, requant = issued
     low, high = run.groups[0] * run.core.lanes, min(run.groups[1] * run.core.lanes, run.shape[0])
     neurons = (high - low) * run.shape[1] * run.shape[2]
@@ -308,7 +311,7 @@ def test_spikes_and_potentials_are_the_networks_own(seed: int) -> None:
     """With potentials that never meet a limit the core computes what the network computes without hardware."""
     program, rng = draw(seed)
     operations = tuple(
-        op if op.run is None else replace(op, run=replace(op.run, potential_bits=30, current_bits=30))
+        op if not isinstance(op, Run) else replace(op, body=replace(op.body, potential_bits=30, current_bits=30))
         for op in program.operations)
     sample = random_sample(rng, program.network)
     outputs, potentials = forward(program.network, sample.inputs)
@@ -334,7 +337,7 @@ def test_recording_and_order_change_nothing(seed: int) -> None:
             assert not quick.logs
             assert_same(quick, expected)
         for i, op in enumerate(program.operations):
-            if op.run is not None:
+            if isinstance(op, Run):
                 log = recorded[0].logs[op.id]
                 assert log.done == recorded[0].end[i] - recorded[0].start[i]
                 np.testing.assert_array_equal(recorded[0].counts[i].sum(axis=0), log.counts.sum(axis=0))
@@ -347,15 +350,13 @@ def test_a_layer_in_tiles_computes_what_it_computes_whole(seed: int) -> None:
     sample = random_sample(rng, program.network)
     cut = FastEngine().run_sample(program, sample, "computed")
     lanes = max(layer.shape[0] for layer in program.network)
-    aer_order = any(len(feed.tiles) > 1 for op in program.operations for feed in op.feeds)
-    runs, seen = [], {}
-    for op in program.operations:
-        if op.run is not None and op.tile == 0:
-            run = replace(op.run, core=replace(op.run.core, lanes=lanes), groups=(0, 1))
-            feeds = tuple(replace(f, tiles=((0, op.run.connections[f.connection].source_shape[0]),)) for f in op.feeds)
-            deps = tuple(seen.values())[-1:]
-            seen[op.layer] = op.id
-            runs.append(replace(op, deps=deps, run=run, feeds=feeds))
+    aer_order = any(len(feed.tiles) > 1 for op in program.runs for feed in op.feeds)
+    runs = []
+    for op in program.runs:
+        if op.tile == 0:
+            run = replace(op.body, core=replace(op.body.core, lanes=lanes), groups=(0, 1), last_channel=None)
+            feeds = tuple(replace(f, tiles=((0, op.body.connections[f.connection].source_shape[0]),)) for f in op.feeds)
+            runs.append(replace(op, id=len(runs), deps=(), body=run, feeds=feeds))
     whole = FastEngine().run_sample(replace(program, operations=tuple(runs)), sample, "computed")
     if aer_order and whole.saturations.any():
         return  # additions that meet a limit depend on their order, and tiles change the order of an AER list
@@ -369,8 +370,8 @@ def test_refusals() -> None:
     program, sample = two_layers(), sample_of_two_layers()
     with pytest.raises(ProgramError, match="allowed are trace, computed"):
         FastEngine().run_sample(program, sample, "recorded")
-    with pytest.raises(ProgramError, match="operation 13 is fed by 'hidden'"):
+    with pytest.raises(ProgramError, match="operation 4 is fed by 'hidden'"):
         FastEngine().run_sample(program, Sample(sample.inputs, {}), "trace")
-    wrong = replace(program, operations=(replace(program.operations[0], kind="store"), *program.operations[1:]))
-    with pytest.raises(ProgramError, match="a store of memory 'weight'"):
+    wrong = replace(program, operations=(replace(program.operations[0], source="core", targets=(CHANNEL,), memory="plans"), *program.operations[1:]))
+    with pytest.raises(ProgramError, match="a transfer of memory 'plans'"):
         FastEngine().run_sample(wrong, sample, "trace")

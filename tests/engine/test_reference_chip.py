@@ -17,7 +17,6 @@ from hwsim.activity import INDEX
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import (
     CHANNEL,
-    CORE,
     ChannelSpec,
     CoreRun,
     CoreSpec,
@@ -25,8 +24,10 @@ from hwsim.program import (
     Operation,
     Program,
     ProgramError,
+    Run,
     Sample,
     SampleRecord,
+    Transfer,
 )
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, PoolMode
 from hwsim.snn.neurons import BitSerial, Context, IntegrateAndFire, PassTable, ReadOut, Requantise
@@ -130,11 +131,11 @@ def program_of(network: Network, core: CoreSpec, schedule: str) -> Program:
                     clear=not step, first_plane=step or 0,
                 )
                 span = (0, layer.timesteps) if step is None else (step, step + 1)
-                operations.append(Operation(
-                    id=len(operations), kind="run", resource=CORE, deps=(), layer=index, tile=number, timesteps=span,
-                    run=run, feeds=feeds, eots=table.planes,
+                operations.append(Run(
+                    id=len(operations), on="core", layer=index, tile=number, timesteps=span, body=run, feeds=feeds,
+                    eots=table.planes, pools=number == 0,
                 ))
-    return Program(network, core, ChannelSpec(8, 2), schedule, tuple(operations))
+    return Program(network, ("core",), ChannelSpec(8, 2), schedule, tuple(operations))
 
 
 def _feed(network: Network, layer: Layer, n: int, core: CoreSpec, table: PassTable, step: int | None) -> Feed:
@@ -336,8 +337,9 @@ def test_two_layers_step_by_step_to_the_cycle() -> None:
     assert record.counts[:, :, INDEX["acc_add"]].tolist() == [[4, 0], [2, 0], [0, 2], [0, 1]]
 
 
-def transfer(number: int, kind: str, bits: int, memory: str, deps: tuple[int, ...] = (), **what: Any) -> Operation:
-    return Operation(id=number, kind=kind, resource=CHANNEL, deps=deps, layer=0, memory=memory, bits=bits, **what)  # type: ignore[arg-type]
+def transfer(number: int, kind: str, bits: int, memory: str, deps: tuple[int, ...] = (), **what: Any) -> Transfer:
+    ends = {"source": CHANNEL, "targets": ("core",)} if kind == "load" else {"source": "core", "targets": (CHANNEL,)}
+    return Transfer(id=number, deps=deps, layer=0, memory=memory, bits=bits, **ends, **what)  # type: ignore[arg-type]
 
 
 def test_resources_work_in_list_order_and_wait_for_their_dependencies() -> None:
@@ -345,7 +347,7 @@ def test_resources_work_in_list_order_and_wait_for_their_dependencies() -> None:
     runs = program_of(network, core_spec(bypass=True), "step_by_step").operations
     channel = ChannelSpec(bits_per_cycle=8, latency_cycles=3)
     operations = (
-        transfer(0, "load", 1000, "weight", rows=7, setup=True),
+        transfer(0, "load", 1000, "weight", rows=7, once=True),
         transfer(1, "load", 17, "weight", rows=4),                                    # 0 .. 3 + 3
         transfer(2, "load", 0, "bias"),                                               # 6 .. 6, nothing to move
         replace(runs[0], id=3, deps=(0, 1)),                                          # 6 .. 15
@@ -356,7 +358,7 @@ def test_resources_work_in_list_order_and_wait_for_their_dependencies() -> None:
         replace(runs[3], id=8, deps=()),                                              # 36 .. 41
         transfer(9, "store", 24, "output", deps=(8,), rows=3, timesteps=(1, 2)),      # 41 .. 47
     )
-    record = ENGINE.run_sample(Program(network, runs[0].run.core, channel, "by hand", operations), sample, "trace")  # type: ignore[union-attr]
+    record = ENGINE.run_sample(Program(network, ("core",), channel, "by hand", operations), sample, "trace")
     assert record.start.tolist() == [0, 0, 6, 6, 15, 19, 15, 30, 36, 41]
     assert record.end.tolist() == [0, 6, 6, 15, 19, 30, 20, 36, 41, 47]
     moved = {(o, t, name): int(record.counts[o, t, i]) for name, i in INDEX.items() for o in (0, 1, 2, 4, 5, 9)
@@ -368,11 +370,11 @@ def test_resources_work_in_list_order_and_wait_for_their_dependencies() -> None:
     }
 
 
-def test_operations_that_wait_for_each_other_are_named() -> None:
+def test_an_operation_that_waits_for_a_later_one_is_named() -> None:
     network, sample = pair()
     operations = (transfer(0, "load", 8, "weight", deps=(1,)), transfer(1, "load", 8, "weight"))
-    with pytest.raises(ProgramError, match=r"operations \[0, 1\] never start"):
-        ENGINE.run_sample(Program(network, core_spec(), ChannelSpec(8, 0), "by hand", operations), sample, "trace")
+    with pytest.raises(ProgramError, match=r"operation 0 depends on \[1\], which do not stand before it"):
+        ENGINE.run_sample(Program(network, ("core",), ChannelSpec(8, 0), "by hand", operations), sample, "trace")
 
 
 # -- A4 ---------------------------------------------------------------------------------------------------------------
@@ -387,8 +389,7 @@ def test_buffers_and_pooling_units_are_counted(buffer: str) -> None:
     for operation in program.operations:
         counts = record.counts[operation.id]
         seen = {name: int(counts[:, INDEX[name]].sum()) for name in ("buffer_read", "buffer_write")}
-        run, log = operation.run, record.logs[operation.id]
-        assert run is not None
+        run, log = operation.body, record.logs[operation.id]
         rows = sum(-(-int(np.prod(grid)) // 5) for grid in grids[operation.layer])
         assert seen["buffer_read"] == (3 * rows if buffer == "bitmap" else len(log.push) - 3)
         real = min(4, run.shape[0] - 4 * run.groups[0]) * run.shape[1] * run.shape[2]

@@ -392,8 +392,8 @@ def lowered(network: Network, schedule: str, **core: Any) -> Program:
     """test_reference_chip's program, in tiles of two neurons; the layer that reads the input knows what a spike weighs."""
     program = program_of(network, core_spec(lanes=2, **core), schedule)
     return replace(program, operations=tuple(
-        op if op.layer else replace(op, run=replace(op.run, table=replace(op.run.table, spike_shift=SHIFT)))
-        for op in program.operations if op.run is not None
+        op if op.layer else replace(op, body=replace(op.body, table=replace(op.body.table, spike_shift=SHIFT)))
+        for op in program.runs
     ))
 
 

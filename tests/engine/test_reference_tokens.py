@@ -8,27 +8,27 @@ import numpy as np
 import pytest
 
 from hwsim.engine.reference.tokens import TokenStream, run_stream
-from hwsim.program import CORE, CoreRun, CoreSpec, Feed, Operation, ProgramError
+from hwsim.program import CoreRun, CoreSpec, Feed, ProgramError, Run
 from hwsim.snn.network import Connection
 from hwsim.snn.neurons import PassTable
 
 
 def operation(
     connections: list[Connection], feeds: list[Feed], eots: int, buffer: str = "aer", scan_bits: int = 64,
-) -> Operation:
+) -> Run:
     core = CoreSpec(lanes=4, potential_bits=16, current_bits=24, fifo_depth=4, bypass=True, shift_at="weight",
                     buffer=buffer, scan_bits=scan_bits)  # type: ignore[arg-type]
     run = CoreRun(core=core, shape=(1, 1, 1), groups=(0, 1), connections=tuple(connections),
                   table=PassTable(planes=eots, passes=(), initial=np.zeros((1, 1, 1), np.int64)),
                   potential_bits=16, current_bits=24, clear=True)
-    return Operation(id=0, kind="run", resource=CORE, deps=(), layer=0, run=run, feeds=tuple(feeds), eots=eots)
+    return Run(id=0, layer=0, on="core", body=run, feeds=tuple(feeds), eots=eots)
 
 
 def wire(shape: tuple[int, int, int], **changes: Any) -> Connection:
     return Connection(changes.pop("source", "a"), "linear", shape, **changes)
 
 
-def stream(op: Operation, sources: dict[str, np.ndarray], payload_bits: int = 0) -> TokenStream:
+def stream(op: Run, sources: dict[str, np.ndarray], payload_bits: int = 0) -> TokenStream:
     """The stream as the engine would make it; pooling units always send payloads."""
     return run_stream(op, lambda wire: sources[wire.source],
                       lambda wire: 3 if wire.pool_mode == "unit" else payload_bits)

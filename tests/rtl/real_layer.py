@@ -15,9 +15,8 @@ import numpy as np
 from hwsim.arch import load_architecture
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference.tokens import run_stream
-from hwsim.mapping import map_network
-from hwsim.program import CoreLog, Operation, Program, Sample
-from hwsim.schedules import schedule_by_name
+from hwsim.program import CoreLog, Operation, Program, Run, Sample
+from hwsim.simulation import make_program
 from hwsim.snn.network import INPUT, Connection
 from hwsim.snn.trace import Trace
 from tests.rtl.stimulus import Stimulus
@@ -37,12 +36,12 @@ class Recorded:
 def runs_of(trace: str, arch: str, sample: int = 0) -> Iterator[Recorded]:
     """Every run of a sample of traces/`trace`.h5 on a shipped architecture, layer by layer."""
     with Trace.open(TRACES / f"{trace}.h5") as opened:
-        program = schedule_by_name("layer_by_layer")(map_network(opened.network, load_architecture(arch), "layer_by_layer"))
+        program = make_program(opened.network, load_architecture(arch), "layer_by_layer")
         planes = opened.sample(sample)
     logs = FastEngine().run_sample(program, planes, "trace", record=True).logs
     before: dict[int, CoreLog] = {}
     for operation in program.operations:
-        if operation.run is None:
+        if not isinstance(operation, Run):
             continue
         stimulus = replay(program, operation, planes, before.get(operation.layer))
         before[operation.layer] = logs[operation.id]
@@ -51,15 +50,15 @@ def runs_of(trace: str, arch: str, sample: int = 0) -> Iterator[Recorded]:
 
 def replay(program: Program, operation: Operation, sample: Sample, before: CoreLog | None) -> Stimulus:
     """The run of `operation`, which finds the states that the log `before` left, or none."""
-    assert operation.run is not None
+    assert isinstance(operation, Run)
 
     def planes_of(connection: Connection) -> np.ndarray:
         return sample.inputs if connection.source == INPUT else sample.recorded[connection.source]
 
     stream = run_stream(operation, planes_of, program.network.carries_payload)
-    nothing = np.zeros(operation.run.shape, np.int64)
+    nothing = np.zeros(operation.body.shape, np.int64)
     return Stimulus(
-        run=operation.run, tokens=np.array([tuple(token) for token in stream.tokens], np.int64),
+        run=operation.body, tokens=np.array([tuple(token) for token in stream.tokens], np.int64),
         gaps=np.array(stream.gaps, np.int64), earliest=np.array(stream.earliest, np.int64),
         potentials=before.potentials if before else nothing, currents=before.currents if before else nothing,
         flags=before.flags if before else nothing)

@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 
 from hwsim.arch import Architecture
 from hwsim.cli import app
+from hwsim.engine.single_run import replay_core
 from hwsim.errors import HwsimError
-from hwsim.program import CoreReplay, Program, Sample
+from hwsim.program import CoreReplay, Program, Run, Sample
 from hwsim.rtl.export import CoreExport, ExportError, write_files
 from hwsim.rtl.synthesis import SynthesisError, synthesise
 from hwsim.rtl.testbench import Bench
-from hwsim.schedules import SCHEDULES, map_network
-from hwsim.simulation import replay_core
+from hwsim.schedules import SCHEDULES
+from hwsim.simulation import make_program
 from hwsim.snn.trace import Trace
 from tests.conftest import ROOT
 from tests.engine.random_designs import BINARY, random_architecture, random_network, random_sample
@@ -69,7 +70,7 @@ def draw(seed: int, coding: str) -> tuple[Architecture, CoreReplay]:
         arch = random_architecture(rng, network, coding)
         schedule = str(rng.choice(sorted(SCHEDULES)))
         try:
-            program = SCHEDULES[schedule](map_network(network, arch, schedule))
+            program = make_program(network, arch, schedule)
             replays = list(short_replays(program, random_sample(rng, network)))
         except HwsimError:  # it does not fit, or the random input is wider than the network says
             continue
@@ -82,7 +83,7 @@ def draw(seed: int, coding: str) -> tuple[Architecture, CoreReplay]:
 
 def short_replays(program: Program, sample: Sample) -> Iterator[CoreReplay]:
     """Every run that is short enough; the runs of its tile before it decide what it finds."""
-    runs = [op for op in program.operations if op.run is not None]
+    runs = [op for op in program.operations if isinstance(op, Run)]
     for at, last in enumerate(runs):
         replay = replay_core(program, [op for op in runs[: at + 1] if (op.layer, op.tile) == (last.layer, last.tile)], sample)
         if replay.log.done <= SHORT_CYCLES:
@@ -173,7 +174,7 @@ def shipped(folder: Path, layer: str, *more: object) -> Written:
            "--testbench", folder / "tb.v", *more)
     with Trace.open(SHIPPED) as trace:
         from hwsim.arch import load_architecture
-        from hwsim.simulation import runs_of_tile
+        from hwsim.engine.single_run import runs_of_tile
 
         tile, eots = (int(more[more.index(name) + 1]) if name in more else None for name in ("--tile", "--eots"))
         program, runs = runs_of_tile(trace, load_architecture("event_core_16"), layer, tile=tile or 0)

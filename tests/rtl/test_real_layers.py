@@ -20,7 +20,7 @@ from hwsim.arch import load_architecture
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import CoreLog, CoreRun, CoreSpec, Feed, Operation, Program, Sample
-from hwsim.schedules import map_network, schedule_by_name
+from hwsim.simulation import make_program
 from hwsim.snn.network import INPUT
 from hwsim.snn.trace import Trace
 from tests.rtl.cases import differences
@@ -35,7 +35,7 @@ EOT = (-1, 0, 0, 0, 0, 0)
 def inference(trace: str, arch: str, schedule: str, engine: str) -> tuple[Program, Sample, dict[int, CoreLog]]:
     """One sample as an engine runs it, with the log of every run."""
     with Trace.open(TRACES / f"{trace}.h5") as opened:
-        program = schedule_by_name(schedule)(map_network(opened.network, load_architecture(arch), schedule))
+        program = make_program(opened.network, load_architecture(arch), schedule)
         sample = opened.sample(0)
         chosen = FastEngine() if engine == "fast" else ReferenceEngine()
         return program, sample, chosen.run_sample(program, sample, "trace", record=True).logs
@@ -75,7 +75,7 @@ class Tokens:
 
 def stimulus_of(program: Program, sample: Sample, operation: Operation, before: CoreLog | None) -> Stimulus:
     """A run of the Program as a stimulus, from the states that `before` left (None: rubbish that the clear must remove)."""
-    run = operation.run
+    run = operation.body
     assert run is not None
     made = Tokens(run.core)
     for n in range(operation.eots):

@@ -19,19 +19,9 @@ from hwsim.engine.reference.core import Core, row_count
 from hwsim.engine.reference.lanes import Replay, Spikes
 from hwsim.engine.reference.memory import Layout
 from hwsim.engine.reference.tokens import given_stream, run_stream
-from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Sample, SampleRecord
+from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Run, Sample, SampleRecord, Transfer
+from hwsim.program_check import check_program
 from hwsim.snn.network import INPUT, Connection, Layer
-
-# Which event the rows of a transfer are, by memory: (loaded from the channel, stored to it).
-ROW_EVENTS = {
-    "weight": ("weight_write", ""),
-    "membrane": ("membrane_write_transfer", "membrane_read_transfer"),
-    "current": ("current_write", "current_read"),
-    "bias": ("bias_write", "bias_read"),
-    "mask": ("mask_write", "mask_read"),
-    "spike": ("buffer_write", "buffer_read"),
-    "output": ("", ""),
-}
 
 
 class ReferenceEngine:
@@ -68,11 +58,11 @@ class Chip:
     """A Program in execution on one sample: the states, the outputs, and the record of both."""
 
     def __init__(self, program: Program, sample: Sample, computed: bool, record: bool) -> None:
+        check_program(program)
         self.program, self.sample, self.network = program, sample, program.network
         self.computed, self.record = computed, record
         self.clock = Clock()
         self.ended = {operation.id: simpy.Event(self.clock) for operation in program.operations}
-        self.place = {operation.id: place for place, operation in enumerate(program.operations)}
 
         size, layers = len(program.operations), self.network.layers
         self.start, self.end = np.zeros(size, np.int64), np.zeros(size, np.int64)
@@ -88,7 +78,7 @@ class Chip:
         """Run the clock until every operation has ended."""
         by_resource: dict[str, list[Operation]] = {}
         for operation in self.program.operations:
-            if operation.setup:
+            if operation.setup and isinstance(operation, Transfer):
                 self._count_transfer(operation)
                 self.ended[operation.id].succeed()
             else:
@@ -96,12 +86,6 @@ class Chip:
         for operations in by_resource.values():
             self.clock.process(self._resource(operations))
         self.clock.run()
-        stuck = [i for i, event in self.ended.items() if not event.triggered]
-        if stuck:
-            raise ProgramError(
-                f"operations {stuck[:8]} never start: they wait for each other or for an operation behind them in "
-                "their resource's list; order the operations so that each comes after what it depends on"
-            )
 
     def _resource(self, operations: list[Operation]) -> Steps:
         """A core or a channel at work: its operations in list order, one at a time."""
@@ -109,35 +93,38 @@ class Chip:
             for dependency in operation.deps:
                 yield self.ended[dependency]
             yield self.clock.at(self.clock.now, CHIP)
-            place = self.place[operation.id]
-            self.start[place] = self.clock.now
-            if operation.kind == "run":
+            self.start[operation.id] = self.clock.now
+            if isinstance(operation, Run):
                 yield from self._run(operation)
-            else:
+            elif isinstance(operation, Transfer):
                 self._count_transfer(operation)
-                yield self.clock.at(self.clock.now + self.program.channel.cycles(operation.bits), CHIP)
-            self.end[place] = self.clock.now
+                yield self.clock.at(self.clock.now + self.program.channel.cycles(int(operation.bits)), CHIP)
+            else:
+                raise ProgramError(f"operation {operation.id} is a {type(operation).__name__}, which belongs to another kind "
+                                   "of core")
+            self.end[operation.id] = self.clock.now
             self.ended[operation.id].succeed()
 
-    def _run(self, operation: Operation) -> Steps:
-        """One run of the core: tokens out of the buffers, states in, states and counts out."""
-        run, layer = operation.run, operation.layer
-        assert run is not None
+    def _run(self, operation: Run) -> Steps:
+        """One run of a core: tokens out of the buffers, states in, states of its own tile and counts out."""
+        run, layer = operation.body, operation.layer
         stream = run_stream(operation, self._source, self.network.carries_payload, self._is_hybrid)
         name = self.network.layers[layer].name
         core = Core(
             self.clock, run, stream, self.potentials[layer], self.currents[layer], self.flags[layer],
             replay=None if self.network.has_weights else self._replay(operation), output=self.outputs.get(name),
         )
-        if operation.tile == 0:
+        if operation.pools:
             for n, updates in enumerate(stream.pool_updates):
                 core.plane_activity(n % run.table.planes)["pool_update"] += updates
         yield from core.process()
 
         log = core.core_log()
-        self.potentials[layer], self.currents[layer], self.flags[layer] = log.potentials, log.currents, log.flags
+        low, high = run.channels
+        for states, after in ((self.potentials, log.potentials), (self.currents, log.currents), (self.flags, log.flags)):
+            states[layer][low:high] = after[low:high]  # another core may be at work on the other channels
         self.saturations[layer] += log.saturations
-        self.counts[self.place[operation.id], : len(log.counts)] += log.counts
+        self.counts[operation.id, : len(log.counts)] += log.counts
         if self.record:
             self.logs[operation.id] = log
 
@@ -158,10 +145,9 @@ class Chip:
             )
         return self.sample.recorded[name]
 
-    def _replay(self, operation: Operation) -> Replay:
+    def _replay(self, operation: Run) -> Replay:
         """The recorded outputs of a layer, word by word, for a trace without weights."""
-        assert operation.run is not None
-        layout = Layout(operation.run)
+        layout = Layout(operation.body)
         name = self.network.layers[operation.layer].name
 
         def replay(timestep: int, word: int) -> Spikes:
@@ -171,13 +157,9 @@ class Chip:
 
         return replay
 
-    def _count_transfer(self, operation: Operation) -> None:
-        load = operation.kind == "load"
-        counts = self.counts[self.place[operation.id], operation.timesteps[0]]
-        counts[INDEX["channel_read_bits" if load else "channel_write_bits"]] += operation.bits
-        event = ROW_EVENTS[operation.memory][0 if load else 1]
-        if event:
-            counts[INDEX[event]] += operation.rows
+    def _count_transfer(self, operation: Transfer) -> None:
+        for event, count in operation.counted.items():
+            self.counts[operation.id, operation.timesteps[0], INDEX[event]] += count
 
     def _output_buffer(self, layer: Layer) -> NDArray[np.integer]:
         channels, height, width = layer.shape
@@ -204,5 +186,5 @@ class Chip:
 def plane_rows(operations: Iterable[Operation]) -> int:
     """Rows that the counts of these operations need: timesteps of the longest layer, input or run."""
     spans = [operation.timesteps[1] for operation in operations]
-    runs = [row_count(operation.run) for operation in operations if operation.run is not None]
+    runs = [row_count(operation.body) for operation in operations if isinstance(operation, Run)]
     return max([1, *spans, *runs])

@@ -28,7 +28,8 @@ class Layout:
         self.first_group, self.end_group = run.groups
         self.groups = self.end_group - self.first_group
         self.words = run.words
-        self.real = [max(0, min(self.lanes, self.channels - g * self.lanes)) for g in range(*run.groups)]
+        self.end_channel = run.channels[1]
+        self.real = [max(0, min(self.lanes, self.end_channel - g * self.lanes)) for g in range(*run.groups)]
 
     def real_lanes(self, word: int) -> int:
         """Lanes of the word that hold a neuron; always the lowest ones."""
@@ -43,7 +44,7 @@ class Layout:
     def split(self, state: NDArray[np.int64]) -> list[Word]:
         """The words of a (C, H, W) state; lanes without a neuron hold zero."""
         padded = np.zeros((self.groups * self.lanes, self.height, self.width), np.int64)
-        mine = state[self.first_group * self.lanes : self.end_group * self.lanes]
+        mine = state[self.first_group * self.lanes : self.end_channel]
         padded[: len(mine)] = mine
         by_group = padded.reshape(self.groups, self.lanes, self.height, self.width)
         return list(by_group.transpose(2, 3, 0, 1).reshape(-1, self.lanes).copy())
@@ -155,7 +156,7 @@ class AddressGenerator:
         layout = self.layout
         for group in range(layout.groups):
             lane_0 = (layout.first_group + group) * layout.lanes
-            low, high = max(first, lane_0), min(end, lane_0 + layout.lanes)
+            low, high = max(first, lane_0), min(end, lane_0 + layout.lanes, layout.end_channel)
             if low >= high:
                 continue
             weights = None

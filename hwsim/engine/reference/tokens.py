@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.program import Feed, Operation, ProgramError
+from hwsim.program import Feed, ProgramError, Run
 from hwsim.snn.network import Connection
 
 Plane = NDArray[np.integer]
@@ -73,7 +73,7 @@ def given_stream(
 
 
 def run_stream(
-    operation: Operation, planes_of: Callable[[Connection], NDArray[np.integer]],
+    operation: Run, planes_of: Callable[[Connection], NDArray[np.integer]],
     payload_of: Callable[[Connection], int], is_hybrid: Callable[[Connection], bool] = lambda connection: False,
 ) -> TokenStream:
     """The tokens of a run operation (C2): for each EOT, the plane of every feed that has one, then the EOT.
@@ -82,8 +82,7 @@ def run_stream(
     is_hybrid whether it reads a hybrid input, whose plane 0 alone carries payloads (whatever payload_of says).
     ProgramError for pooling that C4 does not define.
     """
-    run = operation.run
-    assert run is not None
+    run = operation.body
     stream = TokenStream(pool_updates=[0] * operation.eots)
     scanned_rows = 0
     for n in range(operation.eots):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class ReadOut(Neuron):
 
     model: ClassVar[str] = "read_out"
     coding: ClassVar[str] = "readout"
+    sends: ClassVar[Literal["spikes", "values", "nothing"]] = "nothing"
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         horner = context.binary_weighted and context.shift_at == "membrane" and context.planes > 1

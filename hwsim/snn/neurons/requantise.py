@@ -7,7 +7,7 @@ out. `thresholds` holds the step (the LSB, theta / 2**T of the bit-serial twin);
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class Requantise(Neuron):
 
     model: ClassVar[str] = "requantise"
     coding: ClassVar[str] = "analog"
+    sends: ClassVar[Literal["spikes", "values", "nothing"]] = "values"
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         step = Pass(after_eot=context.planes, kind="requant", threshold=int(layer.thresholds[0]))

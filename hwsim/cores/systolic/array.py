@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.arch import Dataflow
+from hwsim.cores.systolic.fields import Dataflow
 from hwsim.snn.network import Connection, Layer
 
 IntArray = NDArray[np.int64]

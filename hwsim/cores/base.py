@@ -1,0 +1,67 @@
+"""What every core on a chip has as a design, whatever its kind: how many there are, and memories with rows.
+
+The fields of a kind are its own (hwsim/cores/KIND/fields.py). Sizes in bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from hwsim.fields import Fields
+
+
+class CoreFields(Fields):
+    """The fields under `core:` of any kind."""
+
+    kind: str
+    """Which core model it is: hwsim.cores.KINDS."""
+
+
+class CoreDesign(Fields):
+    """One kind of core on a chip, and the memories that each of its `count` cores has.
+
+    A subclass declares `core`, its memories, and in `timing_fields` the names of all fields that decide cycles or counts.
+    """
+
+    count: int = Field(default=1, ge=1, le=4096)
+    """Cores of this kind on the chip, each with memories of its own."""
+    core: CoreFields
+
+    timing_fields: ClassVar[tuple[str, ...]] = ()
+    """Dotted names of the fields that decide cycles and counts; a test holds that every field is here or in `price_fields`."""
+    price_fields: ClassVar[tuple[str, ...]] = ()
+    """Dotted names of the fields that decide energy or area only."""
+
+    @property
+    def pe_count(self) -> int:
+        """Adders that can work in one cycle."""
+        raise NotImplementedError
+
+    @property
+    def row_bits(self) -> Mapping[str, int]:
+        """Bits of one row of each memory, by memory."""
+        raise NotImplementedError
+
+    @property
+    def capacities(self) -> Mapping[str, int]:
+        """Bits of each memory, by memory; 0 where there is none."""
+        raise NotImplementedError
+
+    @property
+    def least_banks(self) -> Mapping[str, int]:
+        """Banks that a memory has at least, by memory; a memory that is not named has as few as its row needs."""
+        return {}
+
+    def timing(self) -> dict[str, Any]:
+        """What decides cycles and counts, JSON-ready: `timing_fields` with their values, and the kind."""
+        return {"kind": self.core.kind, **{name: _value(self, name) for name in self.timing_fields}}
+
+
+def _value(design: CoreDesign, dotted: str) -> Any:
+    found: Any = design
+    for part in dotted.split("."):
+        found = getattr(found, part)
+    return dict(sorted(found.items())) if isinstance(found, dict) else found

@@ -1,0 +1,50 @@
+"""Memories that several kinds of core have: the spike buffer and the on-chip memories of a core with lanes. Sizes in bits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hwsim.fields import Bits, Fields
+
+
+class SpikeBuffer(Fields):
+    """Where a layer's spikes wait for the layers that read them."""
+
+    kind: Literal["aer", "bitmap"] = "aer"
+    """aer: a list of addresses. bitmap: one bit per neuron and plane, scanned row by row."""
+    capacity: Bits
+    """Bits in all; sized for the worst case or the mapping is refused."""
+    address_bits: int = Field(default=20, ge=4, le=32)
+    """aer: width of one entry's address."""
+    scan_bits: int = Field(default=64, ge=1, le=1024)
+    """bitmap: bits of a row, all scanned in one cycle."""
+
+
+class Memories(Fields):
+    """On-chip memories; a capacity is what is provisioned, and what leaks."""
+
+    weight: Bits
+    """Rows of lanes x weight_bits."""
+    membrane: Bits
+    """Words of lanes x potential_bits."""
+    current: Bits = 0
+    """Words of lanes x current_bits."""
+    bias: Bits = 0
+    """Words of lanes x potential_bits."""
+    mask: Bits = 0
+    """Words of lanes x 1 bit: flags of single-spike and two-stage neurons."""
+    banks: dict[Literal["weight", "membrane", "current", "bias", "mask", "spike"], Annotated[int, Field(ge=1, le=4096)]] = {}
+    """Banks that a memory has at least; by default as few as a row needs, ceil(bits / 128). Smaller banks are faster."""
+
+    def capacities(self, spike_buffer: SpikeBuffer) -> dict[str, int]:
+        """Bits of each memory, the spike buffer among them."""
+        return {"weight": self.weight, "membrane": self.membrane, "current": self.current, "bias": self.bias,
+                "mask": self.mask, "spike": spike_buffer.capacity}
+
+
+MEMORY_FIELDS = ("memories.weight", "memories.membrane", "memories.current", "memories.bias", "memories.mask",
+                 "memories.banks", "spike_buffer.kind", "spike_buffer.capacity", "spike_buffer.address_bits",
+                 "spike_buffer.scan_bits")
+"""Fields of both that decide cycles or counts: all of them. Banks decide which of them an access touches."""

@@ -1,0 +1,1 @@
+"""The event core: lanes that add a spike's weights to membrane words, and its twin that multiplies activations."""

@@ -1,0 +1,95 @@
+"""What a YAML file says of an event core (kind: event) or of a multiply-accumulate core, which has the same pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from hwsim.cores.base import CoreDesign, CoreFields
+from hwsim.cores.buffers import MEMORY_FIELDS, Memories, SpikeBuffer
+from hwsim.program import CoreSpec
+
+
+class EventFields(CoreFields):
+    """The fields under `core:`."""
+
+    kind: Literal["event", "multiply_accumulate"] = "event"
+    """event: accumulators, comparators, resets. multiply_accumulate: payload multipliers and a requantiser, for ANNs."""
+    lanes: int = Field(default=64, ge=1, le=4096)
+    """Accumulators that work in one cycle."""
+    weight_bits: int = Field(default=8, ge=1, le=32)
+    """Width of a signed weight."""
+    potential_bits: int = Field(default=24, ge=4, le=48)
+    """Width of a signed membrane potential (partial sum); additions saturate at it."""
+    current_bits: int = Field(default=24, ge=4, le=48)
+    """Width of the kept current of a direct-input, rate-coded first layer."""
+    payload_bits: int = Field(default=8, ge=0, le=16)
+    """Width of the multiplier's event operand; 0: no multiplier, events are binary."""
+    fifo_depth: int = Field(default=8, ge=1, le=4096)
+    """Tokens that the spike FIFO holds."""
+    bypass: bool = True
+    """Forward the word being written to a read of the same word; without it such a read stalls a cycle."""
+    shift_at: Literal["weight", "membrane"] = "weight"
+    """Where bit planes are weighed: the weight is shifted, or the membrane is doubled (Horner)."""
+
+    @property
+    def requantises(self) -> bool:
+        """Whether it has multipliers and a requantiser instead of comparators and resets."""
+        return self.kind == "multiply_accumulate"
+
+    @model_validator(mode="after")
+    def _multiplies_something(self) -> EventFields:
+        if self.requantises and self.payload_bits == 0:
+            raise ValueError("payload_bits is 0: a core that multiplies needs at least 1")
+        return self
+
+
+class EventDesign(CoreDesign):
+    """An event core and its memories."""
+
+    core: EventFields = EventFields()
+    spike_buffer: SpikeBuffer
+    memories: Memories
+
+    timing_fields = ("count", "core.lanes", "core.weight_bits", "core.potential_bits", "core.current_bits", "core.payload_bits",
+                     "core.fifo_depth", "core.bypass", "core.shift_at", *MEMORY_FIELDS)
+
+    @property
+    def pe_count(self) -> int:
+        return self.core.lanes
+
+    @property
+    def row_bits(self) -> Mapping[str, int]:
+        core, buffer = self.core, self.spike_buffer
+        # Only a core whose outputs are values stores them: the entries of an event core's list are addresses.
+        payload = core.payload_bits if core.requantises else 0
+        return {
+            "weight": core.lanes * core.weight_bits,
+            "membrane": core.lanes * core.potential_bits,
+            "current": core.lanes * core.current_bits,
+            "bias": core.lanes * core.potential_bits,
+            "mask": core.lanes,
+            "spike": buffer.address_bits + payload if buffer.kind == "aer" else buffer.scan_bits,
+        }
+
+    @property
+    def capacities(self) -> Mapping[str, int]:
+        return self.memories.capacities(self.spike_buffer)
+
+    @property
+    def least_banks(self) -> Mapping[str, int]:
+        return {str(name): banks for name, banks in self.memories.banks.items()}
+
+    def core_spec(self) -> CoreSpec:
+        """The numbers that engines need."""
+        core = self.core
+        return CoreSpec(
+            lanes=core.lanes, potential_bits=core.potential_bits, current_bits=core.current_bits,
+            fifo_depth=core.fifo_depth, bypass=core.bypass, shift_at=core.shift_at,
+            buffer=self.spike_buffer.kind, scan_bits=self.spike_buffer.scan_bits,
+        )
+
+
+DESIGN = EventDesign

@@ -1,0 +1,136 @@
+"""A network on event cores: its layers cut into tiles and spread over the cores, with what stays on chip and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from itertools import zip_longest
+
+from hwsim.arch import Architecture
+from hwsim.cores.event.fields import EventDesign
+from hwsim.cores.event.misfits import misfits
+from hwsim.cores.event.tiles import bias_words, cut
+from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower, refusal, split_channels
+from hwsim.schedules.base import Schedule
+from hwsim.snn.network import Layer, Network
+from hwsim.snn.neurons import PassTable
+from hwsim.units import format_bits
+
+
+def map_network(network: Network, arch: Architecture, schedule: Schedule) -> Mapping:
+    """Cut `network` into tiles for `arch`. Raises MappingError listing every reason why it does not run."""
+    if reasons := misfits(network, arch, schedule):
+        raise MappingError(refusal(arch, schedule.name, reasons))
+    cores = {name: _CorePlan(network, arch, name, schedule) for name in arch.core_names}
+    lanes = [core.lanes for core in cores.values()]
+    plans = []
+    for i, layer in enumerate(network):
+        spans = zip(cores.values(), split_channels(layer.shape[0], lanes), strict=True)
+        by_core = {core.name: core.tiles(i, span) for core, span in spans if span[1] > span[0]}
+        # The first tile of every core before the second of any: all cores begin at once.
+        tiles = [tile for turn in zip_longest(*by_core.values()) for tile in turn if tile is not None]
+        tables = {name: cores[name].tables[i] for name in by_core}
+        plans.append(LayerPlan(
+            layer, tables, tuple(tiles), {name: cores[name].spills(i) for name in by_core},
+            {name: bias_words(layer, tables[name], found) for name, found in by_core.items()}))
+    reasons = [text for core in cores.values() for text in core.shortages(plans)]
+    if reasons:
+        raise MappingError(refusal(arch, schedule.name, reasons))
+    return Mapping(network, arch, tuple(plans), frozenset(name for name, core in cores.items() if core.keeps_weights(plans)))
+
+
+class _CorePlan:
+    """One core's share: rows of its memories, which layers' states stay, and what it lacks."""
+
+    def __init__(self, network: Network, arch: Architecture, name: str, schedule: Schedule) -> None:
+        design = arch.design_of(name)
+        assert isinstance(design, EventDesign)
+        self.name, self.design, self.schedule = name, design, schedule
+        self.where = "" if arch.is_one_core else f"{name}: "
+        self.lanes = design.core.lanes
+        self.network = network
+        self.tables = [lower(network, layer, design.core.shift_at) for layer in network]
+        self.rows = {memory: bits // design.row_bits[memory] for memory, bits in design.capacities.items() if memory != "spike"}
+        every = [arch.design_of(core) for core in arch.core_names]
+        place = arch.core_names.index(name)
+        widths = [other.core.lanes for other in every if isinstance(other, EventDesign)]
+        self.spans = [split_channels(layer.shape[0], widths)[place] for layer in network]
+        self.kept = _residency(network, self.tables, self.spans, self.lanes, self.rows) if schedule.states_wait else {}
+        self.lacking: list[str] = []
+
+    def spills(self, index: int) -> tuple[str, ...]:
+        return self.kept[index][0] if index in self.kept else ()
+
+    def tiles(self, index: int, span: tuple[int, int]) -> list[Tile]:
+        """The layer's tiles on this core; none, and a reason kept for `shortages`, where not even one group fits."""
+        room = self.kept[index][1] if index in self.kept else self.rows["membrane"]
+        layer, rows = self.network.layers[index], {**self.rows, "membrane": room}
+        try:
+            return cut(layer, self.tables[index], self.name, self.design, span, rows)
+        except MappingError as error:
+            self.lacking.append(f"{self.where}{error}")
+            return []
+
+    def shortages(self, plans: list[LayerPlan]) -> list[str]:
+        """Everything that this core has too little of."""
+        return [*self.lacking, *self._flags(plans), *self._biases(plans)]
+
+    def _flags(self, plans: list[LayerPlan]) -> list[str]:
+        """Where states wait the flags of all layers wait at once, and none are spilled."""
+        need = sum(t.words for plan in plans for t in plan.tiles if t.core == self.name and plan.tables[t.core].flagged)
+        if not self.schedule.states_wait or need <= self.rows["mask"]:
+            return []
+        return [f"{self.where}mask memory: {need} words of flags needed for all layers, {self.rows['mask']} there; "
+                f"memories.mask at least {format_bits(need * self.design.row_bits['mask'])}"]
+
+    def _biases(self, plans: list[LayerPlan]) -> list[str]:
+        need = sum(plan.bias_words.get(self.name, 0) for plan in plans)
+        if need <= self.rows["bias"]:
+            return []
+        return [f"{self.where}bias memory: {need} words needed, {self.rows['bias']} there; memories.bias at least "
+                f"{format_bits(need * self.design.row_bits['bias'])}"]
+
+    def keeps_weights(self, plans: list[LayerPlan]) -> bool:
+        """Whether all weights of its tiles fit together."""
+        return sum(t.weight_rows for plan in plans for t in plan.tiles if t.core == self.name) <= self.rows["weight"]
+
+
+def _residency(
+    network: Network, tables: list[PassTable], spans: list[tuple[int, int]], lanes: int, rows: MappingOf[str, int]
+) -> dict[int, tuple[tuple[str, ...], int]]:
+    """For each layer, the memories that spill it between timesteps, and the membrane words that a tile may use."""
+    positions = [_positions(layer) if high > low else 0 for layer, (low, high) in zip(network, spans, strict=True)]
+    words = [(-(-high // lanes) - low // lanes) * p for (low, high), p in zip(spans, positions, strict=True)]
+    resident = kept_on_chip(words, positions, rows["membrane"])
+    left = rows["membrane"] - sum(words[j] for j in resident)
+    currents_fit = sum(w for w, t in zip(words, tables, strict=True) if t.direct) <= rows["current"]
+    plans: dict[int, tuple[tuple[str, ...], int]] = {}
+    for i, table in enumerate(tables):
+        spills: tuple[str, ...] = () if i in resident else ("membrane",)
+        spills += () if currents_fit or not table.direct else ("current",)
+        plans[i] = (spills, words[i] if i in resident else left)
+    return plans
+
+
+def _positions(layer: Layer) -> int:
+    return layer.shape[1] * layer.shape[2]
+
+
+def kept_on_chip(words: list[int], positions: list[int], rows: int) -> set[int]:
+    """Layers whose potentials stay on chip so that few words are spilled.
+
+    The spilled ones share a scratch area that must hold one group of the largest of them. For every size that this area
+    could have, the layers that do not fit it must stay, and then the largest of the others that still find room.
+    """
+    best: set[int] = set()
+    for scratch in sorted({0, *positions}):
+        kept = {i for i, p in enumerate(positions) if p > scratch}
+        room = rows - scratch - sum(words[i] for i in kept)
+        if room < 0:
+            continue
+        for i in sorted(set(range(len(words))) - kept, key=lambda i: -words[i]):
+            if words[i] <= room:
+                kept.add(i)
+                room -= words[i]
+        if sum(words[i] for i in kept) > sum(words[i] for i in best):
+            best = kept
+    return best

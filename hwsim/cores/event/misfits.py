@@ -1,0 +1,135 @@
+"""What an event core cannot do: codings without their units, numbers that do not fit its widths, spikes that do not fit
+its buffer."""
+
+from __future__ import annotations
+
+from hwsim.arch import Architecture
+from hwsim.cores.event.fields import EventDesign
+from hwsim.mapping import lower, split_channels, weight_misfits
+from hwsim.schedules.base import Schedule
+from hwsim.snn.network import INPUT, Layer, Network
+from hwsim.units import format_bits
+
+
+def misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
+    """Reasons, other than the sizes of tiles, why the network cannot run; empty when there are none."""
+    designs = [design for design in arch.cores if isinstance(design, EventDesign)]
+    reasons = schedule.misfits(network)
+    for design in designs:
+        reasons += _unit_misfits(network, design)
+        for layer in network:
+            reasons += _width_misfits(network, layer, design)
+    if not reasons:
+        for name in arch.core_names:
+            reasons += _buffer_misfits(network, arch, name, schedule)
+    return list(dict.fromkeys(reasons))
+
+
+def _unit_misfits(network: Network, design: EventDesign) -> list[str]:
+    kind, multiplies = design.core.kind, design.core.requantises
+    sending = [layer for layer in network if layer.sends]
+    spiking = sorted({layer.coding for layer in sending if not layer.sends_values})
+    reasons = []
+    if not multiplies and any(layer.sends_values for layer in sending):
+        reasons.append(f"the trace holds multi-bit activations of an ANN, and an {kind} core has no requantiser; use an "
+                       "architecture with core.kind multiply_accumulate or systolic")
+    if multiplies and spiking:
+        reasons.append(f"the trace holds {'/'.join(spiking)} spikes, and a {kind} core has no comparators and resets; use an "
+                       "architecture with core.kind event")
+    if multiplies and network.input.is_hybrid:
+        reasons.append(f"a hybrid input sends spikes that weigh {1 << network.input.spike_shift}, and a {kind} core has no "
+                       "weight shifters; use an architecture with core.kind event")
+    return reasons
+
+
+def _width_misfits(network: Network, layer: Layer, design: EventDesign) -> list[str]:
+    core, where, reasons = design.core, f"layer {layer.name}", []
+    bits = min(layer.potential_bits, core.potential_bits)
+    limit = 1 << (bits - 1)
+    for connection in layer.connections:
+        payload = network.carries_payload(connection)
+        signed = connection.source == INPUT and network.input.signed
+        if payload > core.payload_bits:
+            reasons.append(f"{where}: events from {connection.source} carry {payload}-bit payloads"
+                           f"{' (signed)' if signed else ''}, core.payload_bits is {core.payload_bits}")
+        reasons += weight_misfits(connection, core.weight_bits, where)
+    if any(c.weights is None for c in layer.connections):
+        return reasons  # nothing is computed, so no number needs to fit
+    table = lower(network, layer, core.shift_at)
+    theta = int(layer.thresholds.max()) if len(layer.thresholds) else 0
+    if theta >> min((p.shift for p in table.passes if p.kind == "fire"), default=0) >= limit:
+        reasons.append(f"{where}: threshold {theta} is beyond {bits}-bit potentials, it could never be reached; "
+                       "core.potential_bits must be larger")
+    for name, values in (("initial potential", table.initial), ("bias", table.addend)):
+        if values is not None and (int(values.min()) < -limit or int(values.max()) >= limit):
+            reasons.append(f"{where}: {name} {int(values.min())} to {int(values.max())} does not fit {bits}-bit potentials")
+    return reasons
+
+
+# --- spike buffers -----------------------------------------------------------------------------------------------------
+
+
+def _buffer_misfits(network: Network, arch: Architecture, name: str, schedule: Schedule) -> list[str]:
+    """A spike buffer is sized for the worst case: every neuron spikes in every plane that waits."""
+    design = arch.design_of(name)
+    assert isinstance(design, EventDesign)
+    buffer, place = design.spike_buffer, "" if arch.is_one_core else f"{name}: "
+    address = max(_address_bits(network, s) for s in _producers(network))
+    if buffer.kind == "aer" and address > buffer.address_bits:
+        return [f"{place}addresses need {address} bits, spike_buffer.address_bits is {buffer.address_bits}"]
+    worst, at = 0, 0
+    for i in range(len(network.layers)):
+        live = sum(_plane_bits(network, s, _channels_held(network, arch, name, s), design, schedule)
+                   for s in _producers(network) if _is_live(network, s, i, schedule))
+        worst, at = max((worst, at), (live, i))
+    if worst <= buffer.capacity:
+        return []
+    return [f"{place}spike buffer: {format_bits(worst)} needed in the worst case while layer {network.layers[at].name} runs "
+            f"({buffer.kind}), spike_buffer.capacity is {format_bits(buffer.capacity)}"]
+
+
+def _producers(network: Network) -> list[str]:
+    return [INPUT, *(layer.name for layer in network if layer.sends)]
+
+
+def _is_live(network: Network, source: str, at: int, schedule: Schedule) -> bool:
+    """Whether the source's planes wait while layer `at` runs: made by then, read then or later, or on their way off the chip."""
+    written = network.index(source)
+    reads = [i for i, layer in enumerate(network) if any(c.source == source for c in layer.connections)]
+    if not reads and source != INPUT and schedule.states_wait:
+        return True  # each plane leaves while later layers, and earlier ones of the next timestep, run
+    return written <= at and (at == written or (bool(reads) and max(reads) >= at))
+
+
+def _channels_held(network: Network, arch: Architecture, name: str, source: str) -> int:
+    """Channels of a source that a core holds: its own, and those of other cores too where it reads them."""
+    reads = [i for i, layer in enumerate(network) if any(c.source == source for c in layer.connections)]
+    reads_it = any(_share(network, arch, name, i) for i in reads)
+    if source == INPUT:
+        return network.input.shape[0] if reads_it else 0
+    return network.layer(source).shape[0] if reads_it else _share(network, arch, name, network.index(source))
+
+
+def _share(network: Network, arch: Architecture, name: str, index: int) -> int:
+    """Channels of a layer that a core computes."""
+    lanes = [arch.design_of(core).core.lanes for core in arch.core_names]  # type: ignore[attr-defined]
+    low, high = split_channels(network.layers[index].shape[0], lanes)[arch.core_names.index(name)]
+    return high - low
+
+
+def _address_bits(network: Network, source: str) -> int:
+    c, h, w = network.input.shape if source == INPUT else network.layer(source).shape
+    return max(1, (c * h * w - 1).bit_length())
+
+
+def _plane_bits(network: Network, source: str, channels: int, design: EventDesign, schedule: Schedule) -> int:
+    """Bits that `channels` of a source take in the buffer, for as many planes as wait at once."""
+    spec, buffer = network.input if source == INPUT else network.layer(source), design.spike_buffer
+    neurons = channels * spec.shape[1] * spec.shape[2]
+    planes = schedule.planes_wait(spec.timesteps)
+    # Only the first plane of an input holds values; a layer of an ANN has one plane.
+    binary = source == INPUT and not network.input.is_direct and not network.input.is_hybrid
+    payload = 0 if binary else spec.payload_bits
+    if buffer.kind == "aer":
+        return neurons * (planes * buffer.address_bits + payload)
+    return planes * (-(-neurons // buffer.scan_bits) * buffer.scan_bits) + neurons * payload

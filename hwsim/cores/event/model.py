@@ -1,0 +1,41 @@
+"""The event core and its multiply-accumulate twin as a core model: mapped by tiles, run by the fast or the reference engine."""
+
+from __future__ import annotations
+
+from hwsim.arch import Architecture
+from hwsim.cores.base import CoreDesign
+from hwsim.cores.event.fields import EventDesign
+from hwsim.cores.event.mapping import map_network
+from hwsim.cores.model import Machine
+from hwsim.engine import make_engine
+from hwsim.schedules.base import Schedule
+from hwsim.snn.network import Connection, Network
+
+
+class EventModel:
+    """Implements hwsim.cores.model.CoreModel."""
+
+    def engine_of(self, asked: str) -> str:
+        return asked
+
+    def check(self, network: Network, arch: Architecture, schedule: Schedule) -> None:
+        map_network(network, arch, schedule)
+
+    def machine(self, network: Network, arch: Architecture, schedule: Schedule, engine: str) -> Machine:
+        program = schedule.build(map_network(network, arch, schedule))
+        chosen = make_engine(engine)
+        return Machine(program, lambda sample, spikes: chosen.run_sample(program, sample, spikes), engine)
+
+    def operand_bits(self, network: Network, connection: Connection) -> int:
+        return network.carries_payload(connection)
+
+    def size(self, design: CoreDesign) -> str:
+        assert isinstance(design, EventDesign)
+        return f"{design.core.lanes:,} lanes"
+
+    def label(self, design: CoreDesign) -> str:
+        assert isinstance(design, EventDesign)
+        return "MAC core" if design.core.requantises else ""
+
+
+MODEL = EventModel()

@@ -1,0 +1,57 @@
+"""What a core model tells the rest of hwsim, whatever its kind. One object for each kind of core, found by `core_model`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from hwsim.program import Program, Sample, SampleRecord
+from hwsim.schedules.base import Schedule
+from hwsim.snn.network import Connection, Network
+
+if TYPE_CHECKING:
+    from hwsim.arch import Architecture
+    from hwsim.cores.base import CoreDesign
+
+RunSample = Callable[[Sample, str], SampleRecord]
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """A network mapped on a chip and ready to run: its Program and what runs one sample of it.
+
+    engine   the name of what runs it, as results carry it.
+    """
+
+    program: Program
+    run: RunSample
+    engine: str
+
+
+class CoreModel(Protocol):
+    """One kind of core. A chip's cores are all of one model."""
+
+    def engine_of(self, asked: str) -> str:
+        """The engine that runs when `asked` is asked for: itself, or the only one that the model has."""
+        ...
+
+    def check(self, network: Network, arch: Architecture, schedule: Schedule) -> None:
+        """Raises ProgramError with every reason why the network does not run on the chip in this order; cheap."""
+        ...
+
+    def machine(self, network: Network, arch: Architecture, schedule: Schedule, engine: str) -> Machine:
+        """The network on the chip. Raises ProgramError as `check` does."""
+        ...
+
+    def operand_bits(self, network: Network, connection: Connection) -> int:
+        """Bits of a multiplication's event operand; 0 where events are binary."""
+        ...
+
+    def size(self, design: CoreDesign) -> str:
+        """How large a core is, for headings: `64 lanes`."""
+        ...
+
+    def label(self, design: CoreDesign) -> str:
+        """What tells this kind of core from an event core, for bars; empty for an event core."""
+        ...

@@ -1,0 +1,74 @@
+"""What a YAML file says of a systolic array (kind: systolic)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from hwsim.cores.base import CoreDesign, CoreFields
+from hwsim.cores.buffers import MEMORY_FIELDS, Memories, SpikeBuffer
+
+Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
+
+
+class SystolicFields(CoreFields):
+    """The fields under `core:`."""
+
+    kind: Literal["systolic"]
+    """A dense array of rows x columns multiply-accumulate elements."""
+    rows: int = Field(ge=1, le=1024)
+    """Rows of processing elements."""
+    columns: int = Field(ge=1, le=1024)
+    """Columns of processing elements."""
+    dataflow: Dataflow = "output_stationary"
+    """Which operand stays in the array."""
+    weight_bits: int = Field(default=8, ge=1, le=32)
+    """Width of a signed weight."""
+    potential_bits: int = Field(default=24, ge=4, le=48)
+    """Width of a signed partial sum; a final sum saturates at it."""
+    payload_bits: int = Field(default=8, ge=1, le=16)
+    """Width of the multiplier's activation operand."""
+    fifo_depth: int = Field(default=8, ge=1, le=4096)
+    """Activations that wait in front of the array: area and leakage, no cycles."""
+
+
+class SystolicDesign(CoreDesign):
+    """A systolic array and its memories; their rows are as wide as the array has columns."""
+
+    core: SystolicFields
+    spike_buffer: SpikeBuffer
+    memories: Memories
+
+    timing_fields = ("count", "core.rows", "core.columns", "core.dataflow", "core.weight_bits", "core.potential_bits",
+                     "core.payload_bits", *MEMORY_FIELDS)
+    price_fields = ("core.fifo_depth",)
+
+    @property
+    def pe_count(self) -> int:
+        return self.core.rows * self.core.columns
+
+    @property
+    def row_bits(self) -> Mapping[str, int]:
+        core, buffer = self.core, self.spike_buffer
+        return {
+            "weight": core.columns * core.weight_bits,
+            "membrane": core.columns * core.potential_bits,
+            # An array keeps no current between timesteps; a memory for one would lie unused.
+            "current": core.columns * core.potential_bits,
+            "bias": core.columns * core.potential_bits,
+            "mask": core.columns,
+            "spike": buffer.address_bits + core.payload_bits if buffer.kind == "aer" else buffer.scan_bits,
+        }
+
+    @property
+    def capacities(self) -> Mapping[str, int]:
+        return self.memories.capacities(self.spike_buffer)
+
+    @property
+    def least_banks(self) -> Mapping[str, int]:
+        return {str(name): banks for name, banks in self.memories.banks.items()}
+
+
+DESIGN = SystolicDesign
