@@ -201,7 +201,7 @@ class Result:
 
         rows = []
         operations = self.operations
-        runs = (operations["resource"] == "core0").to_numpy()
+        runs = (operations["resource"] .str.startswith("core")).to_numpy()
         busy_total = 0
         for i, name in enumerate(self.facts.layers):
             chosen = runs & (operations["layer"] == i).to_numpy()

@@ -66,7 +66,7 @@ def test_all_mistakes_at_once_each_with_line_and_what_is_allowed(tmp_path: Path)
     ("- a\n- b\n", "expected a mapping"),
     ("name: [unclosed\n", "not valid YAML"),
     ("name: x\ncore: {kind: systolic}\nspike_buffer: {capacity: 1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n",
-     "rows and columns"),
+     "core.rows: missing"),
     ("name: x\ncore: 7\nspike_buffer: {capacity: 1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n", "core"),
     ("name: x\nclock: .nan\nspike_buffer: {capacity: 1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n", "clock"),
     ("name: x\ncore: {lanes: 1.5}\nspike_buffer: {capacity: -1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n", "lanes"),

@@ -372,6 +372,6 @@ def test_refusals() -> None:
         FastEngine().run_sample(program, sample, "recorded")
     with pytest.raises(ProgramError, match="operation 4 is fed by 'hidden'"):
         FastEngine().run_sample(program, Sample(sample.inputs, {}), "trace")
-    wrong = replace(program, operations=(replace(program.operations[0], source="core", targets=(CHANNEL,), memory="plans"), *program.operations[1:]))
+    wrong = replace(program, operations=(replace(program.operations[0], memory="plans"), *program.operations[1:]))
     with pytest.raises(ProgramError, match="a transfer of memory 'plans'"):
         FastEngine().run_sample(wrong, sample, "trace")

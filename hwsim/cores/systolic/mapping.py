@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hwsim.arch import Architecture
+from hwsim.cores.systolic.fields import SystolicDesign
 from hwsim.cores.systolic.work import LayerWork
 from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower, refusal, weight_misfits
 from hwsim.schedules.base import Schedule
@@ -43,6 +44,8 @@ def _misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[s
     reasons = []
     if not arch.is_one_core:
         return [f"{len(arch.core_names)} systolic arrays: a chip of several is not modelled, give it one"]
+    if not isinstance(arch.only, SystolicDesign):
+        return [f"core.kind is {arch.core.kind}, expected systolic"]
     if schedule.states_wait:
         reasons.append("a systolic array has no timesteps; use layer_by_layer")
     codings = {layer.coding for layer in network if layer.sends and not layer.sends_values}
