@@ -141,6 +141,11 @@ class Operation:
         raise NotImplementedError
 
     @property
+    def label(self) -> str:
+        """What it does, in two words at most."""
+        return self.kind
+
+    @property
     def setup(self) -> bool:
         """Done once, before the first sample, and reported apart."""
         return False
@@ -222,6 +227,10 @@ class Transfer(Operation):
     @property
     def setup(self) -> bool:
         return self.once
+
+    @property
+    def label(self) -> str:
+        return f"{self.kind} {self.memory}"
 
     @property
     def counted(self) -> dict[str, int]:

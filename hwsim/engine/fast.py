@@ -93,21 +93,21 @@ class ProgramPack:
             feeds = [FeedPack(program.network, op.body, feed, self.buffers) for feed in op.feeds]
             self.feeds[op.id] = [(feed, packer.synapses(op.body, feed.position, feed.pool)) for feed in feeds]
             self.rows = max(self.rows, self.runs[op.id].rows)
-            self._reserve(op.layer, op.body)
+        for layer in {op.layer for op in program.runs}:
+            self.states[layer] = self._reserve([op for op in program.runs if op.layer == layer])
 
-    def _reserve(self, layer: int, run: CoreRun) -> None:
-        """Potentials, currents and flags of a layer; what no table of it uses, currents or flags, is not kept."""
-        c, h, w = run.shape
-        if layer not in self.states:
-            self.states[layer] = (
-                aligned_zeros((h * w, c), Width(run.potential_bits).dtype), np.zeros((h * w, 0), np.int32),
-                np.zeros((h * w, 0), np.uint8))
-        potentials, currents, flags = self.states[layer]
-        if run.table.direct and not currents.size:
-            currents = aligned_zeros((h * w, c), Width(run.current_bits).dtype)
-        if run.table.flagged and not flags.size:
-            flags = aligned_zeros((h * w, c), np.uint8)
-        self.states[layer] = (potentials, currents, flags)
+    def _reserve(self, runs: list[Run]) -> tuple[Ints, Ints, Ints]:
+        """Potentials, currents and flags of a layer, as wide as the widest core that computes a part of it.
+
+        What no table of it uses, currents or flags, is not kept.
+        """
+        c, h, w = runs[0].body.shape
+        tables = [run.body.table for run in runs]
+        potential, current = (max(bits) for bits in zip(*((r.body.potential_bits, r.body.current_bits) for r in runs), strict=True))
+        return (
+            aligned_zeros((h * w, c), Width(potential).dtype),
+            aligned_zeros((h * w, c if any(t.direct for t in tables) else 0), Width(current).dtype),
+            aligned_zeros((h * w, c if any(t.flagged for t in tables) else 0), np.uint8))
 
 
 class _SampleRun:

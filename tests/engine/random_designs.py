@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwsim.arch import Architecture
+from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, rebuild_architecture
 from hwsim.cores.event.tiles import connection_rows
 from hwsim.program import Sample
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
@@ -150,6 +150,18 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
                      **({"mask": f"{most['membrane'] * lanes} bit"} if coding in FLAGGED else {})},
         "channel": {"bits_per_cycle": int(rng.choice([1, 16, 64])), "latency_cycles": int(rng.integers(0, 30))},
     })
+
+
+def random_chip(rng: Rng, network: Network, coding: str) -> Architecture:
+    """One to four cores of different lanes, widths, buffers and memories on one channel; entries with a count among them."""
+    entries, left = [], int(rng.integers(1, 5))
+    first = dump_architecture(random_architecture(rng, network, coding))
+    while left:
+        count = int(rng.integers(1, left + 1))
+        one = dump_architecture(random_architecture(rng, network, coding))
+        entries.append({"count": count, **{name: one[name] for name in SHORT_FORM}})
+        left -= count
+    return rebuild_architecture({**{k: v for k, v in first.items() if k not in SHORT_FORM}, "cores": entries})
 
 
 def random_sample(rng: Rng, network: Network) -> Sample:
