@@ -46,6 +46,7 @@ VOCABULARY: tuple[Event, ...] = (
     Event("mask_write", "mask_memory", "core", "word of flags"),
     Event("buffer_read", "spike_buffer", "core", "row (AER: a token; bitmap: a scanned row)"),
     Event("buffer_write", "spike_buffer", "core", "row (a spike; a row cleared; a row filled from the channel)"),
+    Event("payload_read_bits", "spike_buffer", "core", "bit of a value that is read beside its event"),
     Event("pool_update", "pooling_unit", "core", "spike counted or OR-ed by a pooling unit"),
     Event("acc_add", "accumulator", "compute", "real synapse"),
     Event("mult", "multiplier", "compute", "real synapse of a payload event"),

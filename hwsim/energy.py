@@ -186,6 +186,8 @@ class PriceList:
         known = VOCABULARY[INDEX[event]]
         if known.scope == "system":
             return self._channel(event)
+        if event == "payload_read_bits":
+            return self._value_bit(event)
         if known.unit in _MEMORY_OF:
             return self._row(event, _MEMORY_OF[known.unit])
         if event == "mult":
@@ -246,6 +248,15 @@ class PriceList:
         ratio, reason = table.write_over_read, table.sources[table.write_over_read.source]
         return Price(event, memory.write_pj, f"{memory.formula} x {ratio.value:g} write / read",
                      f"{memory.source}; {reason.text}", weakest([memory.confidence, reason.confidence]))
+
+    def _value_bit(self, event: str) -> Price:
+        """A bit of a value beside its event: its part of a row, or nothing where the list's entry holds the value."""
+        row = self._row(event, "spike")
+        design = self.arch.only
+        if design.entry_holds_values:
+            return Price(event, 0.0, "0: the row of a list's entry holds its value", row.source, row.confidence)
+        bits = design.row_bits["spike"]
+        return Price(event, row.pj / bits, f"({row.formula}) / {bits} bits of a row", row.source, row.confidence)
 
     def _channel(self, event: str) -> Price:
         from hwsim.technology import dram

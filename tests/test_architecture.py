@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from hwsim.arch import (
+    CHIP_PRICE_FIELDS,
+    CHIP_TIMING_FIELDS,
+    Architecture,
     ArchitectureError,
     config_folders,
     dump_architecture,
     load_architecture,
     rebuild_architecture,
 )
+from hwsim.cores import KINDS, core_design
 from hwsim.units import format_bits, parse_bits, parse_hz
 
 SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
@@ -99,3 +105,48 @@ def test_quantities() -> None:
     for bad in ("64 KiBs", "-1 KiB", "1.3 bit", "ten", None, 5, "1 Hz"):
         with pytest.raises(ValueError, match="quantity|whole"):
             parse_bits(bad)
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
+    """Dotted names of all fields below a model."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        is_model = isinstance(inner, type) and issubclass(inner, BaseModel)
+        found |= leaves(inner, f"{prefix}{name}.") if is_model else {prefix + name}
+    return found
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_field_is_known_to_decide_cycles_or_prices(kind: str) -> None:
+    """A new field belongs to one of the lists, so that nobody forgets it in a design's identity (core.kind always counts)."""
+    design = core_design(kind)
+    timing, prices = set(design.timing_fields), set(design.price_fields)
+    assert not timing & prices
+    assert timing | prices == leaves(design) - {"core.kind"}
+
+
+def test_every_field_of_the_chip_is_known_to_decide_cycles_or_prices() -> None:
+    assert not set(CHIP_TIMING_FIELDS) & set(CHIP_PRICE_FIELDS)
+    assert {*CHIP_TIMING_FIELDS, *CHIP_PRICE_FIELDS} == leaves(Architecture) - {"cores"}
+
+
+@pytest.mark.parametrize("name", CHIP_PRICE_FIELDS)
+def test_what_decides_prices_only_does_not_move_the_identity_of_cycles(name: str) -> None:
+    design = load_architecture("event_core_64")
+    other = {"name": "x", "description": "y", "clock": "200 MHz", "channel.energy_pj_per_bit": 3.0, "technology.units":
+             "horowitz_45nm", "technology.memory": "cacti_hp", "technology.temperature_k": 360, "technology.dram": "dramsim3"}
+    data = dump_architecture(design)
+    part, _, field = name.rpartition(".")
+    (data[part] if part else data)[field] = other[name]
+    assert rebuild_architecture(data).timing_hash() == design.timing_hash()
+
+
+@pytest.mark.parametrize("changed", [
+    lambda design: design.with_memories(banks={"weight": 64}), lambda design: design.with_memories(bias="12 KiB"),
+    lambda design: design.with_spike_buffer(scan_bits=64), lambda design: design.with_core(weight_bits=7),
+    lambda design: rebuild_architecture({**dump_architecture(design), "channel": {"latency_cycles": 7}}),
+])
+def test_what_decides_cycles_or_counts_moves_their_identity(changed: Callable[[Architecture], Architecture]) -> None:
+    design = load_architecture("event_core_64")
+    assert changed(design).timing_hash() != design.timing_hash()

@@ -202,3 +202,38 @@ def test_a_hybrid_input_travels_as_values_then_as_bits() -> None:
 def test_a_multiply_accumulate_core_refuses_the_spikes_of_a_hybrid_input() -> None:
     with pytest.raises(MappingError, match="weigh 16.*no weight shifters"):
         map_network(flagged(SingleSpike()), load_architecture("mac_core_64"), SCHEDULES["layer_by_layer"])
+
+
+def spiking_end(timesteps: int = 3) -> Network:
+    """Two rate-coded layers; nothing reads the second, so its spikes leave the chip."""
+    wires = [Connection(source, "linear", shape, np.ones((40, int(np.prod(shape))), np.int64))
+             for source, shape in (("input", (4, 6, 6)), ("hidden", (40, 1, 1)))]
+    layers = tuple(Layer(name, (40, 1, 1), (wire,), IntegrateAndFire(), timesteps, thresholds=np.full(timesteps, 16))
+                   for name, wire in zip(("hidden", "last"), wires, strict=True))
+    return Network(InputSpec((4, 6, 6), "spikes", timesteps), layers)
+
+
+def test_step_by_step_sends_each_plane_of_a_last_layer_off_when_it_is_made() -> None:
+    """Its buffer holds one plane: the next one is made only when the one before has left."""
+    network = spiking_end()
+    program = make_program(network, load_architecture("event_core_16"), "step_by_step")
+    stores = [op for op in transfers(program) if op.kind == "store"]
+    assert [(op.timesteps, op.bits) for op in stores] == [((t, t + 1), 40) for t in range(3)]
+    makers = [[run for run in program.runs if run.layer == 1 and run.timesteps == op.timesteps] for op in stores]
+    for store, runs in zip(stores, makers, strict=True):
+        assert {run.id for run in runs} <= set(store.deps)
+    for store, runs in zip(stores[:-1], makers[1:], strict=True):
+        assert all(store.id in run.deps for run in runs)
+    whole = make_program(network, load_architecture("event_core_16"), "layer_by_layer")
+    assert sum(op.bits for op in transfers(whole) if op.kind == "store") == sum(op.bits for op in stores)
+
+
+def test_a_last_plane_on_its_way_off_the_chip_takes_room() -> None:
+    """Planes that wait at once step by step: the input's, the hidden layer's, and the last one of the timestep before."""
+    design = load_architecture("event_core_16")
+    row = design.row_bits["spike"]
+    need = sum(-(-neurons // row) * row for neurons in (144, 40, 40)) if design.spike_buffer.kind == "bitmap" else 0
+    assert need
+    make_program(spiking_end(), design.with_spike_buffer(capacity=need), "step_by_step")
+    with pytest.raises(MappingError, match="spike buffer"):
+        make_program(spiking_end(), design.with_spike_buffer(capacity=need - row), "step_by_step")

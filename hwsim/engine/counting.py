@@ -14,7 +14,7 @@ from hwsim.program import CoreRun, Transfer
 
 FACTS = (
     "tokens", "events", "words", "synapses", "busy", "hazards", "serialiser_stalls", "overlapped", "sent",
-    "payload_synapses", "shifted_synapses", "fired", "rows_scanned", "pooled",
+    "payload_synapses", "shifted_synapses", "fired", "rows_scanned", "pooled", "value_bits",
     "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
     "masks", "reinitialises", "flag_fires", "addends_flag_fire", "on_fired_at", "on_added_to", "on_leaking", "flag_words",
 )
@@ -49,6 +49,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "fired": {"reset_sub" if table.reset == "soft" else "reset_zero": 1},
         "rows_scanned": {"buffer_read": 1},
         "pooled": {"pool_update": 1},
+        "value_bits": {"payload_read_bits": 1},
         "clears": {"membrane_write_clear": words, "current_write": words * table.direct,
                    "mask_write": words * table.flagged, **initial_words},
         "fires": {"cmp": neurons, "leak": neurons * (table.leak_shift is not None), **fire_words, **operands},

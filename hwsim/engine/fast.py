@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are imported
 from hwsim.activity import EVENTS
 from hwsim.engine.counting import count_transfer
-from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, Core, CoreState
+from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, VALUE_BITS, Core, CoreState
 from hwsim.engine.feeds import Buffers, FeedPack, Scanner, stretches
 from hwsim.engine.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
 from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Run, Sample, SampleRecord, Transfer
@@ -103,7 +103,7 @@ class ProgramPack:
         """
         c, h, w = runs[0].body.shape
         tables = [run.body.table for run in runs]
-        potential, current = (max(bits) for bits in zip(*((r.body.potential_bits, r.body.current_bits) for r in runs), strict=True))
+        potential, current = max(r.body.potential_bits for r in runs), max(r.body.current_bits for r in runs)
         return (
             aligned_zeros((h * w, c), Width(potential).dtype),
             aligned_zeros((h * w, c if any(t.direct for t in tables) else 0), Width(current).dtype),
@@ -189,6 +189,7 @@ class _SampleRun:
                 events, updates = feed.events(self._plane(op, feed.source, feed.planes[n]), feed.planes[n])
                 if op.pools:
                     row[POOLED] += updates
+                row[VALUE_BITS] += feed.values_read(events, updates * op.pools) * feed.value_bits
                 if scanner:
                     row[ROWS_SCANNED] += feed.scan_rows
                     core.events(synapses, events, scanner.gaps(feed, events))

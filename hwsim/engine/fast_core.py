@@ -21,7 +21,7 @@ from hwsim.snn.neurons import Pass
 NO_LOG = np.zeros((0, 2), np.int64)
 NOTHING_SENT = np.zeros(0, np.int32)
 PAYLOAD_SYNAPSES, SHIFTED_SYNAPSES, FIRED = FACT["payload_synapses"], FACT["shifted_synapses"], FACT["fired"]
-CLEARS, ROWS_SCANNED, POOLED = FACT["clears"], FACT["rows_scanned"], FACT["pooled"]
+CLEARS, ROWS_SCANNED, POOLED, VALUE_BITS = FACT["clears"], FACT["rows_scanned"], FACT["pooled"], FACT["value_bits"]
 ON_FIRED_AT, ON_ADDED_TO, ON_LEAKING = FACT["on_fired_at"], FACT["on_added_to"], FACT["on_leaking"]
 FLAG_WORDS = FACT["flag_words"]
 

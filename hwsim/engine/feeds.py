@@ -51,6 +51,7 @@ class FeedPack:
               whose tokens are pooled positions but keep the order of the spikes that made them.
     payload   events carry a value; those of a hybrid input in plane 0 only.
     scan_rows  rows of a plane in a bitmap.
+    value_bits bits of one of the source's values, 0 for spikes.
     """
 
     def __init__(self, network: Network, run: CoreRun, feed: Feed, buffers: Buffers) -> None:
@@ -77,7 +78,14 @@ class FeedPack:
         self._pooled: Ints | None = None
         if mode in ("unit", "max"):
             self._pooled = np.zeros(self.grid, np.int32 if mode == "unit" else np.uint8)
+        self.value_bits = network.value_bits(self.connection)
         self._buffers = buffers
+
+    def values_read(self, events: EventList, updates: int) -> int:
+        """Values read from the source's buffer for the events of a plane: a pooling unit reads the `updates` of its windows."""
+        if not events.values.size and self.connection.pool_mode != "unit":
+            return 0
+        return updates if self.connection.pool_mode == "unit" else events.number
 
     def events(self, plane: Ints, timestep: int) -> tuple[EventList, int]:
         """The events of a source's plane of `timestep`, and what a pooling unit did for them."""

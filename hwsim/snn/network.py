@@ -217,17 +217,17 @@ class Network:
 
     def carries_payload(self, connection: Connection) -> int:
         """Bits of an event's payload; 0 when events are binary. Of a hybrid input, those of its first plane."""
-        return self.pooled_bits(connection) if connection.pool_mode == "unit" else self._own_bits(connection)
+        return self.pooled_bits(connection) if connection.pool_mode == "unit" else self.value_bits(connection)
 
     def pooled_bits(self, connection: Connection) -> int:
         """Bits of one value of the source summed over the pool's window: wider than its parts. A spike is one bit."""
-        bits, window = self._own_bits(connection), connection.pool**2
+        bits, window = self.value_bits(connection), connection.pool**2
         if connection.source == INPUT and bits and self.input.signed:
             return bits + (window - 1).bit_length()
         return (((1 << max(bits, 1)) - 1) * window).bit_length()
 
-    def _own_bits(self, connection: Connection) -> int:
-        """Bits of one value as the source sends it; 0 when it sends spikes."""
+    def value_bits(self, connection: Connection) -> int:
+        """Bits of one value as it lies in the source's buffer; 0 when the source sends spikes."""
         if connection.source == INPUT:
             return 0 if self.input.encoding == "spikes" else self.input.payload_bits
         return self.layer(connection.source).payload_bits

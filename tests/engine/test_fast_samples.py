@@ -248,10 +248,10 @@ def test_planes_become_the_tokens_of_the_rules(seed: int) -> None:
         for name in ("push", "pop", "issue", "spikes", "potentials", "currents", "done", "saturations"):
             np.testing.assert_array_equal(getattr(expected, name), getattr(log, name), err_msg=f"{op.id} {name}")
         # What a run by itself cannot know: rows that were scanned, spikes that a pooling unit took in.
-        known = [i for i, name in enumerate(EVENTS) if name not in ("buffer_read", "pool_update")]
+        known = [i for i, name in enumerate(EVENTS) if name not in ("buffer_read", "pool_update", "payload_read_bits")]
         np.testing.assert_array_equal(expected.counts[:, known], log.counts[:, known], err_msg=str(op.id))
         check_pushes(op.body, gaps, expected)
-        check_counts(op, tokens, sample, expected)
+        check_counts(op, program.network, tokens, sample, expected)
 
 
 def check_pushes(run: CoreRun, gaps: np.ndarray, log: CoreLog) -> None:
@@ -263,7 +263,7 @@ def check_pushes(run: CoreRun, gaps: np.ndarray, log: CoreLog) -> None:
         assert log.push[k] == pushed
 
 
-def check_counts(op: Run, tokens: np.ndarray, sample: Sample, log: CoreLog) -> None:
+def check_counts(op: Run, network: Network, tokens: np.ndarray, sample: Sample, log: CoreLog) -> None:
     """A1 to A4 from the operations of a log: each count as a sum over what was issued."""
     run, table, issued = op.body, op.body.table, np.bincount(log.issue[:, 1], minlength=8)
     clear, acc, shift, fire, _, _, readout, requant = issued
@@ -276,7 +276,7 @@ def check_counts(op: Run, tokens: np.ndarray, sample: Sample, log: CoreLog) -> N
     added = adding * (table.addend is not None)
     reading = sum(p.add for p in marks if p.kind == "readout")
     found = dict(zip(EVENTS, log.counts.sum(axis=0).tolist(), strict=True))
-    scanned = pooled = 0
+    scanned = pooled = value_bits = 0
     for feed in op.feeds:
         connection = run.connections[feed.connection]
         planes = {**sample.recorded, "input": sample.inputs}[connection.source][list(feed.planes)]
@@ -284,6 +284,12 @@ def check_counts(op: Run, tokens: np.ndarray, sample: Sample, log: CoreLog) -> N
         if connection.pool_mode in ("unit", "max") and op.tile == 0:
             _, height, width = connection.pooled_shape
             pooled += np.count_nonzero(planes[:, : height * connection.pool, : width * connection.pool])
+        bits = network.value_bits(connection)
+        if connection.pool_mode != "unit":
+            value_bits += bits * int(np.count_nonzero(planes))
+        elif op.tile == 0:  # a pooling unit reads what lies inside complete windows, once
+            _, height, width = connection.pooled_shape
+            value_bits += bits * int(np.count_nonzero(planes[:, : height * connection.pool, : width * connection.pool]))
     width = run.current_bits if table.direct else run.potential_bits
     expected = {
         "fifo_push": len(tokens), "fifo_pop": len(tokens), "addr_gen": clear + acc + shift + fire + readout + requant,
@@ -295,6 +301,7 @@ def check_counts(op: Run, tokens: np.ndarray, sample: Sample, log: CoreLog) -> N
         "bias_read": clear * table.clear_reads_bias + added * run.words,
         "bias_add": (added + adding * table.direct) * neurons,
         "buffer_read": scanned if bitmap else (tokens[:, 0] >= 0).sum(), "pool_update": pooled,
+        "payload_read_bits": value_bits,
         "buffer_write": len(log.spikes) + bitmap * plane_rows * sweeps(fire + requant), "spike_out": len(log.spikes),
         "cmp": sweeps(fire) * neurons, "membrane_shift": sweeps(shift) * neurons, "requant": sweeps(requant) * neurons,
         "leak": sweeps(fire) * neurons * (table.leak_shift is not None),

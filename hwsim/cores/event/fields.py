@@ -63,8 +63,7 @@ class EventDesign(CoreDesign):
     @property
     def row_bits(self) -> Mapping[str, int]:
         core, buffer = self.core, self.spike_buffer
-        # Only a core whose outputs are values stores them: the entries of an event core's list are addresses.
-        payload = core.payload_bits if core.requantises else 0
+        payload = core.payload_bits if self.entry_holds_values else 0
         return {
             "weight": core.lanes * core.weight_bits,
             "membrane": core.lanes * core.potential_bits,
@@ -73,6 +72,11 @@ class EventDesign(CoreDesign):
             "mask": core.lanes,
             "spike": buffer.address_bits + payload if buffer.kind == "aer" else buffer.scan_bits,
         }
+
+    @property
+    def entry_holds_values(self) -> bool:
+        """Whether a row of the spike buffer is an address with its value: a list's, on a core whose outputs are values."""
+        return self.core.requantises and self.spike_buffer.kind == "aer"
 
     @property
     def capacities(self) -> Mapping[str, int]:

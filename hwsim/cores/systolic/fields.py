@@ -63,6 +63,11 @@ class SystolicDesign(CoreDesign):
         }
 
     @property
+    def entry_holds_values(self) -> bool:
+        """Rows of the activation buffer hold nothing but values."""
+        return True
+
+    @property
     def capacities(self) -> Mapping[str, int]:
         return self.memories.capacities(self.spike_buffer)
 

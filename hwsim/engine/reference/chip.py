@@ -108,15 +108,19 @@ class Chip:
     def _run(self, operation: Run) -> Steps:
         """One run of a core: tokens out of the buffers, states in, states of its own tile and counts out."""
         run, layer = operation.body, operation.layer
-        stream = run_stream(operation, self._source, self.network.carries_payload, self._is_hybrid)
+        network = self.network
+        stream = run_stream(operation, self._source, network.carries_payload, network.is_hybrid, network.value_bits)
         name = self.network.layers[layer].name
         core = Core(
             self.clock, run, stream, self.potentials[layer], self.currents[layer], self.flags[layer],
             replay=None if self.network.has_weights else self._replay(operation), output=self.outputs.get(name),
         )
-        if operation.pools:
-            for n, updates in enumerate(stream.pool_updates):
-                core.plane_activity(n % run.table.planes)["pool_update"] += updates
+        for n in range(operation.eots):
+            activity = core.plane_activity(n % run.table.planes)
+            activity["payload_read_bits"] += stream.values[n]
+            if operation.pools:
+                activity["pool_update"] += stream.pool_updates[n]
+                activity["payload_read_bits"] += stream.pooled_values[n]
         yield from core.process()
 
         log = core.core_log()
@@ -133,9 +137,6 @@ class Chip:
         if connection.source == INPUT:
             return self.sample.inputs
         return self.outputs[connection.source] if self.computed else self._recorded(connection.source)
-
-    def _is_hybrid(self, connection: Connection) -> bool:
-        return connection.source == INPUT and self.network.input.encoding == "hybrid"
 
     def _recorded(self, name: str) -> NDArray[np.integer]:
         if name not in self.sample.recorded:

@@ -44,6 +44,8 @@ class TokenStream:
     """Tokens with their gaps, earliest cycles and the bitmap rows scanned to reach them.
 
     pool_updates   spikes that a pooling unit saw, by plane of the run (in the order in which the run reads them).
+    values         bits of values that were read with their events, by plane of the run.
+    pooled_values  bits of values that a pooling unit read, by plane of the run.
     """
 
     tokens: list[Token] = field(default_factory=list)
@@ -51,6 +53,8 @@ class TokenStream:
     earliest: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     pool_updates: list[int] = field(default_factory=list)
+    values: list[int] = field(default_factory=list)
+    pooled_values: list[int] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[tuple[Token, int, int, int]]:
         return zip(self.tokens, self.gaps, self.earliest, self.rows, strict=True)
@@ -75,15 +79,18 @@ def given_stream(
 def run_stream(
     operation: Run, planes_of: Callable[[Connection], NDArray[np.integer]],
     payload_of: Callable[[Connection], int], is_hybrid: Callable[[Connection], bool] = lambda connection: False,
+    value_bits_of: Callable[[Connection], int] = lambda connection: 0,
 ) -> TokenStream:
     """The tokens of a run operation (C2): for each EOT, the plane of every feed that has one, then the EOT.
 
-    planes_of gives a connection's source as (T, H, W, C); payload_of the bits of its payloads, 0 for binary events;
-    is_hybrid whether it reads a hybrid input, whose plane 0 alone carries payloads (whatever payload_of says).
+    planes_of gives a connection's source as (T, H, W, C); payload_of the bits of its events' payloads, 0 for binary events;
+    value_bits_of the bits of its source's values as they lie in the buffer; is_hybrid whether it reads a hybrid input, whose
+    plane 0 alone carries payloads (whatever payload_of says).
     ProgramError for pooling that C4 does not define.
     """
     run = operation.body
-    stream = TokenStream(pool_updates=[0] * operation.eots)
+    none = [0] * operation.eots
+    stream = TokenStream(pool_updates=[*none], values=[*none], pooled_values=[*none])
     scanned_rows = 0
     for n in range(operation.eots):
         for feed in operation.feeds:
@@ -107,6 +114,10 @@ def run_stream(
                         scanned_rows = 0
             if connection.pool_mode in ("unit", "max"):
                 stream.pool_updates[n] += int(np.count_nonzero(windows(plane, connection.pool)))
+            if connection.pool_mode == "unit":
+                stream.pooled_values[n] += value_bits_of(connection) * int(np.count_nonzero(windows(plane, connection.pool)))
+            elif has_payload:
+                stream.values[n] += value_bits_of(connection) * int(np.count_nonzero(token_grid(plane, connection, has_payload)))
         stream.append(EOT, scanned_rows)
         scanned_rows = 0
     return stream
