@@ -76,7 +76,7 @@ def _digest(body: Mapping[str, Any]) -> str:
 
 
 def merged(tasks: Iterable[Task]) -> Task:
-    """The Task of all samples of several shards. Raises TaskError when they are not shards of one simulation, or share samples."""
+    """The Task of all samples of several shards. Raises TaskError for shards of different simulations, or that share samples."""
     every = list(tasks)
     if not every:
         raise TaskError("there is nothing to merge")
