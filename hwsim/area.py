@@ -1,12 +1,14 @@
 """What a design is made of, and what it takes: the parts of its core, their silicon area (um2) and leakage (mW).
 
-`parts` is the one list of provisioned hardware; area and leakage are both sums over it and the memories, so that
-nothing leaks that takes no area. Figures come from the design's units table and memory profile (hwsim/technology),
+`parts` is the one list of provisioned hardware; area and leakage are both sums over it and the memories that are on, so
+that nothing leaks that takes no area. Everywhere below, `used` names the memories that are on (hwsim/provision.py tells
+which a network uses); None means every memory of the design. Figures come from the design's units table and memory profile (hwsim/technology),
 each with its source. Wires, pads, the clock tree, the sequencer and white space are not in it (docs/energy-model.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -122,34 +124,39 @@ def requantiser(arch: Architecture) -> tuple[Term, ...]:
 # --- sums ------------------------------------------------------------------------------------------------------------
 
 
-def area(arch: Architecture) -> pd.DataFrame:
+def area(arch: Architecture, used: Collection[str] | None = None) -> pd.DataFrame:
     """Area by component: component, count (units or banks), area_um2 (all of them), source.
 
     Raises TechnologyError, MemoryProfileError.
     """
     import pandas as pd
 
-    rows = [(f.component, f.count, f.amount, f.source) for f in area_figures(arch)]
+    rows = [(f.component, f.count, f.amount, f.source) for f in area_figures(arch, used)]
     return pd.DataFrame(rows, columns=["component", "count", "area_um2", "source"])
 
 
-def area_mm2(arch: Architecture) -> float:
-    """Area of all units and memories in mm2."""
-    return sum(f.amount for f in area_figures(arch)) / 1e6
+def area_mm2(arch: Architecture, used: Collection[str] | None = None) -> float:
+    """Area of all units and of the memories that are on, in mm2."""
+    return sum(f.amount for f in area_figures(arch, used)) / 1e6
 
 
-def area_figures(arch: Architecture) -> list[Figure]:
+def area_figures(arch: Architecture, used: Collection[str] | None = None) -> list[Figure]:
     """The rows of `area`; um2."""
-    rest = [Figure(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in macros(arch).items()]
+    rest = [Figure(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in macros(arch, used).items()]
     return [_figure(arch, part, "area_um2", 1.0) for part in parts(arch)] + rest
 
 
-def leakage_figures(arch: Architecture) -> list[Figure]:
-    """What everything provisioned leaks, working or not; mW. Raises TechnologyError, MemoryProfileError."""
+def leakage_figures(arch: Architecture, used: Collection[str] | None = None) -> list[Figure]:
+    """What everything that is on leaks, working or not; mW. Raises TechnologyError, MemoryProfileError."""
     temperature = f"at {arch.technology.temperature_k} K, "
     rest = [Figure(UNIT_OF[name], m.banks, m.leakage_mw, temperature + m.rest_source)
-            for name, m in macros(arch).items()]
+            for name, m in macros(arch, used).items()]
     return [_figure(arch, part, "leakage_nw", 1e-6) for part in parts(arch)] + rest
+
+
+def leaking_components(arch: Architecture) -> list[str]:
+    """Everything of a design that can leak: its parts, then its memories, those that are off included."""
+    return [part.component for part in parts(arch)] + [UNIT_OF[name] for name, bits in arch.capacities.items() if bits]
 
 
 def _figure(arch: Architecture, part: Part, quantity: Quantity, scale: float) -> Figure:

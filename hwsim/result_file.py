@@ -1,8 +1,8 @@
 """Results on disk: a folder of CSV files and one result.json, written whole or not at all, loaded back exactly.
 
 Primary: result.json (facts, architecture, overrides), samples.csv, operations.csv, spans.csv, counts.csv,
-counts_by_sample.csv. Derived, for people and plots: activity.csv, cycles.csv, energy.csv, area.csv. Loading reads the
-primary files only and makes the rest again, so a loaded result can be repriced.
+counts_by_sample.csv. Derived, for people and plots, with numbers per sample: activity.csv, cycles.csv, energy.csv,
+area.csv. Loading reads the primary files only and makes the rest again, so a loaded result can be repriced.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from hwsim.result import Facts, Result, ResultError
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = "hwsim-result-1"
+FORMAT = "hwsim-result-2"
+"""2: counts of setup once, memories that are used, `leak_unused`. 1 had counts of setup once per sample."""
 
 
 def save_result(result: Result, folder: str | Path) -> Path:
@@ -45,7 +46,7 @@ def save_result(result: Result, folder: str | Path) -> Path:
         body = {
             "format": FORMAT, "sha256": hashes, "facts": asdict(result.facts),
             "architecture": dump_architecture(result.architecture),
-            "overrides": dict(result.overrides), "summary": result.summary(),
+            "overrides": dict(result.overrides), "leak_unused": result.leak_unused, "summary": result.summary(),
         }
         (temporary / "result.json").write_text(json.dumps(body, indent=2) + "\n")
         os.chmod(temporary, 0o755)
@@ -86,7 +87,7 @@ def _frames(result: Result) -> dict[str, pd.DataFrame]:
         "spans": pd.DataFrame({"sample": samples[s], "operation": op, "start_cycle": result.spans[:, :, 0].ravel(),
                                "end_cycle": result.spans[:, :, 1].ravel()}),
         "counts": pd.DataFrame({"operation": o, "timestep": t, "event": names[e],
-                                "count": result.operation_counts[o, t, e]}),
+                                "total_count": result.operation_counts[o, t, e]}),
         "counts_by_sample": pd.DataFrame({"sample": samples[n], "layer": layer, "event": names[event],
                                           "count": result.layer_counts[n, layer, event]}),
         "activity": result.activity, "cycles": result.cycles_frame, "energy": result.energy, "area": result.area,
@@ -123,17 +124,18 @@ def load_result(folder: str | Path) -> Result:
         position = {sample: i for i, sample in enumerate(facts.sample_indices)}
         samples = read("samples", "sample", "cycles")
         spans = read("spans", "start_cycle", "end_cycle")[["start_cycle", "end_cycle"]].to_numpy(np.int64)
-        counts = read("counts", "operation", "timestep", "event", "count")
+        counts = read("counts", "operation", "timestep", "event", "total_count")
         by_sample = read("counts_by_sample", "sample", "layer", "event", "count")
         steps = int(counts["timestep"].max()) + 1 if len(counts) else 1
         operation_counts = np.zeros((len(operations), steps, len(EVENTS)), np.int64)
-        operation_counts[counts["operation"], counts["timestep"], counts["event"].map(INDEX)] = counts["count"]
+        operation_counts[counts["operation"], counts["timestep"], counts["event"].map(INDEX)] = counts["total_count"]
         layer_counts = np.zeros((facts.samples, len(facts.layers) + 1, len(EVENTS)), np.int64)
         layer_counts[by_sample["sample"].map(position), by_sample["layer"], by_sample["event"].map(INDEX)] = by_sample["count"]
         return Result(
             facts=facts, architecture=arch, cycles=samples["cycles"].to_numpy(np.int64), layer_counts=layer_counts,
             operation_counts=operation_counts, operations=operations,
             spans=spans.reshape(facts.samples, len(operations), 2), overrides=body["overrides"],
+            leak_unused=body["leak_unused"],
         )
     except ResultError:
         raise
@@ -151,5 +153,5 @@ def _body(root: Path) -> dict[str, Any]:
         raise ResultError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         found = body.get("format") if isinstance(body, dict) else type(body).__name__
-        raise ResultError(f"{path}: format is {found!r}, expected {FORMAT!r}")
+        raise ResultError(f"{path}: format is {found!r}, expected {FORMAT!r}; repeat the run with this version of hwsim")
     return body

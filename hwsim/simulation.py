@@ -7,6 +7,7 @@ is done, so their order and number never change a sample's cycles.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
+from hwsim.energy import price_list
 from hwsim.errors import HwsimError
 from hwsim.program import CoreReplay, CoreRun, Engine, Operation, Program, Sample, SampleRecord
+from hwsim.provision import memories_used
 from hwsim.result import Facts, Result
 from hwsim.schedules import map_network, schedule_by_name
 from hwsim.snn.network import INPUT, Connection, Network
@@ -41,6 +44,7 @@ def simulate(
     spikes: str = "trace",
     samples: int | Sequence[int] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    leak_unused: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Replay a trace on an architecture.
@@ -51,6 +55,7 @@ def simulate(
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
     overrides  prices by event name, see hwsim.energy.
+    leak_unused   memories of the design that the network does not use leak and take area; else they are off.
     progress   called with (samples done, samples in all).
 
     Returns a Result. Raises TraceError, ArchitectureError, MappingError, ProgramError or SimulationError, each with
@@ -63,14 +68,13 @@ def simulate(
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
     try:
         chosen = _choose(samples, opened.samples)
-        if overrides:
-            from hwsim.energy import price_list
-
-            price_list(design, overrides)  # a wrong price must not cost a simulation
         if spikes == "computed" and not opened.has_weights:
             raise SimulationError(f"{opened.name}: the trace has no weights, so spikes cannot be computed; "
                                   "use spikes='trace'")
         program, run = _machine(opened, design, schedule, engine)
+        used = list(memories_used(opened.network, design))
+        # A wrong price, or a memory that no table describes, must not cost a simulation.
+        price_list(design, overrides, None if leak_unused else used)
         book = _Book(opened, program, len(chosen))
         for done, index in enumerate(chosen):
             sample = opened.sample(index)
@@ -78,7 +82,7 @@ def simulate(
             if progress:
                 progress(done + 1, len(chosen))
         engine = "closed_form" if design.core.kind == "systolic" else engine
-        return book.result(design, engine, spikes, chosen, overrides or {})
+        return replace(book.result(design, engine, spikes, chosen, used), overrides=overrides or {}, leak_unused=leak_unused)
     finally:
         if opened is not trace:
             opened.close()
@@ -153,8 +157,9 @@ class _Book:
         counts = record.counts.sum(axis=1)
         np.add.at(self.layer_counts[at], self.layer_of[self.in_sample], counts[self.in_sample])
         if self.operation_counts is None:
-            self.operation_counts = np.zeros_like(record.counts)
-        self.operation_counts += record.counts
+            self.operation_counts = record.counts.copy()
+        else:
+            self.operation_counts[self.in_sample] += record.counts[self.in_sample]  # setup is done once
         self.spans[at] = np.stack([record.start, record.end], axis=1)
         self.saturations += int(record.saturations.sum())
         self.known |= record.mismatches >= 0
@@ -177,9 +182,7 @@ class _Book:
             self.judged += 1
             self.right += int(np.argmax(answer.reshape(-1)) == self.trace.labels[index])
 
-    def result(
-        self, arch: Architecture, engine: str, spikes: str, chosen: list[int], overrides: Mapping[str, Any]
-    ) -> Result:
+    def result(self, arch: Architecture, engine: str, spikes: str, chosen: list[int], used: list[str]) -> Result:
         network = self.program.network
         checked = self.trace.has_weights
         facts = Facts(
@@ -193,10 +196,11 @@ class _Book:
             accuracy=100.0 * self.right / self.judged if self.judged else None,
             accuracy_test_set=self.trace.provenance.get("accuracy_test_set"),
             setup_cycles=sum(self.program.channel.cycles(op.bits) for op in self.operations if op.setup),
+            memories_used=used,
         )
         assert self.operation_counts is not None
         return Result(facts, arch, self.cycles, self.layer_counts, self.operation_counts,
-                      operations_frame(self.operations), self.spans, overrides)
+                      operations_frame(self.operations), self.spans)
 
 
 def _operand_bits(network: Network, arch: Architecture) -> dict[str, int]:

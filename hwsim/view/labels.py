@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from hwsim.result import Result
 
+AT_AREA = "@area"
+"""In the name of a baseline that is as large as the core that it is compared with (hwsim/compare.py)."""
+
 HEADING = 1.05
 """Height of a heading, in pitches: the distance from bar to bar is one."""
 
@@ -90,8 +93,9 @@ def _label(result: Result) -> str:
         parts.append("MAC core")
     if not ann:
         parts.append(f.schedule.replace("_", " "))
-    if f.arch.endswith("@area"):
-        parts.append("equal area")
+    _, at_area, size = f.arch.partition(AT_AREA)
+    if at_area:
+        parts.append(f"equal area {size.strip('_')}".rstrip())
     return ", ".join(parts)
 
 
@@ -119,6 +123,16 @@ def title(result: Result) -> str:
 
 def traces(results: Sequence[Result]) -> str:
     return f"traces: {', '.join(dict.fromkeys(_shorten(r.facts.trace) for r in results))}."
+
+
+def off(results: Sequence[Result]) -> str:
+    """Which memories are off, as a note; empty when none is."""
+    names = list(dict.fromkeys(name for r in results for name in r.memories_off))
+    if not names:
+        return ""
+    memories = ", ".join(f"{name} memory" for name in names)
+    it = "it" if len(names) == 1 else "them"
+    return f"off {'because the' if len(results) == 1 else 'where a'} trace does not use {it}: {memories}."
 
 
 def mean_of(results: Sequence[Result]) -> str:

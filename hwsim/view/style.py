@@ -101,6 +101,11 @@ def number(value: float) -> str:
     return f"{value:,.{min(5, digits)}f}"
 
 
+def with_spread(value: float, spread: float | None) -> str:
+    """A mean and its standard deviation, if there is one: "18.2 ± 1.3"."""
+    return number(value) if spread is None else f"{number(value)} ± {number(spread)}"
+
+
 def percent(part: float, whole: float) -> str:
     """A share in whole percents; a small one is said to be small, not zero."""
     share = 100 * part / whole if whole else 0.0
