@@ -2,8 +2,9 @@
 
 `parts` is the one list of provisioned hardware; area and leakage are both sums over it and the memories that are on, so
 that nothing leaks that takes no area. Everywhere below, `used` names the memories that are on (hwsim/provision.py tells
-which a network uses); None means every memory of the design. Figures come from the design's units table and memory profile (hwsim/technology),
-each with its source. Wires, pads, the clock tree, the sequencer and white space are not in it (docs/energy-model.md).
+which a network uses); None means every memory of the design. Figures come from the design's units table and memory
+profile (hwsim/technology), each with its source. Wires, pads, the clock tree, the sequencer and white space are not in it
+(docs/energy-model.md).
 """
 
 from __future__ import annotations

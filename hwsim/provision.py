@@ -54,6 +54,6 @@ def used_by_tables(tables: Iterable[PassTable]) -> tuple[str, ...]:
 
 def used_by_counts(counts: NDArray[np.int64]) -> tuple[str, ...]:
     """What a machine uses whose counts (..., len(EVENTS)) are the same for every sample: the memories that count."""
-    seen = counts.reshape(-1, len(VOCABULARY)).any(axis=0)
-    units = {event.unit for event, there in zip(VOCABULARY, seen, strict=True) if there}
+    sums = counts.reshape(-1, len(VOCABULARY)).sum(axis=0)
+    units = {event.unit for event, count in zip(VOCABULARY, sums, strict=True) if count}
     return tuple(name for name, unit in UNIT_OF.items() if unit in units)

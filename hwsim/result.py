@@ -400,8 +400,8 @@ def _technology(arch: Architecture, changes: Mapping[str, Any]) -> Technology:
     try:
         made = Technology.model_validate(arch.technology.model_dump() | known)
     except ValidationError as error:
-        wrong += [f"reprice: {e['loc'][0]}={known[e['loc'][0]]!r}: allowed is {allowed[e['loc'][0]]}"
-                  for e in error.errors()]
+        names = [str(e["loc"][0]) for e in error.errors()]
+        wrong += [f"reprice: {name}={known[name]!r}: allowed is {allowed[name]}" for name in names]
     if wrong:
         raise RepriceError("\n".join(wrong))
     return made

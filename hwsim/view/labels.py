@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.baseline.twins import AT_AREA
+
 if TYPE_CHECKING:
     from hwsim.result import Result
-
-AT_AREA = "@area"
-"""In the name of a baseline that is as large as the core that it is compared with (hwsim/compare.py)."""
 
 HEADING = 1.05
 """Height of a heading, in pitches: the distance from bar to bar is one."""
