@@ -386,8 +386,10 @@ class Result:
 
 
 def _spread(values: NDArray[Any]) -> float | None:
-    """Standard deviation over samples; one sample has none."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+    """Standard deviation over samples; one sample has none. Equal ones have exactly 0, whatever rounding says."""
+    if len(values) < 2:
+        return None
+    return float(np.std(values, ddof=1)) if np.ptp(values) else 0.0
 
 
 def _technology(arch: Architecture, changes: Mapping[str, Any]) -> Technology:

@@ -146,6 +146,13 @@ def test_samples_add_up_to_the_means_and_spread_around_them(
     assert both.spread["latency_s"] == pytest.approx(both.spread["cycles"] / both.architecture.clock)
 
 
+def test_samples_that_are_alike_do_not_spread(runs: dict[Any, list[Result]]) -> None:
+    """An array's cycles and counts are the same for every sample."""
+    spread = runs["analog", "systolic_8x8", "layer_by_layer"][2].spread
+    assert flat("", spread | spread.pop("energy_pj")) == dict.fromkeys(
+        ("cycles", "latency_s", "synaptic_operations", "compute", "core", "system"), 0.0)
+
+
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_setup_is_done_once_however_many_samples_follow(
     runs: dict[Any, list[Result]], case: tuple[str, str, str], rate_trace: Trace

@@ -26,6 +26,7 @@ from hwsim.provision import memories_used
 from hwsim.schedules import SCHEDULES
 from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace
+from tests.conftest import ROOT
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 
 DESIGN = hwsim.load_architecture("event_core_64")
@@ -181,6 +182,13 @@ def test_each_area_of_a_core_has_its_rivals(rate_trace: Trace, bit_serial_trace:
         assert area_mm2(twin, memories_used(ann, twin)) <= target
         one_more = twin.with_core(rows=twin.core.rows + 1) if twin.core.kind == "systolic" else None
         assert one_more is None or area_mm2(one_more, memories_used(ann, one_more)) > target
+
+
+@pytest.mark.parametrize(("trace", "rows"), [("fashion_mnist_bit_serial_t4", 5), ("fashion_mnist_rate_t4", 113)])
+def test_the_sizes_that_the_page_names(trace: str, rows: int) -> None:
+    with Trace.open(ROOT / "traces" / f"{trace}.h5") as opened, Trace.open(ROOT / "traces" / "fashion_mnist_ann.h5") as ann:
+        assert sizes(twins(DESIGN, ann.network, [opened.network]))["systolic_output@area"] == rows * 8
+    assert f"{rows} x 8 elements" in (ROOT / "docs" / "baselines.md").read_text()
 
 
 def test_a_baseline_that_cannot_be_built_is_a_line_of_the_table(trace_files: dict[str, Path], tmp_path: Path) -> None:

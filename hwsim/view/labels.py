@@ -94,7 +94,7 @@ def _label(result: Result) -> str:
         parts.append(f.schedule.replace("_", " "))
     _, at_area, size = f.arch.partition(AT_AREA)
     if at_area:
-        parts.append(f"equal area {size.strip('_')}".rstrip())
+        parts.append(f"at {size.strip('_').removesuffix('mm2')} mm²" if size else "equal area")
     return ", ".join(parts)
 
 

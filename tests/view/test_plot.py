@@ -249,6 +249,27 @@ def test_rows_are_grouped_by_architecture_and_twins_stand_with_their_design() ->
     assert {row: name for row, (name, _) in rows.headings.items()} == {0: "event_core_64", 3: "event_core_16"}
 
 
+def test_baselines_of_equal_area_are_told_apart_by_their_area() -> None:
+    ann = {"arch": "mac_core_64", "coding": "analog"}
+    results = [stand_in(name=f"event_core_64+mac{at}", **ann) for at in ("", "@area", "@area_4.25mm2")]
+    assert grouped(results)[1].labels == ["ANN, MAC core", "ANN, MAC core, equal area", "ANN, MAC core, at 4.25 mm²"]
+
+
+def test_spreads_stand_beside_their_means_and_one_sample_has_none() -> None:
+    for draw in (plot.energy_figure, plot.latency_figure):
+        for count in (1, 2):
+            assert any("±" in t for t in texts(draw(many(count))))
+            assert not any("±" in t for t in texts(draw(many(count, samples=1))))
+
+
+def test_a_figure_names_the_memories_that_are_off() -> None:
+    said = "off because the trace does not use them: current memory, mask memory."
+    assert said in texts(plot.energy_figure([stand_in(off=["current", "mask"])]))
+    both = texts(plot.energy_figure([stand_in(), stand_in(off=["current"])]))
+    assert "off where a trace does not use it: current memory." in both
+    assert not any(t.startswith("off") and "memory" in t for t in texts(plot.energy_figure([stand_in()])))
+
+
 def test_rows_of_a_family_keep_codings_together_and_grow_in_timesteps() -> None:
     results = [stand_in(timesteps=16), stand_in(timesteps=4, schedule="step_by_step"), stand_in(coding="bit_serial"),
                stand_in(timesteps=4)]
