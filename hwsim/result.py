@@ -4,9 +4,9 @@ Cycles and counts come from an engine and never change; picojoules are made here
 simulates again (`sim_id` stays, `run_id` moves).
 
 Every number is per sample, the mean over the samples. `spread` in a name is the standard deviation over the samples
-(n - 1 below the line; None for one sample), `total` in a name is the sum over the samples, `setup` is what happens once,
+(divided by n - 1; None for one sample), `total` in a name is the sum over the samples, `setup` is what happens once,
 however many samples follow. Three numbers are ratios of means: power, utilisation and energy per synaptic operation.
-`mismatches` and `saturations` are checks, and speak of the whole run.
+`mismatches` and `saturations` are checks and count over the whole run: a mean could round one wrong output away.
 """
 
 from __future__ import annotations

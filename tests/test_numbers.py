@@ -23,6 +23,7 @@ from hwsim.explanation import explain_rows
 from hwsim.result import Result
 from hwsim.snn.trace import Trace
 from hwsim.view.segments import energy_by_layer, energy_by_unit, scope_totals, time_by_cause, time_by_layer
+from tests.conftest import ROOT
 
 CASES = [
     ("rate", "event_core_64", "layer_by_layer"), ("rate", "event_core_16", "step_by_step"),
@@ -180,6 +181,16 @@ def test_a_unit_means_the_same_in_frames_figures_and_explanations(
     by_component = both.energy.groupby("component")["energy_pj"].sum()
     assert by_component.sum() == pytest.approx(both.energy_pj["system"])
     assert by_component["membrane_memory"] > 1e12 * frame["membrane_memory"], "work and leakage"
+
+
+def test_the_page_shows_the_numbers_of_the_figure() -> None:
+    result = hwsim.simulate(ROOT / "traces" / "fashion_mnist_bit_serial_t4.h5", "event_core_64")
+    figure = {segment.key: 1e9 * float(segment.values[0]) for segment in energy_by_unit([result])}
+    whole = result.energy.groupby("component")["energy_pj"].sum() / 1e3
+    page = (ROOT / "docs" / "energy-model.md").read_text()
+    for unit in ("membrane_memory", "weight_memory"):
+        assert f"| {unit.replace('_', ' ')} | {figure[unit]:,.0f} | {whole[unit]:,.0f} |" in page
+    assert f"| leakage | {figure['leakage']:,.0f} | |" in page
 
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
