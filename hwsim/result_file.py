@@ -26,6 +26,9 @@ from hwsim.result import Facts, Result, ResultError
 if TYPE_CHECKING:
     import pandas as pd
 
+RESULT = "result.json"
+"""The file by which a saved result is known."""
+
 FORMAT = "hwsim-result-2"
 """2: counts of setup once, memories that are used, `leak_unused`. 1 had counts of setup once per sample."""
 
@@ -48,7 +51,7 @@ def save_result(result: Result, folder: str | Path) -> Path:
             "architecture": dump_architecture(result.architecture),
             "overrides": dict(result.overrides), "leak_unused": result.leak_unused, "summary": result.summary(),
         }
-        (temporary / "result.json").write_text(json.dumps(body, indent=2) + "\n")
+        (temporary / RESULT).write_text(json.dumps(body, indent=2) + "\n")
         os.chmod(temporary, 0o755)
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
@@ -62,14 +65,17 @@ def save_result(result: Result, folder: str | Path) -> Path:
     return target
 
 
-def check_target(folder: str | Path) -> Path:
-    """The folder, if a result may be written there: new, empty, or holding an earlier result. Raises ResultError."""
+def check_target(folder: str | Path, mark: str = RESULT, what: str = "a saved result") -> Path:
+    """The folder, if `what`, known by its file `mark`, may be written there: it is new, empty, or holds an earlier one.
+
+    Raises ResultError.
+    """
     target = Path(folder)
-    if target.exists() and not (target / "result.json").is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise ResultError(f"{target}: exists and is not a saved result; name an empty or new folder")
+    if target.exists() and not (target / mark).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise ResultError(f"{target}: exists and is not {what}; name an empty or new folder")
     above = next(p for p in (target, *target.absolute().parents) if p.exists())
     if not os.access(above, os.W_OK):
-        raise ResultError(f"{above}: not writable; name a folder where results may be saved")
+        raise ResultError(f"{above}: not writable; name a folder where {what} may be written")
     return target
 
 
@@ -144,7 +150,7 @@ def load_result(folder: str | Path) -> Result:
 
 
 def _body(root: Path) -> dict[str, Any]:
-    path = root / "result.json"
+    path = root / RESULT
     try:
         body = json.loads(path.read_text())
     except OSError:

@@ -306,3 +306,9 @@ def test_a_memory_beyond_its_table_is_refused_before_anything_is_simulated(
     for run in (lambda: hwsim.simulate(rate_trace, vast), lambda: hwsim.simulate(rate_trace, vast, overrides={"cmp": 0.1})):
         with pytest.raises(hwsim.HwsimError, match="weight memory: a bank of .* lies beyond cacti_lop"):
             run()
+
+
+def test_every_error_is_an_hwsim_error() -> None:
+    errors = [getattr(hwsim, name) for name in hwsim.__all__ if name.endswith("Error")]
+    assert hwsim.HwsimError in errors
+    assert all(issubclass(error, hwsim.HwsimError) for error in errors)

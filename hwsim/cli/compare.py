@@ -66,19 +66,14 @@ def compare_command(
 
 def _check_target(out: str) -> None:
     """Refuse a folder that holds something else than an earlier comparison: a saved run, or anybody's files."""
-    import os
     from pathlib import Path
 
     from hwsim.result import ResultError
+    from hwsim.result_file import RESULT, check_target
 
-    target = Path(out)
-    if (target / "result.json").is_file():
-        raise ResultError(f"{target}: holds a saved run, whose figures would be replaced; name an empty or new folder")
-    if target.exists() and not (target / TABLE).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise ResultError(f"{target}: exists and is not a saved comparison; name an empty or new folder")
-    above = next(p for p in (target, *target.absolute().parents) if p.exists())
-    if not os.access(above, os.W_OK):
-        raise ResultError(f"{above}: not writable; name a folder where the comparison may be saved")
+    if (Path(out) / RESULT).is_file():
+        raise ResultError(f"{out}: holds a saved run, whose figures would be replaced; name an empty or new folder")
+    check_target(out, TABLE, "a saved comparison")
 
 
 def _json_rows(found: Comparison) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 A bar is a result (for a single result: a layer) and is cut into Segments; a Segment holds one kind, a unit, a cause or
 a layer, for all bars, in joules or seconds per sample. Segments are stacked in the order of the scopes, so the compute,
-core and system totals are places along the bar; what the off-chip channel adds comes last and is hatched.
+core and system scopes end at places along the bar; what the off-chip channel adds comes last and is hatched.
 """
 
 from __future__ import annotations
