@@ -65,7 +65,7 @@ def replay_vgg(path: Path, samples: int, additions: float) -> None:
         result = hwsim.simulate(path, arch, samples=samples)  # compiles, too
         short, whole = (best_of(3, lambda n=n, arch=arch: hwsim.simulate(path, arch, samples=n)) for n in (few, samples))
         image = (whole - short) / (samples - few)
-        operations = result.synaptic_operations / samples
+        operations = result.synaptic_operations
         print(f"VGG-16 replay, {bits}-bit potentials: {1e3 * image:.1f} ms an image "
               f"({operations / 1e6:.0f} M synaptic operations, {result.cycles.mean() / 1e6:.2f} M cycles), "
               f"{image * additions / operations:.2f} x plain NumPy int16 additions; "

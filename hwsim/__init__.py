@@ -22,7 +22,8 @@ _HOMES = {
     "from_nir": "hwsim.capture",
     "Architecture": "hwsim.arch", "ArchitectureError": "hwsim.arch", "load_architecture": "hwsim.arch",
     "MappingError": "hwsim.mapping", "ProgramError": "hwsim.program", "Result": "hwsim.result",
-    "ResultError": "hwsim.result", "load_result": "hwsim.result_file", "EnergyError": "hwsim.energy",
+    "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
+    "HwsimError": "hwsim.errors", "load_result": "hwsim.result_file", "EnergyError": "hwsim.energy",
 }
 """Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
 
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from hwsim.arch import Architecture, ArchitectureError, load_architecture
     from hwsim.capture import CaptureError, capture_nir, capture_torch, from_nir
     from hwsim.energy import EnergyError
+    from hwsim.errors import HwsimError
     from hwsim.mapping import MappingError
     from hwsim.program import ProgramError
-    from hwsim.result import Result, ResultError
+    from hwsim.result import RepriceError, Result, ResultError
     from hwsim.result_file import load_result
     from hwsim.simulation import SimulationError, simulate
     from hwsim.snn.network import Connection, InputSpec, Layer, Network, NetworkError

@@ -133,6 +133,11 @@ class Architecture(Fields):
         design = self.design_of(name)
         return self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),)})
 
+    def kinds(self) -> list[tuple[Architecture, int]]:
+        """Each kind of core as a chip of its own, and how many the chip has of it."""
+        return [(self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),)}), design.count)
+                for design in self.cores]
+
     @property
     def is_one_core(self) -> bool:
         return len(self.core_names) == 1

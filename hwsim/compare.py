@@ -1,8 +1,7 @@
 """Many results side by side: traces x architectures x schedules, with the ANN baselines made for each event core.
 
-The baselines of an event core are its multiply-accumulate twin (same pipeline, memories, channel, technology) and dense
-systolic arrays, each with as many multipliers as the core has lanes and again with as many as fit its area.
-A pair that does not run is reported with its reason, never left out in silence.
+A pair that does not run, and a baseline that cannot be built, is reported with its reason, never left out in silence.
+The baselines themselves are made in hwsim/baseline/twins.py.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.arch import Architecture, ArchitectureError, load_architecture
+from hwsim.baseline.twins import Unbuilt, has_baselines, twins
+from hwsim.cores.chip import chip_model, memories_used
+from hwsim.energy import check_prices
 from hwsim.program import ProgramError
 from hwsim.schedules import SCHEDULES, schedule_by_name
-from hwsim.simulation import chip_model, simulate
-from hwsim.snn.network import Network
+from hwsim.simulation import simulate
 from hwsim.snn.trace import Trace
 
 if TYPE_CHECKING:
@@ -28,16 +29,29 @@ ACCURACY_POINTS = 0.5
 """A difference in accuracy above this many points makes an energy comparison unfair, and is flagged."""
 
 
+@dataclass(frozen=True)
+class Missing:
+    """A row of the table without numbers: a baseline that cannot be built for a trace, and why."""
+
+    trace: str
+    coding: str
+    timesteps: int
+    arch: str
+    schedule: str
+    reason: str
+
+
 @dataclass
 class Comparison:
-    """Results in table order, and what did not run: (trace, architecture, schedule, why)."""
+    """Results in table order; baselines that cannot be built; what did not run: (trace, architecture, schedule, why)."""
 
     results: list[Result] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
     refused: list[tuple[str, str, str, str]] = field(default_factory=list)
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a result, energies in nanojoules a sample."""
+        """One row per result, numbers per sample, energies in nanojoules; then one per baseline that cannot be built."""
         import pandas as pd
 
         return pd.DataFrame(self.rows)
@@ -45,7 +59,8 @@ class Comparison:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The table's rows as plain values; None where a number is not known."""
-        return [comparison_row(r, flag) for r, flag in zip(self.results, self.flags, strict=True)]
+        return [*(comparison_row(r, flag) for r, flag in zip(self.results, self.flags, strict=True)),
+                *map(_missing_row, self.missing)]
 
     @property
     def flags(self) -> list[str]:
@@ -54,6 +69,9 @@ class Comparison:
         best = max((a for a in known if a is not None), default=None)
         return ["" if a is None or best is None or best - a <= ACCURACY_POINTS else f"{a - best:+.2f} points"
                 for a in known]
+
+
+Job = tuple[Trace, Architecture, str]
 
 
 def compare(
@@ -66,12 +84,16 @@ def compare(
     samples: int | None = None,
     baselines: bool = True,
     overrides: Mapping[str, Any] | None = None,
+    leak_unused: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
     """Simulate every combination that runs. `progress` is called with (what runs, done, in all).
 
-    Raises TraceError and ArchitectureError for files that cannot be read; combinations that do not fit are listed in
-    `refused`.
+    leak_unused   memories that a trace does not use leak and take area, in every row and at equal area.
+
+    Raises TraceError and ArchitectureError for files that cannot be read, EnergyError, TechnologyError and
+    MemoryProfileError for what has no price, before anything runs. Combinations that do not fit are listed in `refused`,
+    baselines that cannot be built in `missing`.
     """
     for schedule in schedules:
         schedule_by_name(schedule)
@@ -80,20 +102,16 @@ def compare(
     found = Comparison()
     try:
         ordered = sorted(opened, key=lambda t: (t.coding, t.timesteps))
-        jobs = [(t, d, s) for d in designs for t in ordered for s in _schedules_of(t, d, schedules)]
-        for trace in ordered if baselines else []:
-            if trace.coding == "analog":
-                jobs += [(trace, twin, schedules[0]) for d in designs if d.core.kind == "event"
-                         for twin in twins(d, trace.network)]
+        jobs = _fitting([(t, d, s) for d in designs for t in ordered for s in _schedules_of(t, d, schedules)], found)
+        for trace, design, _ in jobs:
+            check_prices(design, overrides, None if leak_unused else memories_used(trace.network, design))
+        if baselines:
+            jobs += _baselines(designs, ordered, jobs, schedules[0], overrides, leak_unused, found)
         for done, (trace, design, schedule) in enumerate(jobs):
             if progress:
                 progress(f"{trace.name} on {design.name}", done, len(jobs))
-            why = why_not(trace, design, schedule)
-            if why is not None:
-                found.refused.append((trace.name, design.name, schedule, why))
-                continue
             found.results.append(simulate(trace, design, schedule=schedule, engine=engine, spikes=spikes,
-                                          samples=samples, overrides=overrides))
+                                          samples=samples, overrides=overrides, leak_unused=leak_unused))
         if progress:
             progress("done", len(jobs), len(jobs))
     finally:
@@ -101,6 +119,39 @@ def compare(
             if trace is not given:
                 trace.close()
     return found
+
+
+def _fitting(jobs: Sequence[Job], found: Comparison) -> list[Job]:
+    """The jobs that fit; the others are written down with their reason."""
+    fitting = []
+    for trace, design, schedule in jobs:
+        why = why_not(trace, design, schedule)
+        if why is None:
+            fitting.append((trace, design, schedule))
+        else:
+            found.refused.append((trace.name, design.name, schedule, why))
+    return fitting
+
+
+def _baselines(
+    designs: Sequence[Architecture], traces: Sequence[Trace], jobs: Sequence[Job], schedule: str,
+    overrides: Mapping[str, Any] | None, leak_unused: bool, found: Comparison,
+) -> list[Job]:
+    """Every ANN trace on the baselines of every event core."""
+    made: list[Job] = []
+    for trace in traces:
+        if not trace.network.is_ann:
+            continue
+        for design in designs:
+            if not has_baselines(design):
+                continue
+            spiking = [t.network for t, d, _ in jobs if d is design]
+            for twin in twins(design, trace.network, spiking, overrides, leak_unused):
+                if isinstance(twin, Unbuilt):
+                    found.missing.append(Missing(trace.name, trace.coding, trace.timesteps, twin.name, schedule, twin.reason))
+                else:
+                    made += _fitting([(trace, twin, schedule)], found)
+    return made
 
 
 def _distinct(designs: list[Architecture]) -> list[Architecture]:
@@ -116,38 +167,7 @@ def _distinct(designs: list[Architecture]) -> list[Architecture]:
 
 def _schedules_of(trace: Trace, design: Architecture, schedules: Sequence[str]) -> Sequence[str]:
     """A quantised ANN has one timestep, so the schedules are the same to it: one row is enough."""
-    return schedules[:1] if trace.coding == "analog" or design.core.kind == "systolic" else schedules
-
-
-def twins(design: Architecture, network: Network) -> list[Architecture]:
-    """The ANN baselines of an event core for a quantised ANN: at equal lanes, then at equal area."""
-    from hwsim.area import area_mm2
-    from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows, grown
-    from hwsim.memory import macros
-
-    # The array's rows are narrower than the core's; the memories stay what they are, bank by bank. It adds pooled windows
-    # up before it multiplies, so its operand is as wide as the widest sum.
-    core = design.core
-    operand = max([core.payload_bits, *(network.pooled_bits(c) for layer in network for c in layer.connections)])
-    rows = max(r for r in range(1, int(core.lanes**0.5) + 1) if core.lanes % r == 0)
-    # An ANN keeps no first-layer current between timesteps: the twin is spared that memory.
-    needed = design.with_memories(current=0)
-    mac = _renamed(needed.with_core(kind="multiply_accumulate", payload_bits=max(1, core.payload_bits)), "mac")
-    banked = mac.with_memories(banks={name: macro.banks for name, macro in macros(design).items()})
-    arrays = [
-        _renamed(banked.with_core(kind="systolic", rows=rows, columns=core.lanes // rows, dataflow=f"{flow}_stationary",
-                                  payload_bits=operand), f"systolic_{flow}", design.name)
-        for flow in ("output", "weight", "input")
-    ]
-    target = area_mm2(design)
-    wider = grown(mac, equal_area_lanes(mac, target, area_mm2))
-    taller = arrays[0].with_core(rows=equal_area_rows(arrays[0], target, area_mm2))
-    return [mac, *arrays, _renamed(wider, "mac@area", design.name),
-            _renamed(taller, "systolic_output@area", design.name)]
-
-
-def _renamed(design: Architecture, suffix: str, stem: str | None = None) -> Architecture:
-    return design.model_copy(update={"name": f"{stem or design.name}+{suffix}"})
+    return schedules if chip_model(design).timed and not trace.network.is_ann else schedules[:1]
 
 
 def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
@@ -166,16 +186,23 @@ def _accuracy(result: Result) -> float | None:
 
 
 def comparison_row(result: Result, flag: str) -> dict[str, Any]:
-    """The numbers of one result, a sample, in the units of the table."""
-    f, n = result.facts, result.facts.samples
-    energy = {k: v / n / 1e3 for k, v in result.energy_pj.items()}
-    operations = result.synaptic_operations
+    """The numbers of one result, per sample, in the units of the table."""
+    f, spread, operations = result.facts, result.spread, result.synaptic_operations
+    energy = {k: v / 1e3 for k, v in result.energy_pj.items()}
+    core_spread = spread["energy_pj"]["core"]
     return {
-        "coding": f.coding, "T": f.timesteps, "arch": f.arch, "schedule": f.schedule, "samples": n,
-        "cycles": float(result.cycles.mean()), "latency_us": result.latency_s * 1e6,
-        "compute_nj": energy["compute"], "core_nj": energy["core"], "system_nj": energy["system"],
+        "coding": f.coding, "T": f.timesteps, "arch": f.arch, "schedule": f.schedule, "samples": f.samples,
+        "cycles": float(result.cycles.mean()), "cycles_spread": spread["cycles"], "latency_us": result.latency_s * 1e6,
+        "compute_nj": energy["compute"], "core_nj": energy["core"],
+        "core_spread_nj": None if core_spread is None else core_spread / 1e3, "system_nj": energy["system"],
         "core_pj_per_sop": result.energy_pj["core"] / operations if operations else float("nan"),
         "edp_njs": result.energy_delay_js * 1e9, "utilisation_percent": 100 * result.utilisation,
-        "power_mw": result.power_w * 1e3, "area_mm2": result.area_mm2, "accuracy_percent": _accuracy(result),
-        "mismatches": f.mismatches, "saturations": f.saturations, "accuracy_flag": flag, "trace": f.trace,
+        "power_mw": result.power_w * 1e3, "area_mm2": result.area_mm2, "memories_off": " ".join(result.memories_off),
+        "accuracy_percent": _accuracy(result), "mismatches": f.mismatches, "saturations": f.saturations,
+        "accuracy_flag": flag, "trace": f.trace, "reason": "",
     }
+
+
+def _missing_row(row: Missing) -> dict[str, Any]:
+    return {"coding": row.coding, "T": row.timesteps, "arch": row.arch, "schedule": row.schedule, "trace": row.trace,
+            "memories_off": "", "accuracy_flag": "", "reason": row.reason}

@@ -7,45 +7,35 @@ mW; one mW over one ns is one pJ. Repricing needs only activity frames, never a 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.activity import EVENTS, INDEX, SCOPES, VOCABULARY
-from hwsim.area import (
-    ADDRESS_BITS,
-    POOL_BITS,
-    Term,
-    area,
-    area_mm2,
-    entry_bits,
-    leakage_figures,
-    requantiser,
-    token_bits,
-)
-from hwsim.errors import HwsimError
+from hwsim.area import area, area_mm2, leakage_figures, leaking_components
+from hwsim.cores import core_model
+from hwsim.cores.parts import Term
 from hwsim.memory import UNIT_OF, Macro, macros
+from hwsim.overrides import PRICED, EnergyError, Overrides, parse_overrides, read_overrides
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
     from hwsim.arch import Architecture
 
 __all__ = [
-    "NOT_MODELLED", "PRICED", "EnergyError", "NotProvisionedError", "Overrides", "Price", "PriceList", "area",
-    "area_mm2", "explain", "explain_rows", "leakage", "parse_overrides", "price_activity", "price_hash", "price_list",
-    "read_overrides", "scopes",
+    "LEAKAGE", "NOT_MODELLED", "PRICED", "EnergyError", "NotProvisionedError", "Overrides", "Price", "PriceList", "area",
+    "area_mm2", "check_prices", "leakage", "parse_overrides", "price_activity", "price_hash", "price_list", "read_overrides",
+    "scopes",
 ]
 
 OVERRIDE = "override"
 """The source of a price that the user gave."""
 
-PRICED: tuple[str, ...] = tuple(e.name for e in VOCABULARY if e.scope in SCOPES)
-"""Events that cost energy; the others count cycles."""
+LEAKAGE = "leakage"
+"""Event and unit of what leaks: energy that no event causes is in no other unit's."""
 
 NOT_MODELLED = (
     "clock tree", "wires between units", "input and output pads", "control and configuration",
@@ -54,12 +44,8 @@ NOT_MODELLED = (
 """What no number here includes; docs/energy-model.md says why."""
 
 
-class EnergyError(HwsimError):
-    """A price that is missing, or an override that cannot be; the text names the event, the table and what to do."""
-
-
 class NotProvisionedError(EnergyError):
-    """A price of hardware that the design does not have: a memory of capacity 0, a multiplier of 0 bits."""
+    """A price of hardware that is not there: a memory of capacity 0 or one that is off, a multiplier of 0 bits."""
 
 
 @dataclass(frozen=True)
@@ -75,89 +61,6 @@ class Price:
     @property
     def citation(self) -> str:
         return self.source if self.source == OVERRIDE else f"{self.source} ({self.confidence})"
-
-
-# --- overrides -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """Prices that replace those of the tables: pJ by event, mW by component."""
-
-    prices: Mapping[str, float] = field(default_factory=dict)
-    leakage_mw: Mapping[str, float] = field(default_factory=dict)
-
-
-def read_overrides(given: Mapping[str, Any] | str | Path | Overrides | None) -> Overrides:
-    """Overrides from a mapping {event: pJ, leakage_mw: {component: mW}} or a small YAML file with the same.
-
-    Raises EnergyError, one text with every mistake and the names that are allowed.
-    """
-    if given is None:
-        return Overrides()
-    if isinstance(given, Overrides):
-        return given
-    where = "overrides"
-    if not isinstance(given, Mapping):
-        where, given = str(given), _read_yaml(given)
-    prices = {name: value for name, value in given.items() if name != "leakage_mw"}
-    leaks = given.get("leakage_mw", {})
-    wrong = []
-    for name in prices:
-        if name not in PRICED:
-            reason = "counts cycles, which are no energy" if name in INDEX else "no such event"
-            wrong.append(f"{name}: {reason}; allowed are {', '.join(PRICED)} and leakage_mw")
-    if not isinstance(leaks, Mapping):
-        wrong.append(f"leakage_mw: found {leaks!r}, allowed a mapping of component to mW")
-        leaks = {}
-    for name, value in [*prices.items(), *((f"leakage_mw.{key}", mw) for key, mw in leaks.items())]:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-            wrong.append(f"{name}: found {value!r}, allowed a number of at least 0")
-    if wrong:
-        raise EnergyError("\n".join(f"{where}: {text}" for text in wrong))
-    return Overrides({k: float(v) for k, v in prices.items()}, {k: float(v) for k, v in leaks.items()})
-
-
-def parse_overrides(path: str | Path | None, items: Iterable[str] = ()) -> dict[str, Any]:
-    """Overrides of a command line as one mapping, JSON-ready: those of a YAML file, then the items, the last one wins.
-
-    An item is `event=pJ` or `leakage_mw.component=mW`. Raises EnergyError.
-    """
-    file = read_overrides(path)
-    prices: dict[str, Any] = dict(file.prices)
-    leaks = dict(file.leakage_mw)
-    for item in items:
-        name, _, value = item.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            raise EnergyError(f"override {item!r}: found {value!r}, expected a number, as in acc_add=0.05") from None
-        component = name.strip().removeprefix("leakage_mw.")
-        (leaks if component != name.strip() else prices)[component] = number
-    if leaks:
-        prices["leakage_mw"] = leaks
-    read_overrides(prices)
-    return prices
-
-
-def _read_yaml(path: str | Path) -> Mapping[str, Any]:
-    from pathlib import Path
-
-    import yaml
-
-    from hwsim.arch import duplicate_keys
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        data, root = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise EnergyError(f"{path}: cannot be read as YAML of event: pJ ({error})") from None
-    if not isinstance(data, Mapping):
-        raise EnergyError(f"{path}: found {type(data).__name__}, expected a mapping such as `acc_add: 0.05`")
-    if doubled := duplicate_keys(root, Path(path)):
-        raise EnergyError("\n".join(doubled))
-    return data
 
 
 # --- prices ----------------------------------------------------------------------------------------------------------
@@ -190,11 +93,14 @@ class PriceList:
             return self._value_bit(event)
         if known.unit in _MEMORY_OF:
             return self._row(event, _MEMORY_OF[known.unit])
-        if event == "mult":
-            return self._units(event, self._multiplication(payload_bits))
-        terms = _terms(self.arch).get(event)
+        design = self.arch.only
+        terms = core_model(design.core.kind).terms(design, payload_bits).get(event)
+        if terms is None and event == "mult":
+            bits = design.core.payload_bits if payload_bits is None else payload_bits
+            raise NotProvisionedError(f"mult: there is nothing to multiply with payloads of {bits} bits "
+                                      f"(core.payload_bits of {self.arch.name} is {design.core.payload_bits})")
         if terms is None:
-            raise EnergyError(f"{event}: no price; say in hwsim/energy.py, _terms, which units of table "
+            raise EnergyError(f"{event}: no price; say in the core model's terms (hwsim/cores) which units of table "
                               f"{self.arch.technology.units} one {known.counted} uses")
         return self._units(event, terms)
 
@@ -207,14 +113,6 @@ class PriceList:
             except NotProvisionedError:  # the design cannot count it; asking for it by name still raises
                 continue
         return found
-
-    def _multiplication(self, payload_bits: int | None) -> tuple[Term, ...]:
-        core = self.arch.core
-        bits = core.payload_bits if payload_bits is None else payload_bits
-        if bits < 1:
-            raise NotProvisionedError(f"mult: there is nothing to multiply with payloads of {bits} bits "
-                                      f"(core.payload_bits of {self.arch.name} is {core.payload_bits})")
-        return (("mult", (core.weight_bits, bits)),)
 
     def _units(self, event: str, terms: tuple[Term, ...]) -> Price:
         from hwsim.technology import TechnologyError, unit_cost, units, weakest
@@ -237,6 +135,8 @@ class PriceList:
 
     def _row(self, event: str, name: str) -> Price:
         memory = self.memories.get(name)
+        if memory is None and self.arch.capacities[name]:
+            raise NotProvisionedError(f"{event}: the {name} memory of {self.arch.name} is off, the trace does not use it")
         if memory is None:
             raise NotProvisionedError(f"{event}: {self.arch.name} has no {name} memory (its capacity is 0)")
         if "_write" not in event:
@@ -264,82 +164,71 @@ class PriceList:
         given = self.arch.channel.energy_pj_per_bit
         if given is not None:
             text = f"architecture {self.arch.name}, channel.energy_pj_per_bit"
-            return Price(event, given, f"{given:g} a bit", text, "assumption")
+            return Price(event, given, f"{given:g} per bit", text, "assumption")
         table = dram(self.arch.technology.dram)
         source = table.sources[table.energy_pj_per_bit.source]
         pj = table.energy_pj_per_bit.value
-        return Price(event, pj, f"{pj:g} a bit", source.text, source.confidence)
+        return Price(event, pj, f"{pj:g} per bit", source.text, source.confidence)
 
 
 _MEMORY_OF = {unit: name for name, unit in UNIT_OF.items()}
 
 
-def _terms(arch: Architecture) -> dict[str, tuple[Term, ...]]:
-    """What each event uses: (operation of the units table, widths). docs/energy-model.md gives the reasons."""
-    bits: tuple[int, ...] = (arch.core.potential_bits,)
-    token: tuple[int, ...] = (token_bits(arch),)
-    return {
-        "acc_add": (("add", bits),),
-        "bias_add": (("add", bits),),
-        "weight_shift": (("shift", bits),),
-        "membrane_shift": (("shift", bits),),
-        "threshold_shift": (("shift", bits),),
-        "leak": (("shift", bits), ("add", bits)),
-        "cmp": (("compare", bits),),
-        "reset_sub": (("reset", bits),),
-        "reset_zero": (("clear", bits),),
-        "requant": requantiser(arch),
-        "fifo_push": (("register", token),),
-        "fifo_pop": (("register", token),),
-        "addr_gen": (("add", (ADDRESS_BITS,)), ("add", (ADDRESS_BITS,))),
-        "pool_update": (("add", (POOL_BITS,)),),
-        "spike_out": (("register", (entry_bits(arch),)),),
-        "reg_bits": (("register", (1,)),),
-    }
+Given = Mapping[str, Any] | str | Path | Overrides | None
+"""Overrides as a user gives them: hwsim.overrides.read_overrides."""
 
 
-def price_list(arch: Architecture, overrides: Mapping[str, Any] | str | Path | Overrides | None = None) -> PriceList:
-    """The prices of a design, all of them checked to be there.
+def price_list(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> PriceList:
+    """The prices of a chip of one core, all of them checked to be there.
+
+    used   names of the memories that are on (hwsim/provision.py); None: every memory of the design. It means the same
+           in all functions of this module.
 
     Raises EnergyError for a missing price or a wrong override, TechnologyError and MemoryProfileError for the tables.
     """
-    prices = PriceList(arch, read_overrides(overrides), macros(arch))
+    prices = PriceList(arch, read_overrides(overrides), macros(arch, used))
     prices.prices()
-    _leaks(arch, prices.overrides)
+    _leaks(arch, prices.overrides, used)
     return prices
 
 
-def leakage(
-    arch: Architecture, overrides: Mapping[str, Any] | str | Path | Overrides | None = None
-) -> pd.DataFrame:
-    """What everything provisioned leaks, whether it works or not: component, leakage_mw, source.
+def check_prices(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> None:
+    """Raises what `price_list` raises for any of the chip's cores."""
+    for one, _ in arch.kinds():
+        price_list(one, overrides, used)
+
+
+def leakage(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> pd.DataFrame:
+    """What everything that is on leaks, whether it works or not: component, leakage_mw, source.
 
     Raises EnergyError, TechnologyError, MemoryProfileError.
     """
     import pandas as pd
 
-    return pd.DataFrame(_leaks(arch, read_overrides(overrides)), columns=["component", "leakage_mw", "source"])
+    return pd.DataFrame(_leaks(arch, read_overrides(overrides), used), columns=["component", "leakage_mw", "source"])
 
 
-def _leaks(arch: Architecture, overrides: Overrides) -> list[tuple[str, float, str]]:
-    given, found = overrides.leakage_mw, leakage_figures(arch)
-    names = [f.component for f in found]
+def _leaks(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> list[tuple[str, float, str]]:
+    """Component, mW, source. An override of a memory that is off has no effect: it is off."""
+    given, names = overrides.leakage_mw, leaking_components(arch)
     for name in given:
         if name not in names:
             raise EnergyError(f"overrides: leakage_mw.{name}: {arch.name} has no such component; allowed are "
                               f"{', '.join(names)}")
     return [(f.component, given[f.component], OVERRIDE) if f.component in given else (f.component, f.amount, f.source)
-            for f in found]
+            for f in leakage_figures(arch, used)]
 
 
-def price_hash(arch: Architecture, overrides: Mapping[str, Any] | str | Path | Overrides | None = None) -> str:
-    """Identity of all prices of a design, leakage included: equal numbers, equal hash, wherever they come from."""
+def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> str:
+    """Identity of all prices of a chip, leakage included: equal numbers, equal hash, wherever they come from."""
     from hashlib import sha256
 
-    prices = price_list(arch, overrides)
-    lines = [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
-    lines += [f"mult {bits} {prices.price('mult', bits).pj:.12g}" for bits in range(1, 17)]
-    lines += [f"{name} {mw:.12g}" for name, mw, _ in _leaks(arch, prices.overrides)]
+    lines = []
+    for one, _ in arch.kinds():
+        prices = price_list(one, overrides, used)
+        lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
+        lines += [f"mult {bits} {prices.price('mult', bits).pj:.12g}" for bits in range(1, 17)]
+    lines += [f"{name} {mw:.12g}" for name, mw, _ in _leaks(arch, read_overrides(overrides), used)]
     lines.append(f"period {arch.period_ns:.12g}")
     return sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -348,24 +237,42 @@ def price_hash(arch: Architecture, overrides: Mapping[str, Any] | str | Path | O
 
 
 def price_activity(
-    activity: pd.DataFrame, arch: Architecture, elapsed_cycles: int, payload_bits: Mapping[str, int],
-    overrides: Mapping[str, Any] | str | Path | Overrides | None = None,
+    activity: pd.DataFrame, arch: Architecture, elapsed_cycles: float, payload_bits: Mapping[str, int],
+    overrides: Given = None, used: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Counts as picojoules, and leakage over `elapsed_cycles`.
 
-    activity       layer, unit, event, count, and any of timestep, sample; rows of 0 and of cycles are left out.
+    activity       layer, unit, event, count, and any of timestep, sample, core; rows of 0 and of cycles are left out. Counts
+                   may be means, and the cycles with them: the energy is then a mean as well. A chip of several cores needs
+                   `core`, because each core has prices of its own.
     payload_bits   by layer, the width of the multiplications' event operand; needed where `mult` is counted.
 
-    Returns the columns of `activity` with scope, price_pj, energy_pj, formula and source. Leakage rows have event
-    `leakage`, layer "", timestep and sample -1, the component as unit, the cycles as count and pJ a cycle as price.
+    Returns the columns of `activity` with component, scope, price_pj, energy_pj, formula and source. `unit` tells who
+    does the work; what leaks is the unit `leakage`, whichever component it leaks from. So the sums by unit add up to
+    the whole, as do the sums by component. Leakage rows have event `leakage`, layer "", core "", timestep and sample -1,
+    the cycles as count and pJ per cycle as price; they are those of the whole chip. Other rows have their unit as component.
     Raises EnergyError for an unknown event, a price that is missing, a layer that multiplies without a payload width.
     """
     import pandas as pd
 
-    prices = price_list(arch, overrides)
     unknown = sorted(set(activity["event"].unique()) - set(EVENTS))
     if unknown:
         raise EnergyError(f"activity: {', '.join(unknown)}: no such event; allowed are {', '.join(EVENTS)}")
+    if not arch.is_one_core and "core" not in activity:
+        raise EnergyError(f"activity: {arch.name} has {len(arch.core_names)} cores; give a column core")
+    check_prices(arch, overrides, used)
+    keys = [c for c in activity.columns if c not in ("unit", "event", "count")]
+    columns = [*keys, "unit", "component", "event", "scope", "count", "price_pj", "energy_pj", "formula", "source"]
+    found = []
+    for name in arch.core_names:
+        mine = activity if arch.is_one_core else activity[activity["core"] == name]
+        found.append(_priced(mine, price_list(arch.view(name), overrides, used), payload_bits)[columns])
+    leaks = _leakage_frame(arch, _leaks(arch, read_overrides(overrides), used), elapsed_cycles, keys)[columns]
+    return pd.concat([*(frame for frame in found if len(frame)), leaks], ignore_index=True)
+
+
+def _priced(activity: pd.DataFrame, prices: PriceList, payload_bits: Mapping[str, int]) -> pd.DataFrame:
+    """One core's counts times its prices."""
     kept = activity[(activity["count"] != 0) & activity["event"].isin(PRICED)].reset_index(drop=True)
     if (kept["count"] < 0).any():
         raise EnergyError(f"activity: {kept.loc[kept['count'] < 0, 'event'].iloc[0]} is counted less than 0 times")
@@ -381,24 +288,23 @@ def price_activity(
         formula=[p.formula for p in found], source=[p.citation for p in found])
     priced = kept.merge(distinct, on=["event", "payload"], how="left")
     priced["energy_pj"] = priced["count"] * priced["price_pj"]
-    keys = [c for c in activity.columns if c not in ("unit", "event", "count")]
-    leaks = _leakage_frame(arch, prices.overrides, elapsed_cycles, keys)
-    columns = [*keys, "unit", "event", "scope", "count", "price_pj", "energy_pj", "formula", "source"]
-    return pd.concat([priced[columns], leaks[columns]], ignore_index=True) if len(priced) else leaks[columns]
+    priced["component"] = priced["unit"]
+    return priced
 
 
-def _leakage_frame(arch: Architecture, overrides: Overrides, elapsed_cycles: int, keys: list[str]) -> pd.DataFrame:
+def _leakage_frame(
+    arch: Architecture, rows: list[tuple[str, float, str]], elapsed_cycles: float, keys: list[str]
+) -> pd.DataFrame:
     import pandas as pd
 
-    rows = _leaks(arch, overrides)
     frame = pd.DataFrame({
-        "unit": [name for name, _, _ in rows], "event": "leakage", "scope": "core", "count": int(elapsed_cycles),
-        "price_pj": [mw * arch.period_ns for _, mw, _ in rows],
-        "formula": [f"{mw:.4g} mW x {arch.period_ns:.4g} ns a cycle" for _, mw, _ in rows],
+        "unit": LEAKAGE, "component": [name for name, _, _ in rows], "event": LEAKAGE, "scope": "core",
+        "count": elapsed_cycles, "price_pj": [mw * arch.period_ns for _, mw, _ in rows],
+        "formula": [f"{mw:.4g} mW x {arch.period_ns:.4g} ns per cycle" for _, mw, _ in rows],
         "source": [source for _, _, source in rows],
     })
     frame["energy_pj"] = frame["count"] * frame["price_pj"]
-    return frame.assign(**{key: "" if key == "layer" else -1 for key in keys})
+    return frame.assign(**{key: "" if key in ("layer", "core") else -1 for key in keys})
 
 
 def scopes(energy: pd.DataFrame) -> dict[str, float]:
@@ -409,41 +315,3 @@ def scopes(energy: pd.DataFrame) -> dict[str, float]:
         running += float(sums.get(scope, 0.0))
         totals[scope] = running
     return totals
-
-
-def explain_rows(energy: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row for each event and price, by scope and falling energy: scope, unit, event, count, price_pj, energy_pj,
-    share (of the system's energy), formula, source. The rows add up to the system's energy."""
-    keys = ["scope", "unit", "event", "price_pj", "formula", "source"]
-    grouped = energy.groupby(keys, as_index=False, sort=False)[["count", "energy_pj"]].sum()
-    total = float(grouped["energy_pj"].sum())
-    grouped["share"] = grouped["energy_pj"] / total if total else 0.0
-    grouped["order"] = grouped["scope"].map({scope: i for i, scope in enumerate(SCOPES)})
-    ordered = grouped.sort_values(["order", "energy_pj"], ascending=[True, False], kind="stable")
-    names = ["scope", "unit", "event", "count", "price_pj", "energy_pj", "share", "formula", "source"]
-    return [{str(k): v for k, v in row.items()} for row in ordered[names].to_dict("records")]
-
-
-def explain(energy: pd.DataFrame) -> str:
-    """`explain_rows` as text of at most 120 columns: count x price = energy, its formula, and numbered sources."""
-    from textwrap import wrap
-
-    from hwsim.units import format_si
-
-    rows, totals = explain_rows(energy), scopes(energy)
-    numbers = {source: i for i, source in enumerate(dict.fromkeys(r["source"] for r in rows), 1)}
-    lines: list[str] = []
-    for scope in SCOPES:
-        lines += ["", f"{scope}: {format_si(totals[scope] * 1e-12, 'J', 4)}"
-                      + (f", with {SCOPES[SCOPES.index(scope) - 1]}" if scope != SCOPES[0] else "")]
-        for row in (r for r in rows if r["scope"] == scope):
-            name = row["event"] if row["event"] != "leakage" else f"leakage {row['unit']}"
-            joules = format_si(row["energy_pj"] * 1e-12, "J", 4)
-            lines.append(f"  {name:<27}{row['count']:>20,} x {row['price_pj']:>10.5g} pJ = {joules:>9} "
-                         f"{100 * row['share']:>6.2f}%  [{numbers[row['source']]}]")
-            lines += wrap(row["formula"], 120, initial_indent=" " * 6, subsequent_indent=" " * 8)
-    lines += ["", "sources"]
-    for source, number in numbers.items():
-        lines += wrap(source, 120, initial_indent=f"  [{number}] ".ljust(7), subsequent_indent=" " * 7)
-    lines += ["", *wrap(f"not modelled: {', '.join(NOT_MODELLED)}", 120, subsequent_indent="  ")]
-    return "\n".join(lines[1:])

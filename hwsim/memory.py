@@ -10,6 +10,7 @@ access energies by capacity (Horowitz), which borrow the rest. docs/energy-model
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log
@@ -90,15 +91,17 @@ class Macro:
         return self
 
 
-def macros(arch: Architecture) -> dict[str, Macro]:
-    """Every memory that a design has, by name; one of capacity 0 is none.
+def macros(arch: Architecture, used: Collection[str] | None = None) -> dict[str, Macro]:
+    """Every memory of a design that is on, by name; one of capacity 0 is none.
+
+    used   names of the memories that are on (hwsim/provision.py); None: all that the design has.
 
     Raises MemoryProfileError, TechnologyError.
     """
     tech, least = arch.technology, arch.only.least_banks
     return {
         name: macro(name, bits, arch.row_bits[name], tech.memory, tech.temperature_k, least.get(name, 1))
-        for name, bits in arch.capacities.items() if bits
+        for name, bits in arch.capacities.items() if bits and (used is None or name in used)
     }
 
 
@@ -144,13 +147,17 @@ def macro(
     )
 
 
-def check_timing(arch: Architecture) -> list[str]:
-    """Memories that are slower than the clock, one text each; empty when all fit (access time <= period).
+def check_timing(arch: Architecture, used: Collection[str] | None = None) -> list[str]:
+    """Memories that are slower than the clock, one text per memory; empty when all fit (access time <= period).
+
+    `used` names the memories that are on, None means all: nobody waits for a memory that is off.
 
     Each text names the memory, its access time, the period, the largest bank that fits this clock and the clock that
     fits this bank. Raises MemoryProfileError, TechnologyError.
     """
-    return [_too_slow(arch, m) for m in macros(arch).values() if not _fits(m.access_ns, arch.period_ns)]
+    slow = [_too_slow(one, m) for one, _ in arch.kinds() for m in macros(one, used).values()
+            if not _fits(m.access_ns, arch.period_ns)]
+    return list(dict.fromkeys(slow))
 
 
 def _fits(access_ns: float, period_ns: float) -> bool:

@@ -1,8 +1,8 @@
 """Results on disk: a folder of CSV files and one result.json, written whole or not at all, loaded back exactly.
 
 Primary: result.json (facts, architecture, overrides), samples.csv, operations.csv, spans.csv, counts.csv,
-counts_by_sample.csv. Derived, for people and plots: activity.csv, cycles.csv, energy.csv, area.csv. Loading reads the
-primary files only and makes the rest again, so a loaded result can be repriced.
+counts_by_sample.csv. Derived, for people and plots, with numbers per sample: activity.csv, cycles.csv, energy.csv,
+area.csv. Loading reads the primary files only and makes the rest again, so a loaded result can be repriced.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ import numpy as np
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import dump_architecture, rebuild_architecture
 from hwsim.result import Facts, Result, ResultError
+from hwsim.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = "hwsim-result-1"
+RESULT = "result.json"
+"""The file by which a saved result is known."""
+
+FORMAT = "hwsim-result-2"
+"""2: counts of setup once, memories that are used, `leak_unused`. 1 had counts of setup once per sample."""
 
 
 def save_result(result: Result, folder: str | Path) -> Path:
@@ -43,11 +48,11 @@ def save_result(result: Result, folder: str | Path) -> Path:
             frame.to_csv(temporary / f"{name}.csv", index=False)
             hashes[f"{name}.csv"] = sha256((temporary / f"{name}.csv").read_bytes()).hexdigest()
         body = {
-            "format": FORMAT, "sha256": hashes, "facts": asdict(result.facts),
+            "format": FORMAT, "sha256": hashes, "task": result.task.to_json(), "facts": asdict(result.facts),
             "architecture": dump_architecture(result.architecture),
-            "overrides": dict(result.overrides), "summary": result.summary(),
+            "overrides": dict(result.overrides), "leak_unused": result.leak_unused, "summary": result.summary(),
         }
-        (temporary / "result.json").write_text(json.dumps(body, indent=2) + "\n")
+        (temporary / RESULT).write_text(json.dumps(body, indent=2) + "\n")
         os.chmod(temporary, 0o755)
         if target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
@@ -61,14 +66,17 @@ def save_result(result: Result, folder: str | Path) -> Path:
     return target
 
 
-def check_target(folder: str | Path) -> Path:
-    """The folder, if a result may be written there: new, empty, or holding an earlier result. Raises ResultError."""
+def check_target(folder: str | Path, mark: str = RESULT, what: str = "a saved result") -> Path:
+    """The folder, if `what`, known by its file `mark`, may be written there: it is new, empty, or holds an earlier one.
+
+    Raises ResultError.
+    """
     target = Path(folder)
-    if target.exists() and not (target / "result.json").is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise ResultError(f"{target}: exists and is not a saved result; name an empty or new folder")
+    if target.exists() and not (target / mark).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise ResultError(f"{target}: exists and is not {what}; name an empty or new folder")
     above = next(p for p in (target, *target.absolute().parents) if p.exists())
     if not os.access(above, os.W_OK):
-        raise ResultError(f"{above}: not writable; name a folder where results may be saved")
+        raise ResultError(f"{above}: not writable; name a folder where {what} may be written")
     return target
 
 
@@ -78,7 +86,7 @@ def _frames(result: Result) -> dict[str, pd.DataFrame]:
     samples = np.asarray(result.facts.sample_indices)
     s, op = (x.ravel() for x in np.indices(result.spans.shape[:2]))
     o, t, e = np.nonzero(result.operation_counts)
-    n, layer, event = np.nonzero(result.layer_counts)
+    n, core, layer, event = np.nonzero(result.layer_counts)
     names = np.array(EVENTS, dtype=object)
     return {
         "samples": pd.DataFrame({"sample": samples, "cycles": result.cycles}),
@@ -86,9 +94,9 @@ def _frames(result: Result) -> dict[str, pd.DataFrame]:
         "spans": pd.DataFrame({"sample": samples[s], "operation": op, "start_cycle": result.spans[:, :, 0].ravel(),
                                "end_cycle": result.spans[:, :, 1].ravel()}),
         "counts": pd.DataFrame({"operation": o, "timestep": t, "event": names[e],
-                                "count": result.operation_counts[o, t, e]}),
-        "counts_by_sample": pd.DataFrame({"sample": samples[n], "layer": layer, "event": names[event],
-                                          "count": result.layer_counts[n, layer, event]}),
+                                "total_count": result.operation_counts[o, t, e]}),
+        "counts_by_sample": pd.DataFrame({"sample": samples[n], "core": core, "layer": layer, "event": names[event],
+                                          "count": result.layer_counts[n, core, layer, event]}),
         "activity": result.activity, "cycles": result.cycles_frame, "energy": result.energy, "area": result.area,
     }
 
@@ -119,21 +127,24 @@ def load_result(folder: str | Path) -> Result:
     try:
         facts = Facts(**body["facts"])
         arch = rebuild_architecture(body["architecture"])
-        operations = read("operations", "op", "resource", "layer", "setup")
+        operations = read("operations", "op", "resource", "core", "layer", "setup")
         position = {sample: i for i, sample in enumerate(facts.sample_indices)}
         samples = read("samples", "sample", "cycles")
         spans = read("spans", "start_cycle", "end_cycle")[["start_cycle", "end_cycle"]].to_numpy(np.int64)
-        counts = read("counts", "operation", "timestep", "event", "count")
-        by_sample = read("counts_by_sample", "sample", "layer", "event", "count")
+        counts = read("counts", "operation", "timestep", "event", "total_count")
+        by_sample = read("counts_by_sample", "sample", "core", "layer", "event", "count")
         steps = int(counts["timestep"].max()) + 1 if len(counts) else 1
         operation_counts = np.zeros((len(operations), steps, len(EVENTS)), np.int64)
-        operation_counts[counts["operation"], counts["timestep"], counts["event"].map(INDEX)] = counts["count"]
-        layer_counts = np.zeros((facts.samples, len(facts.layers) + 1, len(EVENTS)), np.int64)
-        layer_counts[by_sample["sample"].map(position), by_sample["layer"], by_sample["event"].map(INDEX)] = by_sample["count"]
+        operation_counts[counts["operation"], counts["timestep"], counts["event"].map(INDEX)] = counts["total_count"]
+        layer_counts = np.zeros((facts.samples, len(arch.core_names), len(facts.layers) + 1, len(EVENTS)), np.int64)
+        layer_counts[by_sample["sample"].map(position), by_sample["core"], by_sample["layer"],
+                     by_sample["event"].map(INDEX)] = by_sample["count"]
         return Result(
-            facts=facts, architecture=arch, cycles=samples["cycles"].to_numpy(np.int64), layer_counts=layer_counts,
+            task=Task.from_json(body["task"]), facts=facts, architecture=arch,
+            cycles=samples["cycles"].to_numpy(np.int64), layer_counts=layer_counts,
             operation_counts=operation_counts, operations=operations,
             spans=spans.reshape(facts.samples, len(operations), 2), overrides=body["overrides"],
+            leak_unused=body["leak_unused"],
         )
     except ResultError:
         raise
@@ -142,7 +153,7 @@ def load_result(folder: str | Path) -> Result:
 
 
 def _body(root: Path) -> dict[str, Any]:
-    path = root / "result.json"
+    path = root / RESULT
     try:
         body = json.loads(path.read_text())
     except OSError:
@@ -151,5 +162,5 @@ def _body(root: Path) -> dict[str, Any]:
         raise ResultError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         found = body.get("format") if isinstance(body, dict) else type(body).__name__
-        raise ResultError(f"{path}: format is {found!r}, expected {FORMAT!r}")
+        raise ResultError(f"{path}: format is {found!r}, expected {FORMAT!r}; repeat the run with this version of hwsim")
     return body

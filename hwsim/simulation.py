@@ -7,6 +7,7 @@ is done, so their order and number never change a sample's cycles.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
-from hwsim.cores import core_model
-from hwsim.cores.model import CoreModel, Machine
+from hwsim.cores.chip import chip_model
+from hwsim.cores.model import Machine
+from hwsim.energy import check_prices
 from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
 from hwsim.program import Operation, Program, Sample, SampleRecord, Transfer
@@ -24,6 +26,7 @@ from hwsim.result import Facts, Result
 from hwsim.schedules import Schedule, schedule_by_name
 from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace
+from hwsim.task import Task
 
 SPIKES = ("trace", "computed")
 
@@ -41,6 +44,7 @@ def simulate(
     spikes: str = "trace",
     samples: int | Sequence[int] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    leak_unused: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Replay a trace on an architecture.
@@ -51,36 +55,45 @@ def simulate(
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
     overrides  prices by event name, see hwsim.energy.
+    leak_unused   memories of the design that the network does not use leak and take area; else they are off.
     progress   called with (samples done, samples in all).
 
     Returns a Result. Raises TraceError, ArchitectureError, MappingError, ProgramError or SimulationError, each with
     one clear text.
     """
-    _one_of("engine", engine, ENGINES)
-    _one_of("spikes", spikes, SPIKES)
-    order = schedule_by_name(schedule)
     design = load_architecture(arch)
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
     try:
-        chosen = _choose(samples, opened.samples)
-        if overrides:
-            from hwsim.energy import price_list
-
-            price_list(design, overrides)  # a wrong price must not cost a simulation
-        if spikes == "computed" and not opened.has_weights:
-            raise SimulationError(f"{opened.name}: the trace has no weights, so spikes cannot be computed; "
-                                  "use spikes='trace'")
-        machine = _machine(opened, design, order, engine)
-        book = _Book(opened, machine.program, len(chosen))
-        for done, index in enumerate(chosen):
+        task = make_task(opened, design, schedule=schedule, engine=engine, spikes=spikes, samples=samples)
+        machine = _machine(opened, design, schedule_by_name(schedule), engine)
+        used = list(chip_model(design).memories_used(opened.network, design))
+        # A wrong price, or a memory that no table describes, must not cost a simulation.
+        check_prices(design, overrides, None if leak_unused else used)
+        book = _Book(opened, machine.program, len(task.samples))
+        for done, index in enumerate(task.samples):
             sample = opened.sample(index)
             book.add(done, index, sample, machine.run(sample, spikes))
             if progress:
-                progress(done + 1, len(chosen))
-        return book.result(design, machine.engine, spikes, chosen, overrides or {})
+                progress(done + 1, len(task.samples))
+        return replace(book.result(design, task, used), overrides=overrides or {}, leak_unused=leak_unused)
     finally:
         if opened is not trace:
             opened.close()
+
+
+def make_task(
+    trace: Trace, arch: Architecture, *, schedule: str = "layer_by_layer", engine: str = "fast", spikes: str = "trace",
+    samples: int | Sequence[int] | None = None,
+) -> Task:
+    """The Task that `simulate` runs for the same arguments. Raises SimulationError or ProgramError for what cannot be."""
+    _one_of("engine", engine, ENGINES)
+    _one_of("spikes", spikes, SPIKES)
+    schedule_by_name(schedule)
+    chosen = _choose(samples, trace.samples)
+    if spikes == "computed" and not trace.has_weights:
+        raise SimulationError(f"{trace.name}: the trace has no weights, so spikes cannot be computed; use spikes='trace'")
+    return Task(trace_hash=trace.content_hash, samples=tuple(chosen), timing=arch.timing(), schedule=schedule, spikes=spikes,
+                engine=chip_model(arch).engine_of(engine))
 
 
 def _one_of(what: str, found: str, allowed: Iterable[str]) -> None:
@@ -114,16 +127,6 @@ def _machine(trace: Trace, arch: Architecture, schedule: Schedule, engine: str) 
     return chip_model(arch).machine(trace.network, arch, schedule, engine)
 
 
-def chip_model(arch: Architecture) -> CoreModel:
-    """The core model of a chip's cores. Raises SimulationError for a chip that mixes models."""
-    models = list(dict.fromkeys(core_model(design.core.kind) for design in arch.cores))
-    if len(models) > 1:
-        kinds = ", ".join(dict.fromkeys(design.core.kind for design in arch.cores))
-        raise SimulationError(f"{arch.name} mixes cores of kinds {kinds}, which do not run one network together; give all cores "
-                              "kinds of one model")
-    return models[0]
-
-
 class _Book:
     """Adds up what the engine reports, sample by sample, in memory that does not grow with the number of timesteps."""
 
@@ -132,9 +135,10 @@ class _Book:
         self.operations = program.operations
         layers = len(program.network.layers)
         self.layer_of = np.array([op.layer for op in self.operations])
+        self.core_of = np.array([program.cores.index(op.core) for op in self.operations])
         self.in_sample = np.array([not op.setup for op in self.operations])
         self.cycles = np.zeros(samples, np.int64)
-        self.layer_counts = np.zeros((samples, layers + 1, len(EVENTS)), np.int64)
+        self.layer_counts = np.zeros((samples, len(program.cores), layers + 1, len(EVENTS)), np.int64)
         self.operation_counts: NDArray[np.int64] | None = None
         self.spans = np.zeros((samples, len(self.operations), 2), np.int64)
         self.mismatches = np.zeros(layers, np.int64)
@@ -145,10 +149,12 @@ class _Book:
     def add(self, at: int, index: int, sample: Sample, record: SampleRecord) -> None:
         self.cycles[at] = record.end.max(initial=0)
         counts = record.counts.sum(axis=1)
-        np.add.at(self.layer_counts[at], self.layer_of[self.in_sample], counts[self.in_sample])
+        kept = self.in_sample
+        np.add.at(self.layer_counts[at], (self.core_of[kept], self.layer_of[kept]), counts[kept])
         if self.operation_counts is None:
-            self.operation_counts = np.zeros_like(record.counts)
-        self.operation_counts += record.counts
+            self.operation_counts = record.counts.copy()
+        else:
+            self.operation_counts[self.in_sample] += record.counts[self.in_sample]  # setup is done once
         self.spans[at] = np.stack([record.start, record.end], axis=1)
         self.saturations += int(record.saturations.sum())
         self.known |= record.mismatches >= 0
@@ -171,27 +177,27 @@ class _Book:
             self.judged += 1
             self.right += int(np.argmax(answer.reshape(-1)) == self.trace.labels[index])
 
-    def result(
-        self, arch: Architecture, engine: str, spikes: str, chosen: list[int], overrides: Mapping[str, Any]
-    ) -> Result:
+    def result(self, arch: Architecture, task: Task, used: list[str]) -> Result:
         network = self.program.network
         checked = self.trace.has_weights
         facts = Facts(
             trace=self.trace.name, trace_hash=self.trace.content_hash, coding=self.trace.coding,
-            timesteps=self.trace.timesteps, arch=arch.name, schedule=self.program.schedule, engine=engine, spikes=spikes,
-            samples=len(chosen), sample_indices=chosen, layers=[layer.name for layer in network],
+            timesteps=self.trace.timesteps, is_ann=network.is_ann, arch=arch.name,
+            schedule=task.schedule, engine=task.engine, spikes=task.spikes,
+            samples=len(task.samples), sample_indices=list(task.samples), layers=[layer.name for layer in network],
             payload_bits=_operand_bits(network, arch),
             mismatches=int(self.mismatches.sum()) if checked else None,
             mismatches_by_layer={layer.name: int(self.mismatches[i]) for i, layer in enumerate(network) if self.known[i]},
             saturations=self.saturations,
-            accuracy=100.0 * self.right / self.judged if self.judged else None,
+            accuracy=100.0 * self.right / self.judged if self.judged else None, judged=self.judged,
             accuracy_test_set=self.trace.provenance.get("accuracy_test_set"),
             setup_cycles=sum(self.program.channel.cycles(int(op.bits)) for op in self.operations
                              if isinstance(op, Transfer) and op.setup),
+            memories_used=used,
         )
         assert self.operation_counts is not None
-        return Result(facts, arch, self.cycles, self.layer_counts, self.operation_counts,
-                      operations_frame(self.operations), self.spans, overrides)
+        return Result(task, facts, arch, self.cycles, self.layer_counts, self.operation_counts,
+                      operations_frame(self.operations), self.spans)
 
 
 def _operand_bits(network: Network, arch: Architecture) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Equal area: how many lanes, or rows of a systolic array, fit into the area of another design (mm2).
 
 A search over copies of an architecture that differ in one number; what a design measures is the caller's area function
-(hwsim/energy.py), so prices and areas stay in one place.
+(hwsim/area.py, `area_mm2`), so prices and areas stay in one place.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hwsim.arch import Architecture
+from hwsim.cores.event.fields import EventDesign
+from hwsim.cores.systolic.fields import SystolicDesign
 from hwsim.errors import HwsimError
 
 AreaFunction = Callable[[Architecture], float]
@@ -26,9 +28,9 @@ def equal_area_lanes(arch: Architecture, target_area_mm2: float, area: AreaFunct
 
     Lanes and the memories of their rows grow together (`grown`). Raises EqualAreaError when even one lane is too large.
     """
-    if arch.core.kind == "systolic":
-        raise EqualAreaError(f"{arch.name} is a systolic array and has no lanes; use equal_area_rows")
-    return _largest(arch.name, "lanes", MAX_LANES, target_area_mm2, lambda lanes: area(grown(arch, lanes)))
+    if not isinstance(arch.only, EventDesign):
+        raise EqualAreaError(f"{arch.name} is a {arch.core.kind} array and has no lanes; use equal_area_rows")
+    return _largest("lanes", MAX_LANES, target_area_mm2, lambda lanes: area(grown(arch, lanes)))
 
 
 def equal_area_rows(arch: Architecture, target_area_mm2: float, area: AreaFunction) -> int:
@@ -37,9 +39,9 @@ def equal_area_rows(arch: Architecture, target_area_mm2: float, area: AreaFuncti
     Columns stay, and with them the rows of every memory: only the array grows. Raises EqualAreaError when even one row
     is too large.
     """
-    if arch.core.kind != "systolic":
+    if not isinstance(arch.only, SystolicDesign):
         raise EqualAreaError(f"{arch.name} is a {arch.core.kind} core and has no rows; use equal_area_lanes")
-    return _largest(arch.name, "rows", MAX_ROWS, target_area_mm2, lambda rows: area(arch.with_core(rows=rows)))
+    return _largest("rows", MAX_ROWS, target_area_mm2, lambda rows: area(arch.with_core(rows=rows)))
 
 
 def grown(arch: Architecture, lanes: int) -> Architecture:
@@ -52,12 +54,12 @@ def grown(arch: Architecture, lanes: int) -> Architecture:
     return arch.with_memories(**memories).with_core(lanes=lanes)
 
 
-def _largest(name: str, what: str, top: int, target_area_mm2: float, area_at: Callable[[int], float]) -> int:
+def _largest(what: str, top: int, target_area_mm2: float, area_at: Callable[[int], float]) -> int:
     """Bisection: `low` fits and `high` does not."""
     smallest = area_at(1)
     if smallest > target_area_mm2:
-        raise EqualAreaError(f"{name} with {what} 1 takes {smallest:.6g} mm2, more than the target "
-                             f"{target_area_mm2:.6g} mm2; its memories alone may be too large")
+        raise EqualAreaError(f"with {what} 1, memories included, it takes {smallest:.6g} mm2, more than the target "
+                             f"{target_area_mm2:.6g} mm2")
     low, high = 1, top + 1
     while high - low > 1:
         middle = (low + high) // 2

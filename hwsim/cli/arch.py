@@ -32,9 +32,10 @@ def show(
                     "leakage": leaks.to_dict("records"), "memories": _memory_rows(design)})
         return
     typer.echo(f"{design.name}: {design.description}\n")
-    core = design.core.model_dump(exclude_defaults=False)
     typer.echo(f"clock         {format_si(design.clock, 'Hz')} ({design.period_ns:.3g} ns)")
-    typer.echo("core          " + ", ".join(f"{k} {v}" for k, v in core.items()))
+    for one in design.cores:
+        many = f"{one.count} x " if one.count > 1 else ""
+        typer.echo(f"core          {many}" + ", ".join(f"{k} {v}" for k, v in one.core.model_dump().items()))
     typer.echo(f"channel       {design.channel.bits_per_cycle} bits a cycle, {design.channel.latency_cycles} cycles latency")
     typer.echo("technology    " + ", ".join(f"{k} {v}" for k, v in design.technology.model_dump().items()))
     typer.echo("")
@@ -52,13 +53,15 @@ def _memory_rows(design: Any) -> list[dict[str, Any]]:
     from hwsim.memory import macros
 
     rows = []
-    for name, macro in macros(design).items():
-        rows.append({
-            "memory": name, "capacity": format_bits(macro.capacity_bits), "row": f"{macro.row_bits} bit",
-            "banks": macro.banks, "bank": format_bits(macro.bank_bits), "read pJ": f"{macro.read_pj:.3g}",
-            "write pJ": f"{macro.write_pj:.3g}", "access ns": f"{macro.access_ns:.3g}",
-            "leakage mW": f"{macro.leakage_mw:.3g}", "mm2": f"{macro.area_um2 / 1e6:.3g}",
-        })
+    for place, (one, _) in enumerate(design.kinds()):
+        for name, macro in macros(one).items():
+            which = name if len(design.cores) == 1 else f"cores[{place}] {name}"
+            rows.append({
+                "memory": which, "capacity": format_bits(macro.capacity_bits), "row": f"{macro.row_bits} bit",
+                "banks": macro.banks, "bank": format_bits(macro.bank_bits), "read pJ": f"{macro.read_pj:.3g}",
+                "write pJ": f"{macro.write_pj:.3g}", "access ns": f"{macro.access_ns:.3g}",
+                "leakage mW": f"{macro.leakage_mw:.3g}", "mm2": f"{macro.area_um2 / 1e6:.3g}",
+            })
     return rows
 
 
@@ -91,14 +94,14 @@ def _problems(source: str) -> tuple[Architecture | None, list[str]]:
     """A design and all that is wrong with it: its file, its prices and area, its memories' access times."""
     from hwsim.arch import load_architecture
     from hwsim.area import area
-    from hwsim.energy import price_list
+    from hwsim.energy import check_prices
     from hwsim.errors import HwsimError
     from hwsim.memory import check_timing
 
     design = None
     try:
         design = load_architecture(source)
-        price_list(design)
+        check_prices(design)
         area(design)
         return design, check_timing(design)
     except HwsimError as error:

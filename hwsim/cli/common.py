@@ -13,6 +13,8 @@ import typer
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 PriceOption = Annotated[
     list[str] | None, typer.Option("--price", metavar="EVENT=PJ", help="Override a price, e.g. acc_add=0.05; repeatable.")]
+LeakOption = Annotated[
+    bool, typer.Option("--leak-unused", help="Memories that a trace does not use leak and take area; else they are off.")]
 PricesOption = Annotated[
     str | None, typer.Option("--prices", metavar="FILE", help="YAML file with prices by event, e.g. 'cmp: 0.02'.")]
 

@@ -6,10 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwsim.cli.common import JsonOption, PriceOption, PricesOption, print_json, print_table, progress, read_overrides
+from hwsim.cli.common import (
+    JsonOption,
+    LeakOption,
+    PriceOption,
+    PricesOption,
+    print_json,
+    print_table,
+    progress,
+    read_overrides,
+)
 
 if TYPE_CHECKING:
     from hwsim.compare import Comparison
+
+
+TABLE = "compare.csv"
+"""The file by which a saved comparison is known."""
 
 
 def compare_command(
@@ -23,28 +36,25 @@ def compare_command(
     out: Annotated[str, typer.Option(metavar="DIR", help="Where compare.csv and the figures go.")] = "hwsim-compare",
     price: PriceOption = None,
     prices: PricesOption = None,
+    leak_unused: LeakOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    from pathlib import Path
-
     from hwsim.compare import compare
     from hwsim.errors import HwsimError
     from hwsim.schedules import SCHEDULES
 
-    if Path(out).exists() and not Path(out).is_dir():
-        raise HwsimError(f"{out}: exists and is not a folder; give another --out")
+    _check_target(out)
     with progress("runs") as report:
         found = compare(
             traces, arch, schedules=tuple(schedule or SCHEDULES), engine=engine, spikes=spikes, samples=samples,
-            baselines=baselines, overrides=read_overrides(price, prices),
+            baselines=baselines, overrides=read_overrides(price, prices), leak_unused=leak_unused,
             progress=(lambda what, done, total: report(done, total)) if report else None)
     if not found.results:
         raise HwsimError("none of the traces runs on any of the architectures:\n"
                          + "\n".join(f"{trace} {why}" for trace, _, _, why in found.refused))
     _save(found, out)
     if as_json:
-        rows = [{**r.summary(), "accuracy_flag": flag} for r, flag in zip(found.results, found.flags, strict=True)]
-        print_json(rows)
+        print_json(_json_rows(found))
     else:
         _print_table(found)
         typer.echo(f"\nsaved in {out}: compare.csv, energy.png, latency.png")
@@ -54,12 +64,32 @@ def compare_command(
         typer.echo(line, err=True)
 
 
+def _check_target(out: str) -> None:
+    """Refuse a folder that holds something else than an earlier comparison: a saved run, or anybody's files."""
+    from pathlib import Path
+
+    from hwsim.result import ResultError
+    from hwsim.result_file import RESULT, check_target
+
+    if (Path(out) / RESULT).is_file():
+        raise ResultError(f"{out}: holds a saved run, whose figures would be replaced; name an empty or new folder")
+    check_target(out, TABLE, "a saved comparison")
+
+
+def _json_rows(found: Comparison) -> list[dict[str, Any]]:
+    """Summaries; a baseline that cannot be built has the same keys, without numbers, and its reason."""
+    rows: list[dict[str, Any]] = [{**r.summary(), "accuracy_flag": flag, "reason": ""}
+                                  for r, flag in zip(found.results, found.flags, strict=True)]
+    nothing: dict[str, Any] = dict.fromkeys(rows[0])
+    return rows + [{**nothing, "trace": m.trace, "coding": m.coding, "timesteps": m.timesteps, "arch": m.arch,
+                    "schedule": m.schedule, "accuracy_flag": "", "reason": m.reason} for m in found.missing]
+
+
 def _refusals(found: Comparison) -> list[str]:
     """What did not run and why, one line for all traces that share the design, the schedule and the reason."""
     shared: dict[tuple[str, str, str], list[str]] = {}
     for trace, design, schedule, why in found.refused:
-        reasons = "; ".join(line.strip(" -") for line in why.splitlines()[1:]) or why
-        shared.setdefault((design, schedule, reasons), []).append(trace)
+        shared.setdefault((design, schedule, _one_line(why)), []).append(trace)
     return [f"not run on {design}, {schedule}: {', '.join(traces)}: {reasons}"
             for (design, schedule, reasons), traces in shared.items()]
 
@@ -71,35 +101,65 @@ def _save(found: Comparison, out: str) -> None:
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    found.table.to_csv(folder / "compare.csv", index=False)
+    found.table.to_csv(folder / TABLE, index=False)
     save_figures(found.results, folder)
 
 
 def _print_table(found: Comparison) -> None:
-    """The table for a terminal: one block an architecture family, energies in nanojoules a sample."""
-    rows: list[dict[str, Any]] = []
+    """The table for a terminal: one block per architecture family, energies in nanojoules per sample."""
     records = found.rows
     ambiguous = len({r["trace"] for r in records}) > len({(r["coding"], r["T"]) for r in records})
-    for row in records:
-        accuracy, wrong = row["accuracy_percent"], row["mismatches"]
-        rows.append({
-            **({"trace": row["trace"]} if ambiguous else {}),
-            "coding": f"{row['coding']} T={row['T']}", "arch": row["arch"],
-            "schedule": {"layer_by_layer": "layer", "step_by_step": "step"}.get(row["schedule"], row["schedule"]),
-            "cycles": f"{row['cycles']:,.0f}", "us": f"{row['latency_us']:,.1f}",
-            "compute": f"{row['compute_nj']:,.1f}", "core": f"{row['core_nj']:,.1f}",
-            "system nJ": f"{row['system_nj']:,.1f}", "pJ/SOP": f"{row['core_pj_per_sop']:.2f}",
-            "EDP nJs": f"{row['edp_njs']:.3g}", "util %": f"{row['utilisation_percent']:.1f}",
-            "mW": f"{row['power_mw']:.1f}", "mm2": f"{row['area_mm2']:.2f}",
-            "acc %": "-" if accuracy is None else f"{accuracy:.2f}" + ("*" if row["accuracy_flag"] else ""),
-            "wrong": "-" if wrong is None else str(wrong),
-        })
-    print_table(rows, left=("trace", "coding", "arch", "schedule"))
-    typer.echo("\na sample each: cycles, us latency, energy in nJ (compute: arithmetic only; core: + everything on chip and "
-               "leakage;\nsystem: + off-chip channel), pJ/SOP core energy a synaptic operation, EDP energy-delay product; "
-               "wrong: outputs\nunlike the recorded, all samples; acc: the whole test set's where the trace knows it")
+    families = {str(r["arch"]).split("+")[0] for r in records}
+    stem = families.pop() if len(families) == 1 else ""
+    reasons = list(dict.fromkeys(m.reason for m in found.missing))
+    off = {name: name[0] for row in records for name in row["memories_off"].split()}
+    rows = [{**({"trace": row["trace"]} if ambiguous else {}), **_cells(row, stem, reasons, off)} for row in records]
+    if not off:
+        rows = [{name: cell for name, cell in row.items() if name != "off"} for row in rows]
+    print_table(rows, left=("trace", "coding", "arch", "order", "off"))
+    for number, reason in enumerate(reasons, start=1):
+        typer.echo(f"[{number}] cannot be built: {_one_line(reason)}")
+    typer.echo("\nper sample, means: cycles, us latency, energy in nJ (compute: arithmetic only; core: + everything on chip and "
+               "leakage,\n± its standard deviation over the samples; system: + off-chip channel), pJ/SOP core energy per "
+               "synaptic operation, EDP energy-delay\nproduct in nJs; acc: the whole test set's where the trace knows it. "
+               "wrong: outputs unlike the recorded, in all samples")
+    if off:
+        typer.echo(f"off: memories that the trace does not use, without leakage and area (--leak-unused counts them): "
+                   f"{', '.join(f'{letter} {name}' for name, letter in off.items())}")
+    if stem and any(row["arch"].startswith("+") for row in rows):
+        typer.echo(f"+: the ANN baselines of {stem}; @area: as large as it is")
     if any("systolic" in str(row["arch"]) for row in records):
         typer.echo("a systolic array's operations include the zeros and the padding that it multiplies: "
                    "compare its pJ/SOP with care")
     if any(found.flags):
         typer.echo("* accuracy is more than 0.5 points below the best row: compare its energy with care")
+
+
+_NUMBERS = ("us", "compute", "core", "±", "system", "pJ/SOP", "EDP", "util %", "mW", "mm2", "off", "acc %", "wrong")
+
+
+def _cells(row: dict[str, Any], stem: str, reasons: list[str], off: dict[str, str]) -> dict[str, str]:
+    """One row as text; dashes and the number of the reason for a baseline that cannot be built.
+
+    stem   the one design whose baselines follow; they go without its name.     off   letters of memories.
+    """
+    arch = str(row["arch"])
+    cells = {
+        "coding": f"{row['coding']} T={row['T']}", "arch": arch.removeprefix(stem) or arch,
+        "order": {"layer_by_layer": "layer", "step_by_step": "step"}.get(row["schedule"], row["schedule"]),
+    }
+    if row["reason"]:
+        return cells | {"cycles": f"[{reasons.index(row['reason']) + 1}]"} | dict.fromkeys(_NUMBERS, "-")
+    accuracy, wrong, spread = row["accuracy_percent"], row["mismatches"], row["core_spread_nj"]
+    numbers = (
+        f"{row['latency_us']:,.1f}", f"{row['compute_nj']:,.1f}", f"{row['core_nj']:,.0f}",
+        "-" if spread is None else f"{spread:,.0f}", f"{row['system_nj']:,.0f}", f"{row['core_pj_per_sop']:.2f}",
+        f"{row['edp_njs']:.3g}", f"{row['utilisation_percent']:.1f}", f"{row['power_mw']:.1f}", f"{row['area_mm2']:.2f}",
+        " ".join(off[name] for name in row["memories_off"].split()),
+        "-" if accuracy is None else f"{accuracy:.2f}" + ("*" if row["accuracy_flag"] else ""),
+        "-" if wrong is None else str(wrong))
+    return cells | {"cycles": f"{row['cycles']:,.0f}"} | dict(zip(_NUMBERS, numbers, strict=True))
+
+
+def _one_line(reason: str) -> str:
+    return "; ".join(line.strip(" -") for line in reason.splitlines()[1:]) or reason

@@ -8,6 +8,7 @@ import typer
 
 from hwsim.cli.common import (
     JsonOption,
+    LeakOption,
     PriceOption,
     PricesOption,
     print_json,
@@ -63,20 +64,24 @@ def explain_command(
     run: Annotated[str, typer.Argument(help="Folder that `hwsim run --out` wrote.")],
     price: PriceOption = None,
     prices: PricesOption = None,
+    leak_unused: LeakOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a run's energy as count x price = energy, line by line, with sources. Other prices need no new run."""
-    from hwsim.energy import explain, explain_rows
+    """Print a run's energy per sample as count x price = energy, line by line, with sources. Other prices need no new run."""
+    from hwsim.explanation import explain, explain_rows
     from hwsim.result_file import load_result
 
     result = load_result(run)
     overrides = read_overrides(price, prices)
-    if overrides:
-        result = result.reprice(overrides)
+    if overrides or leak_unused:
+        result = result.reprice(overrides or result.overrides, leak_unused=leak_unused or None)
     if as_json:
         print_json({"run_id": result.run_id, "sim_id": result.sim_id, "samples": result.facts.samples,
-                    "energy_pj": result.energy_pj, "lines": explain_rows(result.energy)})
+                    "energy_pj": result.energy_pj, "energy_spread_pj": result.spread["energy_pj"],
+                    "total_energy_pj": result.total_energy_pj, "memories_off": result.memories_off,
+                    "lines": explain_rows(result.energy)})
         return
     f = result.facts
-    typer.echo(f"run {result.run_id}: {f.trace} on {f.arch}, {f.schedule}, totals over {f.samples} samples\n")
-    typer.echo(explain(result.energy))
+    mean = "one sample" if f.samples == 1 else f"per sample, the mean of {f.samples}"
+    typer.echo(f"run {result.run_id}: {f.trace} on {f.arch}, {f.schedule}, {mean}\n")
+    typer.echo(explain(result.energy, result.memories_off))

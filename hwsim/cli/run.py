@@ -8,6 +8,7 @@ import typer
 
 from hwsim.cli.common import (
     JsonOption,
+    LeakOption,
     PriceOption,
     PricesOption,
     percent,
@@ -16,6 +17,7 @@ from hwsim.cli.common import (
     progress,
     read_overrides,
 )
+from hwsim.explanation import off_text
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def run_command(
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Save the result (CSV, JSON) and figures here.")] = None,
     price: PriceOption = None,
     prices: PricesOption = None,
+    leak_unused: LeakOption = False,
     as_json: JsonOption = False,
 ) -> None:
     from hwsim.result_file import check_target
@@ -41,7 +44,7 @@ def run_command(
         check_target(out)
     with progress("samples") as report:
         result = simulate(trace, arch, schedule=schedule, engine=engine, spikes=spikes, samples=samples,
-                          overrides=read_overrides(price, prices), progress=report)
+                          overrides=read_overrides(price, prices), leak_unused=leak_unused, progress=report)
     if out:
         result.save(out)
         from hwsim.view.plot import save_figures
@@ -58,18 +61,18 @@ def run_command(
 
 
 def _print_result(result: Result) -> None:
-    f, n = result.facts, result.facts.samples
-    energy = {k: format_si(v / n * 1e-12, "J") for k, v in result.energy_pj.items()}
+    f, n, spread = result.facts, result.facts.samples, result.spread
+    energy = {k: _si(v, spread["energy_pj"][k], 1e-12, "J") for k, v in result.energy_pj.items()}
     coding = f"{f.coding}, T = {f.timesteps}"
+    deviation = "" if n == 1 else f" ± {spread['cycles']:,.0f}"
     lines = [
         ("trace", f"{f.trace} ({coding}), {n} sample{'s' if n > 1 else ''}"),
         ("architecture", f"{f.arch}, {f.schedule}, engine {f.engine}, spikes {f.spikes}"),
-        ("cycles", f"{result.cycles.mean():,.0f} a sample ({result.cycles.min():,} to {result.cycles.max():,}), "
-                   f"latency {format_si(result.latency_s, 's')}"),
-        ("operations", f"{result.synaptic_operations / n:,.0f} synaptic operations a sample, "
-                       f"utilisation {100 * result.utilisation:.1f} %"),
-        ("energy", f"{energy['compute']} compute, {energy['core']} core, {energy['system']} system, a sample"),
+        ("cycles", f"{result.cycles.mean():,.0f}{deviation}, latency {_si(result.latency_s, spread['latency_s'], 1, 's')}"),
+        ("operations", f"{result.synaptic_operations:,.0f} synaptic operations, utilisation {100 * result.utilisation:.1f} %"),
+        ("energy", f"{energy['compute']} compute, {energy['core']} core, {energy['system']} system"),
         ("power, area", f"{format_si(result.power_w, 'W')}, {result.area_mm2:.3g} mm2"),
+        *([("off", off_text(result.memories_off).removeprefix("off: "))] if result.memories_off else []),
         ("setup", f"{f.setup_cycles:,} cycles, {format_si(result.setup_energy_pj * 1e-12, 'J')}, once, not in the above"),
         ("check", _check_text(result)),
         ("accuracy", _accuracy_text(result)),
@@ -77,11 +80,26 @@ def _print_result(result: Result) -> None:
     ]
     for name, text in lines:
         typer.echo(f"{name:<13} {text}")
+    if n > 1:
+        typer.echo(f"\nper sample: means of {n} samples, ± standard deviation over them")
     typer.echo("")
     print_table(_layer_rows(result), left=("layer",))
-    leaked = result.energy[result.energy["event"] == "leakage"]["energy_pj"].sum() / n * 1e-12
-    typer.echo(f"\nswitching energy is the core's without leakage, which belongs to no layer: {format_si(leaked, 'J')}.\n"
-               "In the rest of its cycles a layer idles: no event has arrived yet, or the pipeline drains")
+    core = result.energy[result.energy["scope"] != "system"]
+    leaks = core["unit"] == "leakage"
+    switched, leaked = (format_si(float(core.loc[rows, "energy_pj"].sum()) * 1e-12, "J", 4) for rows in (~leaks, leaks))
+    typer.echo(f"\nswitching energy is the core's without leakage: {switched} in all, the input's included. Leakage,\n"
+               f"{leaked}, belongs to no layer. In the rest of its cycles a layer idles: no event has arrived yet, or the\n"
+               "pipeline drains")
+
+
+def _si(value: float, spread: float | None, scale: float, unit: str) -> str:
+    """A mean and its standard deviation in one unit: "16.7 uJ ± 0.462"."""
+    text = format_si(value * scale, unit)
+    if spread is None:
+        return text
+    shown, prefixed = text.split()
+    factor = float(shown) / (value * scale) if value else 1.0
+    return f"{shown} ± {spread * scale * factor:.2g} {prefixed}"
 
 
 def _accuracy_text(result: Result) -> str:
@@ -96,23 +114,23 @@ def _check_text(result: Result) -> str:
     if f.mismatches is None:
         return "the trace has no weights: nothing was computed, nothing compared"
     verdict = "every output is bit for bit the recorded one" if f.mismatches == 0 else f"{f.mismatches} outputs differ"
-    return f"{verdict}; {f.saturations} saturations"
+    where = "one sample" if f.samples == 1 else f"all {f.samples} samples"
+    return f"{verdict}; {f.saturations} saturations, in {where}"
 
 
 def _layer_rows(result: Result) -> list[dict[str, Any]]:
-    """One row a layer: cycles and their causes, core energy, synaptic operations, a sample."""
-    n = result.facts.samples
+    """One row per layer: cycles and their causes, core energy, synaptic operations, per sample."""
     cycles = result.cycles_frame.pivot_table(index="layer", columns="cause", values="cycles", aggfunc="sum", fill_value=0)
     energy = result.energy[result.energy["scope"] != "system"].groupby("layer")["energy_pj"].sum()
     adds = result.activity[result.activity["event"] == "acc_add"].groupby("layer")["count"].sum()
     rows = []
     for name in result.facts.layers:
         part = cycles.loc[name]
-        total = part.drop(labels=["wait_channel"], errors="ignore").sum()
+        spent = part.drop(labels=["wait"], errors="ignore").sum()
         stalls = part.get("stall_hazard", 0) + part.get("stall_serialiser", 0)
         rows.append({
-            "layer": name, "cycles": f"{total / n:,.0f}", "busy": f"{100 * part.get('busy', 0) / max(1, total):.0f} %",
-            "stalled": f"{100 * stalls / max(1, total):.0f} %", "synaptic operations": f"{adds.get(name, 0) / n:,.0f}",
-            "switching energy": format_si(energy.get(name, 0.0) / n * 1e-12, "J"),
+            "layer": name, "cycles": f"{spent:,.0f}", "busy": f"{100 * part.get('busy', 0) / max(1, spent):.0f} %",
+            "stalled": f"{100 * stalls / max(1, spent):.0f} %", "synaptic operations": f"{adds.get(name, 0):,.0f}",
+            "switching energy": format_si(energy.get(name, 0.0) * 1e-12, "J"),
         })
     return rows

@@ -55,6 +55,11 @@ class CoreDesign(Fields):
         """Banks that a memory has at least, by memory; a memory that is not named has as few as its row needs."""
         return {}
 
+    @property
+    def entry_holds_values(self) -> bool:
+        """Whether a row of the spike buffer holds the values of its events, so that reading the row reads them."""
+        return False
+
     def timing(self) -> dict[str, Any]:
         """What decides cycles and counts, JSON-ready: `timing_fields` with their values, and the kind."""
         return {"kind": self.core.kind, **{name: _value(self, name) for name in self.timing_fields}}

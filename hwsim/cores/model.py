@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from hwsim.cores.parts import Part, Term
 from hwsim.program import Program, Sample, SampleRecord
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
@@ -30,7 +31,12 @@ class Machine:
 
 
 class CoreModel(Protocol):
-    """One kind of core. A chip's cores are all of one model."""
+    """One kind of core. A chip's cores are all of one model.
+
+    timed   whether timesteps and schedules mean anything to it; else every network runs in one way.
+    """
+
+    timed: bool
 
     def engine_of(self, asked: str) -> str:
         """The engine that runs when `asked` is asked for: itself, or the only one that the model has."""
@@ -46,6 +52,18 @@ class CoreModel(Protocol):
 
     def operand_bits(self, network: Network, connection: Connection) -> int:
         """Bits of a multiplication's event operand; 0 where events are binary."""
+        ...
+
+    def memories_used(self, network: Network, arch: Architecture) -> tuple[str, ...]:
+        """Names of the memories that replaying the network can read or write; the others are off."""
+        ...
+
+    def parts(self, design: Any, registers_apart: bool) -> list[Part]:
+        """What a core is made of, for area and leakage. `registers_apart`: the table's operations are without registers."""
+        ...
+
+    def terms(self, design: Any, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
+        """What each event uses that is no access to a memory; `mult` with an operand of so many bits (None: its own)."""
         ...
 
     def size(self, design: CoreDesign) -> str:

@@ -187,6 +187,11 @@ class Network:
         return self.layers[self.index(name)]
 
     @property
+    def is_ann(self) -> bool:
+        """Whether it is a quantised ANN: values in one plane everywhere, no spikes."""
+        return self.input.is_direct and all(layer.sends_values for layer in self.layers if layer.sends)
+
+    @property
     def has_weights(self) -> bool:
         return all(c.weights is not None for layer in self.layers for c in layer.connections)
 

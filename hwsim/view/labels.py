@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.baseline.twins import AT_AREA
+from hwsim.cores.chip import chip_model
+
 if TYPE_CHECKING:
     from hwsim.result import Result
 
@@ -81,17 +84,16 @@ def _told_apart(results: Sequence[Result], labels: list[str]) -> list[str]:
 
 def _label(result: Result) -> str:
     """What tells a bar from the others of its family; schedules are all one to a quantised ANN, which has one step."""
-    f, core = result.facts, result.architecture.core
-    ann = f.coding == "analog"
+    f, ann = result.facts, result.facts.is_ann
     parts = [_CODINGS.get(f.coding, f.coding.replace("_", " ")) + ("" if ann else f" T={f.timesteps}")]
-    if core.kind == "systolic":
-        parts.append(f"{core.dataflow.replace('_', '-')} array")
-    elif core.kind == "multiply_accumulate":
-        parts.append("MAC core")
+    chip = result.architecture
+    if kind := ", ".join(filter(None, dict.fromkeys(chip_model(chip).label(design) for design in chip.cores))):
+        parts.append(kind)
     if not ann:
         parts.append(f.schedule.replace("_", " "))
-    if f.arch.endswith("@area"):
-        parts.append("equal area")
+    _, at_area, size = f.arch.partition(AT_AREA)
+    if at_area:
+        parts.append(f"at {size.strip('_').removesuffix('mm2')} mm²" if size else "equal area")
     return ", ".join(parts)
 
 
@@ -106,19 +108,29 @@ def layer_name(name: str, longest: int = 30) -> str:
 
 
 def design(result: Result) -> str:
-    core = result.architecture.core
-    size = f"{core.rows} x {core.columns} array" if core.kind == "systolic" else f"{core.lanes:,} lanes"
-    return f"{size}, {result.architecture.clock / 1e6:,.4g} MHz"
+    chip = result.architecture
+    sizes = [f"{one.count} x {chip_model(chip).size(one)}" if one.count > 1 else chip_model(chip).size(one) for one in chip.cores]
+    return f"{' + '.join(sizes)}, {chip.clock / 1e6:,.4g} MHz"
 
 
 def title(result: Result) -> str:
     f = result.facts
-    order = "" if f.coding == "analog" else f", {f.schedule.replace('_', ' ')}"
+    order = "" if f.is_ann else f", {f.schedule.replace('_', ' ')}"
     return f"{_shorten(f.trace)} on {_shorten(f.arch)}{order}"
 
 
 def traces(results: Sequence[Result]) -> str:
     return f"traces: {', '.join(dict.fromkeys(_shorten(r.facts.trace) for r in results))}."
+
+
+def off(results: Sequence[Result]) -> str:
+    """Which memories are off, as a note; empty when none is."""
+    names = list(dict.fromkeys(name for r in results for name in r.memories_off))
+    if not names:
+        return ""
+    memories = ", ".join(f"{name} memory" for name in names)
+    it = "it" if len(names) == 1 else "them"
+    return f"off {'because the' if len(results) == 1 else 'where a'} trace does not use {it}: {memories}."
 
 
 def mean_of(results: Sequence[Result]) -> str:

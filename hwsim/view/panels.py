@@ -173,7 +173,7 @@ def _draw_frame(axes: Axes, panel: Panel) -> None:
     axes.tick_params(axis="x", length=2.5, labelsize=SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.set_xlabel(f"{panel.axis.unit} a sample", size=NORMAL, labelpad=3)
+    axes.set_xlabel(f"{panel.axis.unit} per sample", size=NORMAL, labelpad=3)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
 

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from hwsim.view.labels import Rows, design, grouped, mean_of, title, traces
+from hwsim.view.labels import Rows, design, grouped, mean_of, off, title, traces
 from hwsim.view.panels import MARKS, Axis, Column, Panel, two_panels
 from hwsim.view.segments import (
     Values,
@@ -31,12 +31,13 @@ from hwsim.view.segments import (
     time_by_layer_and_cause,
     total,
 )
-from hwsim.view.style import CHANNEL, LEAKAGE, RC, number, percent
+from hwsim.view.style import CHANNEL, LEAKAGE, RC, number, percent, with_spread
 
 if TYPE_CHECKING:
     from hwsim.result import Result
 
 SETUP_NOTE = "setup (weights that are loaded once) is not included"
+_SPREAD_NOTE = "±: standard deviation over the samples, of the number to its left."
 
 
 def save_figures(results: Sequence[Result], folder: str | Path) -> list[Path]:
@@ -48,7 +49,7 @@ def save_figures(results: Sequence[Result], folder: str | Path) -> list[Path]:
 
 
 def energy_figure(results: Sequence[Result]) -> Figure:
-    """Energy of a sample. Several results: a bar each, by unit and by layer; one: a bar a layer, and a bar a unit.
+    """Energy per sample. Several results: a bar each, by unit and by layer; one: a bar per layer, and a bar per unit.
 
     Raises ValueError when there is no result.
     """
@@ -56,7 +57,7 @@ def energy_figure(results: Sequence[Result]) -> Figure:
 
 
 def latency_figure(results: Sequence[Result]) -> Figure:
-    """Latency of a sample. Several results: a bar each, by cause and by layer; one: a bar a layer, and a bar a cause.
+    """Latency per sample. Several results: a bar each, by cause and by layer; one: a bar per layer, and a bar per cause.
 
     Raises ValueError when there is no result.
     """
@@ -79,10 +80,12 @@ def _many_energies(results: Sequence[Result]) -> Figure:
     axis = Axis.fitting(units, "J")
     columns = [Column(f"{scope}\n{axis.unit}", [number(axis.scale * v) for v in values])
                for scope, values in totals.items()]
+    columns[2:2] = _spreads([r.spread["energy_pj"]["core"] for r in ordered], 1e-12 * axis.scale)
     left = Panel("By unit", rows, units, axis, columns, marks={k: totals[k] for k in MARKS})
     right = Panel("By layer", rows, energy_by_layer(ordered), axis, labelled=False)
     return two_panels("Energy of one sample", f"{mean_of(ordered)}; {SETUP_NOTE}", left, right,
-                      [axis.note(total(units)), note, traces(ordered)], alike=True)
+                      [axis.note(total(units)), note, off(ordered), _SPREAD_NOTE if len(columns) > 3 else "",
+                       traces(ordered)], alike=True)
 
 
 def _many_latencies(results: Sequence[Result]) -> Figure:
@@ -94,12 +97,20 @@ def _many_latencies(results: Sequence[Result]) -> Figure:
     columns = [
         Column("cycles", [f"{r.cycles.mean():,.0f}" for r in ordered], 0.8),
         Column(f"latency\n{axis.unit}", [number(axis.scale * v) for v in latency]),
+        *_spreads([r.spread["latency_s"] for r in ordered], axis.scale),
         Column("busy", [percent(b, t) for b, t in zip(busy, latency, strict=True)]),
     ]
     left = Panel("By cause", rows, causes, axis, columns)
     right = Panel("By layer", rows, time_by_layer(ordered), axis, labelled=False)
     return two_panels("Latency of one sample", f"{mean_of(ordered)}; {SETUP_NOTE}", left, right,
-                      [axis.note(latency), traces(ordered)], alike=True)
+                      [axis.note(latency), _SPREAD_NOTE if len(columns) > 3 else "", traces(ordered)], alike=True)
+
+
+def _spreads(spreads: Sequence[float | None], scale: float) -> list[Column]:
+    """A column of standard deviations, right of the means that they belong to; none where nothing has one."""
+    if all(spread is None for spread in spreads):
+        return []
+    return [Column("±", ["" if spread is None else number(scale * spread) for spread in spreads], 0.5)]
 
 
 def _one_energy(result: Result) -> Figure:
@@ -110,6 +121,8 @@ def _one_energy(result: Result) -> Figure:
     axis = Axis.fitting(stacked, "J", may_cut=(CHANNEL, LEAKAGE))
     unit_axis = Axis.fitting(diagonal(units), "J", like=axis)
     said = {name: f"{number(axis.scale * value)} {axis.unit}" for name, value in scopes.items()}
+    spread = result.spread["energy_pj"]["core"]
+    deviation = "" if spread is None else f", core scope ± {number(1e-12 * axis.scale * spread)} {axis.unit}"
     text = {"compute": (f"Compute scope, {said['compute']}", "arithmetic only"),
             "core": (f"Core scope, {said['core']}", "with everything else on chip"),
             "system": (f"System scope, {said['system']}", "with the off-chip channel")}
@@ -120,8 +133,8 @@ def _one_energy(result: Result) -> Figure:
     right = Panel("By unit", rows, diagonal(units), unit_axis,
                   _value_columns(total(units, axis=1), unit_axis, scopes["system"]))
     return two_panels(f"Energy of one sample: {title(result)}",
-                      f"{design(result)}; {mean_of([result])}; {SETUP_NOTE}", left, right,
-                      [axis.note(total(stacked))])
+                      f"{design(result)}; {mean_of([result])}{deviation}; {SETUP_NOTE}", left, right,
+                      [axis.note(total(stacked)), off([result])])
 
 
 def _one_latency(result: Result) -> Figure:
@@ -134,10 +147,17 @@ def _one_latency(result: Result) -> Figure:
                  _value_columns(total(stacked), axis, result.latency_s))
     right = Panel("By cause", Rows([s.look.label for s in causes]), diagonal(causes), cause_axis,
                   _value_columns(total(causes, axis=1), cause_axis, result.latency_s))
-    whole = f"{number(axis.scale * result.latency_s)} {axis.unit}, {result.cycles.mean():,.0f} cycles"
+    spread = result.spread
+    cycles = f"{spread['cycles']:,.0f}" if spread["cycles"] is not None else ""
+    whole = (f"{with_spread(axis.scale * result.latency_s, _scaled(spread['latency_s'], axis.scale))} {axis.unit}, "
+             f"{result.cycles.mean():,.0f}{' ± ' + cycles if cycles else ''} cycles")
     return two_panels(f"Latency of one sample: {title(result)}",
                       f"{whole}; {design(result)}; {mean_of([result])}; {SETUP_NOTE}", left, right,
                       [axis.note(total(stacked))])
+
+
+def _scaled(spread: float | None, scale: float) -> float | None:
+    return None if spread is None else scale * spread
 
 
 def _value_columns(values: Values, axis: Axis, whole: float) -> list[Column]:

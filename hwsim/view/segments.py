@@ -1,8 +1,8 @@
 """What bars hold: the frames of results as Segments that are stacked along the bars of a figure.
 
 A bar is a result (for a single result: a layer) and is cut into Segments; a Segment holds one kind, a unit, a cause or
-a layer, for all bars, in joules or seconds a sample. Segments are stacked in the order of the scopes, so the compute,
-core and system totals are places along the bar; what the off-chip channel adds comes last and is hatched.
+a layer, for all bars, in joules or seconds per sample. Segments are stacked in the order of the scopes, so the compute,
+core and system scopes end at places along the bar; what the off-chip channel adds comes last and is hatched.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _COMPUTE_UNITS = {event.unit for event in VOCABULARY if event.scope == "compute"
 SMALL_SHARE = 0.02
 """A unit of at most this share of the on-chip energy in every bar is merged into `other`."""
 NEVER_MERGED = ("accumulator", LEAKAGE, CHANNEL)
-WAIT = "wait_channel"
+WAIT = "wait"
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """One kind of energy or time: its look and its value in every bar, joules or seconds a sample."""
+    """One kind of energy or time: its look and its value in every bar, joules or seconds per sample."""
 
     key: str
     look: Look
@@ -43,52 +43,51 @@ class Segment:
 
 
 def energy_by_unit(results: Sequence[Result]) -> list[Segment]:
-    """Joules a sample of each unit in each result; the sum is the system scope. Leakage is a unit of its own."""
+    """Joules per sample of each unit in each result; the sum is the system scope. Leakage is a unit of its own."""
     return _segments([_sums(_energy_cells(r), "kind") for r in results], UNITS)
 
 
 def energy_by_layer(results: Sequence[Result]) -> list[Segment]:
-    """Joules a sample of each layer on the chip; then, in no layer, the input, leakage and the off-chip channel."""
+    """Joules per sample of each layer on the chip; then, in no layer, the input, leakage and the off-chip channel."""
     looks = {"input": INPUT, **_layer_looks(results), LEAKAGE: UNITS[LEAKAGE], CHANNEL: UNITS[CHANNEL]}
     return _segments([_sums(_energy_cells(r), "place") for r in results], looks)
 
 
 def energy_by_layer_and_unit(result: Result) -> tuple[list[str], list[Segment]]:
-    """The layers of one result, then leakage; joules a sample of each unit in each of them, the channel included."""
+    """The layers of one result, then leakage; joules per sample of each unit in each of them, the channel included."""
     return _by_layer_and_kind(result, _energy_cells(result), UNITS, "leakage")
 
 
 def time_by_cause(results: Sequence[Result]) -> list[Segment]:
-    """Seconds a sample that the core spends on each cause; the sum is the latency."""
+    """Seconds per sample that the core spends on each cause; the sum is the latency."""
     return _segments([_sums(_time_cells(r), "kind") for r in results], CAUSES)
 
 
 def time_by_layer(results: Sequence[Result]) -> list[Segment]:
-    """Seconds a sample that the core spends in each layer, then the time in which it waits for the channel."""
+    """Seconds per sample that the core spends in each layer, then the time in which it waits for the channel."""
     looks = {"input": INPUT, **_layer_looks(results), WAIT: CAUSES[WAIT]}
     return _segments([_sums(_time_cells(r), "place") for r in results], looks)
 
 
 def time_by_layer_and_cause(result: Result) -> tuple[list[str], list[Segment]]:
-    """The layers of one result, then the wait for the channel; seconds a sample of each cause in each of them."""
+    """The layers of one result, then the wait for the channel; seconds per sample of each cause in each of them."""
     return _by_layer_and_kind(result, _time_cells(result), CAUSES, CAUSES[WAIT].label)
 
 
 def _energy_cells(result: Result) -> pd.DataFrame:
-    """kind (unit), layer ("" for leakage), place (where a bar of layers shows it), value in joules a sample."""
+    """kind (unit), layer ("" for leakage), place (where a bar of layers shows it), value in joules per sample."""
     frame = result.energy
-    # Leakage is told by its event, whichever memory it leaks from.
-    kind = frame["unit"].where(~frame["event"].str.startswith("leakage"), LEAKAGE)
-    layer = frame["layer"].where(kind != LEAKAGE, "")
-    place = layer.where(~kind.isin([LEAKAGE, CHANNEL]), kind)
-    return frame.assign(kind=kind, layer=layer, place=place, value=frame["energy_pj"] * (1e-12 / result.facts.samples))
+    layer = frame["layer"].where(frame["unit"] != LEAKAGE, "")
+    place = layer.where(~frame["unit"].isin([LEAKAGE, CHANNEL]), frame["unit"])
+    return frame.assign(kind=frame["unit"], layer=layer, place=place, value=frame["energy_pj"] * 1e-12)
 
 
 def _time_cells(result: Result) -> pd.DataFrame:
-    """kind (cause), layer ("" for the wait), place, value in seconds a sample."""
+    """kind (cause), layer ("" for the wait), place, value in seconds per sample: of the cores, the mean of several."""
     frame = result.cycles_frame
+    frame = frame[frame["resource"] != CHANNEL]
+    seconds = frame["cycles"] / len(result.architecture.core_names) / result.architecture.clock
     place = frame["layer"].where(frame["cause"] != WAIT, WAIT)
-    seconds = frame["cycles"] / (result.architecture.clock * result.facts.samples)
     return frame.assign(kind=frame["cause"], place=place, value=seconds)
 
 
@@ -146,8 +145,8 @@ def total(segments: Sequence[Segment], axis: int = 0) -> Values:
 
 
 def scope_totals(results: Sequence[Result]) -> dict[str, Values]:
-    """Cumulative joules a sample: compute, core (with compute), system (with core)."""
-    parts = [r.energy.groupby("scope")["energy_pj"].sum() * (1e-12 / r.facts.samples) for r in results]
+    """Cumulative joules per sample: compute, core (with compute), system (with core)."""
+    parts = [r.energy.groupby("scope")["energy_pj"].sum() * 1e-12 for r in results]
     table = np.array([[float(p.get(scope, 0.0)) for scope in SCOPES] for p in parts])
     return dict(zip(SCOPES, np.cumsum(table, axis=1).T, strict=True))
 

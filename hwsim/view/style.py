@@ -54,7 +54,7 @@ CAUSES: dict[str, Look] = {
     "stall_hazard": Look("read-after-write stall", "#D55E00"),
     "stall_serialiser": Look("serialiser stall", "#E69F00"),
     "idle": Look("idle (no events yet, draining)", "#C4C4C4"),
-    "wait_channel": Look("waits for the channel", "#FFFFFF", hatched=True),
+    "wait": Look("waits for the channel", "#FFFFFF", hatched=True),
 }
 """Every cause of a cycle, in the order of the stack."""
 
@@ -99,6 +99,11 @@ def number(value: float) -> str:
         return "<0.00001"
     digits = max(0, 2 - floor(log10(abs(value)) + 1e-9))
     return f"{value:,.{min(5, digits)}f}"
+
+
+def with_spread(value: float, spread: float | None) -> str:
+    """A mean and its standard deviation, if there is one: "18.2 ± 1.3"."""
+    return number(value) if spread is None else f"{number(value)} ± {number(spread)}"
 
 
 def percent(part: float, whole: float) -> str:

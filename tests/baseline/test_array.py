@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from hwsim.cores.systolic.array import Gemm, GemmCost, SystolicArray, gemm_cost
 from tests.baseline import array_simulator
+from tests.baseline.networks import VGG16
+from tests.conftest import ROOT
 
 DATAFLOWS = ("output_stationary", "weight_stationary", "input_stationary")
 SIZES = st.tuples(*[st.integers(1, 5)] * 2, *[st.integers(1, 11)] * 3)
@@ -93,3 +95,45 @@ def test_scale_sim_output_stationary_report_lacks_the_drain_of_its_paper() -> No
 def test_scale_sim_utilisation_of_alexnet_conv1() -> None:
     cost = gemm_cost(SystolicArray(32, 32, "weight_stationary"), ALEXNET_CONV1)
     assert 100 * cost.macs / (1024 * (cost.cycles - 1)) == pytest.approx(91.68309650614964, abs=1e-11)
+
+
+def vgg16_products() -> list[Gemm]:
+    """The products of VGG-16 on CIFAR, whose tuple of channels and pools is VGG16, and of its read-out of ten classes."""
+    found, channels, side = [], 3, 32
+    for item in VGG16:
+        if item == "pool":
+            side //= 2
+        else:
+            found.append(Gemm(side * side, int(item), 9 * channels))
+            channels = int(item)
+    return [*found, Gemm(1, 10, channels * side * side)]
+
+
+def drain_table() -> list[str]:
+    """Cycles by the paper's formula, which hwsim follows, and by SCALE-Sim v2: its golden report, or its rule (*)."""
+    lines = ["| product M x N x K | array | dataflow | folds | the paper, hwsim | SCALE-Sim's tool | fewer |",
+             "|---|---|---|---|---|---|---|"]
+    for name, gemms, size, dataflow, reported in (
+        ("256 x 128 x 256", [TEST_GEMM], 32, "output_stationary", 52_447 - 42_272 + 1),
+        ("256 x 128 x 256", [TEST_GEMM], 32, "weight_stationary", 52_447 - 41_248 + 1),
+        ("256 x 128 x 256", [TEST_GEMM], 32, "input_stationary", 19_984 - 5_777 + 1),
+        ("AlexNet conv1, 3,025 x 96 x 363", [ALEXNET_CONV1], 32, "weight_stationary", 112_283 + 1),
+        ("VGG-16 on CIFAR, 14 products", vgg16_products(), 8, "output_stationary", None),
+    ):
+        costs = [gemm_cost(SystolicArray(size, size, dataflow), gemm) for gemm in gemms]
+        cycles = sum(cost.cycles for cost in costs)
+        folds = sum(cost.cycles // (2 * size + size + getattr(gemm, dict(zip(DATAFLOWS, "kmn", strict=True))[dataflow]) - 2)
+                    for cost, gemm in zip(costs, gemms, strict=True))
+        tool = cycles - folds * size if reported is None else reported
+        less = cycles - tool
+        assert less in (0, folds * size), name
+        fewer = f"{less:,} = {folds:,} x {size} ({100 * less / cycles:.1f} %)" if less else "0"
+        lines.append(f"| {name} | {size} x {size} | {dataflow.replace('_', ' ')} | {folds:,} | {cycles:,} | "
+                     f"{tool:,}{'*' if reported is None else ''} | {fewer} |")
+    return lines
+
+
+def test_the_page_shows_where_the_tool_and_its_paper_differ() -> None:
+    page = (ROOT / "docs" / "baselines.md").read_text()
+    for line in drain_table():
+        assert line in page, line

@@ -140,7 +140,7 @@ def test_spikes_are_those_of_plain_hooks_and_operations_those_of_torch(case: str
             assert 0 < ours.mean() < 1, f"{name} must spike for the test to mean anything"
     result = hwsim.simulate(trace, "event_core_64")
     assert result.mismatches is None
-    assert result.synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
+    assert result.total_synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
 
 
 def test_the_geometry_of_a_residual_network() -> None:
@@ -190,14 +190,14 @@ def test_containers_of_spikingjelly_and_sums_of_spikes() -> None:
         ("sn_b.0", "linear"), ("sn_a", "linear")]
     assert any("held once for each" in note for note in trace.provenance["notes"])
     result = hwsim.simulate(trace, "event_core_64")
-    assert result.synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
+    assert result.total_synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
 
 
 def test_biases_are_added_where_the_model_has_them() -> None:
     def added(*modules: Any) -> int:
         model = loud(nn.Sequential(*modules, snn.Leaky(0.5, init_hidden=True)))
         result = hwsim.simulate(capture_torch(model, spikes(), timesteps=T), "event_core_64")
-        return int(result.activity.loc[result.activity["event"] == "bias_add", "count"].sum())
+        return int(result.activity.loc[result.activity["event"] == "bias_add", "total_count"].sum())
 
     assert added(nn.Conv2d(2, 3, 3, bias=False)) == 0
     assert added(nn.Conv2d(2, 3, 3)) == 2 * T * 3 * 6 * 6
@@ -210,7 +210,7 @@ def test_pooling_twice_is_pooling_by_more() -> None:
     trace = capture_torch(model, spikes(shape=(2, 9, 9)), timesteps=T)
     assert (trace.network.layers[0].shape, trace.network.layers[0].connections[0].pool) == ((3, 2, 2), 4)
     result = hwsim.simulate(trace, "event_core_64")
-    assert result.synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
+    assert result.total_synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
 
 
 def test_the_model_is_given_back_as_it_was_and_dropout_is_off() -> None:

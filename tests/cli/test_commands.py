@@ -31,13 +31,14 @@ def test_version_and_help() -> None:
     assert "compare" in call("--help").stdout
 
 
-def test_run_prints_one_object_with_totals(trace_files: dict[str, Path], tmp_path: Path) -> None:
+def test_run_prints_one_object_with_numbers_per_sample(trace_files: dict[str, Path], tmp_path: Path) -> None:
     body = answer("run", trace_files["rate"], "--arch", "event_core_64", "--samples", 2, "--out", tmp_path / "run")
     assert isinstance(body, dict)
     assert set(body) >= KEYS
     assert set(body["energy_pj"]) == {"compute", "core", "system"}
     result = hwsim.simulate(trace_files["rate"], "event_core_64", samples=2)
-    assert body["cycles"] == int(result.cycles.sum())
+    assert body["cycles"] == result.cycles.mean()
+    assert body["total_cycles"] == int(result.cycles.sum())
     assert body["run_id"] == result.run_id
     assert body["mismatches"] == 0
     for name in ("result.json", "energy.csv", "activity.csv", "energy.png", "latency.png"):

@@ -15,13 +15,12 @@ from hwsim.energy import (
     PRICED,
     EnergyError,
     NotProvisionedError,
-    explain,
-    explain_rows,
     leakage,
     price_activity,
     price_list,
     scopes,
 )
+from hwsim.explanation import explain, explain_rows
 
 ARCH = load_architecture("event_core_64")
 THERE = [e for e in VOCABULARY if e.unit != "mask_memory"]
@@ -71,8 +70,8 @@ def test_columns_and_their_order_and_the_leakage_rows() -> None:
     activity = frame([("conv1", 0, "mult", 10), ("conv2", 1, "mult", 10), ("conv2", 1, "cycles_busy", 7),
                       ("conv2", 2, "mask_read", 0)])
     energy = price_activity(activity, ARCH, 1000, PAYLOADS)
-    assert list(energy) == ["layer", "timestep", "unit", "event", "scope", "count", "price_pj", "energy_pj", "formula",
-                            "source"]
+    assert list(energy) == ["layer", "timestep", "unit", "component", "event", "scope", "count", "price_pj", "energy_pj",
+                            "formula", "source"]
     work, leaks = energy[energy["event"] != "leakage"], energy[energy["event"] == "leakage"]
     assert list(work["energy_pj"]) == [2.0, pytest.approx(1.0, rel=0.02)], "8 x 8 bit, then 8 x 4 bit"
     assert list(work["scope"]) == ["compute", "compute"]
@@ -80,7 +79,9 @@ def test_columns_and_their_order_and_the_leakage_rows() -> None:
     assert set(leaks["timestep"]) == {-1}
     assert set(leaks["scope"]) == {"core"}
     assert set(leaks["count"]) == {1000}
-    assert list(leaks["unit"]) == list(leakage(ARCH)["component"])
+    assert set(leaks["unit"]) == {"leakage"}
+    assert list(leaks["component"]) == list(leakage(ARCH)["component"])
+    assert (work["component"] == work["unit"]).all()
     assert energy["timestep"].dtype == energy["count"].dtype == "int64"
     assert energy.notna().all().all()
 

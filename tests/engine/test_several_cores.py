@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwsim.activity import INDEX
-from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.arch import SHORT_FORM, Architecture, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import MappingError, split_channels
@@ -214,6 +214,6 @@ def test_a_chip_that_mixes_models_is_refused() -> None:
     event, array = (dump_architecture(load_architecture(name)) for name in ("event_core_16", "systolic_8x8"))
     mixed = rebuild_architecture({"name": "mixed", "cores": [{name: one[name] for name in SHORT_FORM} for one in (event, array)]})
     network = random_network(np.random.default_rng(0), "rate")
-    with pytest.raises(ValueError, match="mixes cores of kinds event, systolic"):
+    with pytest.raises(ArchitectureError, match="mixes cores of kinds event, systolic"):
         make_program(network, mixed)
     assert CHANNEL not in mixed.core_names

@@ -45,28 +45,35 @@ PRICES = {"accumulator": 0.1, "membrane_memory": 2.0, "weight_memory": 1.0, "reg
 def stand_in(
     arch: str = "event_core_64", name: str | None = None, coding: str = "rate", timesteps: int = 4,
     schedule: str = "layer_by_layer", layers: tuple[str, ...] = LAYERS, samples: int = 3, seed: int = 0,
-    trace: str = "", channel: float = 1.0, activity: float = 1.0,
+    trace: str = "", channel: float = 1.0, activity: float = 1.0, off: list[str] | None = None,
 ) -> Any:
-    """A result with every event in every layer; `channel` scales what goes off the chip, `activity` the rest."""
+    """A result with every event in every layer; `channel` scales what goes off the chip, `activity` the rest.
+
+    Its frames hold means of `samples` samples, as a Result's do.
+    """
     random = np.random.default_rng(seed)
     design = load_architecture(arch)
     design = design.model_copy(update={"name": name or design.name})
-    rows = [(layer, t, e.unit, e.name, e.scope, activity * PRICES.get(e.unit, 0.01) * float(random.integers(1, 999)))
+    rows = [(layer, t, e.unit, e.unit, e.name, e.scope, activity * PRICES.get(e.unit, 0.01) * float(random.integers(1, 999)))
             for layer in (*layers, "input") for t in range(2) for e in VOCABULARY
             if e.scope in SCOPES and (e.unit == CHANNEL or layer != "input")]
-    rows += [("", -1, unit, "leakage", "core", activity * 700.0) for unit in ("weight_memory", "membrane_memory")]
-    energy = pd.DataFrame(rows, columns=["layer", "timestep", "unit", "event", "scope", "energy_pj"])
+    rows += [("", -1, LEAKAGE, part, "leakage", "core", activity * 700.0) for part in ("weight_memory", "membrane_memory")]
+    energy = pd.DataFrame(rows, columns=["layer", "timestep", "unit", "component", "event", "scope", "energy_pj"])
     energy.loc[energy["unit"] == CHANNEL, "energy_pj"] *= channel
     cycles = [(layer, cause, int(random.integers(1, 5000))) for layer in layers for cause in CAUSES
-              if cause != "wait_channel"]
-    cycles.append(("", "wait_channel", int(channel * 2000)))
+              if cause != "wait"]
+    cycles.append(("", "wait", int(channel * 2000)))
     cycles_frame = pd.DataFrame(cycles, columns=["layer", "cause", "cycles"])
-    elapsed = np.full(samples, cycles_frame["cycles"].sum() / samples)
+    elapsed = np.full(samples, cycles_frame["cycles"].sum())
+    share = None if samples == 1 else 0.03
+    scopes = energy.groupby("scope")["energy_pj"].sum()
+    spread = {"cycles": share and share * elapsed[0], "latency_s": share and share * elapsed[0] / design.clock,
+              "energy_pj": {scope: share and share * float(scopes.get(scope, 0.0)) for scope in SCOPES}}
     facts = SimpleNamespace(
         trace=trace or f"net-{coding}-t{timesteps}", coding=coding, timesteps=timesteps, arch=design.name,
         schedule=schedule, samples=samples, layers=list(layers), spikes="trace", engine="fast")
     return SimpleNamespace(facts=facts, architecture=design, cycles=elapsed, energy=energy, cycles_frame=cycles_frame,
-                           latency_s=float(elapsed.mean()) / design.clock)
+                           latency_s=float(elapsed.mean()) / design.clock, spread=spread, memories_off=off or [])
 
 
 def many(count: int, **changes: Any) -> list[Any]:
@@ -84,7 +91,7 @@ def real() -> Any:
 
 
 def energy_j(result: Any) -> float:
-    return result.energy["energy_pj"].sum() * 1e-12 / result.facts.samples
+    return result.energy["energy_pj"].sum() * 1e-12
 
 
 def unit_of(axes: Any) -> str:
@@ -128,8 +135,8 @@ def test_bars_of_one_result_add_up_to_its_energy_and_latency() -> None:
 
 
 def test_a_real_result_is_shown_whole(real: Any) -> None:
-    assert total(energy_by_unit([real])) == pytest.approx([real.energy_pj["system"] * 1e-12 / 2])
-    assert total(energy_by_layer([real])) == pytest.approx([real.energy_pj["system"] * 1e-12 / 2])
+    assert total(energy_by_unit([real])) == pytest.approx([real.energy_pj["system"] * 1e-12])
+    assert total(energy_by_layer([real])) == pytest.approx([real.energy_pj["system"] * 1e-12])
     assert total(time_by_cause([real])) == pytest.approx([real.latency_s])
     assert total(time_by_layer([real])) == pytest.approx([real.latency_s])
     for figure in (plot.energy_figure([real, real]), plot.energy_figure([real]), plot.latency_figure([real])):
@@ -140,16 +147,16 @@ def test_layers_of_one_result_hold_what_the_frame_holds() -> None:
     result = stand_in()
     names, segments = energy_by_layer_and_unit(result)
     assert names == ["input", *LAYERS, "leakage"]
-    frame = result.energy.groupby("layer")["energy_pj"].sum() * 1e-12 / result.facts.samples
+    frame = result.energy.groupby("layer")["energy_pj"].sum() * 1e-12
     assert total(segments) == pytest.approx([frame[n if n != "leakage" else ""] for n in names])
     names, segments = time_by_layer_and_cause(result)
-    assert names == [*LAYERS, CAUSES["wait_channel"].label]
+    assert names == [*LAYERS, CAUSES["wait"].label]
 
 
 def test_scope_marks_stand_where_the_stack_has_passed_that_scope() -> None:
     results, _ = grouped(many(6))
     left = plot.energy_figure(results).axes[0]
-    by_scope = [r.energy.groupby("scope")["energy_pj"].sum() * 1e-12 / r.facts.samples for r in results]
+    by_scope = [r.energy.groupby("scope")["energy_pj"].sum() * 1e-12 for r in results]
     compute, core = (line.get_xdata() / SCALES[unit_of(left)] for line in left.lines if line.get_marker() == "v")
     assert compute == pytest.approx([s["compute"] for s in by_scope])
     assert core == pytest.approx([s["compute"] + s["core"] for s in by_scope])
@@ -176,7 +183,7 @@ def test_merging_small_units_keeps_the_total_and_says_what_it_merged() -> None:
 def test_only_what_leaves_the_chip_is_cut_and_the_figure_says_so() -> None:
     results = [stand_in(), stand_in(timesteps=8, channel=300.0)]
     left, right = plot.energy_figure(results).axes
-    solid = max(r.energy.loc[r.energy["scope"] != "system", "energy_pj"].sum() * 1e-12 / 3 for r in results)
+    solid = max(r.energy.loc[r.energy["scope"] != "system", "energy_pj"].sum() * 1e-12 for r in results)
     limit = left.get_xlim()[1] / SCALES[unit_of(left)]
     assert solid < limit < max(energy_j(r) for r in results)
     assert left.get_xlim() == right.get_xlim()
@@ -240,6 +247,27 @@ def test_rows_are_grouped_by_architecture_and_twins_stand_with_their_design() ->
     assert rows.labels == ["rate T=4, layer by layer", "bit-serial T=4, layer by layer", "ANN, output-stationary array",
                            "rate T=4, layer by layer"]
     assert {row: name for row, (name, _) in rows.headings.items()} == {0: "event_core_64", 3: "event_core_16"}
+
+
+def test_baselines_of_equal_area_are_told_apart_by_their_area() -> None:
+    ann = {"arch": "mac_core_64", "coding": "analog"}
+    results = [stand_in(name=f"event_core_64+mac{at}", **ann) for at in ("", "@area", "@area_4.25mm2")]
+    assert grouped(results)[1].labels == ["ANN, MAC core", "ANN, MAC core, equal area", "ANN, MAC core, at 4.25 mm²"]
+
+
+def test_spreads_stand_beside_their_means_and_one_sample_has_none() -> None:
+    for draw in (plot.energy_figure, plot.latency_figure):
+        for count in (1, 2):
+            assert any("±" in t for t in texts(draw(many(count))))
+            assert not any("±" in t for t in texts(draw(many(count, samples=1))))
+
+
+def test_a_figure_names_the_memories_that_are_off() -> None:
+    said = "off because the trace does not use them: current memory, mask memory."
+    assert said in texts(plot.energy_figure([stand_in(off=["current", "mask"])]))
+    both = texts(plot.energy_figure([stand_in(), stand_in(off=["current"])]))
+    assert "off where a trace does not use it: current memory." in both
+    assert not any(t.startswith("off") and "memory" in t for t in texts(plot.energy_figure([stand_in()])))
 
 
 def test_rows_of_a_family_keep_codings_together_and_grow_in_timesteps() -> None:

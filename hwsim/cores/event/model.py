@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.mapping import map_network
+from hwsim.cores.event.parts import parts, terms
 from hwsim.cores.model import Machine
+from hwsim.cores.parts import Part, Term
 from hwsim.engine import make_engine
+from hwsim.mapping import lower
+from hwsim.provision import used_by_tables
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
 
 
 class EventModel:
     """Implements hwsim.cores.model.CoreModel."""
+
+    timed = True
 
     def engine_of(self, asked: str) -> str:
         return asked
@@ -28,6 +36,16 @@ class EventModel:
 
     def operand_bits(self, network: Network, connection: Connection) -> int:
         return network.carries_payload(connection)
+
+    def memories_used(self, network: Network, arch: Architecture) -> tuple[str, ...]:
+        shifts = {design.core.shift_at for design in arch.cores if isinstance(design, EventDesign)}
+        return used_by_tables(lower(network, layer, shift_at) for layer in network for shift_at in sorted(shifts))
+
+    def parts(self, design: EventDesign, registers_apart: bool) -> list[Part]:
+        return parts(design, registers_apart)
+
+    def terms(self, design: EventDesign, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
+        return terms(design, payload_bits)
 
     def size(self, design: CoreDesign) -> str:
         assert isinstance(design, EventDesign)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.model import Machine
+from hwsim.cores.parts import Part, Term
 from hwsim.cores.systolic.fields import SystolicDesign
 from hwsim.cores.systolic.mapping import map_systolic
+from hwsim.cores.systolic.parts import parts, terms
 from hwsim.cores.systolic.replay import systolic_replay
+from hwsim.provision import used_by_counts
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
 
@@ -16,6 +21,8 @@ ENGINE = "closed_form"
 
 class SystolicModel:
     """Implements hwsim.cores.model.CoreModel."""
+
+    timed = False
 
     def engine_of(self, asked: str) -> str:
         return ENGINE
@@ -30,6 +37,15 @@ class SystolicModel:
     def operand_bits(self, network: Network, connection: Connection) -> int:
         # Pooled windows are added up before they are multiplied.
         return network.pooled_bits(connection)
+
+    def memories_used(self, network: Network, arch: Architecture) -> tuple[str, ...]:
+        return used_by_counts(systolic_replay(network, arch).counts)
+
+    def parts(self, design: SystolicDesign, registers_apart: bool) -> list[Part]:
+        return parts(design, registers_apart)
+
+    def terms(self, design: SystolicDesign, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
+        return terms(design, payload_bits)
 
     def size(self, design: CoreDesign) -> str:
         assert isinstance(design, SystolicDesign)

@@ -1,0 +1,90 @@
+"""What cores are made of, as the price tables see it: parts for area and leakage, terms for the energy of an event.
+
+A term is an operation of the units table with its widths in bits. What a kind of core has is in its own folder
+(hwsim/cores/KIND/parts.py); here is what several kinds share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwsim.technology import OperationName
+
+ADDRESS_BITS = 16
+"""Adders of the address generator: memories of up to 65,536 rows."""
+CONNECTION_BITS = 2
+"""Tells apart the connections that feed a layer, up to four."""
+POOL_BITS = 8
+"""Adder of the pooling unit: sums of a window's payloads."""
+RECIPROCAL_BITS = 16
+"""The multiplier that replaces a requantiser's division, a fixed-point reciprocal of the threshold."""
+
+Term = tuple["OperationName", tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """`count` pieces of hardware, each made of `terms`: (operation of the units table, widths in bits)."""
+
+    component: str
+    count: int
+    terms: tuple[Term, ...]
+
+
+def token_bits(design: Any) -> int:
+    """Bits of a FIFO token: end-of-timestep mark, connection, address, payload."""
+    bits: int = 1 + CONNECTION_BITS + design.spike_buffer.address_bits + design.core.payload_bits
+    return bits
+
+
+def entry_bits(design: Any, holds_value: bool) -> int:
+    """Bits that the serialiser sends for one output: an address, and a payload where outputs are multi-bit."""
+    bits: int = design.spike_buffer.address_bits + (design.core.payload_bits if holds_value else 0)
+    return bits
+
+
+def requantiser(potential_bits: int) -> tuple[Term, ...]:
+    """A multiplication by the threshold's reciprocal and an addition that rounds."""
+    return ("mult", (potential_bits, RECIPROCAL_BITS)), ("add", (potential_bits,))
+
+
+def shared_parts(design: Any, mask_bits: int, holds_value: bool) -> list[Part]:
+    """The units around lanes or an array: FIFO, address generator, pooling unit, serialiser."""
+    return [
+        Part("fifo", design.core.fifo_depth, (("register", (token_bits(design),)),)),
+        Part("address_generator", 2, (("add", (ADDRESS_BITS,)), ("register", (ADDRESS_BITS,)))),
+        Part("pooling_unit", 1, (("add", (POOL_BITS,)), ("register", (POOL_BITS,)))),
+        Part("serialiser", 1, (("register", (mask_bits + entry_bits(design, holds_value),)),)),
+    ]
+
+
+def shared_terms(design: Any, holds_value: bool) -> dict[str, tuple[Term, ...]]:
+    """What each event uses on a core with lanes or an array. docs/energy-model.md gives the reasons."""
+    bits: tuple[int, ...] = (design.core.potential_bits,)
+    token: tuple[int, ...] = (token_bits(design),)
+    return {
+        "acc_add": (("add", bits),),
+        "bias_add": (("add", bits),),
+        "weight_shift": (("shift", bits),),
+        "membrane_shift": (("shift", bits),),
+        "threshold_shift": (("shift", bits),),
+        "leak": (("shift", bits), ("add", bits)),
+        "cmp": (("compare", bits),),
+        "reset_sub": (("reset", bits),),
+        "reset_zero": (("clear", bits),),
+        "requant": requantiser(design.core.potential_bits),
+        "fifo_push": (("register", token),),
+        "fifo_pop": (("register", token),),
+        "addr_gen": (("add", (ADDRESS_BITS,)), ("add", (ADDRESS_BITS,))),
+        "pool_update": (("add", (POOL_BITS,)),),
+        "spike_out": (("register", (entry_bits(design, holds_value),)),),
+        "reg_bits": (("register", (1,)),),
+    }
+
+
+def multiplication(design: Any, payload_bits: int | None) -> dict[str, tuple[Term, ...]]:
+    """The event `mult` of a product with an operand of `payload_bits` (None: the multiplier's own width), if there is one."""
+    bits = design.core.payload_bits if payload_bits is None else payload_bits
+    return {"mult": (("mult", (design.core.weight_bits, bits)),)} if bits >= 1 else {}
