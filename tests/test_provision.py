@@ -21,9 +21,9 @@ from hwsim.compare import compare
 from hwsim.cores.chip import memories_used
 from hwsim.energy import NotProvisionedError, leakage, price_list
 from hwsim.engine.fast import FastEngine
-from hwsim.mapping import MappingError, map_network
+from hwsim.mapping import MappingError
 from hwsim.memory import UNIT_OF, macros
-from hwsim.schedules import SCHEDULES
+from hwsim.simulation import make_program
 from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace
 from tests.conftest import ROOT
@@ -62,7 +62,7 @@ def test_a_memory_is_used_exactly_where_something_touches_it(coding: str) -> Non
         network = random_network(rng, coding)
         arch = random_architecture(rng, network, coding)
         try:
-            program = SCHEDULES["layer_by_layer"](map_network(network, arch, "layer_by_layer"))
+            program = make_program(network, arch)
         except MappingError:
             continue
         record = FastEngine().run_sample(program, random_sample(rng, network), "computed")

@@ -95,8 +95,10 @@ def test_samples_are_independent(rate_trace: Trace, engine: str) -> None:
 @pytest.mark.parametrize(("coding", "arch", "schedule"), CASES)
 def test_frames_add_up(traces: dict[str, Trace], coding: str, arch: str, schedule: str) -> None:
     result = hwsim.simulate(traces[coding], arch, schedule=schedule)
-    assert result.cycles_frame["total_cycles"].sum() == result.cycles.sum()
-    assert result.cycles_frame["cycles"].sum() == pytest.approx(result.cycles.mean())
+    for _, mine in result.cycles_frame.groupby("resource"):
+        assert mine["total_cycles"].sum() == result.cycles.sum()
+        assert mine["cycles"].sum() == pytest.approx(result.cycles.mean())
+    assert set(result.cycles_frame["resource"]) == {"core", "channel"}
     assert (result.cycles_frame["cycles"] >= 0).all()
     by_event = result.activity.groupby("event")["total_count"].sum()
     by_sample = result.activity_by_sample.groupby("event")["count"].sum()

@@ -11,6 +11,7 @@ import pytest
 
 from hwsim.activity import EVENTS, VOCABULARY
 from hwsim.arch import Architecture, config_folders, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.cores import core_model
 from hwsim.energy import (
     PRICED,
     EnergyError,
@@ -68,10 +69,10 @@ def test_what_is_not_energy_has_no_price() -> None:
 
 
 def test_an_event_that_nobody_priced_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    import hwsim.energy as energy
 
-    terms = energy._terms
-    monkeypatch.setattr(energy, "_terms", lambda arch: {k: v for k, v in terms(arch).items() if k != "cmp"})
+    model = core_model("event")
+    terms = model.terms
+    monkeypatch.setattr(type(model), "terms", lambda self, one, bits: {k: v for k, v in terms(one, bits).items() if k != "cmp"})
     with pytest.raises(EnergyError, match="cmp: no price.*table datta_45nm"):
         price_list(design())
 

@@ -63,13 +63,14 @@ def stand_in(
     cycles = [(layer, cause, int(random.integers(1, 5000))) for layer in layers for cause in CAUSES
               if cause != "wait"]
     cycles.append(("", "wait", int(channel * 2000)))
-    cycles_frame = pd.DataFrame(cycles, columns=["layer", "cause", "cycles"])
+    cycles_frame = pd.DataFrame(cycles, columns=["layer", "cause", "cycles"]).assign(resource="core")
     elapsed = np.full(samples, cycles_frame["cycles"].sum())
     share = None if samples == 1 else 0.03
     scopes = energy.groupby("scope")["energy_pj"].sum()
     spread = {"cycles": share and share * elapsed[0], "latency_s": share and share * elapsed[0] / design.clock,
               "energy_pj": {scope: share and share * float(scopes.get(scope, 0.0)) for scope in SCOPES}}
     facts = SimpleNamespace(
+        is_ann=coding == "analog",
         trace=trace or f"net-{coding}-t{timesteps}", coding=coding, timesteps=timesteps, arch=design.name,
         schedule=schedule, samples=samples, layers=list(layers), spikes="trace", engine="fast")
     return SimpleNamespace(facts=facts, architecture=design, cycles=elapsed, energy=energy, cycles_frame=cycles_frame,
