@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hwsim.convert.activations import ActivationSpec, Relu, upper_quantile
+from hwsim.convert.activations import ActivationSpec, Lsq, Qcfs, Relu, upper_quantile
 from hwsim.convert.alpha_beta import scaling_factors
 from hwsim.convert.augment import Augmentation, Normaliser, augmented
 from hwsim.convert.calibrate import CALIBRATION_IMAGES, activation_percentiles
@@ -47,7 +47,7 @@ class Recipe:
 
     rate           highest learning rate of `schedule`: one_cycle rises over the first fifth and falls as a cosine to 0,
                    cosine only falls.
-    weight_decay   of weights; thresholds, BatchNorms and biases have none: decay of a scale only moves it to another.
+    weight_decay   of all parameters of qcfs and lsq, as their public codes have it; of synaptic weights only elsewhere.
     precision      auto is bfloat16 where the hardware multiplies it, else float32 (emulated bfloat16 was measured 10 times
                    slower); BatchNorm statistics, losses and weights are float32 in both.
     shrink         train and test on images averaged over so many pixels squared: a cheap start for a training at full size,
@@ -380,8 +380,14 @@ def ceilings(source: SourceNetwork, images: Tensor) -> dict[str, float]:
 
 
 def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Synaptic weights, which decay, and everything with one number a channel or a layer, which does not."""
+    """Parameters by their weight decay: all decay where a threshold or a step is trained, else synaptic weights only.
+
+    The public codes of QCFS and of the noise adaptor decay every parameter, thresholds and BatchNorms included: it pulls
+    thresholds down, and so makes spikes arrive more evenly.
+    """
     named = list(network.named_parameters())
+    if any(isinstance(module, Qcfs | Lsq) for module in network.modules()):
+        return [{"params": [p for _, p in named], "weight_decay": recipe.weight_decay}]
     weights = [p for name, p in named if name.endswith("operator.weight")]
     others = [p for name, p in named if not name.endswith("operator.weight")]
     return [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
