@@ -125,7 +125,7 @@ def test_a_process_that_is_killed_goes_on_as_if_it_had_not_been(command: Any, da
 
 
 @pytest.mark.parametrize(("given", "text"), [
-    (("alexnet",), "choose from vgg16"), (("resnet20",), "32 x 32, these are 28 x 28"), (("tiny", "--head", 4096), "only vgg16"),
+    (("alexnet",), "choose from vgg6"), (("resnet20",), "32 x 32, these are 28 x 28"), (("tiny", "--head", 4096), "only vgg6"),
     (("tiny", "--activation", "gelu"), "choose from relu"), (("tiny", "--levels", 1), "2 to 65536"),
     (("tiny", "--noise"), "only lsq"), (("tiny", "--timesteps", 4), "belongs to single_spike"),
     (("tiny", "--activation", "relu", "--levels", 4), "belongs to qcfs and lsq"),

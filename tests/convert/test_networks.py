@@ -8,14 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hwsim.convert.activations import ActivationSpec  # noqa: E402
-from hwsim.convert.networks import (  # noqa: E402
-    NETWORKS,
-    ConnectionSpec,
-    LayerSpec,
-    SourceError,
-    SourceNetwork,
-    build_network,
-)
+from hwsim.convert.networks import ConnectionSpec, LayerSpec, SourceError, SourceNetwork  # noqa: E402
+from hwsim.convert.zoo import NETWORKS, build_network  # noqa: E402
 from hwsim.snn.network import INPUT  # noqa: E402
 
 RELU = ActivationSpec("relu").make
@@ -142,9 +136,9 @@ def test_pooling_averages_what_the_connection_reads() -> None:
 
 
 def test_what_cannot_be_built_is_said() -> None:
-    with pytest.raises(SourceError, match="choose from vgg16"):
+    with pytest.raises(SourceError, match="choose from vgg6"):
         build_network("alexnet", RELU)
-    with pytest.raises(SourceError, match="only vgg16 takes a head"):
+    with pytest.raises(SourceError, match="only vgg6, vgg9, vgg11, vgg16 take a head"):
         build_network("resnet20", RELU, head=4096)
     with pytest.raises(SourceError, match="32 x 32, these are 28 x 28"):
         build_network("resnet20", RELU, input_shape=(1, 28, 28))
