@@ -4,7 +4,8 @@ own kernels as they are, compiled by torch.compile, and, where the processor mul
     python benchmarks/train_speed.py [--batch 128] [--steps 3] [--networks resnet20 resnet18 vgg16]
 
 Ratios within one run: the kinds take turns, and the quickest step of each counts, in processor time. A processor with 256-bit
-vectors is had on a wider one with ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 and, as CXX, a compiler that gives -mno-avx512f.
+vectors is had on a wider one with ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 and, as CXX, a script that calls g++ with
+-mno-avx512f. Compiling takes minutes a network.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def main() -> None:
     kinds = ["float32", "compiled", "native"] + ["bfloat16"] * (wide and multiplies_bfloat16(torch.device("cpu")))
     others = [kind for kind in kinds if kind != "native"]
     print(f"vectors: {torch.backends.cpu.get_cpu_capability()}")
-    print("seconds a step:   " + "".join(f"{kind:>10}" for kind in kinds) + "".join(f"{kind + ' / native':>20}" for kind in others))
+    print("seconds a step:   " + "".join(f"{kind:>10}" for kind in kinds)
+          + "".join(f"{kind + ' / native':>20}" for kind in others))
     for name in args.networks:
         torch.manual_seed(1)
         torch.compiler.reset()

@@ -74,7 +74,6 @@ class Recipe:
     shrink: int = 1
     kernels: str = "torch"
     decay: str = "auto"
-    compiled: bool = False
 
     def __post_init__(self) -> None:
         ranges = {"epochs": (1, 10**6), "batch": (1, 10**6), "rate": (0.0, 1e3), "momentum": (0.0, 1.0),
