@@ -176,7 +176,7 @@ def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converte
                               f"train it at full size: `hwsim train {says.network} --from {checkpoint.path}`")
     if says.variant.pool == "max" and not method.maximum:
         raise ConversionError(f"{checkpoint.path}: was trained with max pooling, and {request.method} sends numbers of several "
-                              f"bits, whose OR is not their maximum; train with `hwsim train --pool average`, or convert to spikes")
+                              f"bits, whose OR is not their maximum; train with `hwsim train --pool average`, or send spikes")
     network, inputs, notes = method.build(request, checkpoint, data)
     if problems := validate_network(network):
         raise ConversionError(f"{checkpoint.path} by {request.method}: {problems[0]}; give more bits, or none for the worst case")

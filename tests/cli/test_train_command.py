@@ -104,8 +104,8 @@ def test_fine_tuning_to_every_activation(command: Any, data: Path, tmp_path: Pat
 
 def test_what_is_chosen_of_network_and_recipe_is_in_the_checkpoint(command: Any, data: Path, tmp_path: Path) -> None:
     status, shown, text = command(
-        "tiny", "--data", data, "--out", tmp_path, "--epochs", 1, "--activation", "lsq", "--levels", 2, "--coding", "rate", "--json",
-        "--threshold", 8, "--no-norm", "--no-bias", "--dropout", 0.1, "--pool", "max", "--width", 0.5, "--autoaugment",
+        "tiny", "--data", data, "--out", tmp_path, "--epochs", 1, "--activation", "lsq", "--levels", 2, "--coding", "rate",
+        "--json", "--threshold", 8, "--no-norm", "--no-bias", "--dropout", 0.1, "--pool", "max", "--width", 0.5, "--autoaugment",
         "--weight-decay", 1e-3, "--decay", "weights")
     assert status == 0, text
     said = load_checkpoint(tmp_path / "last.pt").description
