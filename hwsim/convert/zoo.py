@@ -68,7 +68,8 @@ def _read_out(source: str, classes: int, pool: int) -> LayerSpec:
 
 
 # By block the channels of its 3x3 convolutions. Each block is pooled by 2 x 2, but for vgg9's last.
-# VGG-11 and -16: Simonyan, Zisserman 2015, A and D. VGG-6 and -9: the public code of Rathi et al. 2020.
+# VGG-11 and -16: Simonyan, Zisserman 2015, A and D. VGG-6 and -9: the public code of Rathi et al. 2020,
+# where the convolutions of the first are called VGG5.
 _VGGS: dict[str, tuple[tuple[int, ...], ...]] = {
     "vgg6": ((64,), (128, 128)),
     "vgg9": ((64,), (128, 256), (256, 512), (512,), (512,)),
@@ -79,7 +80,7 @@ _VGGS: dict[str, tuple[tuple[int, ...], ...]] = {
 
 def _vgg(name: str, classes: int, head: int | None) -> list[LayerSpec]:
     """Convolutions in blocks, the pooling after a block read by what follows; `head`: width of two hidden linear layers without
-    BatchNorm, or none. VGG-n is called so for its n layers with weights, these two among them.
+    BatchNorm, or none. VGG-6, 11 and 16 are called so for their layers with weights, these two and the read-out among them.
 
     VGG-16: 313.2 M MACs, 14.7 M weights; with 4096: 332.1 M, 33.6 M.
     """
