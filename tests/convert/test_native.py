@@ -165,7 +165,7 @@ def test_more_threads_than_the_kernels_start_are_cut_down() -> None:
 
 def test_what_is_hooked_into_still_runs() -> None:
     """The bits' regulariser counts every layer, with the kernels as without."""
-    from hwsim.convert.networks import build_network
+    from hwsim.convert.zoo import build_network
     from hwsim.convert.regulariser import BitRegulariser
 
     torch.manual_seed(4)
