@@ -1,14 +1,17 @@
-"""How much faster a training step is with the native kernels than with torch's, forward and backward, on one core; where the
-processor multiplies bfloat16, also than with torch's in bfloat16.
+"""How much faster a training step is with the native kernels than with torch's, forward and backward, on one core: with torch's
+own kernels as they are, compiled by torch.compile, and, where the processor multiplies bfloat16, in bfloat16.
 
-    python benchmarks/train_speed.py [--batch 128] [--steps 3]
+    python benchmarks/train_speed.py [--batch 128] [--steps 3] [--networks resnet20 resnet18 vgg16]
 
-Ratios within one run: both kinds take turns, and the quickest step of each counts.
+Ratios within one run: the kinds take turns, and the quickest step of each counts, in processor time. A processor with 256-bit
+vectors is had on a wider one with ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 and, as CXX, a script that calls g++ with
+-mno-avx512f. Compiling takes minutes a network.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import time
 from contextlib import nullcontext
@@ -19,37 +22,44 @@ import torch
 
 from hwsim.convert.activations import ActivationSpec
 from hwsim.convert.native import native_kernels
-from hwsim.convert.networks import build_network
 from hwsim.convert.train import multiplies_bfloat16
+from hwsim.convert.zoo import build_network
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet18", "vgg16"])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    kinds = ["float32", "native"] + ["bfloat16"] * multiplies_bfloat16(torch.device("cpu"))
-    columns = [*(f"{kind:>10}" for kind in kinds), *(f"{kind + ' / native':>19}" for kind in kinds if kind != "native")]
-    print("seconds a step:   " + "".join(columns))
-    for name in ("resnet20", "resnet18", "vgg16"):
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    kinds = ["float32", "compiled", "native"] + ["bfloat16"] * (wide and multiplies_bfloat16(torch.device("cpu")))
+    others = [kind for kind in kinds if kind != "native"]
+    print(f"vectors: {torch.backends.cpu.get_cpu_capability()}")
+    print("seconds a step:   " + "".join(f"{kind:>10}" for kind in kinds)
+          + "".join(f"{kind + ' / native':>20}" for kind in others))
+    for name in args.networks:
         torch.manual_seed(1)
+        torch.compiler.reset()
         network = build_network(name, ActivationSpec("qcfs", 16).make).to(memory_format=torch.channels_last)
+        twins = {kind: copy.deepcopy(network) for kind in kinds}
+        losses = {kind: torch.compile(twin.loss) if kind == "compiled" else twin.loss for kind, twin in twins.items()}
         images = torch.randn(args.batch, 3, 32, 32).contiguous(memory_format=torch.channels_last)
         labels = torch.randint(0, 10, (args.batch,))
         taken: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(args.steps + 1):  # the first of each warms up
             for kind, seconds in taken.items():
-                with native_kernels(network) if kind == "native" else nullcontext():
+                with native_kernels(twins[kind]) if kind == "native" else nullcontext():
                     start = time.process_time()
                     with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bfloat16"):
-                        loss = network.loss(images, labels)
+                        loss = losses[kind](images, labels)
                     loss.backward()
                     seconds.append(time.process_time() - start)
-                network.zero_grad(set_to_none=True)
-        best = [min(seconds[1:]) for seconds in taken.values()]
-        ratios = [best[0] / best[1], *(seconds / best[1] for seconds in best[2:])]
-        print(f"{name:18}" + "".join(f"{seconds:10.2f}" for seconds in best) + "".join(f"{ratio:19.2f}" for ratio in ratios))
+                twins[kind].zero_grad(set_to_none=True)
+        best = {kind: min(seconds[1:]) for kind, seconds in taken.items()}
+        print(f"{name:18}" + "".join(f"{best[kind]:10.2f}" for kind in kinds)
+              + "".join(f"{best[kind] / best['native']:20.2f}" for kind in others), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 RATE, FINE_RATE = 0.2, 0.02
 """Highest learning rate from random weights, and from trained ones."""
-_ONLY_FOR = {"levels": ("qcfs", "lsq"), "coding": ("qcfs", "lsq"), "timesteps": ("single_spike", "alpha_beta")}
+_ONLY_FOR = {"levels": ("qcfs", "lsq"), "coding": ("qcfs", "lsq"), "timesteps": ("single_spike", "alpha_beta"),
+             "threshold": ("qcfs", "lsq", "threshold_relu")}
 
 
 def need_torch() -> Any:
@@ -33,7 +34,8 @@ def need_torch() -> Any:
 
 
 def train_command(
-    network: Annotated[str, typer.Argument(help="resnet20, resnet18, resnet34, vgg16, mobilenetv2 or tiny.")],
+    network: Annotated[str, typer.Argument(
+        help="resnet20, resnet20_wide, resnet18, resnet34, vgg6, vgg9, vgg11, vgg16, mobilenetv2 or tiny.")],
     data: Annotated[str, typer.Option(metavar="FOLDER", help="Folder with the data set's files, or its archive.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Where last.pt and best.pt are kept.")],
     dataset: Annotated[str, typer.Option(help="cifar10, mnist or fashion_mnist.")] = "cifar10",
@@ -43,7 +45,16 @@ def train_command(
         help="qcfs, lsq: bit_serial, highest level is levels - 1 (default), or rate, it is levels.")] = None,
     noise: Annotated[bool, typer.Option("--noise", help="lsq: train with the noise adaptor's uniform noise.")] = False,
     timesteps: Annotated[int | None, typer.Option(help="single_spike: T (default 5); alpha_beta: T (default 2).")] = None,
-    head: Annotated[int | None, typer.Option(help="vgg16: width of two hidden linear layers.")] = None,
+    threshold: Annotated[float | None, typer.Option(
+        help="qcfs, lsq, threshold_relu: where the highest value starts (default 4); not with --from.")] = None,
+    head: Annotated[int | None, typer.Option(help="VGGs: width of two hidden linear layers.")] = None,
+    shortcut: Annotated[str | None, typer.Option(
+        help="ResNets, where the shape changes: projection, 1x1 convolutions, or pad, zeros (resnet20's default).")] = None,
+    norm: Annotated[bool, typer.Option("--norm/--no-norm", help="BatchNorm after each convolution.")] = True,
+    bias: Annotated[bool, typer.Option("--bias/--no-bias", help="Biases where there is no BatchNorm.")] = True,
+    dropout: Annotated[float, typer.Option(help="Probability, of hidden layers that are not pooled.")] = 0.0,
+    pool: Annotated[str, typer.Option(help="2x2 windows: average, or max (rate and single-spike codes).")] = "average",
+    width: Annotated[float, typer.Option(help="Factor of all channels.")] = 1.0,
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 60,
     batch: Annotated[int, typer.Option(help="Images a step.")] = 128,
     rate: Annotated[float | None, typer.Option(help=f"Highest learning rate ({RATE}; with --from {FINE_RATE}).")] = None,
@@ -53,6 +64,10 @@ def train_command(
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror half of the images.")] = True,
     shift: Annotated[int, typer.Option(help="Move images by up to so many pixels each way.", min=0)] = 4,
     cutout: Annotated[int, typer.Option(help="Side of the square that is cut out, 0 for none.", min=0)] = 0,
+    autoaugment: Annotated[bool, typer.Option("--autoaugment", help="The policy of Cubuk et al. 2019 for CIFAR-10.")] = False,
+    weight_decay: Annotated[float, typer.Option(help="How strongly parameters are pulled to 0.")] = 5e-4,
+    decay: Annotated[str, typer.Option(
+        help="What decays: all, weights (of synapses only), or auto: all for qcfs and lsq, else weights.")] = "auto",
     seed: Annotated[int, typer.Option(help="Same seed and threads, same weights.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     shrink: Annotated[int, typer.Option(help="Average images over so many pixels squared: a cheap start.", min=1)] = 1,
@@ -70,13 +85,17 @@ def train_command(
     from hwsim.convert.augment import Augmentation
     from hwsim.convert.checkpoint import load_checkpoint
     from hwsim.convert.data import load_dataset
-    from hwsim.convert.networks import check_network
     from hwsim.convert.train import Recipe, train
+    from hwsim.convert.zoo import Variant, check_network
 
-    check_network(network, head)
-    spec = _activation(activation, levels, coding, noise, timesteps)
+    if threshold is not None and start is not None:
+        raise HwsimError(f"--threshold {threshold} with --from {start}: thresholds go on from the checkpoint's; leave one out")
+    variant = Variant(shortcut, norm, bias, dropout, pool, width)  # type: ignore[arg-type]
+    check_network(network, head, variant)
+    spec = _activation(activation, levels, coding, noise, timesteps, threshold)
     recipe = Recipe(epochs=epochs, batch=batch, rate=rate if rate is not None else FINE_RATE if start else RATE,
-                    schedule=schedule, label_smoothing=label_smoothing, augmentation=Augmentation(flip, shift, cutout),
+                    schedule=schedule, weight_decay=weight_decay, decay=decay, label_smoothing=label_smoothing,
+                    augmentation=Augmentation(flip, shift, cutout, autoaugment),
                     regulariser=regulariser, seed=seed, precision=precision, shrink=shrink, kernels=kernels)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -90,8 +109,8 @@ def train_command(
 
     began = time.monotonic()
     with progress("steps") as bar:
-        last = train(images, network, spec, recipe, out, head=head, resume=resume, start=first, device=device, report=report,
-                     progress=bar)
+        last = train(images, network, spec, recipe, out, head=head, variant=variant, resume=resume, start=first, device=device,
+                     report=report, progress=bar)
     body = _summary(last, done, time.monotonic() - began)
     if as_json:
         print_json(body)
@@ -99,11 +118,12 @@ def train_command(
         _print_summary(body)
 
 
-def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, timesteps: int | None) -> ActivationSpec:
+def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, timesteps: int | None,
+                threshold: float | None) -> ActivationSpec:
     """What the options ask for. Raises HwsimError for one that the activation does not have."""
     from hwsim.convert.activations import ALPHA_BETA, KINDS, ActivationSpec
 
-    given = {"levels": levels, "coding": coding, "timesteps": timesteps}
+    given = {"levels": levels, "coding": coding, "timesteps": timesteps, "threshold": threshold}
     for name, kinds in _ONLY_FOR.items():
         if given[name] is not None and kind in KINDS and kind not in kinds:
             raise HwsimError(f"--{name} {given[name]} with --activation {kind}: it belongs to {' and '.join(kinds)}")
@@ -112,7 +132,8 @@ def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, 
     steps = 16 if levels is None else levels
     top = steps if coding == "rate" else None
     usual = 2 if kind == ALPHA_BETA else 5
-    return ActivationSpec(kind, steps, top, noise, timesteps=usual if timesteps is None else timesteps)
+    return ActivationSpec(kind, steps, top, noise, ActivationSpec.threshold if threshold is None else threshold,
+                          usual if timesteps is None else timesteps)
 
 
 def _summary(last: Checkpoint, done: list[Epoch], seconds: float) -> dict[str, Any]:
@@ -120,7 +141,8 @@ def _summary(last: Checkpoint, done: list[Epoch], seconds: float) -> dict[str, A
 
     d = last.description
     return {
-        "network": d.network, "head": d.head, "dataset": d.dataset, "activation": asdict(d.activation), "epochs": d.epochs,
+        "network": d.network, "head": d.head, "variant": asdict(d.variant), "dataset": d.dataset,
+        "activation": asdict(d.activation), "epochs": d.epochs,
         "accuracy": d.accuracy, "best_accuracy": (last.training or {}).get("best"), "seconds": seconds,
         "checkpoint": str(last.path), "best_checkpoint": str(Path(last.path).with_name(BEST)),
         "history": [asdict(epoch) for epoch in done],

@@ -43,7 +43,7 @@ class _Staircase(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, step: Tensor, top: int) -> Tensor:
         scale = step.detach().to(torch.float32)
-        levels = torch.add(z.new_tensor(0.5), z / scale.to(z.dtype)) if z.is_cuda else z / scale.item() + 0.5
+        levels = z / scale.to(z.dtype) + 0.5 if z.is_cuda or torch.compiler.is_compiling() else z / scale.item() + 0.5
         levels = levels.clamp_(0, top + 0.5).floor_()
         ctx.save_for_backward(z, levels, step)
         ctx.top = top
@@ -56,7 +56,10 @@ class _Staircase(torch.autograd.Function):
         # Slices and padding of shortcuts hand back gradients in another memory order, which makes all that follows slow.
         g = g.contiguous(memory_format=torch.channels_last) if levels.is_contiguous(memory_format=torch.channels_last) else g
         scale = step.detach().to(torch.float32)
-        inside = torch.ops.aten.hardtanh_backward(g, z, 0.0, float(top * scale))
+        if torch.compiler.is_compiling():  # which knows no numbers, but fuses what would be three passes
+            inside = g * ((z > 0) & (z < top * scale))
+        else:
+            inside = torch.ops.aten.hardtanh_backward(g, z, 0.0, float(top * scale))
         error = (g * levels).sum(dtype=torch.float32) - (inside * z).sum(dtype=torch.float32) / scale
         return inside, error.to(step.dtype).reshape(step.shape), None
 

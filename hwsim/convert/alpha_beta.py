@@ -19,6 +19,7 @@ from hwsim.convert.integers import (
     USUAL_WIDTHS,
     ConversionError,
     Widths,
+    biases,
     check_timesteps,
     connections,
     finish,
@@ -111,7 +112,7 @@ def to_alpha_beta(source: Source, timesteps: int, factors: Mapping[str, Scaling]
         theta = max(1, int(scaled(chosen.alpha * mu, scale).item()))
         layers.append(Layer(
             layer.name, layer.shape, connections(layer, units, scale, widths), IntegrateAndFire(), timesteps,
-            np.full(timesteps, theta), scaled(layer.bias, scale), np.full((1, 1, 1), -1, np.int64),
+            np.full(timesteps, theta), biases(layer, scale), np.full((1, 1, 1), -1, np.int64),
         ))
         units[layer.name] = chosen.beta * chosen.alpha * mu
     return finish(input_spec(source, widths), layers, widths)

@@ -1,4 +1,5 @@
 """Batches of training images: normalised, flipped, shifted and with a square cut out, all on the whole batch at once.
+AutoAugment, image by image, comes before (hwsim.convert.autoaugment).
 
 Images are uint8 (N, H, W, C) in, float32 (N, C, H, W) in channels-last memory out: the order of the bytes stays.
 """
@@ -15,11 +16,13 @@ from torch.nn import functional
 @dataclass(frozen=True)
 class Augmentation:
     """flip: half of the images, left to right. shift: up to so many pixels each way, the mean colour comes in.
-    cutout: side of a square of mean colour at a random place, 0 for none (DeVries, Taylor 2017)."""
+    cutout: side of a square of mean colour at a random place, 0 for none (DeVries, Taylor 2017). autoaugment: the policy of
+    Cubuk et al. 2019 for CIFAR-10."""
 
     flip: bool = True
     shift: int = 4
     cutout: int = 0
+    autoaugment: bool = False
 
 
 class Normaliser:

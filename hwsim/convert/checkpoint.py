@@ -2,7 +2,8 @@
 
 A file is what torch.save makes of a dictionary {format, version, description, weights, training}; `description` is a
 Description as plain values, `weights` the network's state_dict in float32, `training` the state of an unfinished training
-(optimiser, best accuracy) or None. It is read with weights_only=True: no code in a file ever runs.
+(optimiser, best accuracy) or None. It is read with weights_only=True: no code in a file ever runs. Networks, activations and
+tensors go by the names in the file, not by those of modules and classes, so a file outlives any that are renamed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import torch
 from torch import Tensor
 
 from hwsim.convert.activations import ALPHA_BETA, SINGLE_SPIKE, ActivationSpec
-from hwsim.convert.networks import SourceNetwork, build_network
+from hwsim.convert.networks import SourceNetwork
 from hwsim.convert.single_spike import SingleSpikeNetwork
+from hwsim.convert.zoo import USUAL, Variant, build_network
 from hwsim.errors import HwsimError
 
 Trainable = SourceNetwork | SingleSpikeNetwork
@@ -37,6 +39,7 @@ class Description:
     epoch, epochs   epochs trained, of how many asked for.     accuracy   percent of the test set, None if not measured.
     mean, std       what images are normalised with, a channel, in units of 255.
     recipe          how it was trained (hwsim.convert.train.Recipe as plain values).
+    variant         what was chosen of the network; files from before there was a choice have none.
     """
 
     network: str
@@ -52,10 +55,11 @@ class Description:
     epochs: int = 0
     accuracy: float | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
+    variant: Variant = USUAL
 
     def build(self) -> Trainable:
         """The network that is described, with fresh weights."""
-        source = build_network(self.network, self.activation.make, self.classes, self.input_shape, self.head)
+        source = build_network(self.network, self.activation.make, self.classes, self.input_shape, self.head, self.variant)
         if self.activation.kind == ALPHA_BETA:
             source.timesteps = self.activation.timesteps
         if self.activation.kind != SINGLE_SPIKE:
@@ -118,7 +122,7 @@ def load_checkpoint(path: str | Path, expect: Mapping[str, Any] | None = None) -
     description = _description(path, body.get("description"))
     for name, value in (expect or {}).items():
         found = getattr(description, name)
-        if found != value and isinstance(value, ActivationSpec):  # what of it is another, not two long texts to compare
+        if found != value and isinstance(value, ActivationSpec | Variant):  # what of it is another, not two long texts to compare
             name = next(f.name for f in fields(value) if getattr(found, f.name) != getattr(value, f.name))
             found, value = getattr(found, name), getattr(value, name)
         if found != value:
@@ -160,6 +164,9 @@ def _description(path: Path, found: Any) -> Description:
         values = dict(found)
         _check_kinds(values["activation"], _ACTIVATION_KINDS, " of its activation")
         values["activation"] = ActivationSpec(**values["activation"])
+        if "variant" in values:
+            _check_kinds(values["variant"], _VARIANT_KINDS, " of its variant")
+            values["variant"] = Variant(**values["variant"])
         values["input_shape"] = _numbers(values["input_shape"], int, 3)
         channels = values["input_shape"][0]
         values["mean"], values["std"] = (_numbers(values[name], float, channels) for name in ("mean", "std"))
@@ -173,6 +180,10 @@ def _description(path: Path, found: Any) -> Description:
 
 _ACTIVATION_KINDS: dict[str, tuple[type, ...]] = {
     "kind": (str,), "levels": (int,), "top": (int, type(None)), "noise": (bool,), "threshold": (float, int), "timesteps": (int,),
+}
+_VARIANT_KINDS: dict[str, tuple[type, ...]] = {
+    "shortcut": (str, type(None)), "norm": (bool,), "bias": (bool,), "dropout": (float, int), "pool": (str,),
+    "width": (float, int),
 }
 _KINDS: dict[str, tuple[type, ...]] = {
     "network": (str,), "classes": (int,), "head": (int, type(None)), "dataset": (str,), "seed": (int,), "epoch": (int,),

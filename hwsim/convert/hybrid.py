@@ -87,7 +87,7 @@ def _source(name: str, layer: SingleSpikeLayer) -> SourceLayer:
             weights = np.ones(synapses.source_shape[0])
         else:
             weights = synapses.operator.weight.detach().double().numpy()
-        wires.append(SourceConnection(synapses.geometry, weights / synapses.spec.pool**2))
+        wires.append(SourceConnection(synapses.geometry, weights / synapses.divisor))
     source = SourceLayer(name, layer.shape, tuple(wires), np.zeros(layer.shape[0]))
     check_numbers(source)
     return replace(source, threshold=0.0 if layer.read_out else 1.0)

@@ -32,7 +32,8 @@ class ConversionError(HwsimError):
 class Widths:
     """Bits of the integers. potential_bits None: the worst case of each layer (hwsim.convert.widths).
 
-    pool_mode   how average pooling is done: `folded` into the events, or by a pooling `unit` that sends counts.
+    pool_mode   how average pooling is done: `folded` into the events, or by a pooling `unit` that sends counts. A maximum stays
+                one: the OR of binary spikes.
     """
 
     weight_bits: int = 8
@@ -92,12 +93,17 @@ def scaled(value: float | NDArray[np.float64], scale: float) -> IntArray:
     return rounded.astype(np.int64).reshape(-1, 1, 1)
 
 
+def biases(layer: SourceLayer, scale: float) -> IntArray | None:
+    """The layer's biases at its scale; None where there are none, which then cost no addition."""
+    return scaled(layer.bias, scale) if layer.bias.any() else None
+
+
 def connections(layer: SourceLayer, units: Mapping[str, float], scale: float, widths: Widths) -> tuple[Connection, ...]:
     """The layer's connections with integer weights."""
     found = []
     for c in layer.connections:
         weights = np.round(c.weights * units[c.geometry.source] * scale).astype(np.int64)
-        pool_mode = widths.pool_mode if c.geometry.pool > 1 else "none"
+        pool_mode = widths.pool_mode if c.geometry.pool_mode == "folded" else c.geometry.pool_mode
         found.append(replace(c.geometry, weights=weights, pool_mode=pool_mode))
     return tuple(found)
 

@@ -55,12 +55,14 @@ Built = tuple[Network, Encode, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Method:
-    """One published conversion. sources: activations of the ANNs that it takes."""
+    """One published conversion. sources: activations of the ANNs that it takes. maximum: whether what its neurons send has a
+    maximum, as binary spikes have."""
 
     paper: str
     says: str
     sources: tuple[str, ...]
     build: Callable[[Request, Checkpoint, Dataset], Built]
+    maximum: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +148,8 @@ def _single_spike(request: Request, checkpoint: Checkpoint, data: Dataset) -> Bu
 
 
 METHODS: dict[str, Method] = {
-    "ann": Method("-", "quantised integer ANN, T bits", ("qcfs", "lsq"), _ann),
-    "bit_serial": Method("000", "bit planes, T = log2 Q is lossless", ("qcfs",), _bit_serial),
+    "ann": Method("-", "quantised integer ANN, T bits", ("qcfs", "lsq"), _ann, maximum=False),
+    "bit_serial": Method("000", "bit planes, T = log2 Q is lossless", ("qcfs",), _bit_serial, maximum=False),
     "rate": Method("QCFS", "integrate-and-fire, soft reset", ("qcfs",), _rate),
     "alpha_beta": Method("001", "threshold and output scaling", ("threshold_relu", "alpha_beta"), _alpha_beta),
     "two_stage": Method("002", "SRP: tau timesteps to find neurons to leave out", ("qcfs",), _two_stage),
@@ -172,6 +174,9 @@ def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converte
     if (shrink := says.recipe.get("shrink", 1)) != 1:
         raise ConversionError(f"{checkpoint.path}: was trained on images averaged over {shrink} x {shrink} pixels, a start only; "
                               f"train it at full size: `hwsim train {says.network} --from {checkpoint.path}`")
+    if says.variant.pool == "max" and not method.maximum:
+        raise ConversionError(f"{checkpoint.path}: was trained with max pooling, and {request.method} sends numbers of several "
+                              f"bits, whose OR is not their maximum; train with `hwsim train --pool average`, or send spikes")
     network, inputs, notes = method.build(request, checkpoint, data)
     if problems := validate_network(network):
         raise ConversionError(f"{checkpoint.path} by {request.method}: {problems[0]}; give more bits, or none for the worst case")

@@ -14,6 +14,7 @@ from hwsim.convert.integers import (
     USUAL_WIDTHS,
     ConversionError,
     Widths,
+    biases,
     check_timesteps,
     connections,
     finish,
@@ -56,7 +57,7 @@ def _convert(
         theta = max(1, int(scaled(layer.threshold, scale).item()))
         layers.append(Layer(
             layer.name, layer.shape, connections(layer, units, scale, widths), neuron, steps, np.full(steps, theta),
-            scaled(layer.bias, scale), np.full((1, 1, 1), theta // 2, np.int64), stages=stages,
+            biases(layer, scale), np.full((1, 1, 1), theta // 2, np.int64), stages=stages,
         ))
         units[layer.name] = layer.threshold
     return finish(input_spec(source, widths), layers, widths)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwsim.convert.activations import upper_quantile
-from hwsim.convert.networks import SourceError, SourceNetwork, Synapses
+from hwsim.convert.networks import SourceError, SourceNetwork, Synapses, with_dropout
 from hwsim.snn.network import INPUT
 
 GAMMA, BETA = 0.3, 0.2
@@ -102,12 +102,19 @@ class _FirstCrossing(torch.autograd.Function):
 class SingleSpikeLayer(nn.Module):
     """One layer of LIF neurons that fire once, or of read-out neurons: folded synapses, threshold, leak, initial potential."""
 
+    initial: Tensor
+
     def __init__(self, source: nn.Module) -> None:
         super().__init__()
         self.read_out = source.activation is None
         self.connections = nn.ModuleList(_without_norm(synapses) for synapses in source.connections)
         self.shape = source.shape
-        self.initial = nn.Parameter(_bias(source).reshape(-1, 1, 1))
+        self.dropout = source.spec.dropout
+        initial = _bias(source).reshape(-1, 1, 1)
+        if any(synapses.norm is not None or synapses.biased for synapses in source.connections):
+            self.initial = nn.Parameter(initial)
+        else:
+            self.register_buffer("initial", initial)  # without biases there is nothing to train
         self.threshold = nn.Parameter(torch.tensor(1.0))
         if not self.read_out:
             self.leak = nn.Parameter(torch.tensor(1.0))
@@ -131,6 +138,12 @@ class SingleSpikeLayer(nn.Module):
             spikes.append(_FireOnce.apply(z, fired))
             fired = fired | above
         return torch.stack(spikes)
+
+    def sent(self, spikes: Tensor) -> Tensor:
+        """What of the spikes (T, N, C, H, W) goes on: all, or in training what dropout leaves, the same neurons in all steps."""
+        if not (self.training and self.dropout):
+            return spikes
+        return with_dropout(spikes.flatten(0, 1), self.dropout, len(spikes)).unflatten(0, spikes.shape[:2])
 
     def accumulate(self, currents: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 9-10: final potentials (N, C) and times of the first crossing, 1 to T (N, C)."""
@@ -183,7 +196,7 @@ class SingleSpikeNetwork(nn.Module):
         outputs = {INPUT: self.encode(images)}
         for name, layer in self.layers.items():
             if not layer.read_out:
-                outputs[name] = layer.fire(layer.currents(outputs))
+                outputs[name] = layer.sent(layer.fire(layer.currents(outputs)))
         return outputs
 
     def read_out(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -225,11 +238,10 @@ def hybrid_loss(potentials: Tensor, times: Tensor, labels: Tensor, label_smoothi
 
 def _without_norm(synapses: Synapses) -> Synapses:
     """The same connection with plain weights: no BatchNorm, no bias."""
-    spec = replace(synapses.spec, norm=False)
+    spec = replace(synapses.spec, norm=False, bias=False)
     plain = Synapses(spec, synapses.source_shape, synapses.shape[0])
     if plain.operator is not None:
         plain.operator.weight.data.copy_(synapses.folded()[0])
-        plain.operator.bias = None
     return plain
 
 

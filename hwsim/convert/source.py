@@ -1,6 +1,7 @@
 """The source ANN in numbers: what every conversion starts from, BatchNorm folded, without torch's modules.
 
-A connection's weights act on the sum of a pooling window, so an average pool of k x k has divided them by k**2 already.
+A connection's weights act on the sum of a pooling window, so an average pool of k x k has divided them by k**2 already; on
+the maximum they act as they are.
 Values are real: an activation of level n is n * step, a full-scale one `threshold`. Inputs are normalised pixels,
 (pixel / 255 - mean) / std by channel.
 """
@@ -97,9 +98,8 @@ def check_numbers(layer: SourceLayer) -> None:
 
 
 def _fold_connection(synapses: Synapses) -> tuple[SourceConnection, FloatArray]:
-    """Weights and bias (C,) of operator and BatchNorm: gamma (w - mu) / sigma + beta, divided by the pooling window."""
-    spec, channels = synapses.spec, synapses.shape[0]
-    bias = np.zeros(channels)
+    """Weights and bias (C,) of operator and BatchNorm: gamma (w - mu) / sigma + beta, divided by an averaged window."""
+    bias = np.zeros(synapses.shape[0])
     if synapses.operator is None:
         weights = np.ones(synapses.source_shape[0])
     else:
@@ -111,7 +111,7 @@ def _fold_connection(synapses: Synapses) -> tuple[SourceConnection, FloatArray]:
         gain = _numbers(norm.weight) / np.sqrt(_numbers(norm.running_var) + norm.eps)
         weights = weights * gain.reshape(-1, *[1] * (weights.ndim - 1))
         bias = gain * (bias - _numbers(norm.running_mean)) + _numbers(norm.bias)
-    return SourceConnection(synapses.geometry, weights / spec.pool**2), bias
+    return SourceConnection(synapses.geometry, weights / synapses.divisor), bias
 
 
 def _scale_of(name: str, activation: Any) -> tuple[float, int, int]:

@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hwsim.convert.activations import ActivationSpec, Relu, upper_quantile
+from hwsim.convert.activations import ActivationSpec, Lsq, Qcfs, Relu, upper_quantile
 from hwsim.convert.alpha_beta import scaling_factors
 from hwsim.convert.augment import Augmentation, Normaliser, augmented
+from hwsim.convert.autoaugment import auto_augmented
 from hwsim.convert.calibrate import CALIBRATION_IMAGES, activation_percentiles
 from hwsim.convert.checkpoint import Checkpoint, Description, Trainable, load_checkpoint, save_checkpoint
 from hwsim.convert.data import Dataset
@@ -29,11 +30,13 @@ from hwsim.convert.networks import SourceNetwork
 from hwsim.convert.regulariser import BitRegulariser
 from hwsim.convert.single_spike import SingleSpikeNetwork
 from hwsim.convert.surrogate import AlphaBeta
+from hwsim.convert.zoo import USUAL, Variant, shortcut_of
 from hwsim.errors import HwsimError
 
 LAST, BEST = "last.pt", "best.pt"
 SCHEDULES = ("one_cycle", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16")
+DECAYS = ("auto", "all", "weights")
 KERNELS = ("torch", "native")
 
 
@@ -47,7 +50,9 @@ class Recipe:
 
     rate           highest learning rate of `schedule`: one_cycle rises over the first fifth and falls as a cosine to 0,
                    cosine only falls.
-    weight_decay   of weights; thresholds, BatchNorms and biases have none: decay of a scale only moves it to another.
+    weight_decay   how strongly parameters are pulled to 0.
+    decay          which parameters: all, thresholds and BatchNorms among them, or synaptic weights only; auto is all where qcfs
+                   or lsq are trained, as their public codes have it, else weights.
     precision      auto is bfloat16 where the hardware multiplies it, else float32 (emulated bfloat16 was measured 10 times
                    slower); BatchNorm statistics, losses and weights are float32 in both.
     shrink         train and test on images averaged over so many pixels squared: a cheap start for a training at full size,
@@ -68,6 +73,7 @@ class Recipe:
     precision: str = "auto"
     shrink: int = 1
     kernels: str = "torch"
+    decay: str = "auto"
 
     def __post_init__(self) -> None:
         ranges = {"epochs": (1, 10**6), "batch": (1, 10**6), "rate": (0.0, 1e3), "momentum": (0.0, 1.0),
@@ -76,7 +82,7 @@ class Recipe:
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise TrainError(f"{name} = {getattr(self, name)}: expected {low} to {high}")
-        for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("kernels", KERNELS)):
+        for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("kernels", KERNELS), ("decay", DECAYS)):
             if getattr(self, name) not in choices:
                 raise TrainError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(choices)}")
         if self.kernels == "native" and self.precision == "bfloat16":
@@ -112,8 +118,8 @@ Progress = Callable[[int, int], None]
 
 def train(
     dataset: Dataset, network: str, activation: ActivationSpec, recipe: Recipe, out: str | Path, *, head: int | None = None,
-    resume: bool = False, start: Checkpoint | None = None, device: str = "auto", report: Report | None = None,
-    progress: Progress | None = None,
+    variant: Variant = USUAL, resume: bool = False, start: Checkpoint | None = None, device: str = "auto",
+    report: Report | None = None, progress: Progress | None = None,
 ) -> Checkpoint:
     """Train a source network and return its last checkpoint; `out` is a folder that holds last.pt and best.pt.
 
@@ -124,7 +130,7 @@ def train(
     """
     folder = Path(out)
     described = Description(network, activation, len(dataset.classes), dataset.image_shape, head, dataset.name, dataset.mean,
-                            dataset.std, recipe.seed, 0, recipe.epochs, None, asdict(recipe))
+                            dataset.std, recipe.seed, 0, recipe.epochs, None, asdict(recipe), variant)
     last = folder / LAST
     if last.exists() and not resume:
         raise TrainError(f"{last}: a training is there already; give another folder, or resume it")
@@ -163,8 +169,16 @@ def _train(training: Training, folder: Path, resume: bool, start: Checkpoint | N
 
 def _same_training(described: Description) -> dict[str, Any]:
     """What must not change when a training is resumed: everything but how far it came."""
-    return {name: getattr(described, name) for name in ("network", "activation", "classes", "input_shape", "head", "dataset",
-                                                        "mean", "std", "seed")}
+    return {name: getattr(described, name) for name in ("network", "activation", "classes", "input_shape", "head", "variant",
+                                                        "dataset", "mean", "std", "seed")}
+
+
+def _graph(described: Description) -> dict[str, Any]:
+    """What must be the same for weights to fit; dropout and pooling have none."""
+    said = {name: getattr(described, name) for name in ("network", "head", "classes", "input_shape")}
+    variant = described.variant
+    return said | {"shortcut": shortcut_of(described.network, variant), "norm": variant.norm, "bias": variant.bias,
+                   "width": variant.width}
 
 
 def pick_device(name: str) -> torch.device:
@@ -192,6 +206,7 @@ class Training:
                                          nesterov=recipe.momentum > 0)
         if recipe.kernels == "native" and device.type != "cpu":
             raise TrainError(f"the native kernels run on the CPU, not on {device.type}; use --kernels torch or --device cpu")
+        self.mean = dataset.mean
         self.normalise = Normaliser(dataset.mean, dataset.std, device, recipe.shrink)
         self.images, self.labels = (torch.tensor(a, device=device) for a in (dataset.train_images, dataset.train_labels))
         self.tests = tuple(torch.tensor(a, device=device) for a in (dataset.test_images, dataset.test_labels))
@@ -256,7 +271,10 @@ class Training:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.images), generator=generator).to(self.device)
         for chosen in order[:self.steps * self.recipe.batch].split(self.recipe.batch):
-            images = augmented(self.normalise.whole(self.images[chosen]), self.recipe.augmentation, generator)
+            images, how = self.images[chosen], self.recipe.augmentation
+            if how.autoaugment:
+                images = torch.from_numpy(auto_augmented(images.cpu().numpy(), self.mean, generator)).to(self.device)
+            images = augmented(self.normalise.whole(images), how, generator)
             yield self.normalise.shrunk(images), self.labels[chosen]
 
     def _check(self, loss: Tensor, epoch: int) -> None:
@@ -291,7 +309,11 @@ class Training:
         """Go on where the checkpoint stopped. Raises TrainError when it has no training state, or of another recipe."""
         if saved.training is None:
             raise TrainError(f"{saved.path}: has no training state, so nothing to resume; start from it instead")
-        wanted, before = asdict(self.recipe), {**asdict(Recipe()), **saved.description.recipe}
+        wanted, usual, before = asdict(self.recipe), asdict(Recipe()), dict(saved.description.recipe)
+        # What an older version had no choice of was as it is without a choice now.
+        before = {**usual, **before}
+        if isinstance(before["augmentation"], dict):
+            before["augmentation"] = {**usual["augmentation"], **before["augmentation"]}
         for name, value in wanted.items():
             if before[name] != value:
                 raise TrainError(f"{saved.path}: was trained with {name} = {before[name]}, now it is {value}; resume with the "
@@ -315,9 +337,8 @@ class Training:
 
     def start_from(self, saved: Checkpoint) -> None:
         """Begin with the weights of a trained network of the same graph; its activations may be of another kind."""
-        for name in ("network", "head", "classes", "input_shape"):
-            mine, its = getattr(self.described, name), getattr(saved.description, name)
-            if mine != its:
+        for name, mine in _graph(self.described).items():
+            if mine != (its := _graph(saved.description)[name]):
                 raise TrainError(f"{saved.path}: is of a network with {name} = {its}, expected {mine}; its weights do not fit")
         source = saved.network().to(self.device)
         images = self.normalise(self.images[:CALIBRATION_IMAGES])
@@ -380,8 +401,15 @@ def ceilings(source: SourceNetwork, images: Tensor) -> dict[str, float]:
 
 
 def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Synaptic weights, which decay, and everything with one number a channel or a layer, which does not."""
+    """Parameters by their weight decay, what is to decay first.
+
+    The public codes of QCFS and of the noise adaptor decay every parameter, thresholds and BatchNorms included: it pulls
+    thresholds down, and so makes spikes arrive more evenly.
+    """
     named = list(network.named_parameters())
+    steps = any(isinstance(module, Qcfs | Lsq) for module in network.modules())
+    if recipe.decay == "all" or (recipe.decay == "auto" and steps):
+        return [{"params": [p for _, p in named], "weight_decay": recipe.weight_decay}]
     weights = [p for name, p in named if name.endswith("operator.weight")]
     others = [p for name, p in named if not name.endswith("operator.weight")]
     return [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -36,7 +36,8 @@ def _largest_sum(network: Network, connection: Connection, layer: Layer) -> int:
     """Largest magnitude of what all planes of one connection add to one neuron."""
     assert connection.weights is not None
     weights = np.abs(connection.weights.astype(np.int64)).reshape(len(connection.weights), -1)
-    return int(weights.sum(axis=1).max()) * connection.pool**2 * _largest_value(network, connection)
+    window = 1 if connection.pool_mode == "max" else connection.pool**2
+    return int(weights.sum(axis=1).max()) * window * _largest_value(network, connection)
 
 
 def _largest_value(network: Network, connection: Connection) -> int:

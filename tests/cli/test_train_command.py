@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,20 @@ def test_fine_tuning_to_every_activation(command: Any, data: Path, tmp_path: Pat
     assert load_checkpoint(tmp_path / "once" / "last.pt").description.activation.timesteps == 3
 
 
+def test_what_is_chosen_of_network_and_recipe_is_in_the_checkpoint(command: Any, data: Path, tmp_path: Path) -> None:
+    status, shown, text = command(
+        "tiny", "--data", data, "--out", tmp_path, "--epochs", 1, "--activation", "lsq", "--levels", 2, "--coding", "rate",
+        "--json", "--threshold", 8, "--no-norm", "--no-bias", "--dropout", 0.1, "--pool", "max", "--width", 0.5, "--autoaugment",
+        "--weight-decay", 1e-3, "--decay", "weights")
+    assert status == 0, text
+    said = load_checkpoint(tmp_path / "last.pt").description
+    assert json.loads(shown)["variant"] == asdict(said.variant) == {
+        "shortcut": None, "norm": False, "bias": False, "dropout": 0.1, "pool": "max", "width": 0.5}
+    assert (said.activation.threshold, said.activation.highest) == (8.0, 2)
+    recipe = said.recipe
+    assert (recipe["weight_decay"], recipe["decay"], recipe["augmentation"]["autoaugment"]) == (1e-3, "weights", True)
+
+
 def test_a_process_that_is_killed_goes_on_as_if_it_had_not_been(command: Any, data: Path, tmp_path: Path) -> None:
     asked = ("tiny", "--data", data, "--epochs", 12, "--out")
     code = "import sys; from hwsim.cli import main; main()"
@@ -125,11 +140,15 @@ def test_a_process_that_is_killed_goes_on_as_if_it_had_not_been(command: Any, da
 
 
 @pytest.mark.parametrize(("given", "text"), [
-    (("alexnet",), "choose from vgg16"), (("resnet20",), "32 x 32, these are 28 x 28"), (("tiny", "--head", 4096), "only vgg16"),
+    (("alexnet",), "choose from vgg6"), (("resnet20",), "32 x 32, these are 28 x 28"), (("tiny", "--head", 4096), "only vgg6"),
     (("tiny", "--activation", "gelu"), "choose from relu"), (("tiny", "--levels", 1), "2 to 65536"),
     (("tiny", "--noise"), "only lsq"), (("tiny", "--timesteps", 4), "belongs to single_spike"),
     (("tiny", "--activation", "relu", "--levels", 4), "belongs to qcfs and lsq"),
     (("tiny", "--activation", "single_spike", "--timesteps", 0), "2 or more"),
+    (("tiny", "--no-bias"), "--no-norm"), (("tiny", "--shortcut", "pad"), "only resnet18"),
+    (("tiny", "--activation", "relu", "--threshold", 8), "belongs to qcfs and lsq and threshold_relu"),
+    (("tiny", "--threshold", 8, "--from", "nowhere.pt"), "leave one out"), (("tiny", "--decay", "some"), "auto, all, weights"),
+    (("tiny", "--pool", "median"), "average or max"), (("tiny", "--dropout", 2), "0 to below 1"),
     (("tiny", "--coding", "phase"), "bit_serial or rate"),
     (("tiny", "--epochs", 0), "epochs = 0"), (("tiny", "--schedule", "linear"), "one_cycle, cosine"),
     (("tiny", "--device", "abacus"), "auto, cpu or cuda"), (("tiny", "--resume"), "nothing to resume"),

@@ -165,8 +165,8 @@ def test_more_threads_than_the_kernels_start_are_cut_down() -> None:
 
 def test_what_is_hooked_into_still_runs() -> None:
     """The bits' regulariser counts every layer, with the kernels as without."""
-    from hwsim.convert.networks import build_network
     from hwsim.convert.regulariser import BitRegulariser
+    from hwsim.convert.zoo import build_network
 
     torch.manual_seed(4)
     network = build_network("tiny", ActivationSpec("qcfs", 16).make, input_shape=(1, 8, 8))

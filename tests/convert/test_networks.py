@@ -8,23 +8,18 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hwsim.convert.activations import ActivationSpec  # noqa: E402
-from hwsim.convert.networks import (  # noqa: E402
-    NETWORKS,
-    ConnectionSpec,
-    LayerSpec,
-    SourceError,
-    SourceNetwork,
-    build_network,
-)
+from hwsim.convert.networks import ConnectionSpec, LayerSpec, SourceError, SourceNetwork, with_dropout  # noqa: E402
+from hwsim.convert.zoo import NETWORKS, USUAL, Variant, build_network, shortcut_of  # noqa: E402
 from hwsim.snn.network import INPUT  # noqa: E402
 
 RELU = ActivationSpec("relu").make
 
 
-def on_paper(name: str, head: int | None = None, shape: tuple[int, int, int] = (3, 32, 32)) -> SourceNetwork:
+def on_paper(name: str, head: int | None = None, shape: tuple[int, int, int] = (3, 32, 32), variant: Variant = USUAL
+             ) -> SourceNetwork:
     """The network without memory for its weights."""
     with torch.device("meta"):
-        return build_network(name, RELU, input_shape=shape, head=head)
+        return build_network(name, RELU, input_shape=shape, head=head, variant=variant)
 
 
 @pytest.mark.parametrize(("name", "head", "macs", "weights"), [
@@ -43,6 +38,103 @@ def test_resnet20_is_the_published_one_but_for_two_projections() -> None:
     assert (network.macs + projections) / 1e6 == pytest.approx(40.8, abs=0.05)
     assert network.weights == 268_336
     assert network.macs == 40_551_040
+
+
+def test_projections_make_the_usual_count_of_resnet20_and_padding_that_of_others() -> None:
+    network = on_paper("resnet20", variant=Variant(shortcut="projection"))
+    assert network.macs / 1e6 == pytest.approx(40.8, abs=0.05)
+    assert network.weights == 268_336 + 16 * 32 + 32 * 64
+    shortcuts = [c for layer in network.layers.values() for c in layer.connections[1:] if c.operator is not None]
+    assert [(c.spec.kernel, c.spec.stride, c.norm is not None) for c in shortcuts] == [(1, 2, True)] * 2
+    assert on_paper("resnet18").weights - on_paper("resnet18", variant=Variant(shortcut="pad")).weights == (
+        64 * 128 + 128 * 256 + 256 * 512)
+    assert [shortcut_of(name, USUAL) for name in ("resnet20", "resnet18", "resnet20_wide", "vgg16")] == [
+        "pad", "projection", "projection", None]
+
+
+@pytest.mark.parametrize(("name", "convolutions", "pools", "last"), [
+    ("vgg6", (64, 128, 128), 2, 8), ("vgg9", (64, 128, 256, 256, 512, 512, 512), 4, 2),
+    ("vgg11", (64, 128, 256, 256, 512, 512, 512, 512), 5, 1),
+    ("vgg16", (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512), 5, 1),
+])
+def test_vggs_have_the_channels_and_poolings_of_their_papers(name: str, convolutions: tuple[int, ...], pools: int, last: int
+                                                             ) -> None:
+    network = on_paper(name, 4096)
+    layers = list(network.layers.values())
+    assert tuple(layer.shape[0] for layer in layers[:-3]) == convolutions
+    assert [layer.shape[0] for layer in layers[-3:]] == [4096, 4096, 10]
+    assert sum(c.spec.pool == 2 for layer in layers for c in layer.connections) == pools
+    assert layers[-3].connections[0].operator.in_features == convolutions[-1] * last**2
+
+
+def test_the_wide_resnet20_has_twenty_layers_with_weights() -> None:
+    """Three convolutions, a pooling, eight blocks of two and a linear layer on the whole last map of 2 x 2."""
+    network = on_paper("resnet20_wide")
+    on_the_way = [layer.connections[0] for layer in network.layers.values()]
+    assert len(on_the_way) == 20
+    assert [c.spec.pool for c in on_the_way] == [1, 1, 1, 2, *[1] * 16]
+    assert on_the_way[-1].operator.in_features == 512 * 2 * 2
+
+
+PLAIN = Variant(norm=False, bias=False, pool="max", dropout=0.25, width=0.5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_variant_changes_what_it_says_and_nothing_else(name: str) -> None:
+    shape = (1, 28, 28) if name == "tiny" else (3, 32, 32)
+    usual, plain = on_paper(name, shape=shape), on_paper(name, shape=shape, variant=PLAIN)
+    assert all(key.endswith("operator.weight") for key in plain.state_dict())
+    assert list(plain.layers) == list(usual.layers)
+    readers = [c.spec for layer in plain.layers.values() for c in layer.connections]
+    for layer_name, layer in plain.layers.items():
+        assert layer.shape[0] == (usual.layers[layer_name].shape[0] / 2 if layer.activation else 10)
+        assert layer.shape[1:] == usual.layers[layer_name].shape[1:]
+        its = [c for c in readers if c.source == layer_name]
+        assert (layer.spec.dropout > 0) == (layer.activation is not None and len(its) == 1 and its[0].pool == 1)
+        for mine, before in zip(layer.connections, usual.layers[layer_name].connections, strict=True):
+            assert (mine.geometry.pool_mode == "max") == (mine.spec.pool == 2)
+            assert (mine.operator is None) == (before.operator is None)
+    assert usual.state_dict().keys() == on_paper(name, shape=shape, variant=Variant(dropout=0.5, pool="max")).state_dict().keys()
+
+
+def test_dropout_keeps_the_mean_and_leaves_the_same_out_in_every_timestep() -> None:
+    torch.manual_seed(3)
+    x = torch.rand(3 * 50, 8, 6, 6) + 0.5
+    y = with_dropout(x, 0.25, timesteps=3)
+    gone = y == 0
+    assert torch.allclose(y[~gone], x[~gone] / 0.75)
+    assert gone.float().mean() == pytest.approx(0.25, abs=0.02)
+    assert torch.equal(*(gone.unflatten(0, (3, 50))[t] for t in (0, 2)))
+    assert not torch.equal(gone[0], gone[1])
+
+
+def test_dropout_is_for_training_only() -> None:
+    network = build_network("tiny", RELU, input_shape=(1, 8, 8), variant=Variant(norm=False, dropout=0.5))
+    image = torch.randn(4, 1, 8, 8)
+    still, moving = network.eval(), [network.train()(image) for _ in range(2)]
+    assert not torch.equal(*moving)
+    still.eval()
+    assert torch.equal(still(image), still(image))
+
+
+@torch.no_grad()
+def test_max_pooling_takes_the_maximum_of_what_the_connection_reads() -> None:
+    network = build_network("tiny", RELU, input_shape=(1, 28, 28), variant=Variant(pool="max")).eval()
+    synapses, x = network.layers["conv2"].connections[0], torch.randn(1, 8, 28, 28)
+    pooled = x.reshape(1, 8, 14, 2, 14, 2).amax((3, 5))
+    assert torch.allclose(synapses(x), synapses.norm(synapses.operator(pooled)), atol=1e-5)
+    assert synapses.divisor == 1
+
+
+@pytest.mark.parametrize(("wrong", "text"), [
+    ({"shortcut": "tunnel"}, "pad or projection"), ({"pool": "median"}, "average or max"), ({"dropout": 1.0}, "0 to below 1"),
+    ({"dropout": float("nan")}, "0 to below 1"), ({"width": 0.0}, "above 0"), ({"bias": False}, "--no-norm"),
+])
+def test_variants_that_cannot_be_are_refused(wrong: dict[str, object], text: str) -> None:
+    with pytest.raises(SourceError, match=text):
+        Variant(**wrong)
+    with pytest.raises(SourceError, match="only resnet18"):
+        build_network("vgg16", RELU, variant=Variant(shortcut="pad"))
 
 
 def test_mobilenetv2_is_the_table_of_its_paper() -> None:
@@ -142,9 +234,9 @@ def test_pooling_averages_what_the_connection_reads() -> None:
 
 
 def test_what_cannot_be_built_is_said() -> None:
-    with pytest.raises(SourceError, match="choose from vgg16"):
+    with pytest.raises(SourceError, match="choose from vgg6"):
         build_network("alexnet", RELU)
-    with pytest.raises(SourceError, match="only vgg16 takes a head"):
+    with pytest.raises(SourceError, match="only vgg6, vgg9, vgg11, vgg16 take a head"):
         build_network("resnet20", RELU, head=4096)
     with pytest.raises(SourceError, match="32 x 32, these are 28 x 28"):
         build_network("resnet20", RELU, input_shape=(1, 28, 28))

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 
 from hwsim.convert.activations import ActivationSpec, upper_quantile  # noqa: E402
-from hwsim.convert.networks import SourceError, SourceNetwork, build_network  # noqa: E402
+from hwsim.convert.networks import SourceError, SourceNetwork  # noqa: E402
 from hwsim.convert.single_spike import (  # noqa: E402
     BETA,
     GAMMA,
@@ -24,6 +24,7 @@ from hwsim.convert.single_spike import (  # noqa: E402
     spike_times,
 )
 from hwsim.convert.train import ceilings  # noqa: E402
+from hwsim.convert.zoo import build_network  # noqa: E402
 
 T = 5
 MEAN, STD = (0.4,), (0.25,)

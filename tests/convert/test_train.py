@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickletools
 import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,7 @@ from hwsim.convert.checkpoint import Checkpoint, CheckpointError, load_checkpoin
 from hwsim.convert.networks import SourceError, SourceNetwork  # noqa: E402
 from hwsim.convert.single_spike import SingleSpikeNetwork  # noqa: E402
 from hwsim.convert.train import BEST, CALIBRATION_IMAGES, LAST, Recipe, TrainError, Training, accuracy, train  # noqa: E402
+from hwsim.convert.zoo import USUAL, Variant  # noqa: E402
 from tests.convert.tiny_set import tiny_set  # noqa: E402
 
 DATA = tiny_set()
@@ -81,11 +87,20 @@ def test_training_learns_and_the_checkpoint_is_what_was_measured(trained: Checkp
     assert best.description.accuracy == trained.training["best"] >= trained.description.accuracy
 
 
-@pytest.mark.parametrize("spec", [QCFS, ActivationSpec("lsq", 4, noise=True), ActivationSpec("single_spike", timesteps=3),
-                                  ActivationSpec("alpha_beta", timesteps=2)])
+EVERYTHING = replace(QUICK, augmentation=Augmentation(shift=1, cutout=2, autoaugment=True))
+"""All that draws random numbers."""
+
+
+@pytest.mark.parametrize(("spec", "recipe", "variant"), [
+    (QCFS, QUICK, USUAL), (ActivationSpec("lsq", 4, noise=True), EVERYTHING, USUAL),
+    (ActivationSpec("single_spike", timesteps=3), EVERYTHING, Variant(norm=False, bias=False, dropout=0.2, pool="max")),
+    (ActivationSpec("alpha_beta", timesteps=2), EVERYTHING, Variant(norm=False, dropout=0.2, pool="max", width=0.5)),
+], ids=lambda x: x.kind if isinstance(x, ActivationSpec) else "")
 @pytest.mark.parametrize("killed_in", [(2, 1), (3, 8)])
-def test_killed_and_resumed_equals_uninterrupted(spec: ActivationSpec, killed_in: tuple[int, int], tmp_path: Path) -> None:
-    recipe = replace(QUICK, rate=0.01, epochs=3)
+def test_killed_and_resumed_equals_uninterrupted(spec: ActivationSpec, recipe: Recipe, variant: Variant,
+                                                 killed_in: tuple[int, int], tmp_path: Path) -> None:
+    recipe = replace(recipe, rate=0.01, epochs=3)
+    run = partial(globals()["run"], variant=variant)
     whole = run(tmp_path / "whole", spec, recipe)
     with pytest.raises(KilledError):
         run(tmp_path / "killed", spec, recipe, progress=kill_in(*killed_in))
@@ -182,12 +197,31 @@ def test_the_learning_rate_ends_near_zero_and_never_passes_its_peak(schedule: st
     assert rates[-1] < 1e-4
 
 
-def test_only_synaptic_weights_decay() -> None:
-    described = run_description()
-    training = Training(DATA, described, QUICK, torch.device("cpu"))
-    decayed = {id(p) for group in training.optimiser.param_groups if group["weight_decay"] for p in group["params"]}
+ALL, SYNAPSES = "every parameter", "weights of synapses"
+
+
+@pytest.mark.parametrize(("kind", "decay", "expected"), [
+    ("qcfs", "auto", ALL), ("lsq", "auto", ALL), ("relu", "auto", SYNAPSES), ("threshold_relu", "auto", SYNAPSES),
+    ("alpha_beta", "auto", SYNAPSES), ("single_spike", "auto", SYNAPSES), ("qcfs", "weights", SYNAPSES), ("relu", "all", ALL),
+])
+def test_what_decays_is_what_the_public_codes_decay(kind: str, decay: str, expected: str) -> None:
+    """One step without gradients: what decays shrinks by rate * weight_decay, the rest stays."""
+    recipe = replace(QUICK, decay=decay, weight_decay=0.1, momentum=0.0)
+    training = Training(DATA, replace(run_description(), activation=ActivationSpec(kind)), recipe, torch.device("cpu"))
+    before = {name: p.detach().clone() for name, p in training.network.named_parameters()}
+    for parameter in training.network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    training.optimiser.step()
     for name, parameter in training.network.named_parameters():
-        assert (id(parameter) in decayed) == (parameter.ndim > 1), name
+        shrinks = expected == ALL or name.endswith("operator.weight")
+        assert torch.allclose(parameter, before[name] * (1 - recipe.rate * 0.1 * shrinks), rtol=1e-6), name
+
+
+def test_the_threshold_that_is_asked_for_is_where_training_starts() -> None:
+    for spec in (ActivationSpec("qcfs", 4, 4, threshold=8.0), ActivationSpec("lsq", 2, 2, threshold=8.0),
+                 ActivationSpec("threshold_relu", threshold=8.0)):
+        training = Training(DATA, replace(run_description(), activation=spec), QUICK, torch.device("cpu"))
+        assert {a.ceiling for a in training.network.activations().values()} == {8.0}
 
 
 def run_description() -> checkpoints.Description:
@@ -277,6 +311,10 @@ def test_another_graph_is_no_start(trained: Checkpoint) -> None:
     for changes in ({"classes": 7}, {"input_shape": (1, 12, 12)}):
         with pytest.raises(TrainError, match=f"network with {next(iter(changes))}"):
             fresh(QCFS, trained, **changes)
+    for name, value in {"norm": False, "width": 0.5}.items():
+        with pytest.raises(TrainError, match=f"network with {name} = (True|1.0), expected {value}"):
+            fresh(QCFS, trained, variant=Variant(**{name: value}))
+    fresh(QCFS, trained, variant=Variant(dropout=0.1, pool="max"))  # these have no weights
 
 
 # -- what is refused ------------------------------------------------------------------------------------------------
@@ -353,6 +391,11 @@ def test_weights_that_are_no_numbers_are_seen_behind_neurons_that_hide_them(tmp_
         training.run_epoch(0)
 
 
+def test_a_run_of_another_variant_is_not_resumed(trained: Checkpoint) -> None:
+    with pytest.raises(CheckpointError, match="dropout = 0.0, expected 0.2;"):
+        run(trained.path.parent, recipe=replace(QUICK, epochs=8), variant=Variant(dropout=0.2), resume=True)
+
+
 # -- checkpoints ----------------------------------------------------------------------------------------------------
 
 
@@ -401,6 +444,11 @@ CONV1 = "layers.conv1.connections.0.operator.weight"
     (put("description", "classes", value=10**12), "holds another|cannot be built"),
     (put("description", "classes", value=-1), "cannot be built|holds another"),
     (put("description", "classes", value=True), "not sound"), (put("description", "epoch", value="9"), "not sound"),
+    (put("description", "variant", value={"shortcut": "tunnel"}), "not sound: shortcut = 'tunnel'"),
+    (put("description", "variant", value={"norm": 1}), "not sound: norm of its variant is 1"),
+    (put("description", "variant", value={"depth": 1}), "not sound"), (put("description", "variant", value=None), "not sound"),
+    (put("description", "variant", value={"width": 2}), "expected torch.float32"),
+    (put("description", "variant", value={"norm": False}), "is not of a tiny|is missing for a tiny"),
     (put("weights", CONV1, value=torch.zeros(8, 1, 5, 5)), "expected torch.float32"),
     (put("weights", CONV1, value=torch.zeros(8, 1, 3, 3, dtype=torch.float64)), "float64"),
     (put("weights", CONV1, value=torch.full((8, 1, 3, 3), float("nan"))), "not finite"),
@@ -483,6 +531,63 @@ def test_file_systems_without_hard_links_keep_the_one_before_too(trained: Checkp
     for epoch in (1, 2):
         save_checkpoint(tmp_path / LAST, replace(trained.description, epoch=epoch), trained.weights)
     assert [load_checkpoint(p).description.epoch for p in (tmp_path / LAST, previous_of(tmp_path / LAST))] == [2, 1]
+
+
+def test_a_checkpoint_of_an_older_version_loads_and_goes_on(tmp_path: Path) -> None:
+    """One from before there were variants, decay and AutoAugment to choose: the same network, resumed to the same weights."""
+    recipe = replace(QUICK, epochs=2)
+    whole = run(tmp_path / "whole", recipe=recipe)
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", recipe=recipe, progress=kill_in(2, 1))
+
+    def age(body: dict[str, Any]) -> None:
+        del body["description"]["variant"]
+        del body["description"]["recipe"]["decay"]
+        del body["description"]["recipe"]["augmentation"]["autoaugment"]
+
+    forged(tmp_path / "killed" / LAST, tmp_path / "killed" / LAST, age)
+    assert load_checkpoint(tmp_path / "killed" / LAST).description.variant == USUAL
+    assert same(run(tmp_path / "killed", recipe=recipe, resume=True).weights, whole.weights)
+
+
+def test_a_checkpoint_depends_on_no_name_of_a_module_or_class(tmp_path: Path) -> None:
+    """Nothing in the file is pickled by a name of this package, and it loads where the package is not."""
+    made = run(tmp_path, ActivationSpec("lsq", 4, noise=True), replace(QUICK, epochs=1), variant=Variant(dropout=0.1))
+    named = set()
+    with zipfile.ZipFile(made.path) as file:
+        for entry in file.namelist():
+            if entry.endswith(".pkl"):
+                strings: list[str] = []
+                for code, argument, _ in pickletools.genops(file.read(entry)):
+                    if code.name == "GLOBAL":
+                        named.add(argument.split(" ")[0])
+                    elif code.name == "STACK_GLOBAL":
+                        named.add(strings[-2])
+                    elif isinstance(argument, str):
+                        strings.append(argument)
+    assert named <= {"torch", "torch._utils", "collections"}, named
+    code = (f"import sys, torch; sys.modules['hwsim'] = None; body = torch.load({str(made.path)!r}, weights_only=True); "
+            f"assert body['description']['activation']['kind'] == 'lsq'")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_names_of_tensors_are_the_formats() -> None:
+    """What files hold. A renamed attribute must not change them: then the files of before would not load."""
+    per_kind = {"qcfs": ["threshold"], "lsq": ["raw_step"], "threshold_relu": ["threshold"], "relu": [],
+                "alpha_beta": ["raw_threshold", "raw_worth"]}
+    norm = [f"connections.0.norm.{n}" for n in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")]
+    weight, bias = (f"connections.0.operator.{n}" for n in ("weight", "bias"))
+    for kind, own in per_kind.items():
+        neurons = [f"activation.{n}" for n in own]
+        expected = {f"layers.{layer}.{n}" for layer in ("conv1", "conv2", "conv3") for n in [weight, *norm, *neurons]}
+        expected |= {f"layers.fc1.{n}" for n in [weight, bias, *neurons]} | {f"layers.out.{n}" for n in (weight, bias)}
+        assert set(replace(run_description(), activation=ActivationSpec(kind)).build().state_dict()) == expected, kind
+    for variant in (USUAL, Variant(norm=False, bias=False)):
+        described = replace(run_description(), activation=ActivationSpec("single_spike"), variant=variant)
+        layers = ("conv1", "conv2", "conv3", "fc1", "out")
+        expected = {f"layers.{layer}.{n}" for layer in layers for n in (weight, "initial", "threshold")} | {"mean", "std"}
+        expected |= {f"layers.{layer}.leak" for layer in layers[:-1]}
+        assert set(described.build().state_dict()) == expected
 
 
 def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
