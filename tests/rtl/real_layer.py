@@ -17,10 +17,10 @@ from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference.tokens import run_stream
 from hwsim.mapping import map_network
 from hwsim.program import CoreLog, Operation, Program, Sample
+from hwsim.rtl.stimulus import Stimulus
 from hwsim.schedules import schedule_by_name
 from hwsim.snn.network import INPUT, Connection
 from hwsim.snn.trace import Trace
-from tests.rtl.stimulus import Stimulus
 
 TRACES = Path(__file__).resolve().parents[2] / "traces"
 

@@ -18,11 +18,11 @@ from hwsim.activity import INDEX
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import ISSUE_KINDS, CoreLog
+from hwsim.rtl.machine import Machine, run_together
 from hwsim.rtl.memories import pack, unpack
+from hwsim.rtl.stimulus import Stimulus, parameters_of
 from tests.engine.core_cases import load_cases, observed
 from tests.rtl.cases import STRATA, differences, draw
-from tests.rtl.machine import Machine, run_together
-from tests.rtl.stimulus import Stimulus, parameters_of
 
 DESIGNS = 64  # a multiple of the strata
 STIMULI = 6
