@@ -25,6 +25,7 @@ from hwsim.verify.format import CaseError, Difference, Format, first_difference
 
 MAX_CYCLE = 1 << 24
 MAX_PAYLOAD = 1 << 16
+MAX_STEP = 1 << 60  # what one event adds: products are full width (R10), and engines have 64 bits for them
 CONV_FIELDS = ("kernel", "stride", "padding", "groups")
 EOT = (-1, 0, 0, 0, 0, 0)
 
@@ -296,6 +297,18 @@ def _bit_serial_table(raw: CaseFields) -> PassTable:
 TABLES = {"rate": _rate_table, "bit_serial": _bit_serial_table}
 
 
+def step_problems(case: CoreCase) -> list[str]:
+    """Whether an event may add more than MAX_STEP at once."""
+    table = case.run.table
+    weight = max(int(np.abs(one.weights).max()) for one in case.run.connections if one.weights is not None)
+    payload = max(1, int(np.abs(case.tokens[:, 4]).max()))
+    shift = table.planes - 1 if table.weigh_planes else 0
+    if weight * payload << shift <= MAX_STEP:
+        return []
+    return [f"connections: found weights up to {weight}, payloads up to {payload} and bit planes that weigh up to 2**{shift}, "
+            "expected a product within 2**60; engines have 64 bits for it"]
+
+
 # -- the format ---------------------------------------------------------------------------------------------------
 
 
@@ -314,7 +327,10 @@ class CoreCases(Format):
         raw = parse(CaseFields, entry)
         if found := problems(raw):
             raise CaseError(found)
-        return core_case(raw)
+        case = core_case(raw)
+        if found := step_problems(case):
+            raise CaseError(found)
+        return case
 
     def compare(self, case: CoreCase, engine: str) -> Difference | None:
         try:

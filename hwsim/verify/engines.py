@@ -30,7 +30,7 @@ def _rtl() -> RunCore:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "amaranth":
             raise
-        raise VerifyError("engine rtl needs Amaranth: pip install 'hwsim[rtl]'") from None
+        raise VerifyError("needs Amaranth: pip install 'hwsim[rtl]'") from None
     return run_core
 
 

@@ -82,7 +82,7 @@ def _choose(entries: list[tuple[str, Any]], cases: Sequence[str], limit: int | N
     missing = sorted(set(cases) - {name for name, _ in entries})
     if missing:
         raise VerifyError(f"no case {', '.join(missing)}; the file has {len(entries)} cases"
-                          + (f", {entries[0][0]} to {entries[-1][0]}" if entries else ""))
+                          + (f"; the first is {entries[0][0]}, the last {entries[-1][0]}" if entries else ""))
     if not entries:
         raise VerifyError("holds no cases, so nothing would be compared")
     return [(name, entry) for name, entry in entries if not cases or name in cases][:limit]

@@ -133,6 +133,20 @@ def test_a_run_without_a_clear_goes_on_where_the_last_one_stopped() -> None:
         assert not list(differences(logs[1], ENGINES["fast"].run_core(*second.arguments)))
 
 
+def test_no_run_takes_longer_than_the_rules_allow() -> None:
+    for seed in range(DESIGNS):
+        for stimulus, log in runs(seed):
+            assert log.done < stimulus.longest_cycles
+
+
+def test_a_run_that_does_not_end_in_time_is_an_error() -> None:
+    (stimulus, log), *_ = runs(0)
+    machine = Machine(parameters_of([stimulus]))
+    assert machine.run([stimulus], patience=log.done + 1)[0].done == log.done
+    with pytest.raises(TimeoutError, match=f"not done after {log.done:,} cycles"):
+        machine.run([stimulus], patience=log.done)
+
+
 def test_words_are_packed_and_unpacked() -> None:
     word = [-8, 7, 0, -1, 3]
     assert unpack(pack(word, 4), 5, 4) == word
