@@ -1,9 +1,13 @@
-"""The command line of `python -m hwsim.verify`. Exit status: 0 all equal, 1 a difference, 2 input that cannot be used."""
+"""The command line of `python -m hwsim.verify`.
+
+Exit status: 0 all equal, 1 a difference, 2 input that cannot be used, 3 an engine or this program broke.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +16,7 @@ from hwsim.cli.common import JsonOption, print_json, progress
 from hwsim.errors import HwsimError
 from hwsim.verify.verifier import Outcome, verify
 
-DIFFERENT, UNUSABLE = 1, 2
+DIFFERENT, UNUSABLE, BROKEN = 1, 2, 3
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -67,3 +71,7 @@ def main() -> None:
         sys.exit(UNUSABLE)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:
+        # Python's own status for it is 1, which would pass for a difference.
+        traceback.print_exc()
+        sys.exit(BROKEN)

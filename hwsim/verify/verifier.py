@@ -64,6 +64,9 @@ def verify(
             difference = found.compare(case, engine)
         except HwsimError as error:
             raise VerifyError(f"{path}: case {name}: engine {engine}: {error}") from None
+        except Exception as error:
+            error.add_note(f"in case {name} of {path}, engine {engine}")
+            raise
         if difference is not None:
             return replace(done, equal=number, case=name, difference=difference)
         if progress:

@@ -215,6 +215,18 @@ def test_an_engine_that_refuses_a_case_is_named(tmp_path: Path, monkeypatch: pyt
         verify(written(tmp_path, [case]))
 
 
+def test_an_engine_that_breaks_is_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = one_case(kind="conv")
+    monkeypatch.setattr("hwsim.verify.core_cases.run_core_of", lambda engine: lambda *arguments: [][0])
+    path = written(tmp_path, [case])
+    assert command(monkeypatch, path) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines()[-2:] == ["IndexError: list index out of range", f"in case {case['id']} of {path}, engine fast"]
+
+
 def test_a_missing_extra_is_one_error() -> None:
     code = "import sys; sys.modules['amaranth'] = None; from hwsim.verify.command import main; main()"
     done = subprocess.run([sys.executable, "-c", code, str(PATH), "--engine", "rtl", "--limit", "1"], capture_output=True,
