@@ -293,4 +293,6 @@ def test_another_format_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (outcome.equal, outcome.case, outcome.difference) == (1, "sum/1", Difference("sum", (), 5, 4))
     with pytest.raises(VerifyError, match=r"sums cannot hold engine 'fast'; they hold adder"):
         verify(path, "fast")
+    with pytest.raises(VerifyError, match="holds no cases"):
+        verify(written(tmp_path, {"sums": []}, "empty.json"), "adder")
     assert verify(PATH, "fast", limit=1).format == "core cases"
