@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from tests.rtl import cxxrtl, machine
+from hwsim.rtl import machine
+from hwsim.rtl.stimulus import Stimulus, parameters_of
+from tests.rtl import cxxrtl
 from tests.rtl.real_layer import first_timesteps, runs_of
-from tests.rtl.stimulus import Stimulus, parameters_of
 
 
 def seconds(work: Callable[[], object], times: int = 1) -> float:

@@ -302,7 +302,7 @@ def test_a_memory_beyond_its_table_is_refused_before_anything_is_simulated(
 ) -> None:
     monkeypatch.setattr("hwsim.engine.fast.FastEngine.run_sample", None)
     design = hwsim.load_architecture("event_core_64")
-    vast = design.model_copy(update={"memories": design.memories.model_copy(update={"weight": 2**30})})
+    vast = design.with_memories(weight=2**30)
     for run in (lambda: hwsim.simulate(rate_trace, vast), lambda: hwsim.simulate(rate_trace, vast, overrides={"cmp": 0.1})):
         with pytest.raises(hwsim.HwsimError, match="weight memory: a bank of .* lies beyond cacti_lop"):
             run()

@@ -44,7 +44,7 @@ memories: {weight: 56 KiB, membrane: 96 KiB, bias: 4 KiB, banks: {weight: 6, mem
 
 
 def without(arch: Architecture, *names: str) -> Architecture:
-    return arch.model_copy(update={"memories": arch.memories.model_copy(update=dict.fromkeys(names, 0))})
+    return arch.with_memories(**dict.fromkeys(names, 0))
 
 
 def counted(counts: np.ndarray) -> set[str]:
@@ -128,7 +128,7 @@ def test_a_memory_that_is_off_has_no_price_and_cannot_be_too_slow(bit_serial_tra
     used = memories_used(bit_serial_trace.network, DESIGN)
     with pytest.raises(NotProvisionedError, match="current memory of event_core_64 is off, the trace does not use it"):
         price_list(DESIGN, None, used).price("current_read")
-    slow = DESIGN.model_copy(update={"memories": DESIGN.memories.model_copy(update={"current": 2**26})})
+    slow = DESIGN.with_memories(current=2**26)
     off, on = (hwsim.simulate(bit_serial_trace, slow, samples=1, leak_unused=leaks) for leaks in (False, True))
     assert off.clock_problems == []
     assert any("current memory" in problem for problem in on.clock_problems)
@@ -229,6 +229,6 @@ def test_a_design_without_a_price_is_refused_before_a_comparison_starts(
     rate_trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hwsim.engine.fast.FastEngine.run_sample", None)
-    vast = DESIGN.model_copy(update={"name": "vast", "memories": DESIGN.memories.model_copy(update={"weight": 2**30})})
+    vast = DESIGN.with_memories(weight=2**30).model_copy(update={"name": "vast"})
     with pytest.raises(hwsim.HwsimError, match="weight memory: a bank of .* lies beyond"):
         compare([rate_trace], [DESIGN, vast])

@@ -103,6 +103,6 @@ def _array(mac: Architecture, design: Architecture, ann: Network, flow: str) -> 
     operand = max([core.payload_bits, *(ann.pooled_bits(c) for layer in ann for c in layer.connections)])
     rows = max(r for r in range(1, int(core.lanes**0.5) + 1) if core.lanes % r == 0)
     banks = {name: macro.banks for name, macro in macros(design).items()}
-    banked = mac.model_copy(update={"memories": mac.memories.model_copy(update={"banks": banks})})
+    banked = mac.with_memories(banks=banks)
     return banked.with_core(kind="systolic", rows=rows, columns=core.lanes // rows, dataflow=f"{flow}_stationary",
                             payload_bits=operand)

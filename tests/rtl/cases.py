@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hwsim.activity import INDEX
 from hwsim.program import CoreLog, CoreRun, CoreSpec
+from hwsim.rtl.stimulus import NOT_THE_CORES, Stimulus
 from hwsim.snn.network import Connection, Layer
 from hwsim.snn.neurons import (
     BitSerial,
@@ -30,7 +31,6 @@ from hwsim.snn.neurons import (
     TwoStage,
 )
 from tests.engine.random_designs import random_connection
-from tests.rtl.stimulus import NOT_THE_CORES, Stimulus
 
 Rng = np.random.Generator
 CODINGS = ("rate", "direct", "bit_serial", "horner", "bit_direct", "analog", "read_out", "horner_read_out", "two_stage",

@@ -16,10 +16,10 @@ from hwsim.arch import load_architecture
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference.tokens import run_stream
 from hwsim.program import CoreLog, Operation, Program, Run, Sample
+from hwsim.rtl.stimulus import Stimulus
 from hwsim.simulation import make_program
 from hwsim.snn.network import INPUT, Connection
 from hwsim.snn.trace import Trace
-from tests.rtl.stimulus import Stimulus
 
 TRACES = Path(__file__).resolve().parents[2] / "traces"
 

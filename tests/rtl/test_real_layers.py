@@ -20,12 +20,12 @@ from hwsim.arch import load_architecture
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import CoreLog, CoreRun, CoreSpec, Feed, Operation, Program, Sample
+from hwsim.rtl.machine import run_together
+from hwsim.rtl.stimulus import Stimulus
 from hwsim.simulation import make_program
 from hwsim.snn.network import INPUT
 from hwsim.snn.trace import Trace
 from tests.rtl.cases import differences
-from tests.rtl.machine import run_together
-from tests.rtl.stimulus import Stimulus
 
 TRACES = Path(__file__).parents[2] / "traces"
 EOT = (-1, 0, 0, 0, 0, 0)

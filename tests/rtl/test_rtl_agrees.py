@@ -18,11 +18,11 @@ from hwsim.activity import INDEX
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import ISSUE_KINDS, CoreLog
+from hwsim.rtl.machine import Machine, run_core, run_together
 from hwsim.rtl.memories import pack, unpack
-from tests.engine.core_cases import load_cases, observed
+from hwsim.rtl.stimulus import Stimulus, parameters_of
+from tests.engine.core_cases import load_cases
 from tests.rtl.cases import STRATA, differences, draw
-from tests.rtl.machine import Machine, run_together
-from tests.rtl.stimulus import Stimulus, parameters_of
 
 DESIGNS = 64  # a multiple of the strata
 STIMULI = 6
@@ -59,10 +59,7 @@ def test_hardware_meets_all_vectors(case) -> None:
 
 
 def check_vector(case) -> None:
-    stimulus = Stimulus(case.run, case.tokens, case.gaps, case.earliest, case.potentials, case.currents,
-                        np.zeros_like(case.potentials))
-    seen = observed(run_together([stimulus])[0])
-    assert {key: seen[key] for key in case.expect} == dict(case.expect)
+    assert case.difference(run_core(*case.arguments)) is None
 
 
 def test_every_rule_is_pressed_on() -> None:
@@ -134,6 +131,20 @@ def test_a_run_without_a_clear_goes_on_where_the_last_one_stopped() -> None:
         second = replace(second, potentials=before.potentials, currents=before.currents, flags=before.flags)
         logs = run_together([first, second])
         assert not list(differences(logs[1], ENGINES["fast"].run_core(*second.arguments)))
+
+
+def test_no_run_takes_longer_than_the_rules_allow() -> None:
+    for seed in range(DESIGNS):
+        for stimulus, log in runs(seed):
+            assert log.done < stimulus.longest_cycles
+
+
+def test_a_run_that_does_not_end_in_time_is_an_error() -> None:
+    (stimulus, log), *_ = runs(0)
+    machine = Machine(parameters_of([stimulus]))
+    assert machine.run([stimulus], patience=log.done + 1)[0].done == log.done
+    with pytest.raises(TimeoutError, match=f"not done after {log.done:,} cycles"):
+        machine.run([stimulus], patience=log.done)
 
 
 def test_words_are_packed_and_unpacked() -> None:

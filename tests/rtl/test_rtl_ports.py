@@ -15,12 +15,12 @@ from amaranth.sim import Simulator
 from hwsim.engine.fast import FastEngine
 from hwsim.program import CoreLog
 from hwsim.rtl.core import Core, HostMemory
+from hwsim.rtl.machine import PATIENCE, Machine
 from hwsim.rtl.memories import pack
 from hwsim.rtl.parameters import Parameters, Word
+from hwsim.rtl.stimulus import Feeder, Observer, Probe, Stimulus, parameters_of
 from hwsim.snn.neurons import Pass, PassTable
 from tests.rtl.cases import differences, draw
-from tests.rtl.machine import PATIENCE, Machine
-from tests.rtl.stimulus import Feeder, Observer, Probe, Stimulus, parameters_of
 
 FAST = FastEngine()
 
@@ -93,7 +93,7 @@ def observe_levels(stimulus: Stimulus) -> tuple[CoreLog, list[int]]:
             observers.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.rtl.machine.Observer", Listening)
+        patch.setattr("hwsim.rtl.machine.Observer", Listening)
         log = Machine(parameters_of([stimulus])).run([stimulus])[0]
     return log, observers[0].levels
 

@@ -12,9 +12,9 @@ from itertools import product
 import numpy as np
 
 from hwsim.program import CoreRun, CoreSpec
+from hwsim.rtl.stimulus import Stimulus
 from hwsim.snn.network import Connection, Layer
 from hwsim.snn.neurons import BitSerial, Context, IntegrateAndFire, Neuron, SingleSpike
-from tests.rtl.stimulus import Stimulus
 
 TABLES = ("rate", "bit_serial", "direct", "once")
 TOKENS, LAST_GAP = 3, 4

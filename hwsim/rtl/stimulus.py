@@ -15,17 +15,16 @@ from amaranth.lib import data
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.program import CoreLog, CoreRun
+from hwsim.program import ISSUE_KINDS, CoreLog, CoreRun
 from hwsim.rtl.activity import EXEC_EVENTS, ISSUE_EVENTS
 from hwsim.rtl.core import Core
-from hwsim.rtl.operation import Kind
 from hwsim.rtl.parameters import Parameters
 
 Ready = Callable[[int], bool]
 ALWAYS: Ready = lambda cycle: True  # noqa: E731
 # Events of the buffers around the core (A4): not the core's to make, so not compared.
 NOT_THE_CORES = ("buffer_read", "buffer_write")
-WITHOUT_WORD = (Kind.EOT.value, Kind.SKIP.value)
+WITHOUT_WORD = (ISSUE_KINDS.index("eot"), ISSUE_KINDS.index("skip"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +54,15 @@ class Stimulus:
         """Signed bits that hold every payload."""
         low, high = (int(self.tokens[:, 4].min()), int(self.tokens[:, 4].max())) if len(self.tokens) else (0, 0)
         return 1 + max(high.bit_length(), (~low).bit_length() if low < 0 else 0)
+
+    @property
+    def longest_cycles(self) -> int:
+        """More cycles than the run can take by R1 to R8: every token late, every operation stalled, every neuron a spike."""
+        words, lanes = self.run.words, self.run.core.lanes
+        arrivals = int(self.earliest.max(initial=0)) + int(self.gaps.sum())
+        operations = words * (len(self.tokens) + self.run.clear)
+        passes = words * self.eots * len(self.run.table.passes)
+        return 100 + arrivals + 3 * (len(self.tokens) + operations) + (3 + lanes) * passes
 
 
 @dataclass(frozen=True)

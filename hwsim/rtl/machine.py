@@ -1,4 +1,7 @@
-"""The RTL in Amaranth's own simulator: stimuli in, CoreLogs out. Pure Python, so it needs nothing but pip."""
+"""The RTL in Amaranth's own simulator: stimuli in, CoreLogs out. Pure Python, so it needs nothing but pip.
+
+`run_core` is the call of hwsim.program.Engine, answered by the hardware.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from hwsim.program import CoreLog
+from hwsim.program import CoreLog, CoreRun
 from hwsim.rtl.core import Core, HostMemory
 from hwsim.rtl.memories import pack, unpack
 from hwsim.rtl.parameters import Parameters
-from tests.rtl.stimulus import ALWAYS, Feeder, Observer, Probe, Ready, Stimulus, parameters_of, state_widths
+from hwsim.rtl.stimulus import ALWAYS, Feeder, Observer, Probe, Ready, Stimulus, parameters_of, state_widths
 
 # A run that is not done by then never will be: cycles a token, a word and a pass, many times over.
 PATIENCE = 20_000
@@ -26,9 +29,13 @@ class Machine:
         self.cycles = 0
         self.levels: list[list[int]] = []
 
-    def run(self, stimuli: list[Stimulus], ready: Ready = ALWAYS) -> list[CoreLog]:
-        """One CoreLog a stimulus. `ready`: whether the receiver takes a spike in a cycle of the run."""
+    def run(self, stimuli: list[Stimulus], ready: Ready = ALWAYS, patience: int | None = None) -> list[CoreLog]:
+        """One CoreLog per stimulus. `ready`: whether the receiver takes a spike in a cycle of the run.
+
+        Raises TimeoutError when a run takes more than `patience` cycles (PATIENCE unless it is given).
+        """
         logs: list[CoreLog] = []
+        patience = PATIENCE if patience is None else patience
         self.core = self._make(self.p)
         self.probe = Probe(self.core)
         simulator = Simulator(self.core)
@@ -36,18 +43,18 @@ class Machine:
 
         async def bench(ctx: Any) -> None:
             for stimulus in stimuli:
-                logs.append(await self._one(ctx, stimulus, ready))
+                logs.append(await self._one(ctx, stimulus, ready, patience))
 
         simulator.add_testbench(bench)
         simulator.run()
         return logs
 
-    async def _one(self, ctx: Any, stimulus: Stimulus, ready: Ready) -> CoreLog:
+    async def _one(self, ctx: Any, stimulus: Stimulus, ready: Ready, patience: int) -> CoreLog:
         core, feeder, observer = self.core, Feeder(stimulus, self.p.token), Observer(self.probe)
         await self._fill(ctx, stimulus)
         ctx.set(core.clear, int(stimulus.run.clear))
         ctx.set(core.eots, stimulus.eots)
-        for cycle in range(PATIENCE):
+        for cycle in range(patience):
             ctx.set(core.start, int(cycle == 0))
             offered = feeder.offers(cycle)
             ctx.set(core.tokens.valid, int(offered is not None))
@@ -63,7 +70,7 @@ class Machine:
             if done and cycle:
                 self.levels.append(observer.levels)
                 return observer.log(await self._read(ctx, stimulus))
-        raise AssertionError(f"not done after {PATIENCE} cycles")
+        raise TimeoutError(f"not done after {patience:,} cycles")
 
     async def _fill(self, ctx: Any, stimulus: Stimulus) -> None:
         """The states before the run, through the host port."""
@@ -96,3 +103,15 @@ class Machine:
 def run_together(stimuli: list[Stimulus], ready: Ready = ALWAYS) -> list[CoreLog]:
     """Stimuli that share their run, through one elaboration."""
     return Machine(parameters_of(stimuli)).run(stimuli, ready)
+
+
+def run_core(
+    run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
+    potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
+) -> CoreLog:
+    """One run by itself, as `Engine.run_core`: elaborated for it, and simulated.
+
+    Raises TimeoutError when it takes more cycles than any machine that keeps the rules (`Stimulus.longest_cycles`).
+    """
+    stimulus = Stimulus(run, tokens, gaps, earliest, potentials, currents, np.zeros_like(potentials) if flags is None else flags)
+    return Machine(parameters_of([stimulus])).run([stimulus], patience=stimulus.longest_cycles)[0]

@@ -1,0 +1,43 @@
+"""What runs one core by itself, by name: both engines, and the hardware in Amaranth's simulator. Each loads on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from hwsim.program import CoreLog
+from hwsim.verify.format import VerifyError
+
+RunCore = Callable[..., CoreLog]
+"""Takes the arguments of `hwsim.program.Engine.run_core`."""
+
+
+def _fast() -> RunCore:
+    from hwsim.engine.fast import FastEngine
+
+    return FastEngine().run_core
+
+
+def _reference() -> RunCore:
+    from hwsim.engine.reference import ReferenceEngine
+
+    return ReferenceEngine().run_core
+
+
+def _rtl() -> RunCore:
+    try:
+        from hwsim.rtl.machine import run_core
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "amaranth":
+            raise
+        raise VerifyError("needs Amaranth: pip install 'hwsim[rtl]'") from None
+    return run_core
+
+
+CORE_ENGINES: dict[str, Callable[[], RunCore]] = {"fast": _fast, "reference": _reference, "rtl": _rtl}
+
+
+@cache
+def run_core_of(engine: str) -> RunCore:
+    """`run_core` of one of CORE_ENGINES. Raises VerifyError when it needs a package that is not installed."""
+    return CORE_ENGINES[engine]()
