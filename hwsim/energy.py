@@ -86,7 +86,9 @@ class PriceList:
         if event in self.overrides.prices:
             pj = self.overrides.prices[event]
             return Price(event, pj, f"{pj:g}", OVERRIDE, OVERRIDE)
-        known = VOCABULARY[INDEX[event]]
+        known, model = VOCABULARY[INDEX[event]], core_model(self.arch.core.kind)
+        if model.events is not None and event not in model.events:
+            raise NotProvisionedError(f"{event}: a {self.arch.core.kind} core counts no such event")
         if known.scope == "system":
             return self._channel(event)
         if event == "payload_read_bits":
@@ -94,7 +96,7 @@ class PriceList:
         if known.unit in _MEMORY_OF:
             return self._row(event, _MEMORY_OF[known.unit])
         design = self.arch.only
-        terms = core_model(design.core.kind).terms(design, payload_bits).get(event)
+        terms = model.terms(design, payload_bits).get(event)
         if terms is None and event == "mult":
             bits = design.core.payload_bits if payload_bits is None else payload_bits
             raise NotProvisionedError(f"mult: there is nothing to multiply with payloads of {bits} bits "
@@ -113,6 +115,13 @@ class PriceList:
             except NotProvisionedError:  # the design cannot count it; asking for it by name still raises
                 continue
         return found
+
+    def multiplications(self) -> list[tuple[int, float]]:
+        """Widths of the event operand and the pJ of a multiplication with it; none where the core has no multiplier."""
+        try:
+            return [(bits, self.price("mult", bits).pj) for bits in range(1, 17)]
+        except NotProvisionedError:
+            return []
 
     def _units(self, event: str, terms: tuple[Term, ...]) -> Price:
         from hwsim.technology import TechnologyError, unit_cost, units, weakest
@@ -135,7 +144,7 @@ class PriceList:
 
     def _row(self, event: str, name: str) -> Price:
         memory = self.memories.get(name)
-        if memory is None and self.arch.capacities[name]:
+        if memory is None and self.arch.capacities.get(name):
             raise NotProvisionedError(f"{event}: the {name} memory of {self.arch.name} is off, the trace does not use it")
         if memory is None:
             raise NotProvisionedError(f"{event}: {self.arch.name} has no {name} memory (its capacity is 0)")
@@ -227,7 +236,7 @@ def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str
     for one, _ in arch.kinds():
         prices = price_list(one, overrides, used)
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
-        lines += [f"mult {bits} {prices.price('mult', bits).pj:.12g}" for bits in range(1, 17)]
+        lines += [f"mult {bits} {pj:.12g}" for bits, pj in prices.multiplications()]
     lines += [f"{name} {mw:.12g}" for name, mw, _ in _leaks(arch, read_overrides(overrides), used)]
     lines.append(f"period {arch.period_ns:.12g}")
     return sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -382,6 +382,21 @@ class Result:
         check_prices(design, priced.overrides, priced.used)
         return priced
 
+    def priced(self, arch: Architecture, overrides: Mapping[str, Any] | None = None, leak_unused: bool = False) -> Result:
+        """The same cycles and counts on a design that differs in names, clock or prices only.
+
+        Raises RepriceError for a design that takes other cycles; what `reprice` raises for prices.
+        """
+        if arch.timing() != self.architecture.timing():
+            raise RepriceError(f"{arch.name} differs from {self.architecture.name} in fields that decide cycles or counts; "
+                               "simulate it")
+        from hwsim.energy import check_prices
+
+        found = replace(self, architecture=arch, overrides=dict(overrides or {}), leak_unused=leak_unused,
+                        facts=replace(self.facts, arch=arch.name))
+        check_prices(arch, found.overrides, found.used)
+        return found
+
     @staticmethod
     def merge(results: Sequence[Result]) -> Result:
         """One result of all samples of several, which ran different samples of one simulation at the same prices.

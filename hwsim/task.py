@@ -7,6 +7,7 @@ and the clock are not in it: they change no cycle. Identity is the SHA-256 of it
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -87,6 +88,6 @@ def merged(tasks: Iterable[Task]) -> Task:
             differ = [name for name in ours if name != "samples" and ours[name] != theirs[name]]
             raise TaskError(f"results of different simulations cannot be merged; they differ in {', '.join(differ)}")
     samples = [sample for task in every for sample in task.samples]
-    if twice := sorted({sample for sample in samples if samples.count(sample) > 1}):
+    if twice := sorted(sample for sample, times in Counter(samples).items() if times > 1):
         raise TaskError(f"samples {twice[:8]} are in more than one of the results; merge results of different samples")
     return first.shard(samples)

@@ -118,7 +118,10 @@ def _exporter() -> Any:
 def _origin(
     opened: Trace, design: Architecture, layer: str, schedule: str, tile: int, timestep: int
 ) -> tuple[tuple[str, str], ...]:
-    which = f"{layer}, tile {tile}" + (f", timestep {timestep}" if schedule == "step_by_step" else "")
+    from hwsim.schedules import schedule_by_name
+
+    steps = schedule_by_name(schedule).states_wait  # a run is then one timestep
+    which = f"{layer}, tile {tile}" + (f", timestep {timestep}" if steps else "")
     return (("trace", f"{opened.name} ({opened.content_hash[:16]})"), ("layer", which),
             ("architecture", f"{design.name} ({design.timing_hash()[:16]}), {schedule}"))
 

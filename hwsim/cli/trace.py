@@ -59,7 +59,7 @@ def _layer_rows(opened: Trace, samples: int) -> list[dict[str, Any]]:
             "layer": layer.name, "shape": "x".join(map(str, layer.shape)), "neuron": layer.neuron.model,
             "from": [f"{c.operator} {c.source}" for c in layer.connections], "T": layer.timesteps,
             "neurons": layer.neurons, "weights": weights, "potential bits": layer.potential_bits,
-            "density": totals[layer.name] / places if layer.coding != "readout" else None,
+            "density": totals[layer.name] / places if layer.sends else None,
         })
     return rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,10 +33,12 @@ class Machine:
 class CoreModel(Protocol):
     """One kind of core. A chip's cores are all of one model.
 
-    timed   whether timesteps and schedules mean anything to it; else every network runs in one way.
+    timed    whether timesteps and schedules mean anything to it; else every network runs in one way.
+    events   events of hwsim.activity that it can count, so that no other needs a price; None: every event.
     """
 
     timed: bool
+    events: Collection[str] | None
 
     def engine_of(self, asked: str) -> str:
         """The engine that runs when `asked` is asked for: itself, or the only one that the model has."""

@@ -118,7 +118,7 @@ class _SampleRun:
         self.arithmetic = program.network.has_weights
         layers, operations = program.network.layers, program.operations
         self.recorded = {name: _plain(planes) for name, planes in sample.recorded.items()}
-        self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.coding != "readout"}
+        self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.sends}
         fed = self.outputs if computed else self.recorded
         self.sources: Mapping[str, Ints] = {**fed, INPUT: _plain(sample.inputs)}
         self.start, self.end = np.zeros((2, len(operations)), np.int64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hwsim.engine import kernels_events as ke
 from hwsim.engine.packing import Ints
 from hwsim.program import CoreRun, Feed, ProgramError
-from hwsim.snn.network import INPUT, Connection, Network
+from hwsim.snn.network import Connection, Network
 
 NO_VALUES = np.zeros(0, np.int64)
 NO_ARRIVALS = np.zeros((0, 2), np.int64)
@@ -57,7 +57,7 @@ class FeedPack:
     def __init__(self, network: Network, run: CoreRun, feed: Feed, buffers: Buffers) -> None:
         self.connection: Connection = run.connections[feed.connection]
         self.position, self.planes, self.source = feed.connection, feed.planes, self.connection.source
-        self.hybrid = self.source == INPUT and network.input.encoding == "hybrid"
+        self.hybrid = network.is_hybrid(self.connection)
         self.payload = self.hybrid or network.carries_payload(self.connection) > 0
         mode, aer = self.connection.pool_mode, run.core.buffer == "aer"
         if mode == "unit" and self.hybrid:

@@ -22,6 +22,7 @@ class EventModel:
     """Implements hwsim.cores.model.CoreModel."""
 
     timed = True
+    events = None
 
     def engine_of(self, asked: str) -> str:
         return asked

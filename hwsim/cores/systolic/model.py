@@ -23,6 +23,7 @@ class SystolicModel:
     """Implements hwsim.cores.model.CoreModel."""
 
     timed = False
+    events = None
 
     def engine_of(self, asked: str) -> str:
         return ENGINE

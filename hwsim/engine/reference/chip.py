@@ -71,7 +71,7 @@ class Chip:
         self.potentials = [np.zeros(layer.shape, np.int64) for layer in layers]
         self.currents = [np.zeros(layer.shape, np.int64) for layer in layers]
         self.flags = [np.zeros(layer.shape, np.int64) for layer in layers]
-        self.outputs = {layer.name: self._output_buffer(layer) for layer in layers if layer.coding != "readout"}
+        self.outputs = {layer.name: self._output_buffer(layer) for layer in layers if layer.sends}
         self.logs: dict[int, CoreLog] = {}
 
     def execute(self) -> None:

@@ -1,0 +1,229 @@
+"""A study: many points in, one row for each out, kept in a folder under their Task and prices, resumable.
+
+A point is a trace on a design, with a schedule and prices. Its key is the hash of its Task and of its price list, known before
+anything runs, so a point whose row is there is never run again, and a row of another model version is never taken for it.
+Points that differ in prices only are simulated once. Rows are appended to `rows.jsonl`, one JSON object per line, whole or
+not at all: a killed study goes on where it stopped. Points run in worker processes; one that fails keeps its reason in its row.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.cores.chip import memories_used
+from hwsim.energy import price_hash
+from hwsim.errors import HwsimError
+from hwsim.result import Result
+from hwsim.simulation import make_task, simulate
+from hwsim.snn.trace import Trace
+
+ROWS = "rows.jsonl"
+Row = dict[str, Any]
+
+
+class StudyError(HwsimError):
+    """A study that cannot go on; the text says what was kept and what to do."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a study; all of it plain data, so that it can be sent to another process.
+
+    trace        path of a trace.        arch    name or path of a design, or the design itself as `dump_architecture` writes it.
+    samples      indices, how many, or None for all.        overrides, leak_unused   as for `simulate`.
+    labels       what the caller calls it: values by name, copied into the row.
+    """
+
+    trace: str
+    arch: str | Mapping[str, Any]
+    schedule: str = "layer_by_layer"
+    spikes: str = "trace"
+    engine: str = "fast"
+    samples: int | Sequence[int] | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    leak_unused: bool = False
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trace: str | Path, arch: str | Path | Architecture, **what: Any) -> Point:
+        """A point of a path and a design of any kind."""
+        design = dump_architecture(arch) if isinstance(arch, Architecture) else str(arch)
+        return cls(str(trace), design, **what)
+
+    def design(self) -> Architecture:
+        """Its architecture. Raises ArchitectureError."""
+        return load_architecture(self.arch) if isinstance(self.arch, str) else rebuild_architecture(dict(self.arch))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a point is before it runs: its key, and the hash of the Task that it shares with points of other prices."""
+
+    key: str
+    task: str
+
+
+def identify(point: Point) -> _Known:
+    """Key and Task of a point. Raises HwsimError for a point that cannot run."""
+    design = point.design()
+    with Trace.open(point.trace) as trace:
+        task = make_task(trace, design, schedule=point.schedule, engine=point.engine, spikes=point.spikes, samples=point.samples)
+        used = None if point.leak_unused else list(memories_used(trace.network, design))
+    prices = price_hash(design, point.overrides, used)
+    return _Known(sha256(f"{task.hash} {prices}".encode()).hexdigest()[:32], task.hash)
+
+
+def run_study(
+    points: Iterable[Point], folder: str | Path, *, workers: int | None = None, executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Row]:
+    """Run the points whose rows are not in `folder` yet; the rows of all points, in their order.
+
+    A row holds `key`, `task`, `labels`, and the summary of the Result, or `error` with the reason why the point failed; points
+    that failed are tried again the next time.
+    workers    processes, by default one for each processor.    executor   any of concurrent.futures, used instead of them.
+    Raises StudyError when a worker dies or the folder cannot be written: the rows made so far stay.
+    """
+    every = list(points)
+    there = {row["key"]: row for row in read_rows(folder) if "error" not in row}
+    found: dict[int, Row] = {}
+    tasks: dict[str, list[tuple[int, str]]] = {}
+    for i, point in enumerate(every):
+        try:
+            known = identify(point)
+        except HwsimError as error:
+            found[i] = _failed(point, _key_of(point), error)
+            continue
+        if known.key in there:
+            found[i] = there[known.key] | {"labels": dict(point.labels)}
+        else:
+            tasks.setdefault(known.task, []).append((i, known.key))
+    failed = [row for row in found.values() if "error" in row]
+    _append(folder, failed)
+    done = len(found)
+    if progress:
+        progress(done, len(every))
+    for rows in _made(every, list(tasks.values()), workers, executor):
+        _append(folder, list(rows.values()))
+        found |= rows
+        done += len(rows)
+        if progress:
+            progress(done, len(every))
+    return [found[i] for i in range(len(every))]
+
+
+def _made(
+    every: list[Point], groups: list[list[tuple[int, str]]], workers: int | None, executor: Executor | None
+) -> Iterator[dict[int, Row]]:
+    """The rows of each group of points of one Task, as they are finished, by position."""
+    if not groups:
+        return
+    with _pool(workers, len(groups), executor) as pool:
+        jobs = {pool.submit(run_points, [every[i] for i, _ in group]): group for group in groups}
+        for job in as_completed(jobs):
+            try:
+                answers = job.result()
+            except BrokenProcessPool:
+                raise StudyError("a worker process died (killed, or out of memory); the rows made so far are kept, so run the "
+                                 "study again to go on, with fewer workers if memory was short") from None
+            yield {i: {"key": key, "labels": dict(every[i].labels), **answer}
+                   for (i, key), answer in zip(jobs[job], answers, strict=True)}
+
+
+@contextmanager
+def _pool(workers: int | None, most: int, executor: Executor | None) -> Iterator[Executor]:
+    """The given executor, or processes of our own that start from nothing: forks of a process with threads may hang."""
+    if executor is not None:
+        yield executor
+        return
+    count = max(1, min(workers or os.cpu_count() or 1, most))
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+def run_points(points: Sequence[Point]) -> list[Row]:
+    """Points of one Task: simulated once, priced for each. A row's fields, or `error`, for each; runs in a worker."""
+    first, result, rows = points[0], None, []
+    for point in points:
+        try:
+            if result is None:
+                result = simulate(first.trace, first.design(), schedule=first.schedule, engine=first.engine, spikes=first.spikes,
+                                  samples=first.samples, overrides=first.overrides, leak_unused=first.leak_unused)
+            rows.append(_row(result.priced(point.design(), point.overrides, point.leak_unused)))
+        except HwsimError as error:
+            rows.append({"error": f"{type(error).__name__}: {error}"})
+    return rows
+
+
+def _row(result: Result) -> Row:
+    return {"task": result.task.hash, "prices": result.price_id, "model_version": result.task.model_version, **result.summary()}
+
+
+def _failed(point: Point, key: str, error: HwsimError) -> Row:
+    return {"key": key, "labels": dict(point.labels), "error": f"{type(error).__name__}: {error}"}
+
+
+def _key_of(point: Point) -> str:
+    """Of a point that has no Task: what was asked for."""
+    body = asdict(point)
+    body.pop("labels")
+    return sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+# --- the file ----------------------------------------------------------------------------------------------------------
+
+
+def read_rows(folder: str | Path) -> list[Row]:
+    """All rows of a study's folder in the order in which they were made, of any model version; none where there is no file.
+
+    A last line that a killed process left unfinished is no row. Raises StudyError for a file that is not a study's.
+    """
+    path = Path(folder) / ROWS
+    if not path.exists():
+        return []
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        try:
+            row = json.loads(line)
+        except ValueError:  # the empty end of the file, or cut off by a kill: its point runs again
+            continue
+        if not isinstance(row, dict) or not isinstance(row.get("key"), str):
+            raise StudyError(f"{path}:{number}: found {str(row)[:60]!r}, expected a row of a study with its key; name another "
+                             "folder")
+        rows.append(row)
+    return rows
+
+
+def _append(folder: str | Path, rows: list[Row]) -> None:
+    """Each row as one line in one write, so that lines of several writers never mix, and on the disk when this returns."""
+    if not rows:
+        return
+    path = Path(folder) / ROWS
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            if file.tell() and not _ends_a_line(path):
+                file.write(b"\n")  # behind what a killed process left
+            for row in rows:
+                file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+                file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be written ({error.strerror}); rows made before are kept") from None
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
