@@ -56,7 +56,8 @@ def test_names_are_compared_in_their_own_files_only(path: Path) -> None:
 @pytest.mark.parametrize(("text", "found"), [
     ('if layer.coding == "bit_serial": pass', True), ('x = "systolic" != arch.core.kind', True),
     ('y = network.source_coding(c) in ("direct", "hybrid")', True), ('z = schedule == "step_by_step"', True),
-    ('w = op.kind == "run"', False), ('t = p.kind == "readout"', False), ('v = layer.sends', False), ('u = name == "rate"', False),
+    ('w = op.kind == "run"', False), ('t = p.kind == "readout"', False), ('v = layer.sends', False),
+    ('u = name == "rate"', False),
 ])
 def test_the_test_finds_what_it_looks_for(text: str, found: bool) -> None:
     assert bool(found_in(text)) == found

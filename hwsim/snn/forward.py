@@ -18,8 +18,6 @@ from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, S
 
 IntArray = NDArray[np.int64]
 Planes = Mapping[str, NDArray[np.integer]]
-# Neurons of these codings look at the sum of all planes; every other coding gets its input timestep by timestep.
-AT_ONCE = ("bit_serial", "analog")
 # Image columns are built for as many planes at once as fit into 64 MB of single precision.
 COLUMN_VALUES = 1 << 24
 
@@ -59,14 +57,14 @@ def layer_sums(network: Network, layer: Layer, planes: Planes) -> IntArray:
     total: IntArray = np.zeros((steps, *layer.shape), np.int64)
     for connection in layer.connections:
         sums = connection_sums(connection, planes[connection.source], layer.shape)
-        sums = _weighed(sums, network.source_coding(connection), network.input.spike_shift)
+        sums = _weighed(sums, network, connection)
         total = total + (sums.sum(axis=0, keepdims=True) if at_once else sums)
     return total
 
 
 def sees_sum(layer: Layer) -> bool:
     """Whether the layer looks at the sum of all planes; every other gets its input timestep by timestep."""
-    return layer.coding in AT_ONCE or (layer.coding == "readout" and len(layer.stages) < 3)
+    return layer.neuron.sums_planes or (not layer.sends and len(layer.stages) < 3)
 
 
 def connection_sums(connection: Connection, events: NDArray[np.integer], shape: Shape) -> IntArray:
@@ -145,7 +143,7 @@ def _potentials_before(layer: Layer, sums: IntArray) -> IntArray:
     start = np.broadcast_to(layer.initial_potential, layer.shape).astype(np.int64)
     if sees_sum(layer):
         return start[None]
-    if layer.coding == "readout":
+    if not layer.sends:
         parts = np.split(sums, layer.stages[1:-1])
         return np.concatenate([start[None] + np.cumsum(part, axis=0) - part for part in parts])
     rows = [start]
@@ -162,10 +160,11 @@ def _checked_input(network: Network, inputs: NDArray[np.integer]) -> NDArray[np.
     return np.asarray(inputs)
 
 
-def _weighed(sums: IntArray, source_coding: str, spike_shift: int) -> IntArray:
-    if source_coding == "hybrid":
-        return np.concatenate([sums[:1], sums[1:] << spike_shift])
-    if source_coding != "bit_serial":
+def _weighed(sums: IntArray, network: Network, connection: Connection) -> IntArray:
+    """Sums (planes, C, H, W) of one connection, each plane by what its events weigh."""
+    if network.is_hybrid(connection):
+        return np.concatenate([sums[:1], sums[1:] << network.input.spike_shift])
+    if not network.weighs_planes(connection):
         return sums
     bits = np.arange(len(sums) - 1, -1, -1, dtype=np.int64)
     return sums << bits[:, None, None, None]

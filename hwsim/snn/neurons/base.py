@@ -102,10 +102,11 @@ class Context:
 class Neuron:
     """Base of the models; a frozen dataclass whose fields are the model's parameters, saved with the trace.
 
-    model, coding   names, for files and reports; what others must know of a model is in the four below.
+    model, coding   names, for files and reports; what others must know of a model is in those below.
     sends           what leaves a layer of it: `spikes`, `values` (multi-bit, of a quantised ANN), or `nothing` (a read-out).
     in_time         its output of timestep t needs no input of a later timestep, so a layer can run step by step.
     weighs_planes   its planes are bits: the reader of plane t shifts it by the bit's weight.
+    sums_planes     it looks at the sum of all planes of its input at once, not at one timestep after the other.
     """
 
     model: ClassVar[str]
@@ -113,6 +114,7 @@ class Neuron:
     sends: ClassVar[Literal["spikes", "values", "nothing"]] = "spikes"
     in_time: ClassVar[bool] = True
     weighs_planes: ClassVar[bool] = False
+    sums_planes: ClassVar[bool] = False
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         """The pass table of `layer`."""

@@ -28,6 +28,7 @@ class BitSerial(Neuron):
     coding: ClassVar[str] = "bit_serial"
     in_time: ClassVar[bool] = False
     weighs_planes: ClassVar[bool] = True
+    sums_planes: ClassVar[bool] = True
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         horner = context.shift_at == "membrane" and context.planes > 1

@@ -25,6 +25,7 @@ class Requantise(Neuron):
     model: ClassVar[str] = "requantise"
     coding: ClassVar[str] = "analog"
     sends: ClassVar[Literal["spikes", "values", "nothing"]] = "values"
+    sums_planes: ClassVar[bool] = True
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         step = Pass(after_eot=context.planes, kind="requant", threshold=int(layer.thresholds[0]))
