@@ -82,7 +82,7 @@ def compare(
         ordered = sorted(opened, key=lambda t: (t.coding, t.timesteps))
         jobs = [(t, d, s) for d in designs for t in ordered for s in _schedules_of(t, d, schedules)]
         for trace in ordered if baselines else []:
-            if trace.coding == "analog":
+            if trace.coding == "quantised":
                 jobs += [(trace, twin, schedules[0]) for d in designs if d.core.kind == "event"
                          for twin in twins(d, trace.network)]
         for done, (trace, design, schedule) in enumerate(jobs):
@@ -116,7 +116,7 @@ def _distinct(designs: list[Architecture]) -> list[Architecture]:
 
 def _schedules_of(trace: Trace, design: Architecture, schedules: Sequence[str]) -> Sequence[str]:
     """A quantised ANN has one timestep, so the schedules are the same to it: one row is enough."""
-    return schedules[:1] if trace.coding == "analog" or design.core.kind == "systolic" else schedules
+    return schedules[:1] if trace.coding == "quantised" or design.core.kind == "systolic" else schedules
 
 
 def twins(design: Architecture, network: Network) -> list[Architecture]:

@@ -113,10 +113,10 @@ def misfits(network: Network, arch: Architecture, schedule: str) -> list[str]:
 def _kind_misfits(network: Network, arch: Architecture, schedule: str) -> list[str]:
     codings = {layer.coding for layer in network}
     kind, reasons = arch.core.kind, []
-    if kind == "event" and "analog" in codings:
+    if kind == "event" and "quantised" in codings:
         reasons.append("the trace holds multi-bit activations of an ANN, and an event core has no requantiser; use an "
                        "architecture with core.kind multiply_accumulate or systolic")
-    if kind != "event" and codings - {"analog", "readout"}:
+    if kind != "event" and codings - {"quantised", "readout"}:
         reasons.append(f"the trace holds {'/'.join(sorted(codings - {'readout'}))} spikes, and a {kind} core has no "
                        "comparators and resets; use an architecture with core.kind event")
     if schedule == "step_by_step" and ("bit_serial" in codings or network.input.coding == "bit_serial"):

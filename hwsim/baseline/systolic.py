@@ -300,7 +300,7 @@ def _refusal(arch: Architecture, reasons: Sequence[str]) -> str:
 
 def _misfits(network: Network, arch: Architecture) -> list[str]:
     reasons = []
-    codings = {layer.coding for layer in network} - {"analog", "readout"}
+    codings = {layer.coding for layer in network} - {"quantised", "readout"}
     if arch.core.kind != "systolic":
         reasons.append(f"core.kind is {arch.core.kind}, expected systolic")
     if codings or network.input.encoding != "direct":

@@ -19,7 +19,7 @@ from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, S
 IntArray = NDArray[np.int64]
 Planes = Mapping[str, NDArray[np.integer]]
 # Neurons of these codings look at the sum of all planes; every other coding gets its input timestep by timestep.
-AT_ONCE = ("bit_serial", "analog")
+AT_ONCE = ("bit_serial", "quantised")
 # Image columns are built for as many planes at once as fit into 64 MB of single precision.
 COLUMN_VALUES = 1 << 24
 

@@ -48,7 +48,7 @@ class Trace:
     network         the Network, weights included where they were recorded (`has_weights`).
     samples         how many samples.            labels    (samples,) int64 or None.
     name            a short name for tables.     provenance   origin, script, licence, accuracies: free-form.
-    coding          coding of the hidden layers: rate, bit_serial, analog or mixed.
+    coding          coding of the hidden layers: rate, bit_serial, quantised or mixed.
     timesteps       most planes that a hidden layer sends.
     content_hash    SHA-256 of everything said above and recorded, equal for equal content wherever it is kept.
     """
@@ -173,10 +173,10 @@ class Trace:
 
     @property
     def coding(self) -> str:
-        """`rate`, `bit_serial`, `single_spike` or `analog` when all hidden layers agree, else `mixed`."""
+        """`rate`, `bit_serial`, `single_spike` or `quantised` when all hidden layers agree, else `mixed`."""
         found = {layer.coding for layer in self.network if layer.coding != "readout"}
         if not found:
-            return "analog" if self.network.input.encoding == "direct" else self.network.input.coding
+            return "quantised" if self.network.input.encoding == "direct" else self.network.input.coding
         return found.pop() if len(found) == 1 else "mixed"
 
     @property

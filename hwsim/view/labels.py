@@ -38,7 +38,7 @@ class Rows:
         return len(self.labels) + HEADING * len(self.headings)
 
 
-_CODINGS = {"bit_serial": "bit-serial", "analog": "ANN", "single_spike": "single spike", "rate": "rate"}
+_CODINGS = {"bit_serial": "bit-serial", "quantised": "ANN", "single_spike": "single spike", "rate": "rate"}
 
 
 def _family(result: Result) -> str:
@@ -82,7 +82,7 @@ def _told_apart(results: Sequence[Result], labels: list[str]) -> list[str]:
 def _label(result: Result) -> str:
     """What tells a bar from the others of its family; schedules are all one to a quantised ANN, which has one step."""
     f, core = result.facts, result.architecture.core
-    ann = f.coding == "analog"
+    ann = f.coding == "quantised"
     parts = [_CODINGS.get(f.coding, f.coding.replace("_", " ")) + ("" if ann else f" T={f.timesteps}")]
     if core.kind == "systolic":
         parts.append(f"{core.dataflow.replace('_', '-')} array")
@@ -113,7 +113,7 @@ def design(result: Result) -> str:
 
 def title(result: Result) -> str:
     f = result.facts
-    order = "" if f.coding == "analog" else f", {f.schedule.replace('_', ' ')}"
+    order = "" if f.coding == "quantised" else f", {f.schedule.replace('_', ' ')}"
     return f"{_shorten(f.trace)} on {_shorten(f.arch)}{order}"
 
 

@@ -99,14 +99,14 @@ def write(folder: Path, seed: int, coding: str, activity: bool = False) -> Writt
 
 @ICARUS
 @pytest.mark.parametrize(("seed", "coding"), [
-    (1, "rate"), (2, "rate"), (2, "bit_serial"), (4, "analog"), (1, "hybrid"), (2, "two_stage"), (2, "single_spike")])
+    (1, "rate"), (2, "rate"), (2, "bit_serial"), (4, "quantised"), (1, "hybrid"), (2, "two_stage"), (2, "single_spike")])
 def test_icarus_finds_every_push_spike_and_potential_of_a_random_run(tmp_path: Path, seed: int, coding: str) -> None:
     write(tmp_path, seed, coding, activity=seed == 1).passes()
 
 
 @ICARUS
 @pytest.mark.slow
-@pytest.mark.parametrize("coding", [*BINARY, "bit_serial", "analog"])
+@pytest.mark.parametrize("coding", [*BINARY, "bit_serial", "quantised"])
 def test_icarus_finds_the_same_in_many_random_runs(tmp_path: Path, coding: str) -> None:
     for seed in range(100, 110):
         write(tmp_path, seed, coding).passes()
@@ -135,7 +135,7 @@ def test_a_testbench_fails_on_each_kind_of_wrong_answer(tmp_path: Path) -> None:
 
 
 @VERILATOR
-@pytest.mark.parametrize("coding", ["rate", "analog"])
+@pytest.mark.parametrize("coding", ["rate", "quantised"])
 def test_verilator_accepts_core_and_testbench(tmp_path: Path, coding: str) -> None:
     write(tmp_path, 4, coding)
     for files in (["core.v"], ["--timing", "--top-module", "core_under_test_tb", "tb.v", "core.v"]):

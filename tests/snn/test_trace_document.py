@@ -28,7 +28,7 @@ def code() -> str:
     return blocks[0]
 
 
-@pytest.fixture(params=["rate", "bit_serial", "analog"])
+@pytest.fixture(params=["rate", "bit_serial", "quantised"])
 def trace(request: pytest.FixtureRequest, tmp_path: Path) -> Trace:
     return synthesise("tiny", 3, samples=2, coding=request.param).save(tmp_path / "t.h5")
 

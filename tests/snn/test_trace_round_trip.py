@@ -94,7 +94,7 @@ def test_the_public_name_is_this_class() -> None:
 
 
 def test_what_a_trace_says_of_itself() -> None:
-    for coding, timesteps in (("rate", None), ("bit_serial", None), ("analog", 1)):
+    for coding, timesteps in (("rate", None), ("bit_serial", None), ("quantised", 1)):
         network, inputs = small(3, coding)
         with record(network, inputs) as trace:
             assert trace.coding == coding

@@ -71,7 +71,7 @@ def stand_in(
 
 def many(count: int, **changes: Any) -> list[Any]:
     """Results of two families, as a comparison makes them."""
-    codings = itertools.cycle([("bit_serial", 4), ("rate", 4), ("rate", 8), ("rate", 16), ("analog", 1)])
+    codings = itertools.cycle([("bit_serial", 4), ("rate", 4), ("rate", 8), ("rate", 16), ("quantised", 1)])
     archs = itertools.cycle(["event_core_64", "event_core_16"])
     schedules = itertools.cycle(["layer_by_layer", "step_by_step"])
     return [stand_in(arch=next(archs), coding=c, timesteps=t, seed=i, schedule=next(schedules), **changes)
@@ -233,7 +233,7 @@ def test_words_are_legible_in_deep_networks_with_long_names(draw: Any, count: in
 
 
 def test_rows_are_grouped_by_architecture_and_twins_stand_with_their_design() -> None:
-    arrays = {"name": "event_core_64+systolic_output", "arch": "systolic_8x8", "coding": "analog"}
+    arrays = {"name": "event_core_64+systolic_output", "arch": "systolic_8x8", "coding": "quantised"}
     results = [stand_in(), stand_in("event_core_16"), stand_in(coding="bit_serial"), stand_in(**arrays)]
     ordered, rows = grouped(results)
     assert [r.facts.arch for r in ordered] == ["event_core_64"] * 2 + ["event_core_64+systolic_output", "event_core_16"]

@@ -23,7 +23,7 @@ class Requantise(Neuron):
     """Levels 0 .. 2**payload_bits - 1 of the layer's `payload_bits`."""
 
     model: ClassVar[str] = "requantise"
-    coding: ClassVar[str] = "analog"
+    coding: ClassVar[str] = "quantised"
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         step = Pass(after_eot=context.planes, kind="requant", threshold=int(layer.thresholds[0]))
