@@ -191,7 +191,7 @@ def wild_table(rng: Rng, shape: tuple[int, int, int], potential_bits: int, strat
     for number in range(int(rng.integers(1, 9 if stratum.dense else 6))):
         kind: Any = str(rng.choice(kinds))
         threshold = int(rng.integers(1, max(2, min(stratum.highest_theta, limit))))
-        flags: Any = str(rng.choice(("ignore", "obey", "once"))) if flagged and kind == "fire" else "ignore"
+        flags: Any = str(rng.choice(("ignore", "masked", "fire_once"))) if flagged and kind == "fire" else "ignore"
         passes.append(Pass(
             after_eot=int(rng.integers(1, planes + 1)), kind=kind, threshold=threshold if kind in ("fire", "requant") else 0,
             shift=int(rng.integers(0, max(1, threshold.bit_length()))) if kind == "fire" else 0,
