@@ -646,9 +646,9 @@ def test_spikes_and_potentials_are_the_models_own(seed: int) -> None:
     """Without limits the core computes what the neuron models say; a hybrid input's spikes are worth 2**spike_shift."""
     program, rng = draw(seed)
     sample, spec = random_sample(rng, program.network), program.network.input
-    worth = sample.inputs.copy()
-    worth[1:] <<= spec.spike_shift
-    outputs, potentials = forward(replace(program.network, input=replace(spec, spike_shift=0)), worth)
+    scaled = sample.inputs.copy()
+    scaled[1:] <<= spec.spike_shift
+    outputs, potentials = forward(replace(program.network, input=replace(spec, spike_shift=0)), scaled)
     record = FastEngine().run_sample(shifted(program, 30), Sample(sample.inputs, outputs), "computed")
     assert not record.saturations.any()
     assert record.mismatches.max() == 0
