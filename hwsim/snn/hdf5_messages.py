@@ -78,7 +78,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Element:
-    """Type of an element: `integer`, `float` or `string`, its bytes, and whether it is signed."""
+    """Type of an element: `integer`, `floating point` or `string`, its bytes, and whether it is signed."""
 
     kind: str
     size: int
@@ -157,7 +157,7 @@ def element_type(at: Cursor) -> Element:
             return Element("integer", size, bool(head[1]))
     elif version in (1, 2, 3) and kind == 1 and size == 8:
         if head[1:] + size.to_bytes(4, "little") + at.take(12) == FLOAT64[1:]:
-            return Element("float", 8)
+            return Element("floating point", 8)
     elif version in (1, 2, 3) and kind == 3 and 0 < size <= MAX_ATTRIBUTE_BYTES and head[2:] == b"\0\0":
         if head[1] & 15 < 3 and head[1] >> 4 < 2:
             return Element("string", size)
@@ -182,7 +182,7 @@ def attribute(at: Cursor) -> tuple[str, Attribute]:
                         "integers or fixed-length strings, scalar or one-dimensional") from None
     kind.finish()
     space.finish()
-    if element.kind == "float" or len(shape) > 1 or at.left != element.size * prod(shape):
+    if element.kind == "floating point" or len(shape) > 1 or at.left != element.size * prod(shape):
         raise ScanError(place, f"type {element.kind}, shape {shape}, {at.left} bytes",
                         "integers or fixed-length strings, scalar or one-dimensional, as many as stated")
     values = [_value(at.take(element.size), element, place) for _ in range(prod(shape))]
