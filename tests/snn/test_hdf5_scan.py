@@ -235,7 +235,7 @@ def test_the_scanner_reads_little_of_a_forged_file(sound: Path) -> None:
     """Each block once to look for the version and once to walk, and the first bytes of each header twice."""
     data, rng, refused = sound.read_bytes(), np.random.default_rng(7), 0
     blocks = blocks_of(data)
-    for _ in range(3000):
+    for _ in range(250):
         handle = Counting(forged(data, blocks, rng))
         scanner = Scanner(handle, len(data))
         try:
@@ -244,10 +244,10 @@ def test_the_scanner_reads_little_of_a_forged_file(sound: Path) -> None:
         except ScanError:
             refused += 1
         assert handle.total <= 4 * len(data)
-    assert refused > 1500
+    assert refused > 125
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [150, pytest.param(5000, marks=pytest.mark.slow)])
 def test_forged_structures_are_refused_or_harmless(sound: Path, tmp_path: Path, count: int) -> None:
     """In a process of its own, so that a crash of the library is seen as one: no crash, no hang, no other numbers."""
     data = sound.read_bytes()
