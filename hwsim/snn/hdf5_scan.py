@@ -78,9 +78,11 @@ class Scanner:
 
     def _superblock(self) -> int:
         """Check the superblock; returns the root group's address."""
-        at = Cursor(self._take("/", 0, SUPERBLOCK_BYTES, "superblock"), "/")
-        if at.take(8) != SIGNATURE:
+        self._handle.seek(0)
+        if self._handle.read(len(SIGNATURE)) != SIGNATURE:
             raise ScanError("file", "no HDF5 signature at its beginning", "an HDF5 file")
+        at = Cursor(self._take("file", 0, SUPERBLOCK_BYTES, "superblock"), "file")
+        at.take(len(SIGNATURE))
         if (version := at.integer(1)) != 3:
             raise ScanError("file", f"HDF5 structures without checksums (superblock version {version})",
                             "those of HDF5 1.10 or newer, superblock version 3")

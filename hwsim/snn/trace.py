@@ -262,7 +262,7 @@ class Trace:
     # -- saving and checking ----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Trace:
-        """Write the trace to `path`, whole or not at all, and return it opened from there."""
+        """Write the trace to `path`, whole or not at all, and return it opened from there. A version 1 file stays one."""
         path = Path(path)
         temporary = temporary_beside(path)
         self.check(deep=True)
