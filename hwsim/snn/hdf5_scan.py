@@ -119,17 +119,17 @@ class Scanner:
     def _take(self, place: str, address: int, length: int, what: str, read: bool = True) -> bytes:
         """A block of the file; the sum of all blocks is bounded, as they may not overlap."""
         if address + length > self._size or length < 0:
-            raise ScanError(place, f"a {what} from byte {address} to {address + length}", f"one within {self._size} bytes")
+            raise ScanError(place, f"the {what} from byte {address} to {address + length}", f"it within {self._size} bytes")
         self._taken_bytes += length
         if self._taken_bytes > self._size:
-            raise ScanError(place, f"a {what} that lies in another structure", "one place for each")
+            raise ScanError(place, f"bytes of another structure in the {what}", "a place of its own")
         self._taken.append((address, length))
         if not read:
             return b""
         self._handle.seek(address)
         data = self._handle.read(length)
         if len(data) != length:
-            raise ScanError(place, f"a {what} of {len(data)} bytes", f"{length}; the file is cut off")
+            raise ScanError(place, f"{len(data)} bytes of the {what}", f"{length}; the file is cut off")
         return data
 
     # -- object headers ---------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hwsim.snn.hdf5_messages import ScanError
 from hwsim.snn.hdf5_scan import Scanner
-from hwsim.snn.hdf5_writer import Hdf5Writer, fletcher32, lookup3
+from hwsim.snn.hdf5_writer import SUPERBLOCK_BYTES, Hdf5Writer, fletcher32, lookup3
 from hwsim.snn.trace import Trace, TraceError
 from tests.snn.test_trace_fuzz import content
 
@@ -186,6 +186,37 @@ def test_what_the_library_keeps_simple_is_accepted(tmp_path: Path) -> None:
     data = (tmp_path / "x.h5").read_bytes()
     assert b"OCHK" in data
     scan(data)
+
+
+def written(build: Callable[[Hdf5Writer], int]) -> bytes:
+    """A file whose root group `build` wrote."""
+    handle = io.BytesIO()
+    writer = Hdf5Writer(handle)
+    root = build(writer)
+    writer.chunk(np.random.default_rng(0).integers(0, 256, 4000, np.uint8))  # bytes that nothing claims
+    writer.close(root)
+    return handle.getvalue()
+
+
+def one_dataset(writer: Hdf5Writer, chunks: int = 1) -> int:
+    """A dataset of `chunks` chunks that all lie in the same place."""
+    chunk = writer.chunk(np.arange(40, dtype=np.uint8).reshape(1, 40))
+    return writer.dataset((chunks, 40), np.dtype(np.uint8), (1, 40), [chunk] * chunks, {})
+
+
+def test_structures_that_share_bytes_are_refused() -> None:
+    """Two names for one dataset, two chunks in one place, and groups in themselves, where a walk would take for ever."""
+    scan(written(lambda w: w.group({}, {"a": one_dataset(w), "b": one_dataset(w)})))
+
+    def two_names(w: Hdf5Writer) -> int:
+        address = one_dataset(w)
+        return w.group({}, {"a": address, "b": address})
+
+    for build in (two_names, lambda w: w.group({}, {"a": one_dataset(w, 2)})):
+        assert "two structures at byte" in refusal(written(build))
+    for count, says in ((1, "more or deeper objects"), (60, "bytes of another structure")):
+        looped = written(lambda w, n=count: w.group({}, {f"g{k}": SUPERBLOCK_BYTES for k in range(n)}))
+        assert says in refusal(looped)
 
 
 # -- forged files -------------------------------------------------------------------------------------------------
