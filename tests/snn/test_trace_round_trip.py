@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import fields, replace
 from pathlib import Path
@@ -200,6 +202,26 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
             attempt()
     assert os.listdir(tmp_path) == ["t.h5"]
     assert (tmp_path / "t.h5").read_bytes() == before
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """In a process whose files may not grow beyond 20 KB, which to a writer looks like a full disk."""
+    program = f"""
+import resource
+import numpy as np
+from hwsim.snn.synth import synthesise
+from hwsim.snn.trace import TraceWriter
+trace = synthesise("tiny", 4, 0.3, 1, 0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+with TraceWriter(trace.network, {str(tmp_path / "t.h5")!r}) as writer:
+    for _ in range(500):
+        writer.append(trace.sample(0))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "t.h5: file: found that it cannot be written" in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
