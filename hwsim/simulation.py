@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
 from hwsim.cores.chip import chip_model
+from hwsim.cores.event.engines import ENGINES
 from hwsim.cores.model import Machine
 from hwsim.energy import check_prices
-from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
 from hwsim.program import Operation, Program, Sample, SampleRecord, Transfer
 from hwsim.result import Facts, Result

@@ -23,16 +23,16 @@ def bit_serial_trace() -> Trace:
 
 
 @pytest.fixture(scope="session")
-def analog_trace() -> Trace:
-    return synthesise("tiny", timesteps=1, density=0.4, samples=3, seed=3, coding="analog")
+def quantised_trace() -> Trace:
+    return synthesise("tiny", timesteps=1, density=0.4, samples=3, seed=3, coding="quantised")
 
 
 @pytest.fixture(scope="session")
 def trace_files(
-    tmp_path_factory: pytest.TempPathFactory, rate_trace: Trace, bit_serial_trace: Trace, analog_trace: Trace
+    tmp_path_factory: pytest.TempPathFactory, rate_trace: Trace, bit_serial_trace: Trace, quantised_trace: Trace
 ) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("traces")
-    made = {"rate": rate_trace, "bit_serial": bit_serial_trace, "analog": analog_trace}
+    made = {"rate": rate_trace, "bit_serial": bit_serial_trace, "quantised": quantised_trace}
     for name, trace in made.items():
         trace.save(folder / f"{name}.h5").close()
     return {name: folder / f"{name}.h5" for name in made}

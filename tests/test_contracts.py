@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "hwsim"
-CODINGS = {"rate", "bit_serial", "single_spike", "two_stage", "analog", "quantised", "readout", "direct", "hybrid", "spikes"}
+CODINGS = {"rate", "bit_serial", "single_spike", "two_stage", "quantised", "readout", "direct", "hybrid", "spikes"}
 SCHEDULES = {"layer_by_layer", "step_by_step", "pipelined"}
 CORES = {"event", "multiply_accumulate", "systolic", "odin"}
 ASKED = {"coding": CODINGS, "codings": CODINGS, "encoding": CODINGS, "input_coding": CODINGS, "source_coding": CODINGS,

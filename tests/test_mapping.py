@@ -16,7 +16,7 @@ from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, SingleSpike, TwoStage
 from tests.engine.random_designs import random_architecture, random_network
 
-CODINGS = ("rate", "bit_serial", "analog")
+CODINGS = ("rate", "bit_serial", "quantised")
 
 
 def programs(count: int) -> list[Program]:

@@ -54,7 +54,7 @@ def test_a_trace_of_every_method_replays_bit_for_bit(path: Path) -> None:
         small = "tiny" in path.stem
         trace.check(deep=small)
         assert trace.samples == script().samples_of(path.stem[: path.stem.index(trace.provenance["method"]) - 1])
-        design = "mac_core_64" if trace.coding == "analog" else "event_core_64_flags"
+        design = "mac_core_64" if trace.coding == "quantised" else "event_core_64_flags"
         result = hwsim.simulate(trace, design, samples=8 if small else 2)
         assert (result.mismatches, result.facts.saturations) == (0, 0)
         assert hwsim.simulate(trace, design, samples=2 if small else 1, spikes="computed").mismatches == 0
@@ -67,7 +67,7 @@ def test_a_trace_of_every_method_replays_bit_for_bit(path: Path) -> None:
 @pytest.mark.parametrize("path", slow_ones(("resnet20", "vgg16")))
 def test_the_reference_engine_says_the_same(path: Path) -> None:
     with Trace.open(path) as trace:
-        design = "mac_core_64" if trace.coding == "analog" else "event_core_64_flags"
+        design = "mac_core_64" if trace.coding == "quantised" else "event_core_64_flags"
         fast, reference = (hwsim.simulate(trace, design, samples=1, engine=engine) for engine in ("fast", "reference"))
         assert fast.cycles.tolist() == reference.cycles.tolist()
         assert fast.energy_pj == reference.energy_pj

@@ -27,8 +27,8 @@ from tests.conftest import ROOT
 
 CASES = [
     ("rate", "event_core_64", "layer_by_layer"), ("rate", "event_core_16", "step_by_step"),
-    ("bit_serial", "event_core_64", "layer_by_layer"), ("analog", "mac_core_64", "layer_by_layer"),
-    ("analog", "systolic_8x8", "layer_by_layer"),
+    ("bit_serial", "event_core_64", "layer_by_layer"), ("quantised", "mac_core_64", "layer_by_layer"),
+    ("quantised", "systolic_8x8", "layer_by_layer"),
 ]
 
 PER_SAMPLE = {"cycles", "latency_s", "latency_us", "synaptic_operations", "energy_pj", "energy_delay_js", "compute_nj",
@@ -42,9 +42,9 @@ WORDS = {"trace", "coding", "timesteps", "T", "arch", "schedule", "engine", "spi
 
 
 @pytest.fixture(scope="module")
-def runs(rate_trace: Trace, bit_serial_trace: Trace, analog_trace: Trace) -> dict[tuple[str, str, str], list[Result]]:
+def runs(rate_trace: Trace, bit_serial_trace: Trace, quantised_trace: Trace) -> dict[tuple[str, str, str], list[Result]]:
     """By case: sample 0 alone, sample 1 alone, both."""
-    traces = {"rate": rate_trace, "bit_serial": bit_serial_trace, "analog": analog_trace}
+    traces = {"rate": rate_trace, "bit_serial": bit_serial_trace, "quantised": quantised_trace}
     return {case: [hwsim.simulate(traces[case[0]], case[1], schedule=case[2], samples=which) for which in ([0], [1], [0, 1])]
             for case in CASES}
 
@@ -149,7 +149,7 @@ def test_samples_add_up_to_the_means_and_spread_around_them(
 
 def test_samples_that_are_alike_do_not_spread(runs: dict[Any, list[Result]]) -> None:
     """An array's cycles and counts are the same for every sample."""
-    spread = runs["analog", "systolic_8x8", "layer_by_layer"][2].spread
+    spread = runs["quantised", "systolic_8x8", "layer_by_layer"][2].spread
     assert flat("", spread | spread.pop("energy_pj")) == dict.fromkeys(
         ("cycles", "latency_s", "synaptic_operations", "compute", "core", "system"), 0.0)
 

@@ -31,7 +31,7 @@ from tests.engine.random_designs import random_architecture, random_network, ran
 
 DESIGN = hwsim.load_architecture("event_core_64")
 FLAGS = hwsim.load_architecture("event_core_64_flags")
-CODINGS = ("rate", "bit_serial", "analog", "two_stage", "single_spike", "hybrid")
+CODINGS = ("rate", "bit_serial", "quantised", "two_stage", "single_spike", "hybrid")
 
 LEAN = """
 name: lean
@@ -74,18 +74,18 @@ def test_a_memory_is_used_exactly_where_something_touches_it(coding: str) -> Non
 
 
 @pytest.mark.parametrize("flow", ["output", "weight", "input"])
-def test_an_array_uses_the_memories_that_it_counts(analog_trace: Trace, flow: str) -> None:
+def test_an_array_uses_the_memories_that_it_counts(quantised_trace: Trace, flow: str) -> None:
     arch = hwsim.load_architecture("systolic_8x8").with_core(dataflow=f"{flow}_stationary")
-    result = hwsim.simulate(analog_trace, arch, samples=1)
+    result = hwsim.simulate(quantised_trace, arch, samples=1)
     assert counted(result.operation_counts) == set(result.facts.memories_used)
 
 
-def test_what_the_codings_use(rate_trace: Trace, bit_serial_trace: Trace, analog_trace: Trace) -> None:
+def test_what_the_codings_use(rate_trace: Trace, bit_serial_trace: Trace, quantised_trace: Trace) -> None:
     """Only the direct input of several timesteps keeps a current; these networks have no biases."""
     always = {"weight", "membrane", "spike"}
     assert set(memories_used(rate_trace.network, FLAGS)) == always | {"current"}
     assert set(memories_used(bit_serial_trace.network, FLAGS)) == always
-    assert set(memories_used(analog_trace.network, FLAGS)) == always
+    assert set(memories_used(quantised_trace.network, FLAGS)) == always
     last = bit_serial_trace.network.layers[-1]
     biased = replace(last, bias=np.arange(last.shape[0], dtype=np.int64)[:, None, None])  # one for all sits in a register
     network = Network(bit_serial_trace.network.input, (*bit_serial_trace.network.layers[:-1], biased))
@@ -164,20 +164,20 @@ def sizes(made: list[Architecture | Unbuilt]) -> dict[str, int]:
     return {arch.name.split("+")[-1]: arch.pe_count for arch in made if isinstance(arch, Architecture)}
 
 
-def test_a_memory_that_nobody_uses_buys_nobody_a_larger_rival(bit_serial_trace: Trace, analog_trace: Trace) -> None:
-    ann, serial = analog_trace.network, [bit_serial_trace.network]
+def test_a_memory_that_nobody_uses_buys_nobody_a_larger_rival(bit_serial_trace: Trace, quantised_trace: Trace) -> None:
+    ann, serial = quantised_trace.network, [bit_serial_trace.network]
     lean = without(DESIGN, "current")
     assert sizes(twins(DESIGN, ann, serial)) == sizes(twins(lean, ann, serial))
     assert sizes(twins(DESIGN, ann, serial, leak_unused=True)) != sizes(twins(lean, ann, serial, leak_unused=True))
 
 
-def test_each_area_of_a_core_has_its_rivals(rate_trace: Trace, bit_serial_trace: Trace, analog_trace: Trace) -> None:
+def test_each_area_of_a_core_has_its_rivals(rate_trace: Trace, bit_serial_trace: Trace, quantised_trace: Trace) -> None:
     """A rate-coded trace keeps the current memory on, a bit-serial one does not."""
     networks = [rate_trace.network, bit_serial_trace.network, rate_trace.network]
-    found = [t for t in twins(DESIGN, analog_trace.network, networks) if isinstance(t, Architecture) and "@area" in t.name]
+    found = [t for t in twins(DESIGN, quantised_trace.network, networks) if isinstance(t, Architecture) and "@area" in t.name]
     areas = sorted({area_mm2(DESIGN, memories_used(n, DESIGN)) for n in networks})
     assert [t.name.split("@")[-1] for t in found] == ["area"] * 2 + [f"area_{areas[1]:.3g}mm2"] * 2
-    ann = analog_trace.network
+    ann = quantised_trace.network
     for twin, target in zip(found, np.repeat(areas, 2), strict=True):
         assert area_mm2(twin, memories_used(ann, twin)) <= target
         one_more = twin.with_core(rows=twin.core.rows + 1) if twin.core.kind == "systolic" else None
@@ -194,12 +194,12 @@ def test_the_sizes_that_the_page_names(trace: str, rows: int) -> None:
 def test_a_baseline_that_cannot_be_built_is_a_line_of_the_table(trace_files: dict[str, Path], tmp_path: Path) -> None:
     lean = tmp_path / "lean.yaml"
     lean.write_text(LEAN)
-    found = compare([trace_files["bit_serial"], trace_files["analog"]], [lean], samples=1)
+    found = compare([trace_files["bit_serial"], trace_files["quantised"]], [lean], samples=1)
     assert [m.arch for m in found.missing] == ["lean+systolic_output@area"]
     assert "more than the target" in found.missing[0].reason
     assert {r.facts.arch for r in found.results} >= {"lean", "lean+mac", "lean+systolic_output"}
     assert len(found.table) == len(found.results) + 1
-    arguments = (trace_files["bit_serial"], trace_files["analog"], "--arch", lean, "--samples", 1, "--out", tmp_path / "out")
+    arguments = (trace_files["bit_serial"], trace_files["quantised"], "--arch", lean, "--samples", 1, "--out", tmp_path / "out")
     shown = call("compare", *arguments)
     assert shown.exit_code == 0, shown.output
     assert "[1] cannot be built: with rows 1, memories included, it takes" in shown.stdout

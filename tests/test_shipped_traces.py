@@ -15,7 +15,7 @@ from hwsim.snn.trace import Trace
 from tests.conftest import ROOT
 
 SHIPPED = sorted((ROOT / "traces").glob("*.h5"))
-DESIGN = {"analog": "mac_core_64"}
+DESIGN = {"quantised": "mac_core_64"}
 
 
 def ids(path: Path) -> str:
@@ -28,7 +28,7 @@ def design_of(trace: Trace) -> str:
 
 def test_what_is_shipped() -> None:
     found = {(t.coding, t.timesteps) for t in map(Trace.open, SHIPPED)}
-    assert found == {("bit_serial", 4), ("rate", 4), ("rate", 8), ("rate", 16), ("analog", 1)}
+    assert found == {("bit_serial", 4), ("rate", 4), ("rate", 8), ("rate", 16), ("quantised", 1)}
     assert sum(p.stat().st_size for p in SHIPPED) < 10_000_000
 
 

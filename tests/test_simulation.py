@@ -19,13 +19,13 @@ CASES = [
     ("rate", "event_core_64", "layer_by_layer"), ("rate", "event_core_64", "step_by_step"),
     ("rate", "event_core_16", "layer_by_layer"), ("rate", "event_core_16", "step_by_step"),
     ("bit_serial", "event_core_64", "layer_by_layer"), ("bit_serial", "event_core_16", "layer_by_layer"),
-    ("analog", "mac_core_64", "layer_by_layer"), ("analog", "systolic_8x8", "layer_by_layer"),
+    ("quantised", "mac_core_64", "layer_by_layer"), ("quantised", "systolic_8x8", "layer_by_layer"),
 ]
 
 
 @pytest.fixture
-def traces(rate_trace: Trace, bit_serial_trace: Trace, analog_trace: Trace) -> dict[str, Trace]:
-    return {"rate": rate_trace, "bit_serial": bit_serial_trace, "analog": analog_trace}
+def traces(rate_trace: Trace, bit_serial_trace: Trace, quantised_trace: Trace) -> dict[str, Trace]:
+    return {"rate": rate_trace, "bit_serial": bit_serial_trace, "quantised": quantised_trace}
 
 
 @pytest.mark.parametrize(("coding", "arch", "schedule"), CASES)

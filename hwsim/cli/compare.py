@@ -32,7 +32,7 @@ def compare_command(
     engine: Annotated[str, typer.Option(help="fast or reference.")] = "fast",
     spikes: Annotated[str, typer.Option(help="trace or computed.")] = "trace",
     samples: Annotated[int | None, typer.Option(help="Replay the first N samples of each trace (default: all).")] = None,
-    baselines: Annotated[bool, typer.Option(help="Add the ANN baselines of each event core (needs an analog trace).")] = True,
+    baselines: Annotated[bool, typer.Option(help="Add the ANN baselines of each event core (needs a quantised trace).")] = True,
     out: Annotated[str, typer.Option(metavar="DIR", help="Where compare.csv and the figures go.")] = "hwsim-compare",
     price: PriceOption = None,
     prices: PricesOption = None,

@@ -41,8 +41,8 @@ def export(
 ) -> None:
     """Write the Verilog of the core that runs one tile of one layer: the RTL that the engines are proved against."""
     from hwsim.arch import load_architecture
-    from hwsim.engine.single_run import payload_bits, runs_of_tile
     from hwsim.errors import HwsimError
+    from hwsim.single_run import payload_bits, runs_of_tile
     from hwsim.snn.trace import Trace
 
     targets = _targets(out, testbench, (arch, trace), force)
@@ -128,7 +128,7 @@ def _origin(
 
 def _replay(program: Program, runs: list[Run], recorded: Sample, eots: int | None) -> CoreReplay:
     """The run as the testbench feeds it: all of it, or as many whole timesteps as keep the simulation short."""
-    from hwsim.engine.single_run import replay_core
+    from hwsim.single_run import replay_core
 
     replay = replay_core(program, runs, recorded, eots)
     if eots is not None or replay.log.done <= CYCLES_BY_DEFAULT:

@@ -91,7 +91,7 @@ def synth(
     density: Annotated[float, typer.Option(help="Spikes a neuron and timestep that thresholds are tuned to.")] = 0.2,
     samples: Annotated[int, typer.Option(help="Number of samples.")] = 8,
     seed: Annotated[int, typer.Option(help="Same seed, same trace.")] = 0,
-    coding: Annotated[str, typer.Option(help="rate, bit_serial or analog.")] = "rate",
+    coding: Annotated[str, typer.Option(help="rate, bit_serial or quantised.")] = "rate",
     head: Annotated[int | None, typer.Option(help="Width of VGG's classifier (4096: as the papers count it).")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
     as_json: JsonOption = False,

@@ -209,6 +209,11 @@ def _numbers(values: Any, kind: Any, count: int) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def _current_name(name: Any) -> Any:
+    """Checkpoints written before a spike's worth was called its scale have the old name."""
+    return name.removesuffix("raw_worth") + "raw_scale" if str(name).endswith(".raw_worth") else name
+
+
 def _weights(path: Path, found: Any, description: Description) -> dict[str, Tensor]:
     """Weights that fit the described network, tensor by tensor."""
     try:
@@ -218,6 +223,7 @@ def _weights(path: Path, found: Any, description: Description) -> dict[str, Tens
         raise CheckpointError(f"{path}: describes a network that cannot be built: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(f"{path}: has no dictionary of weights")
+    found = {_current_name(name): value for name, value in found.items()}
     odd = sorted(set(found) ^ set(expected))
     if odd:
         where = "is not of" if odd[0] in found else "is missing for"

@@ -117,9 +117,9 @@ def _alpha_beta(request: Request, checkpoint: Checkpoint, data: Dataset) -> Buil
         _check_trained_for(checkpoint, request, "its thresholds")
         learnt = {layer.name: (layer.threshold, trained.activations()[layer.name].ceiling)
                   for layer in source.layers if layer.fires}
-        factors = {name: Scaling(1.0, worth / threshold, 0.0) for name, (threshold, worth) in learnt.items()}
-        notes = {"fine_tuned": True, "threshold_and_worth": {
-            name: [round(threshold, 4), round(worth, 4)] for name, (threshold, worth) in learnt.items()}}
+        factors = {name: Scaling(1.0, scale / threshold, 0.0) for name, (threshold, scale) in learnt.items()}
+        notes = {"fine_tuned": True, "threshold_and_scale": {
+            name: [round(threshold, 4), round(scale, 4)] for name, (threshold, scale) in learnt.items()}}
     else:
         images = data.train_images[: request.calibration]
         normalised = Normaliser(says.mean, says.std)(torch.from_numpy(images.copy()))

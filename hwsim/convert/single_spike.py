@@ -176,15 +176,15 @@ class SingleSpikeNetwork(nn.Module):
         ceilings   the highest output of every layer of the source. One spike stands for it, so weights are multiplied by it;
                    where an identity, which has no weight, brings spikes, its layer's scale is divided instead.
         """
-        worth = {INPUT: 1.0, **ceilings}
+        scales = {INPUT: 1.0, **ceilings}
         for mine, its in zip(self.layers.values(), source.layers.values(), strict=True):
             scale = 1.0
             for synapses in its.connections:
                 if synapses.operator is None:
-                    scale = 1 / worth[synapses.spec.source]
+                    scale = 1 / scales[synapses.spec.source]
             for to, synapses in zip(mine.connections, its.connections, strict=True):
                 if to.operator is not None:
-                    to.operator.weight.copy_(synapses.folded()[0] * worth[synapses.spec.source] * scale)
+                    to.operator.weight.copy_(synapses.folded()[0] * scales[synapses.spec.source] * scale)
             mine.initial.copy_(_bias(its).reshape(-1, 1, 1) * scale)
 
     def encode(self, images: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def _largest_value(network: Network, connection: Connection) -> int:
         return top
     if coding == "hybrid":
         return top + ((planes - 1) << spec.spike_shift)
-    if coding == "analog":
+    if coding == "quantised":
         return (1 << network.layer(connection.source).payload_bits) - 1
     if coding == "single_spike" and connection.source != INPUT:
         return 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.engine import kernels_arithmetic as ka
-from hwsim.engine import kernels_flags as kf
-from hwsim.engine import kernels_timing as kt
+from hwsim.cores.event.engines import kernels_arithmetic as ka
+from hwsim.cores.event.engines import kernels_flags as kf
+from hwsim.cores.event.engines import kernels_timing as kt
 from hwsim.engine.counting import FACT, FACTS
 from hwsim.engine.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList
 from hwsim.engine.packing import Ints, RunPack, Synapses
@@ -145,7 +145,7 @@ class Core:
         row += self.pack.pass_facts[number]
         if p.flags != "ignore":
             self._count_flagged(p, row, on, sent)
-        if p.kind == "fire" and p.flags != "once":
+        if p.kind == "fire" and p.flags != "fire_once":
             row[FIRED] += total
         if self.recorder:
             self.recorder.swept(p.kind, log, plane, sending)
@@ -171,12 +171,12 @@ class Core:
         row[ON_FIRED_AT] += on
         row[ON_ADDED_TO] += on * p.add
         row[ON_LEAKING] += self._on()
-        if p.flags == "once":
+        if p.flags == "fire_once":
             row[FLAG_WORDS] += np.count_nonzero(sent)
 
     def _follow(self, p: Pass, plane: Ints | None) -> None:
-        """Flags without arithmetic: recorded spikes set those of `once`; no potential is known to be negative."""
-        if p.flags == "once" and plane is not None:
+        """Flags without arithmetic: recorded spikes set those of `fire_once`; no potential is known to be negative."""
+        if p.flags == "fire_once" and plane is not None:
             self.state.flags |= plane != 0
         if p.kind == "mask":
             self.state.flags[...] = 0
@@ -209,7 +209,7 @@ class Core:
             if p.flags == "ignore":
                 ka.fire(potentials, plane, *rule)
             else:
-                kf.fire_on(potentials, self.state.flags, plane, *rule, p.flags == "once")
+                kf.fire_on(potentials, self.state.flags, plane, *rule, p.flags == "fire_once")
         else:
             ka.requantise(potentials, plane, p.threshold, table.max_level)
         if not pack.whole:

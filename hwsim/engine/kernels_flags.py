@@ -1,4 +1,4 @@
-"""Passes that look at flags: adding to the neurons that are on, and firing with `obey` or `once` (R16 of docs/cycle-model.md).
+"""Passes that look at flags: adding to neurons that are on, firing with `masked` or `fire_once` (R16 of docs/cycle-model.md).
 
 Flags are (positions, lanes) uint8 beside the potentials, 1: the neuron is off. A step that a neuron is left out of neither
 changes it nor clips; the firing pass then writes zero in its place. Tables without flags never come here: their passes are
@@ -37,16 +37,16 @@ def add_terms_on(state: Array, flags: Array, terms: Array, limits: Array) -> int
 
 @njit(cache=True)
 def fire_on(
-    state: Array, flags: Array, out: Array, threshold: int, hard: bool, leak: int, reachable: bool, once: bool
+    state: Array, flags: Array, out: Array, threshold: int, hard: bool, leak: int, reachable: bool, fire_once: bool
 ) -> None:
     """Compare, reset or flag, leak, for neurons that are on; zero for those that are off. `out` becomes 0 / 1.
 
-    `once`: a neuron that fires is flagged, whatever `hard` says, and zero is written in its place. `leak` < 0: none.
+    `fire_once`: a neuron that fires is flagged, whatever `hard` says, and zero is written in its place. `leak` < 0: none.
     `reachable`: whether the type of the potentials holds the threshold at all.
     """
     number = state.dtype.type
     level = number(threshold) if reachable else number(0)
-    to_zero = hard or once
+    to_zero = hard or fire_once
     for position in range(state.shape[0]):
         lanes, off, spikes = state[position], flags[position], out[position]
         for j in range(lanes.size):
@@ -56,7 +56,7 @@ def fire_on(
             kept = number(0) if to_zero else number(lanes[j] - level)
             kept = kept if fired else lanes[j]
             lanes[j] = kept if on else number(0)
-            off[j] |= fired & np.uint8(once)
+            off[j] |= fired & np.uint8(fire_once)
         if leak >= 0:
             for j in range(lanes.size):
                 lanes[j] -= lanes[j] >> leak  # zero stays zero: what is off, and what has just been flagged

@@ -21,7 +21,7 @@ from hwsim.snn.network import Connection
 from hwsim.snn.neurons import PassTable
 
 Ints = NDArray[Any]
-FLAG_USES = ("ignore", "obey", "once")
+FLAG_USES = ("ignore", "masked", "fire_once")
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Ints:
@@ -230,7 +230,7 @@ def _check_table(table: PassTable) -> None:
         if p.flags not in FLAG_USES:
             raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}, allowed are {', '.join(FLAG_USES)}")
         if p.flags != "ignore" and p.kind != "fire":
-            raise ProgramError(f"a {p.kind} pass cannot {p.flags} flags; only fire passes use them")
+            raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}; only fire passes use them")
         if (p.flags != "ignore" or p.kind == "mask") and not table.flagged:
             what = "mask pass" if p.kind == "mask" else f"pass with flags {p.flags!r}"
             raise ProgramError(f"a {what} in a table that is not flagged: there is no mask memory; set PassTable.flagged")

@@ -155,12 +155,12 @@ class Core(wiring.Component):
                     m.d.comb += self.host.word.eq(word)
 
     def _writes_mask(self) -> Value:
-        """A1: a clear, a mask operation, or a `once` operation in which a neuron fired."""
+        """A1: a clear, a mask operation, or a `fire_once` operation in which a neuron fired."""
         executed, kind = self.issue.executed, self.issue.executed.kind
         fired = Value.cast(0)
         for lane in self.lanes:
             fired = fired | lane.sends
-        return (kind == Kind.CLEAR) | (kind == Kind.MASK) | ((kind == Kind.FIRE) & executed.once & fired)
+        return (kind == Kind.CLEAR) | (kind == Kind.MASK) | ((kind == Kind.FIRE) & executed.fire_once & fired)
 
     def _exec(self, m: Module, done: Effects) -> None:
         """The lanes between the memories' outputs, their write ports and the serialiser."""

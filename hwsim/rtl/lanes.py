@@ -42,7 +42,7 @@ class Lane(wiring.Component):
         m = Module()
         kind = self.operation.kind
         self.clips: list[Value] = []
-        uses_flag = self.operation.obey | self.operation.once if self.p.flagged else Const(0)
+        uses_flag = self.operation.masked | self.operation.fire_once if self.p.flagged else Const(0)
         on = wire(m, "on", self.active & ~(self.off & uses_flag))
         is_ = {name: wire(m, f"does_{name}", self.active & (kind == Kind[name.upper()]))
                for name in ("accumulate", "shift", "readout", "requant", "mask")}
@@ -103,9 +103,9 @@ class Lane(wiring.Component):
         return wire(m, "added", added)
 
     def _reset_and_leak(self, m: Module, fires: Signal, fired: Signal, added: Signal) -> Signal:
-        """Subtract the compared threshold or write zero; then leak. A neuron that fires its once is switched off instead."""
+        """Subtract the compared threshold or write zero; then leak. Who fires its only spike is switched off instead."""
         table = self.p.run.table
-        switched_off = wire(m, "switched_off", fired & self.operation.once if self.p.flagged else Const(0))
+        switched_off = wire(m, "switched_off", fired & self.operation.fire_once if self.p.flagged else Const(0))
         resets = wire(m, "resets", fired & ~switched_off)
         if table.reset == "soft":
             left = self._step(m, "reset", added - Mux(resets, self.operation.threshold, 0))
@@ -151,7 +151,7 @@ class Lane(wiring.Component):
             with m.Case(Kind.FIRE):
                 m.d.comb += self.next_potential.eq(left)
                 if p.flagged:
-                    m.d.comb += self.next_off.eq(self.off | (fired & self.operation.once))
+                    m.d.comb += self.next_off.eq(self.off | (fired & self.operation.fire_once))
             with m.Case(Kind.READOUT):
                 m.d.comb += self.next_potential.eq(added)
             with m.Case(Kind.MASK):

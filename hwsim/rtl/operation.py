@@ -34,13 +34,14 @@ def operation_layout(p: Parameters) -> data.StructLayout:
     word, position      the membrane word, and where it lies (passes only).
     active              lanes that work: real synapses of an accumulation, real neurons of anything else.
     weight_row, payload, has_payload, plane   of an accumulation; `plane` is what R11 shifts by.
-    threshold           already shifted (R10).   add, obey, once   of a pass.   number   what a spike record calls its pass (R9).
+    threshold           already shifted (R10).   add, masked, fire_once   of a pass.
+    number              what a spike record calls its pass (R9).
     """
     return data.StructLayout({
         "kind": Kind, "word": p.word_shape, "position": p.position, "active": unsigned(p.lanes),
         "weight_row": counter(p.weight_bases[-1]), "has_payload": unsigned(1), "payload": signed(p.payload_bits),
-        "plane": counter(p.run.table.planes), "threshold": p.threshold_shape, "add": unsigned(1), "obey": unsigned(1),
-        "once": unsigned(1), "number": counter(len(p.passes) + 1), "tag": tag_layout(p),
+        "plane": counter(p.run.table.planes), "threshold": p.threshold_shape, "add": unsigned(1), "masked": unsigned(1),
+        "fire_once": unsigned(1), "number": counter(len(p.passes) + 1), "tag": tag_layout(p),
     })
 
 
@@ -86,7 +87,7 @@ def decode(p: Parameters, operation: data.View) -> Effects:
         writes_current=direct & (accumulate | clear),
         reads_initial=initialises if p.fetches_initial else never,
         reads_addend=adds if p.has_addend else never,
-        reads_mask=(fire & (operation.obey | operation.once)) if p.flagged else never,
+        reads_mask=(fire & (operation.masked | operation.fire_once)) if p.flagged else never,
         sends=fire | requant,
     )
 

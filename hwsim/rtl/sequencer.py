@@ -164,7 +164,7 @@ class Sequencer(wiring.Component):
         threshold = Const(one.threshold, self.p.threshold_shape)
         m.d.comb += [
             operation.kind.eq(Kind[one.kind.upper()]), operation.add.eq(one.add),
-            operation.obey.eq(one.flags == "obey"), operation.once.eq(one.flags == "once"),
+            operation.masked.eq(one.flags == "masked"), operation.fire_once.eq(one.flags == "fire_once"),
             operation.threshold.eq(threshold >> (one.shift if one.kind == "fire" else 0)),
             self.sends.eq(one.kind in ("fire", "requant")),
             self.shifts_threshold.eq(one.kind == "fire" and one.shift > 0),

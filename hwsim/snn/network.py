@@ -196,7 +196,7 @@ class Network:
         return all(c.weights is not None for layer in self.layers for c in layer.connections)
 
     def source_coding(self, connection: Connection) -> str:
-        """`direct`, `hybrid`, `rate`, `bit_serial`, `single_spike` or `analog`: how a connection's events carry values."""
+        """`direct`, `hybrid`, `rate`, `bit_serial`, `single_spike` or `quantised`: how a connection's events carry values."""
         if connection.source == INPUT:
             return self.input.coding if self.input.encoding == "spikes" else self.input.encoding
         return self.layer(connection.source).coding

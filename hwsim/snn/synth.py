@@ -64,7 +64,7 @@ def synthesise(
     """A trace in memory of `samples` random inputs through a random network of the named shape.
 
     network    vgg16-cifar10, resnet20-cifar10 or tiny (NETWORKS).    head   width of two hidden linear layers (VGG).
-    timesteps  T, or the bits of an activation for bit_serial and analog, which compute the same values.
+    timesteps  T, or the bits of an activation for bit_serial and quantised, which compute the same values.
     pool       folded, unit or max (max: rate coding only).           progress   called with (steps done, of).
 
     All potentials are as wide as the widest layer needs for no partial sum of any sample to saturate, in whatever order
@@ -201,10 +201,10 @@ def _drawn(net: Network, plan: Plan, draw: Integers, settings: Settings, last: b
     timesteps, _, coding, pool = settings
     connections = tuple(_connection(net, wire, plan.channels, draw, pool) for wire in plan.wires)
     neuron: Neuron = ReadOut() if last else {
-        "rate": IntegrateAndFire, "bit_serial": BitSerial, "analog": Requantise
+        "rate": IntegrateAndFire, "bit_serial": BitSerial, "quantised": Requantise
     }[coding]()
     shape = connections[0].natural_shape(plan.channels)
-    if coding == "analog":
+    if coding == "quantised":
         return Layer(plan.name, shape, connections, neuron, 1, payload_bits=0 if last else timesteps)
     return Layer(plan.name, shape, connections, neuron, timesteps)
 
@@ -232,7 +232,7 @@ def _tuned(layer: Layer, sums: list[IntArray], settings: Settings) -> Layer:
 
     def spikes(candidate: Layer) -> int:
         outputs = [candidate.neuron.emit(s, candidate)[0] for s in sums]
-        return sum(_set_bits(o) if coding == "analog" else int(o.sum()) for o in outputs)
+        return sum(_set_bits(o) if coding == "quantised" else int(o.sum()) for o in outputs)
 
     # A neuron that starts at half of the threshold is silent only if twice its sum stays below.
     top = 2 * max(1, *(int(np.abs(s).sum(axis=0).max()) for s in sums))
@@ -284,8 +284,8 @@ def _check(
     wrong = []
     if network not in NETWORKS:
         wrong.append(f"network {network!r}: allowed are {', '.join(NETWORKS)}")
-    if coding not in ("rate", "bit_serial", "analog"):
-        wrong.append(f"coding {coding!r}: allowed are rate, bit_serial, analog")
+    if coding not in ("rate", "bit_serial", "quantised"):
+        wrong.append(f"coding {coding!r}: allowed are rate, bit_serial, quantised")
     top = 64 if coding == "rate" else 16
     if not 1 <= timesteps <= top:
         wrong.append(f"timesteps {timesteps}: allowed are 1 to {top} for {coding}")

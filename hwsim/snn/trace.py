@@ -1,12 +1,14 @@
 """A Trace: a Network and what it did, sample by sample, opened lazily from one HDF5 file or held in memory.
 
 Samples are read when asked for and never kept, so a file of any length streams in constant memory. Everything read was
-checked first: structure and network when the trace is opened, each chunk's checksum when its sample is read, all of the
-recorded data against their SHA-256 in `check()`. The file is described in docs/formats/trace.md.
+checked first: structure and network when the trace is opened, each recorded row against its own SHA-256 when its sample is
+read. A version 1 file has no hashes of rows; there, the first row that is read of a dataset has the whole dataset compared
+with its SHA-256. The file is described in docs/formats/trace.md.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,10 +21,22 @@ from numpy.typing import ArrayLike, NDArray
 from hwsim.program import Sample
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.trace_arrays import LayerLike, build_network, describe_input, gather_spikes, samples_of
-from hwsim.snn.trace_file import TraceError, TraceFile, content_hash, guard, read_manifest, trouble, writing
+from hwsim.snn.trace_file import TraceFile
+from hwsim.snn.trace_manifest import (
+    TraceError,
+    close_refused,
+    content_hash,
+    guard,
+    read_manifest,
+    scan,
+    trouble,
+    writing,
+)
 from hwsim.snn.trace_schema import (
     FORMAT,
-    FORMAT_VERSION,
+    RESERVED,
+    ROW_HASHES,
+    VERSIONS,
     Column,
     Reader,
     capabilities,
@@ -32,6 +46,7 @@ from hwsim.snn.trace_schema import (
     network_paths,
     potential_dtype,
     potential_path,
+    unsupported,
 )
 from hwsim.snn.trace_writer import MAX_NAME, TraceWriter, network_trouble, replace_file, temporary_beside, whole_number
 from hwsim.snn.validate import validate_network
@@ -41,6 +56,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Trace", "TraceError", "TraceWriter"]
 
+IN_MEMORY = "trace in memory"
+
 
 class Trace:
     """What a network did on some samples.
@@ -48,15 +65,16 @@ class Trace:
     network         the Network, weights included where they were recorded (`has_weights`).
     samples         how many samples.            labels    (samples,) int64 or None.
     name            a short name for tables.     provenance   origin, script, licence, accuracies: free-form.
-    coding          coding of the hidden layers: rate, bit_serial, analog or mixed.
+    coding          coding of the hidden layers: rate, bit_serial, quantised or mixed.
     timesteps       most planes that a hidden layer sends.
     content_hash    SHA-256 of everything said above and recorded, equal for equal content wherever it is kept.
+    format_version  of the file: 2, or 1 for older ones, which are read under today's names.
     """
 
-    def __init__(self, file: h5py.File, where: str, path: Path | None = None) -> None:
+    def __init__(self, file: h5py.File, where: str, path: Path | None, scanned: bool) -> None:
         """Use Trace.open, Trace.from_arrays or TraceWriter; this takes an open h5py file and owns it from now on."""
         self.path, self._where = path, where
-        self._file = TraceFile(file, where)
+        self._file = TraceFile(file, where, scanned)
         self._read_head()
         self.network = self._read_network()
         self._columns = columns(self.network)
@@ -73,10 +91,10 @@ class Trace:
         if not path.is_file():
             raise trouble(where, "file", "no such file", "a trace", "check the path")
         with guard(where, "file"):
-            if not h5py.is_hdf5(path):
-                raise trouble(where, "file", "no HDF5 file", "a trace", "check the path, or copy the file again")
+            with open(path, "rb") as handle:
+                scanned = scan(handle, where)
             file = h5py.File(path, "r", rdcc_nbytes=0)
-        return cls._adopt(file, where, path)
+        return cls._adopt(file, where, path, scanned)
 
     @classmethod
     def from_arrays(
@@ -130,27 +148,29 @@ class Trace:
             return writer.finish()
 
     @classmethod
-    def _from_image(cls, image: bytes) -> Trace:
+    def from_image(cls, image: bytes) -> Trace:
         """A trace in memory from the bytes of its file (how traces in memory travel between processes)."""
         import h5py
 
-        with guard("trace in memory", "file"):
+        with guard(IN_MEMORY, "file"):
+            scanned = scan(io.BytesIO(image), IN_MEMORY)
             file = h5py.File(h5py.h5f.open_file_image(image))
-        return cls._adopt(file, "trace in memory", None)
+        return cls._adopt(file, IN_MEMORY, None, scanned)
 
     @classmethod
-    def _adopt(cls, file: h5py.File, where: str, path: Path | None) -> Trace:
+    def _adopt(cls, file: h5py.File, where: str, path: Path | None, scanned: bool) -> Trace:
         try:
             with guard(where, "file"):
-                return cls(file, where, path)
+                return cls(file, where, path, scanned)
         except BaseException:
-            file.close()
+            close_refused(file)
             raise
 
     def close(self) -> None:
         """Close the file; samples cannot be read any more."""
         self._columns = {}
-        self._file.file.close()
+        with guard(self._where, "file"):
+            self._file.file.close()
 
     def __enter__(self) -> Trace:
         return self
@@ -159,7 +179,7 @@ class Trace:
         self.close()
 
     def __reduce__(self) -> tuple[Callable[..., Trace], tuple[Any, ...]]:
-        return (Trace.open, (self.path,)) if self.path is not None else (Trace._from_image, (self._image(),))
+        return (Trace.open, (self.path,)) if self.path is not None else (Trace.from_image, (self._image(),))
 
     def __repr__(self) -> str:
         return f"<Trace {self.name!r}: {len(self.network.layers)} layers, {self.samples} samples, {self.coding}>"
@@ -173,10 +193,10 @@ class Trace:
 
     @property
     def coding(self) -> str:
-        """`rate`, `bit_serial`, `single_spike` or `analog` when all hidden layers agree, else `mixed`."""
+        """`rate`, `bit_serial`, `single_spike` or `quantised` when all hidden layers agree, else `mixed`."""
         found = {layer.coding for layer in self.network if layer.coding != "readout"}
         if not found:
-            return "analog" if self.network.input.encoding == "direct" else self.network.input.coding
+            return "quantised" if self.network.input.encoding == "direct" else self.network.input.coding
         return found.pop() if len(found) == 1 else "mixed"
 
     @property
@@ -242,7 +262,7 @@ class Trace:
     # -- saving and checking ----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Trace:
-        """Write the trace to `path`, whole or not at all, and return it opened from there."""
+        """Write the trace to `path`, whole or not at all, and return it opened from there. A version 1 file stays one."""
         path = Path(path)
         temporary = temporary_beside(path)
         self.check(deep=True)
@@ -270,16 +290,17 @@ class Trace:
         """
         self._index(0)
         with guard(self._where, "file"):
-            if content_hash(read_manifest(self._file.file, self._where)) != self._content_hash:
+            if content_hash(read_manifest(self._file.file, self._where, self._file.scanned)) != self._content_hash:
                 raise trouble(self._where, "file", "other content than when it was opened", "the same", "open it again")
             if not deep:
                 return
             for path, entry in self._file.manifest.items():
-                if entry.shape is not None:
+                if entry.shape is not None and not (self._file.hashes_rows and path in self._file.row_paths):
                     self._file.check_hash(path)
             for index in range(self.samples):
                 self.sample(index)
                 self.logits(index)
+                self.final_potentials(index)
                 if progress:
                     progress(index + 1, self.samples)
 
@@ -288,8 +309,11 @@ class Trace:
     def _read_head(self) -> None:
         head = Reader(self._where, "/", self._file.manifest["/"].attributes)
         head.text("format", (FORMAT,))
-        head.integer("format_version", FORMAT_VERSION, FORMAT_VERSION)
+        self.format_version = head.integer("format_version", VERSIONS[0], VERSIONS[-1])
         self._capabilities = head.texts("capabilities")
+        for name in self._capabilities:
+            if name in RESERVED:
+                raise unsupported(self._where, "/, attribute 'capabilities'", name)
         unknown = sorted(set(self._capabilities) - known_capabilities())
         if unknown:
             raise trouble(self._where, "/, attribute 'capabilities'", ", ".join(unknown), "only what this hwsim can do",
@@ -301,7 +325,7 @@ class Trace:
         self.samples = head.integer("samples", 1, 1 << 40)
         stated = head.text("content_sha256")
         head.finish()
-        self._content_hash = content_hash(self._file.manifest)
+        self._content_hash = content_hash(self._file.stated)
         if stated != self._content_hash:
             raise trouble(self._where, "/, attribute 'content_sha256'", f"{stated[:12]}...",
                           f"{self._content_hash[:12]}... as its content says", "the file was altered: make it again")
@@ -331,8 +355,11 @@ class Trace:
                 self._file.expect_rows(path, (self.samples, *layer.shape), potential_dtype(layer).name)
         if "/logits" in self._file:
             known.add("/logits")
-            width = (self._file.dataset("/logits").shape or ())[1:2] or (1,)
+            width = (self._file.entry("/logits").shape or ())[1:2] or (1,)
             self._file.expect_rows("/logits", (self.samples, *width), "int64", "float64")
+        if self._file.hashes_rows:
+            known.add(ROW_HASHES)
+            self._file.read_row_hashes(ROW_HASHES, self.samples)
         labels: NDArray[np.int64] | None = None
         if "/labels" in self._file:
             known.add("/labels")

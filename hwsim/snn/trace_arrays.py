@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwsim.program import Sample
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, NetworkError, Shape
 from hwsim.snn.neurons import MODELS, Neuron
-from hwsim.snn.trace_file import TraceError, trouble
+from hwsim.snn.trace_manifest import TraceError, trouble
 
 LayerLike = Layer | Mapping[str, Any]
 WHERE = "Trace.from_arrays"

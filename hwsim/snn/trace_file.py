@@ -1,281 +1,75 @@
-"""The HDF5 side of a Trace: what is where in the file, and nothing believed that was not checked.
-
-docs/formats/trace.md types every group, dataset and attribute. A file is read as a *manifest* first, the attributes of
-all its objects and the types and shapes of its datasets; the manifest's SHA-256 is the trace's content hash. Only what
-the manifest and the network agree on is then read. Whatever HDF5 itself raises comes out as one TraceError.
-"""
+"""The data of a trace file: arrays and rows whose place, type and hash were verified before they are given out."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.errors import HwsimError
-from hwsim.snn.validate import NAME
+from hwsim.snn import trace_v1
+from hwsim.snn.trace_manifest import MAX_ARRAY_BYTES, Entry, array_hash, guard, product, read_manifest, trouble
 
 if TYPE_CHECKING:
     import h5py
 
-# HDF5 1.10's own structures carry checksums; older ones do not, and a flipped bit in them goes unseen.
-LIBVER, SUPERBLOCK = ("v110", "v110"), 3
-DTYPES = {"|u1": "uint8", "|i1": "int8", "<i2": "int16", "<u2": "uint16", "<i4": "int32", "<i8": "int64",
-          "<f8": "float64"}
-FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
-FLETCHER32 = 3
-MAX_OBJECTS = 50_000
-MAX_DEPTH = 5
-MAX_ATTRIBUTE_BYTES = 1 << 16
-MAX_ARRAY_BYTES = 1 << 31
-# gzip cannot shrink more than 1,032 times: a dataset that claims to is a bomb, or was never written.
-MAX_SHRINK = 1_100
-# A chunk has its Fletcher32 checksum and its entry in the index: 4 + 8 bytes at least.
-MIN_CHUNK_BYTES = 12
-
-Attribute = int | str | list[int] | list[str]
-
-
-class TraceError(HwsimError):
-    """A trace that cannot be trusted or made; the text names file, place, found, expected and what to do."""
-
-
-def trouble(where: str, place: str, found: str, expected: str, do: str) -> TraceError:
-    """The one error a reader sees."""
-    return TraceError(f"{where}: {place}: found {found}, expected {expected}; {do}")
-
-
-@contextmanager
-def guard(where: str, place: str) -> Iterator[None]:
-    """Turn whatever h5py or numpy raise on damaged data into a TraceError."""
-    try:
-        yield
-    except TraceError:
-        raise
-    except Exception as error:
-        said = str(error).strip("'\"") or type(error).__name__
-        raise trouble(
-            where, place, f"data that cannot be read ({said})", "what docs/formats/trace.md describes",
-            "the file is damaged or not a trace: copy or make it again",
-        ) from error
-
-
-@contextmanager
-def writing(where: str) -> Iterator[None]:
-    """Turn what the system raises on writing into a TraceError."""
-    try:
-        yield
-    except OSError as error:
-        raise trouble(where, "file", f"that it cannot be written ({error})", "a folder with leave and room to write",
-                      "check the path and the free space") from error
-
-
-# -- manifest -----------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Entry:
-    """One group (`shape` None) or dataset of a file."""
-
-    attributes: dict[str, Attribute]
-    dtype: str = ""
-    shape: tuple[int, ...] | None = None
-
-    def document(self) -> dict[str, Any]:
-        """JSON form, as the content hash covers it."""
-        kept = {k: v for k, v in self.attributes.items() if k != "content_sha256"}
-        if self.shape is None:
-            return {"attributes": kept}
-        return {"attributes": kept, "dtype": self.dtype, "shape": list(self.shape)}
-
-
-Manifest = dict[str, Entry]
-
-
-def content_hash(manifest: Manifest) -> str:
-    """SHA-256 of the canonical JSON of the manifest: the data (by their own SHA-256) and everything said of them."""
-    document = {path: entry.document() for path, entry in manifest.items()}
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def array_hash(array: NDArray[Any]) -> str:
-    """SHA-256 of an array's bytes, little-endian, C order."""
-    return hashlib.sha256(array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).data).hexdigest()
-
-
-def read_manifest(file: h5py.File, where: str) -> Manifest:
-    """Every object of the file with its attributes; refuses links, foreign types and storage outside of the file."""
-    manifest: Manifest = {}
-    with guard(where, "file"):
-        if file.id.get_create_plist().get_version()[0] < SUPERBLOCK:
-            raise trouble(where, "file", "HDF5 structures without checksums", "those of HDF5 1.10 or newer",
-                          "write it with libver='v110' or convert it with h5repack --low=2")
-        _walk(file.id, b"/", "/", manifest, where, 0)
-    return manifest
-
-
-def _walk(parent: Any, name: bytes, path: str, manifest: Manifest, where: str, depth: int) -> None:
-    import h5py
-
-    if depth > MAX_DEPTH or len(manifest) >= MAX_OBJECTS:
-        raise trouble(where, path, "more or deeper objects", f"at most {MAX_OBJECTS}, {MAX_DEPTH} deep", "refuse it")
-    with guard(where, path):
-        node = h5py.h5o.open(parent, name)
-        if isinstance(node, h5py.h5d.DatasetID):
-            manifest[path] = _dataset_entry(node, path, where)
-        elif isinstance(node, h5py.h5g.GroupID):
-            manifest[path] = Entry(_attributes(node, path, where))
-            for child in sorted(node):
-                text = child.decode("ascii", "backslashreplace")
-                below = f"{path.rstrip('/')}/{text}"
-                _check_link(node, child, text, below, where)
-                _walk(node, child, below, manifest, where, depth + 1)
-        else:
-            raise trouble(where, path, "a named type", "a group or dataset", "remove it")
-
-
-def _check_link(group: Any, name: bytes, text: str, path: str, where: str) -> None:
-    import h5py
-
-    if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
-        raise trouble(where, path, "a soft or external link", "the data itself", "a trace stands alone: copy it in")
-    if not NAME.fullmatch(text):
-        raise trouble(where, path, f"the name {text!r}", "letters, digits, _ . -", "rename it")
-
-
-def _attributes(node: Any, path: str, where: str) -> dict[str, Attribute]:
-    import h5py
-
-    found: dict[str, Attribute] = {}
-    count = h5py.h5a.get_num_attrs(node)
-    if count > 64:
-        raise trouble(where, path, f"{count} attributes", "at most 64", "remove the others")
-    for index in range(count):
-        attribute = h5py.h5a.open(node, index=index)
-        name = attribute.name.decode("ascii", "backslashreplace")
-        found[name] = _attribute_value(attribute, f"{path}, attribute {name!r}", where)
-    return found
-
-
-def _attribute_value(attribute: Any, place: str, where: str) -> Attribute:
-    with guard(where, place):
-        dtype, shape, size = attribute.dtype, attribute.shape, attribute.get_storage_size()
-        if dtype.kind not in "iuS" or len(shape) > 1 or size > MAX_ATTRIBUTE_BYTES:
-            raise trouble(
-                where, place, f"type {dtype}, shape {shape}, {size} bytes",
-                f"integers or fixed-length strings, scalar or one-dimensional, up to {MAX_ATTRIBUTE_BYTES} bytes",
-                "write it as docs/formats/trace.md says",
-            )
-        value = np.empty(shape, dtype)
-        attribute.read(value)
-        plain: Any = value.tolist()
-        if dtype.kind == "S":
-            return plain.decode() if not shape else [item.decode() for item in plain]
-        return plain
-
-
-def _dataset_entry(node: Any, path: str, where: str) -> Entry:
-    import h5py
-
-    dtype, shape, creation = node.dtype, node.shape, node.get_create_plist()
-    if dtype.str not in DTYPES:
-        raise trouble(where, path, f"elements of type {dtype}", f"one of {', '.join(DTYPES.values())}", "convert it")
-    if creation.get_layout() != h5py.h5d.CHUNKED or creation.get_external_count():
-        raise trouble(where, path, "data stored unchunked, virtually or in another file", "chunks in this file",
-                      "a trace stands alone: copy the data in, chunked")
-    filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
-    if FLETCHER32 not in filters or set(filters) - set(FILTERS):
-        raise trouble(where, path, f"filters {sorted(filters)}", "fletcher32, with gzip and shuffle at will",
-                      "write it with fletcher32=True")
-    entry = Entry(_attributes(node, path, where), DTYPES[dtype.str], tuple(int(n) for n in shape))
-    _check_claim(node, creation.get_chunk(), entry, path, where)
-    _check_chunks(node, creation.get_chunk(), 1 << filters.index(FLETCHER32), entry, path, where)
-    return entry
-
-
-def _check_claim(node: Any, chunk: tuple[int, ...], entry: Entry, path: str, where: str) -> None:
-    """Refuse a shape that the file is too short to hold, before anything is done in proportion to it."""
-    import h5py
-
-    shape, width = entry.shape or (), np.dtype(entry.dtype).itemsize
-    if not shape or min(shape) < 1 or len(shape) > 5:
-        raise trouble(where, path, f"shape {shape}", "one to five axes, none empty", "leave empty datasets out")
-    if width * product(chunk) > MAX_ARRAY_BYTES or any(c > n for n, c in zip(shape, chunk, strict=True)):
-        raise trouble(where, path, f"chunks of shape {chunk}", f"at most {shape} and {MAX_ARRAY_BYTES} bytes",
-                      "use smaller ones")
-    claimed, count = width * product(shape), _chunk_count(shape, chunk)
-    available = h5py.h5i.get_file_id(node).get_filesize()
-    if max(count * MIN_CHUNK_BYTES, claimed // MAX_SHRINK) > available:
-        raise trouble(where, path, f"{claimed} bytes in {count} chunks", f"what {available} bytes of file can hold",
-                      "the file is damaged or was made to mislead")
-
-
-def _check_chunks(node: Any, chunk: tuple[int, ...], unchecked: int, entry: Entry, path: str, where: str) -> None:
-    """Every chunk is there, has its checksum (bit `unchecked` of its mask is clear) and cannot inflate beyond bounds."""
-    raw = np.dtype(entry.dtype).itemsize * product(chunk)
-    count = largest = skipped = 0
-
-    def look(info: Any) -> None:
-        nonlocal count, largest, skipped
-        count, largest, skipped = count + 1, max(largest, info.size), skipped | info.filter_mask
-
-    node.chunk_iter(look)
-    expected = _chunk_count(entry.shape or (), chunk)
-    if count != expected or largest > raw + raw // 1000 + 1024 or skipped & unchecked:
-        raise trouble(where, path, f"{count} chunks of up to {largest} bytes", f"{expected} of up to {raw}, checksums on",
-                      "the file is incomplete or damaged: make it again")
-
-
-def _chunk_count(shape: tuple[int, ...], chunk: tuple[int, ...]) -> int:
-    return product(tuple(-(-n // c) for n, c in zip(shape, chunk, strict=True)))
-
-
-def product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for n in shape:
-        total *= int(n)
-    return total
-
-
-# -- data ---------------------------------------------------------------------------------------------------------
+SHA256_BYTES = 32
 
 
 class TraceFile:
-    """An open HDF5 file and its manifest; gives out arrays whose place, type and checksum were verified."""
+    """An open HDF5 file and its manifest; gives out arrays whose place, type and checksum were verified.
 
-    def __init__(self, file: h5py.File, where: str) -> None:
-        self.file, self.where = file, where
-        self.manifest = read_manifest(file, where)
+    stated     the manifest as the file has it, which the content hash covers.
+    manifest   the same in the words of version 2.        version    of the format.
+    scanned    whether `scan` went over the file; only version 1 is read without.
+    """
+
+    def __init__(self, file: h5py.File, where: str, scanned: bool) -> None:
+        self.file, self.where, self.scanned = file, where, scanned
+        self.stated = read_manifest(file, where, scanned)
+        self.version = self.stated["/"].attributes.get("format_version")
+        if not scanned and self.version != trace_v1.VERSION:
+            raise trouble(where, "/, attribute 'format_version'", repr(self.version), "an integer from 1 to 2",
+                          "see docs/formats/trace.md")
+        self.manifest = trace_v1.in_words_of_version_2(self.stated) if self.version == trace_v1.VERSION else self.stated
         self._rows: dict[str, _Rows] = {}
+        self._row_hashes: NDArray[np.uint8] | None = None
+        self._position: dict[str, int] = {}
+        self._verified: set[str] = set()
 
     def __contains__(self, path: str) -> bool:
         return path in self.manifest
 
     def dataset(self, path: str) -> Entry:
         """The entry of a dataset that must be there, with its SHA-256 and nothing else said of it."""
-        entry = self.manifest.get(path)
-        if entry is None or entry.shape is None:
-            raise trouble(self.where, path, "no such dataset", "one", "the file is incomplete: make it again")
+        entry = self.entry(path)
         if set(entry.attributes) != {"sha256"}:
             raise trouble(self.where, path, f"attributes {sorted(entry.attributes)}", "only 'sha256'", "correct it")
         return entry
 
+    def entry(self, path: str) -> Entry:
+        """The entry of a dataset that must be there."""
+        entry = self.manifest.get(path)
+        if entry is None or entry.shape is None:
+            raise trouble(self.where, path, "no such dataset", "one", "the file is incomplete: make it again")
+        return entry
+
     def expect(self, path: str, shape: tuple[int, ...], *dtypes: str) -> None:
         """Refuse a dataset that is not of this shape and one of these types."""
-        entry = self.dataset(path)
+        self._expect(self.dataset(path), path, shape, dtypes)
+
+    def _expect(self, entry: Entry, path: str, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> None:
         if entry.shape != shape or entry.dtype not in dtypes:
             raise trouble(self.where, path, f"{entry.dtype} of shape {entry.shape}",
                           f"{' or '.join(dtypes)} of shape {shape}", "the file is mislabelled: make it again")
 
     def expect_rows(self, path: str, shape: tuple[int, ...], *dtypes: str) -> None:
-        """The same for a dataset of one row a sample, which `row` will read."""
-        self.expect(path, shape, *dtypes)
+        """The same for a dataset of one row per sample, which `row` will read; from version 2 on its hashes lie elsewhere."""
+        entry = self.entry(path) if self.hashes_rows else self.dataset(path)
+        if self.hashes_rows and entry.attributes:
+            raise trouble(self.where, path, f"attributes {sorted(entry.attributes)}", "none", "correct it")
+        self._expect(entry, path, shape, dtypes)
         with guard(self.where, path):
             self._rows[path] = _Rows(self.file[path], path, self.where)
 
@@ -295,9 +89,38 @@ class TraceFile:
         self._compare(path, array_hash(array))
         return array
 
+    @property
+    def hashes_rows(self) -> bool:
+        """Whether the format has a SHA-256 per row: from version 2 on."""
+        return self.version != trace_v1.VERSION
+
+    @property
+    def row_paths(self) -> list[str]:
+        """Datasets of one row per sample, in the order of their hashes."""
+        return sorted(self._rows)
+
+    def read_row_hashes(self, path: str, samples: int) -> None:
+        """Read the SHA-256 of every row that `expect_rows` announced: uint8 (samples, datasets, 32)."""
+        self.expect(path, (samples, len(self._rows), SHA256_BYTES), "uint8")
+        self._row_hashes = self.array(path)
+        self._position = {name: k for k, name in enumerate(self.row_paths)}
+
     def row(self, path: str, index: int) -> NDArray[Any]:
-        """One sample's row, verified by its Fletcher32 checksum."""
-        return self._rows[path].read(index)
+        """One sample's row, compared with its SHA-256; in version 1 the whole dataset is, when its first row is read."""
+        if self._row_hashes is None:
+            if path not in self._verified:
+                self.check_hash(path)
+                self._verified.add(path)
+            return self._rows[path].read(index)
+        row = self._rows[path].read(index)
+        found, expected = row_hash(row), self._row_hashes[index, self._position[path]].tobytes()
+        if found != expected:
+            raise trouble(
+                self.where, f"{path}[{index}]",
+                f"other data for sample {index} of {_owner(path)} (SHA-256 {found.hex()[:12]}...)",
+                f"{expected.hex()[:12]}... as recorded", "the row was altered or damaged: make the file again",
+            )
+        return row
 
     def check_hash(self, path: str) -> None:
         """Compare a dataset of any length with its SHA-256, a chunk at a time."""
@@ -313,6 +136,17 @@ class TraceFile:
         if found != expected:
             raise trouble(self.where, path, f"data with SHA-256 {found[:12]}...", f"{expected[:12]}...",
                           "the data were altered or damaged: make the file again")
+
+
+def _owner(path: str) -> str:
+    """Who sent or computed the rows of a dataset, in words."""
+    parts = path.split("/")
+    return f"layer {parts[2]!r}" if parts[1] == "layers" else "the input" if parts[1] == "input" else "the network"
+
+
+def row_hash(row: NDArray[Any]) -> bytes:
+    """SHA-256 of one sample's row, little-endian and in C order."""
+    return hashlib.sha256(np.ascontiguousarray(row, row.dtype.newbyteorder("<")).data).digest()
 
 
 class _Rows:

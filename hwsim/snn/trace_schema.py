@@ -14,13 +14,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.snn.hdf5_scan import MAX_OBJECTS
+from hwsim.snn.hdf5_writer import Attribute
 from hwsim.snn.network import Connection, InputSpec, Layer, Network, Shape
 from hwsim.snn.neurons import MODELS, Neuron
-from hwsim.snn.trace_file import MAX_OBJECTS, Attribute, Manifest, TraceError, product, trouble
+from hwsim.snn.trace_manifest import Manifest, TraceError, product, trouble
 from hwsim.snn.validate import is_int
 
 FORMAT = "hwsim-trace"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+VERSIONS = (1, FORMAT_VERSION)
+ROW_HASHES = "/row_hashes"
+# Names that version 2 keeps for what engines cannot replay yet; a file that needs one of them is refused by that name.
+RESERVED = {
+    "masks": "pruned neurons",
+    "signed_spikes": "spikes of either sign",
+    "per_axis": "a kernel, stride, padding or pool that differs between the axes",
+    "unconnected": "a layer without connections, driven by its bias",
+    "recurrent": "a layer that reads itself or a later layer",
+    "delays": "synapses with delays",
+    "neuron:cuba_lif": "neurons with a decaying current (CUBA LIF)",
+}
 
 ReadArray = Callable[[str], NDArray[Any]]
 
@@ -71,6 +85,13 @@ class Reader:
             raise self.fail(name, "a one-dimensional array of strings")
         return tuple(str(item) for item in value)
 
+    def per_axis(self, name: str) -> int:
+        """A size stated for y and x, which have to be equal until engines can do otherwise."""
+        y, x = self.integers(name, 2)
+        if y != x:
+            raise unsupported(self.where, f"{self.path}, attribute {name!r}", "per_axis")
+        return y
+
     def mapping(self, name: str) -> dict[str, Any]:
         """A JSON object in a string."""
         try:
@@ -96,6 +117,12 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
+def unsupported(where: str, place: str, name: str) -> TraceError:
+    """The error for a reserved name."""
+    return trouble(where, place, f"{name} ({RESERVED[name]})", "what this hwsim can replay",
+                   f"{name} is reserved in version {FORMAT_VERSION} and not supported by this version of hwsim")
+
+
 def capabilities(network: Network) -> tuple[str, ...]:
     """What a reader must know to understand a trace of this network, sorted."""
     needed = {f"input:{network.input.encoding}"}
@@ -108,7 +135,7 @@ def capabilities(network: Network) -> tuple[str, ...]:
 
 
 def known_capabilities() -> set[str]:
-    """What this hwsim understands; `masks` and `signed_spikes` are reserved names."""
+    """What this hwsim understands; RESERVED names what it does not understand yet."""
     known = {"input:direct", "input:spikes", "input:hybrid", "pool:folded", "pool:unit", "pool:max", "stages"}
     known |= {f"operator:{name}" for name in ("conv2d", "linear", "identity")}
     for cls in MODELS.values():
@@ -207,6 +234,62 @@ def network_paths(network: Network) -> set[str]:
     return paths
 
 
+def encode(network: Network) -> tuple[dict[str, dict[str, Attribute]], dict[str, NDArray[Any]]]:
+    """Attributes of the groups that describe a network, and its arrays, both by path: what `decode` reads."""
+    spec = network.input
+    said: dict[str, Attribute] = {
+        "shape": list(spec.shape), "encoding": spec.encoding, "timesteps": spec.timesteps, "payload_bits": spec.payload_bits,
+        "signed": int(spec.signed), "coding": spec.coding,
+    }
+    if spec.encoding == "hybrid":
+        said["spike_shift"] = spec.spike_shift
+    groups: dict[str, dict[str, Attribute]] = {"/input": said, "/layers": {"order": [layer.name for layer in network]}}
+    arrays: dict[str, NDArray[Any]] = {}
+    for layer in network:
+        path = f"/layers/{layer.name}"
+        groups[path] = _layer_attributes(layer)
+        arrays[f"{path}/initial_potential"] = layer.initial_potential.astype(np.int64)
+        if layer.bias is not None:
+            arrays[f"{path}/bias"] = layer.bias.astype(np.int64)
+        for k, connection in enumerate(layer.connections):
+            groups[f"{path}/connection{k}"] = _connection_attributes(connection)
+            if connection.weights is not None:
+                arrays[f"{path}/connection{k}/weights"] = narrowest(connection.weights)
+    return groups, arrays
+
+
+def _layer_attributes(layer: Layer) -> dict[str, Attribute]:
+    said: dict[str, Attribute] = {
+        "shape": list(layer.shape), "neuron": layer.neuron.model,
+        "neuron_parameters": json.dumps(layer.neuron.parameters(), sort_keys=True, allow_nan=False), "coding": layer.coding,
+        "timesteps": layer.timesteps, "potential_bits": layer.potential_bits, "payload_bits": layer.payload_bits,
+        "signed": 0, "connections": len(layer.connections),
+    }
+    if len(layer.thresholds):
+        said["thresholds"] = [int(theta) for theta in layer.thresholds]
+    if layer.stages:
+        said["stages"] = list(layer.stages)
+    return said
+
+
+def _connection_attributes(c: Connection) -> dict[str, Attribute]:
+    return {
+        "source": c.source, "operator": c.operator, "source_shape": list(c.source_shape), "kernel": [c.kernel, c.kernel],
+        "stride": [c.stride, c.stride], "padding": [c.padding, c.padding], "groups": c.groups, "pool": [c.pool, c.pool],
+        "pool_mode": c.pool_mode, "channel_offset": c.channel_offset,
+    }
+
+
+def narrowest(array: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The same integers in the smallest signed type of 1, 2, 4 or 8 bytes."""
+    low, high = int(array.min()), int(array.max())
+    for dtype in ("<i1", "<i2", "<i4"):
+        info = np.iinfo(dtype)
+        if info.min <= low and high <= info.max:
+            return array.astype(dtype)
+    return array.astype("<i8")
+
+
 def decode(manifest: Manifest, where: str, read: ReadArray) -> Network:
     """The network that a manifest describes; `read(path)` gives a dataset's array."""
     top = Reader(where, "/layers", _attributes_of(manifest, "/layers", where))
@@ -239,8 +322,11 @@ def _decode_layer(manifest: Manifest, where: str, read: ReadArray, name: str) ->
     r = Reader(where, path, _attributes_of(manifest, path, where))
     neuron = _decode_neuron(r)
     r.text("coding", (neuron.coding,))
-    r.integer("signed", 0, 0)
-    count = r.integer("connections", 1, MAX_OBJECTS)
+    if r.integer("signed", 0, 1):
+        raise unsupported(where, f"{path}, attribute 'signed'", "signed_spikes")
+    count = r.integer("connections", 0, MAX_OBJECTS)
+    if not count:
+        raise unsupported(where, f"{path}, attribute 'connections'", "unconnected")
     layer = Layer(
         name=name, shape=r.shape(), neuron=neuron, timesteps=r.integer("timesteps"),
         connections=tuple(_decode_connection(manifest, where, read, f"{path}/connection{k}") for k in range(count)),
@@ -271,8 +357,8 @@ def _decode_connection(manifest: Manifest, where: str, read: ReadArray, path: st
     connection = Connection(
         source=r.text("source"), operator=r.text("operator", ("conv2d", "linear", "identity")),  # type: ignore[arg-type]
         source_shape=(c, h, w), weights=_optional(manifest, read, f"{path}/weights"),
-        kernel=r.integer("kernel"), stride=r.integer("stride"), padding=r.integer("padding"),
-        groups=r.integer("groups"), pool=r.integer("pool"),
+        kernel=r.per_axis("kernel"), stride=r.per_axis("stride"), padding=r.per_axis("padding"),
+        groups=r.integer("groups"), pool=r.per_axis("pool"),
         pool_mode=r.text("pool_mode", ("none", "folded", "unit", "max")),  # type: ignore[arg-type]
         channel_offset=r.integer("channel_offset"),
     )

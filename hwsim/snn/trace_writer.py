@@ -1,41 +1,48 @@
 """Writing a trace, sample by sample: constant memory, and either a whole file or none.
 
-A TraceWriter keeps one HDF5 file open, in memory or beside its destination, appends each sample's planes as one chunk a
-dataset, and on `finish` adds the hashes and moves the file into place. docs/formats/trace.md says what is written.
+A TraceWriter keeps one file open, in memory or beside its destination, and stores each sample's rows as one chunk per
+dataset as they come. On `finish` it adds the network, the hashes and all that points at the chunks, and moves the file into
+place. docs/formats/trace.md says what is written; hdf5_writer writes the bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 import os
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.program import Sample
-from hwsim.snn.network import INPUT, Connection, Layer, Network
-from hwsim.snn.trace_file import (
-    LIBVER,
+from hwsim.snn.hdf5_writer import PAGE_BITS, Attribute, Chunk, Hdf5Writer, attribute_array
+from hwsim.snn.network import INPUT, Network
+from hwsim.snn.trace_file import SHA256_BYTES, row_hash
+from hwsim.snn.trace_manifest import (
     MAX_ATTRIBUTE_BYTES,
+    Entry,
+    Manifest,
     TraceError,
     array_hash,
     content_hash,
-    read_manifest,
     trouble,
     writing,
 )
 from hwsim.snn.trace_schema import (
     FORMAT,
     FORMAT_VERSION,
+    ROW_HASHES,
     Column,
     capabilities,
     columns,
+    encode,
     potential_dtype,
     potential_path,
 )
@@ -44,9 +51,19 @@ from hwsim.snn.validate import validate_network
 if TYPE_CHECKING:
     from hwsim.snn.trace import Trace
 
-GZIP = 4
 NETWORK_CHUNK_BYTES = 1 << 24
 MAX_NAME = 200
+MAX_SAMPLES = 1 << PAGE_BITS
+
+
+@dataclass
+class _Rows:
+    """A dataset of one row per sample: the shape and type of a row, where its chunks lie, their SHA-256."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: list[Chunk] = field(default_factory=list)
+    hashes: list[bytes] = field(default_factory=list)
 
 
 class TraceWriter:
@@ -65,33 +82,27 @@ class TraceWriter:
         self, network: Network, path: str | Path | None = None, *, name: str | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        import h5py
-
         self.path = None if path is None else Path(path)
         self.where = str(path) if path is not None else "trace in memory"
         self.network, self.samples = network, 0
         problems = validate_network(network)
         if problems:
             raise network_trouble(self.where, problems)
+        title = name if name is not None else self.path.stem if self.path is not None else "trace"
+        groups, self._arrays = encode(network)
+        self._manifest: Manifest = {"/": Entry(self._head(title, dict(provenance or {})))}
+        self._manifest |= {place: Entry(attributes) for place, attributes in groups.items()}
+        for place, entry in self._manifest.items():
+            _check_attributes(self.where, place, entry.attributes)
         self._columns = columns(network)
-        self._hashes: dict[str, Any] = {}
+        self._rows: dict[str, _Rows] = {}
         self._extras: set[str] | None = None
         self._labels: list[int] = []
-        self._temporary: Path | None = None
         self._finished = False
-        if self.path is None:
-            self._file = h5py.File(uuid.uuid4().hex, "w", driver="core", backing_store=False, libver=LIBVER)
-        else:
-            self._temporary = temporary_beside(self.path)
-            with writing(self.where):
-                self._file = h5py.File(self._temporary, "w", libver=LIBVER)
-        try:
-            title = name if name is not None else self.path.stem if self.path is not None else "trace"
-            self._write_head(title, dict(provenance or {}))
-            write_network(self._file, network)
-        except BaseException:
-            self.abort()
-            raise
+        self._temporary = None if self.path is None else temporary_beside(self.path)
+        with writing(self.where):
+            self._handle: BinaryIO = io.BytesIO() if self._temporary is None else open(self._temporary, "wb")
+            self._hdf5 = Hdf5Writer(self._handle)
 
     def append(
         self, sample: Sample, *, label: int | None = None, logits: NDArray[Any] | None = None,
@@ -102,6 +113,8 @@ class TraceWriter:
         What is optional is given for every sample or for none.
         """
         place = f"sample {self.samples}"
+        if self.samples == MAX_SAMPLES:
+            raise trouble(self.where, place, "one more sample", f"at most {MAX_SAMPLES}", "begin another trace")
         potentials = dict(potentials or {})
         given = {what for what, value in (("label", label), ("logits", logits)) if value is not None} | set(potentials)
         if self._extras is not None and given != self._extras:
@@ -140,8 +153,8 @@ class TraceWriter:
             with writing(self.where):
                 self._seal()
                 if self.path is None or self._temporary is None:
-                    return Trace(self._file, self.where)
-                self._file.close()
+                    return Trace.from_image(self._handle.getvalue())  # type: ignore[attr-defined]
+                self._handle.close()
                 replace_file(self._temporary, self.path)
         except BaseException:
             self.abort()
@@ -150,7 +163,8 @@ class TraceWriter:
 
     def abort(self) -> None:
         """Give up: nothing is left behind."""
-        self._file.close()
+        with suppress(OSError):  # closing writes what is still in memory, which a full disk refuses
+            self._handle.close()
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
@@ -163,29 +177,54 @@ class TraceWriter:
         elif not self._finished:
             self.finish().close()
 
-    def _write_head(self, name: str, provenance: dict[str, Any]) -> None:
-        root = self._file
+    def _head(self, name: str, provenance: dict[str, Any]) -> dict[str, Attribute]:
+        """Attributes of the root group that are known from the beginning."""
         if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
             raise trouble(self.where, "name", repr(name[:MAX_NAME]), f"1 to {MAX_NAME} printable characters", "rename it")
-        put(root, "format", FORMAT)
-        put(root, "format_version", FORMAT_VERSION)
-        put(root, "capabilities", list(capabilities(self.network)))
-        put(root, "name", name)
         try:
             text = json.dumps(provenance, sort_keys=True, allow_nan=False, ensure_ascii=True)
         except (TypeError, ValueError) as error:
             raise trouble(self.where, "provenance", f"a value that is not JSON ({error})", "strings, numbers, lists, "
                           "dictionaries", "convert it") from None
-        put(root, "provenance", text)
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, "capabilities": list(capabilities(self.network)),
+                "name": name, "provenance": text}
 
     def _seal(self) -> None:
-        put(self._file, "samples", self.samples)
+        """Write everything but the rows, children before the groups that hold them."""
+        rows = sorted(self._rows)
+        hashes = b"".join(self._rows[path].hashes[index] for index in range(self.samples) for path in rows)
+        arrays = self._arrays | {ROW_HASHES: np.frombuffer(hashes, np.uint8).reshape(self.samples, len(rows), SHA256_BYTES)}
         if self._labels:
-            write_array(self._file, "labels", np.array(self._labels, np.int64))
-        for path, digest in self._hashes.items():
-            put(self._file[path], "sha256", digest.hexdigest())
-        put(self._file, "content_sha256", content_hash(read_manifest(self._file, self.where)))
-        self._file.flush()
+            arrays["/labels"] = np.array(self._labels, np.int64)
+        addresses = {path: self._write_array(path, array) for path, array in arrays.items()}
+        addresses |= {path: self._write_rows(path, found) for path, found in self._rows.items()}
+        head = self._manifest["/"].attributes
+        head["samples"] = self.samples
+        head["content_sha256"] = content_hash(self._manifest)
+        groups = [path for path, entry in self._manifest.items() if entry.shape is None]
+        for path in sorted(groups, key=_depth, reverse=True):
+            links = {_name(below): at for below, at in addresses.items() if below != "/" and _parent(below) == path}
+            addresses[path] = self._hdf5.group(self._manifest[path].attributes, links)
+        self._hdf5.close(addresses["/"])
+
+    def _write_array(self, path: str, array: NDArray[Any]) -> int:
+        """A dataset that is not read by sample, with its SHA-256; in chunks of bounded size."""
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        rows = min(len(array), max(1, NETWORK_CHUNK_BYTES // max(1, array.nbytes // len(array))))
+        chunks = []
+        for start in range(0, len(array), rows):
+            chunk = np.zeros((rows, *array.shape[1:]), array.dtype)  # HDF5 stores the last chunk whole
+            part = array[start : start + rows]
+            chunk[: len(part)] = part
+            chunks.append(self._hdf5.chunk(chunk))
+        entry = Entry({"sha256": array_hash(array)}, array.dtype.name, array.shape)
+        self._manifest[path] = entry
+        return self._hdf5.dataset(array.shape, array.dtype, (rows, *array.shape[1:]), chunks, entry.attributes)
+
+    def _write_rows(self, path: str, rows: _Rows) -> int:
+        shape = (self.samples, *rows.shape)
+        self._manifest[path] = Entry({}, rows.dtype.name, shape)
+        return self._hdf5.dataset(shape, rows.dtype, (1, *rows.shape), rows.chunks, {})
 
     def _row(self, column: Column, name: str, sample: Sample, place: str) -> NDArray[Any]:
         source = sample.inputs if name == INPUT else sample.recorded.get(name)
@@ -215,27 +254,20 @@ class TraceWriter:
     def _logits_row(self, logits: NDArray[Any], place: str) -> NDArray[Any]:
         """Logits (K,) as int64 or finite float64, alike in all samples: HDF5 would cut floats off without a word."""
         row = np.asarray(logits)
-        first = self._file["logits"] if "logits" in self._file else None
+        first = self._rows.get("/logits")
         if row.ndim != 1 or row.dtype.kind not in "iuf" or not len(row) or not np.isfinite(row).all():
             raise trouble(self.where, f"{place}, logits", f"{row.dtype} of shape {row.shape}",
                           "finite numbers of shape (K,)", "record them so")
         row = row.astype(np.float64 if row.dtype.kind == "f" else np.int64)
-        if first is not None and (first.dtype != row.dtype or first.shape[1:] != row.shape):
+        if first is not None and (first.dtype != row.dtype or first.shape != row.shape):
             raise trouble(self.where, f"{place}, logits", f"{row.dtype} of shape {row.shape}",
-                          f"{first.dtype} of shape {first.shape[1:]} as for sample 0", "make them alike")
+                          f"{first.dtype} of shape {first.shape} as for sample 0", "make them alike")
         return row
 
     def _append_row(self, path: str, row: NDArray[Any]) -> None:
-        if self.samples == 0 and path not in self._file:
-            self._file.create_dataset(
-                path, (0, *row.shape), row.dtype, maxshape=(None, *row.shape), chunks=(1, *row.shape),
-                compression="gzip", compression_opts=GZIP, fletcher32=True,
-            )
-            self._hashes[path] = hashlib.sha256()
-        dataset = self._file[path]
-        dataset.resize(self.samples + 1, axis=0)
-        dataset[self.samples] = row
-        self._hashes[path].update(np.ascontiguousarray(row))
+        rows = self._rows.setdefault(path, _Rows(row.shape, row.dtype))
+        rows.chunks.append(self._hdf5.chunk(row))
+        rows.hashes.append(row_hash(row))
 
 
 def temporary_beside(path: Path) -> Path:
@@ -263,86 +295,23 @@ def network_trouble(where: str, problems: list[str]) -> TraceError:
     return TraceError(f"{where}: the network has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
 
 
-def put(node: Any, name: str, value: int | str | list[int] | list[str]) -> None:
-    """One attribute: integers as int64, text as fixed-length UTF-8, whose bytes lie in the checksummed header."""
-    import h5py
-
-    if isinstance(value, str) or (isinstance(value, list) and value and isinstance(value[0], str)):
-        encoded = [str(v).encode() for v in ([value] if isinstance(value, str) else value)]
-        if any(b"\0" in item for item in encoded):
-            raise TraceError(f"attribute {name!r}: found a NUL character, expected text without; remove it")
-        width = max(1, *map(len, encoded))
-        data = np.array(encoded, f"S{width}")
-        if data.nbytes > MAX_ATTRIBUTE_BYTES // 2:
-            raise TraceError(f"attribute {name!r}: found {data.nbytes} bytes, expected at most "
-                             f"{MAX_ATTRIBUTE_BYTES // 2}; shorten it")
-        node.attrs.create(name, data[0] if isinstance(value, str) else data,
-                          dtype=h5py.string_dtype("utf-8", width))
-    else:
-        node.attrs.create(name, np.array(value, np.int64))
+def _check_attributes(where: str, path: str, attributes: Mapping[str, Attribute]) -> None:
+    """Refuse text that a file cannot hold."""
+    for name, value in attributes.items():
+        place = f"{path}, attribute {name!r}"
+        if "\0" in (value if isinstance(value, str) else "".join(map(str, value)) if isinstance(value, list) else ""):
+            raise trouble(where, place, "a NUL character", "text without", "remove it")
+        if (size := attribute_array(value).nbytes) > MAX_ATTRIBUTE_BYTES // 2:
+            raise trouble(where, place, f"{size} bytes", f"at most {MAX_ATTRIBUTE_BYTES // 2}", "shorten it")
 
 
-def write_array(group: Any, name: str, array: NDArray[Any]) -> None:
-    """One dataset of the network, gzip, Fletcher32 and SHA-256."""
-    array = np.ascontiguousarray(array)
-    rows = max(1, NETWORK_CHUNK_BYTES // max(1, array.nbytes // len(array)))
-    dataset = group.create_dataset(
-        name, data=array, chunks=(min(len(array), rows), *array.shape[1:]), compression="gzip", compression_opts=GZIP,
-        fletcher32=True,
-    )
-    put(dataset, "sha256", array_hash(array))
+def _depth(path: str) -> int:
+    return 0 if path == "/" else path.count("/")
 
 
-def write_network(file: Any, network: Network) -> None:
-    """The groups /input and /layers of a network, without anything recorded."""
-    spec = network.input
-    group = file.create_group("input")
-    for name, value in (("shape", list(spec.shape)), ("encoding", spec.encoding), ("timesteps", spec.timesteps),
-                        ("payload_bits", spec.payload_bits), ("signed", int(spec.signed)), ("coding", spec.coding)):
-        put(group, name, value)
-    if spec.encoding == "hybrid":
-        put(group, "spike_shift", spec.spike_shift)
-    layers = file.create_group("layers")
-    put(layers, "order", [layer.name for layer in network])
-    for layer in network:
-        _write_layer(layers.create_group(layer.name), layer)
+def _parent(path: str) -> str:
+    return path.rsplit("/", 1)[0] or "/"
 
 
-def _write_layer(group: Any, layer: Layer) -> None:
-    parameters = json.dumps(layer.neuron.parameters(), sort_keys=True, allow_nan=False)
-    for name, value in (
-        ("shape", list(layer.shape)), ("neuron", layer.neuron.model), ("neuron_parameters", parameters),
-        ("coding", layer.coding), ("timesteps", layer.timesteps), ("potential_bits", layer.potential_bits),
-        ("payload_bits", layer.payload_bits), ("signed", 0), ("connections", len(layer.connections)),
-    ):
-        put(group, name, value)
-    if len(layer.thresholds):
-        put(group, "thresholds", [int(theta) for theta in layer.thresholds])
-    if layer.stages:
-        put(group, "stages", list(layer.stages))
-    if layer.bias is not None:
-        write_array(group, "bias", layer.bias.astype(np.int64))
-    write_array(group, "initial_potential", layer.initial_potential.astype(np.int64))
-    for k, connection in enumerate(layer.connections):
-        _write_connection(group.create_group(f"connection{k}"), connection)
-
-
-def _write_connection(group: Any, c: Connection) -> None:
-    for name, value in (
-        ("source", c.source), ("operator", c.operator), ("source_shape", list(c.source_shape)), ("kernel", c.kernel),
-        ("stride", c.stride), ("padding", c.padding), ("groups", c.groups), ("pool", c.pool),
-        ("pool_mode", c.pool_mode), ("channel_offset", c.channel_offset),
-    ):
-        put(group, name, value)
-    if c.weights is not None:
-        write_array(group, "weights", narrowest(c.weights))
-
-
-def narrowest(array: NDArray[np.integer]) -> NDArray[np.integer]:
-    """The same integers in the smallest signed type of 1, 2, 4 or 8 bytes."""
-    low, high = int(array.min()), int(array.max())
-    for dtype in ("<i1", "<i2", "<i4"):
-        info = np.iinfo(dtype)
-        if info.min <= low and high <= info.max:
-            return array.astype(dtype)
-    return array.astype("<i8")
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[1]

@@ -26,8 +26,8 @@ CODINGS = ("rate", "bit_serial")
 STAGED = ("two_stage", "read_out")
 IN_TIME = ("rate", "single_spike", "direct", "hybrid")  # what arrives timestep by timestep
 SOURCES_OF = {
-    "rate": IN_TIME, "single_spike": IN_TIME, "bit_serial": ("bit_serial", "direct"), "analog": ("analog", "direct"),
-    "readout": ("rate", "single_spike", "bit_serial", "analog", "direct", "hybrid"),
+    "rate": IN_TIME, "single_spike": IN_TIME, "bit_serial": ("bit_serial", "direct"), "quantised": ("quantised", "direct"),
+    "readout": ("rate", "single_spike", "bit_serial", "quantised", "direct", "hybrid"),
 }
 
 

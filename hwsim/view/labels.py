@@ -41,7 +41,7 @@ class Rows:
         return len(self.labels) + HEADING * len(self.headings)
 
 
-_CODINGS = {"bit_serial": "bit-serial", "analog": "ANN", "single_spike": "single spike", "rate": "rate"}
+_CODINGS = {"bit_serial": "bit-serial", "quantised": "ANN", "single_spike": "single spike", "rate": "rate"}
 
 
 def _family(result: Result) -> str:

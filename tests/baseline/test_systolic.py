@@ -117,7 +117,7 @@ def joined_paths(rng: np.random.Generator) -> Network:
 def test_layers_take_the_cycles_rows_and_registers_of_the_moved_array(seed: int) -> None:
     """Whole layers: convolutions with stride, padding and groups, linear connections, residuals, pools."""
     rng = np.random.default_rng(seed)
-    network, arch = joined_paths(rng) if seed % 4 == 3 else random_network(rng, "analog"), random_array(rng)
+    network, arch = joined_paths(rng) if seed % 4 == 3 else random_network(rng, "quantised"), random_array(rng)
     sample = random_sample(rng, network)
     replay = systolic_replay(network, arch)
     planes = {INPUT: sample.inputs, **sample.recorded}
@@ -248,7 +248,7 @@ def test_vgg16_has_the_published_multiply_accumulates(dataflow: str) -> None:
     assert replay.macs.sum() == total(replay, "acc_add") == total(replay, "mult") == VGG16_MACS
     assert 0 < replay.utilisation <= 1
     assert replay.cycles * 64 >= VGG16_MACS
-    assert total(replay, "requant") == sum(layer.neurons for layer in vgg16_cifar() if layer.coding == "analog")
+    assert total(replay, "requant") == sum(layer.neurons for layer in vgg16_cifar() if layer.coding == "quantised")
 
 
 def test_vgg16_on_the_shipped_array_streams_its_weights_behind_the_work() -> None:
@@ -268,7 +268,7 @@ def test_vgg16_on_the_shipped_array_streams_its_weights_behind_the_work() -> Non
 def test_tiles_share_the_work_and_load_every_weight_once(seed: int) -> None:
     """Less weight memory: more tiles, the same multiply-accumulates, weights and outputs."""
     rng = np.random.default_rng(seed)
-    network = random_network(rng, "analog")
+    network = random_network(rng, "quantised")
     roomy = random_array(rng)
     whole = systolic_replay(network, roomy)
     row = roomy.row_bits["weight"]
@@ -407,7 +407,7 @@ def true_sample(rng: np.random.Generator, network: Network) -> Sample:
 @pytest.mark.parametrize("seed", range(15))
 def test_the_replay_gives_the_networks_own_numbers(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    network = random_network(rng, "analog")
+    network = random_network(rng, "quantised")
     network = replace(network, layers=tuple(replace(layer, potential_bits=24) for layer in network))
     sample, replay = true_sample(rng, network), systolic_replay(network, random_array(rng))
     outputs, potentials = forward(network, sample.inputs)
@@ -415,7 +415,7 @@ def test_the_replay_gives_the_networks_own_numbers(seed: int) -> None:
         record = replay.record(sample, spikes)
         assert record.saturations.sum() == 0
         for i, layer in enumerate(network):
-            assert record.mismatches[i] == (0 if layer.coding == "analog" else -1)
+            assert record.mismatches[i] == (0 if layer.coding == "quantised" else -1)
             assert np.array_equal(record.potentials[layer.name], potentials[layer.name])
         assert all(np.array_equal(record.outputs[name], plane) for name, plane in outputs.items())
 

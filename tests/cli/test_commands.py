@@ -54,7 +54,7 @@ def test_compare_prints_a_list_and_writes_table_and_figures(trace_files: dict[st
     rows = answer("compare", *trace_files.values(), "--arch", "event_core_64", "--out", tmp_path / "out")
     assert isinstance(rows, list)
     assert all(set(row) >= KEYS for row in rows)
-    assert {row["coding"] for row in rows} == {"rate", "bit_serial", "analog"}
+    assert {row["coding"] for row in rows} == {"rate", "bit_serial", "quantised"}
     assert {row["schedule"] for row in rows} >= {"layer_by_layer", "step_by_step"}
     assert {a.split("+")[-1] for a in (row["arch"] for row in rows)} >= {
         "mac", "systolic_output", "systolic_weight", "systolic_input", "mac@area", "systolic_output@area"}

@@ -54,15 +54,15 @@ def random_source(rng: Rng, exact: bool = False, levels: int = 16, top: int | No
         thresholds = {x.name: x.threshold for x in source.layers}
         wanted = [c.geometry for c in layer.connections]
         # One step of a full-scale source; what one 2**-6 of a weight on the first connection is worth.
-        worth = thresholds.get(wanted[0].source, 128 * PIXEL)
+        scale = thresholds.get(wanted[0].source, 128 * PIXEL)
         drawn = tuple(
-            SourceConnection(c, _weights(rng, c, layer.shape, worth / thresholds.get(c.source, 128 * PIXEL), exact, k == 0))
+            SourceConnection(c, _weights(rng, c, layer.shape, scale / thresholds.get(c.source, 128 * PIXEL), exact, k == 0))
             for k, c in enumerate(wanted))
-        bias = rng.integers(-16, 17, layer.shape[0]) / 64 * worth if exact else rng.normal(0, worth / 3, layer.shape[0])
+        bias = rng.integers(-16, 17, layer.shape[0]) / 64 * scale if exact else rng.normal(0, scale / 3, layer.shape[0])
         bare = SourceLayer(name, layer.shape, drawn, bias)
         if layer.activation is not None:
             current = float_current(bare, found)
-            high = max(float(np.quantile(current, 0.85)), worth / 4)
+            high = max(float(np.quantile(current, 0.85)), scale / 4)
             threshold = 2.0 ** round(np.log2(high)) if exact else high
             bare = replace(bare, threshold=threshold, levels=levels, top=levels - 1 if top is None else top)
             found[name] = qcfs(current, bare)
@@ -107,7 +107,7 @@ def exact_torch_network(rng: Rng, levels: int, activation: Callable[[float], tor
 
 
 @torch.no_grad()
-def _set_exact(rng: Rng, synapses: torch.nn.Module, worth: float, first: bool) -> None:
+def _set_exact(rng: Rng, synapses: torch.nn.Module, scale: float, first: bool) -> None:
     if synapses.operator is None:
         return
     weight = synapses.operator.weight
@@ -118,14 +118,14 @@ def _set_exact(rng: Rng, synapses: torch.nn.Module, worth: float, first: bool) -
     if not first:
         steps = np.clip(steps, -64, 64)
     folded = steps / 64 * synapses.spec.pool**2
-    shift = rng.integers(-32, 33, channels) / 128 * worth
+    shift = rng.integers(-32, 33, channels) / 128 * scale
     if synapses.norm is None:
         weight.copy_(torch.from_numpy(folded))
         synapses.operator.bias.copy_(torch.from_numpy(shift))
         return
     norm, sigma = synapses.norm, 2.0 ** rng.integers(-1, 2, channels)
     gamma = 2.0 ** rng.integers(-1, 2, channels) * rng.choice((-1, 1), channels)
-    mean = rng.integers(-32, 33, channels) / 128 * worth * sigma / gamma
+    mean = rng.integers(-32, 33, channels) / 128 * scale * sigma / gamma
     weight.copy_(torch.from_numpy(folded * (sigma / gamma).reshape(-1, *[1] * (folded.ndim - 1))))
     for target, value in ((norm.weight, gamma), (norm.bias, shift), (norm.running_mean, mean),
                           (norm.running_var, sigma**2)):
@@ -196,7 +196,7 @@ def qcfs(current: np.ndarray, layer: SourceLayer) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Integrate-and-fire neurons in float64: threshold 0 for a read-out. A spike is worth `worth` to those it reaches.
+    """Integrate-and-fire neurons in float64: threshold 0 for a read-out. A spike is worth `scale` to those it reaches.
 
     strict   fires at U > V instead of U >= V.
     """
@@ -207,7 +207,7 @@ class Population:
     bias: np.ndarray
     start: float
     threshold: float
-    worth: float = 1.0
+    scale: float = 1.0
     strict: bool = False
 
 
@@ -256,7 +256,7 @@ def float_snn(
             v[p.name] = u - fires * p.threshold
             if p.threshold:
                 spikes[p.name][:, t] = fires * (1.0 if on is None else on[p.name])
-                sent[p.name] = spikes[p.name][:, t] * p.worth
+                sent[p.name] = spikes[p.name][:, t] * p.scale
     return Run(spikes, v)
 
 

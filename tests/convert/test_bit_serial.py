@@ -97,10 +97,10 @@ def test_equals_the_quantised_ann_whatever_the_numbers(timesteps: int) -> None:
         source = random_source(rng, levels=1 << timesteps)
         grid = payload_grid(rng, source, 4)
         for widths in (Widths(), Widths(weight_bits=11, payload_bits=10, pool_mode="unit")):
-            spiking, analog = to_bit_serial(source, timesteps, widths), to_quantised_ann(source, timesteps, widths)
-            assert validate_network(analog) == []
+            spiking, quantised = to_bit_serial(source, timesteps, widths), to_quantised_ann(source, timesteps, widths)
+            assert validate_network(quantised) == []
             bits, logits = run_batch(spiking, as_inputs(grid))
-            values, twin = run_batch(analog, as_inputs(grid))
+            values, twin = run_batch(quantised, as_inputs(grid))
             np.testing.assert_array_equal(logits, twin)
             for name in bits:
                 np.testing.assert_array_equal(levels_of(bits[name]), values[name][:, 0])

@@ -33,7 +33,7 @@ def test_weights_fill_their_bits(bits: int) -> None:
             continue
         for network in (to_bit_serial(source, 3, widths), to_quantised_ann(source, 3, widths)):
             for layer in network:
-                step = int(layer.thresholds[0]) if layer.coding == "analog" else int(max(layer.thresholds, default=0)) >> 3
+                step = int(layer.thresholds[0]) if layer.coding == "quantised" else int(max(layer.thresholds, default=0)) >> 3
                 assert full * step / (step + 1) - 1 <= largest(layer) <= full
 
 

@@ -84,8 +84,8 @@ def test_every_spike_is_that_of_the_real_snn(seed: int) -> None:
     assert_same(to_rate(source, steps), truth, payload_grid(rng, source, 4) * PIXEL, worth_of_logits(source, units), steps)
 
 
-def assert_same(network, populations, inputs, worth: float, steps: int) -> None:
-    """worth: real value of one step of the logits' integers."""
+def assert_same(network, populations, inputs, scale: float, steps: int) -> None:
+    """scale: real value of one step of the logits' integers."""
     integers = inputs if inputs.dtype.kind == "i" else inputs / PIXEL
     planes, logits = run_batch(network, as_inputs(integers))
     run = float_snn(populations, inputs, steps)
@@ -93,10 +93,10 @@ def assert_same(network, populations, inputs, worth: float, steps: int) -> None:
         assert 0.02 < spikes.mean() < 0.98, "silent or saturated neurons say nothing"
         np.testing.assert_array_equal(planes[name], spikes, err_msg=name)
     truth = run.potentials["out"].reshape(len(logits), -1)
-    if worth == 1.0:
+    if scale == 1.0:
         # The integer read-out takes its bias for all timesteps at once.
         truth = truth - (steps - 1) * populations[-1].bias.ravel()
-    np.testing.assert_array_equal(logits * worth, truth)
+    np.testing.assert_array_equal(logits * scale, truth)
 
 
 @pytest.mark.parametrize("noise", [False, True])

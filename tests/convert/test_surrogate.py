@@ -21,9 +21,9 @@ from tests.convert.test_methods import checkpoint, data  # noqa: F401  (a fixtur
 SPEC = ActivationSpec("alpha_beta", timesteps=3, threshold=1.5)
 
 
-def neurons(timesteps: int, threshold: float, worth: float) -> AlphaBeta:
+def neurons(timesteps: int, threshold: float, scale: float) -> AlphaBeta:
     made = AlphaBeta(timesteps, 1.0)
-    made.start_at(threshold, worth)
+    made.start_at(threshold, scale)
     return made
 
 
@@ -46,11 +46,11 @@ def test_gradients_are_those_of_the_formulas() -> None:
     seen = set()
     for _ in range(200):
         c1, c2 = rng.uniform(-2, 6, 2)
-        a, b, threshold, worth = rng.uniform(0.5, 2, 4)
-        layer = neurons(2, threshold, worth).double()
+        a, b, threshold, scale = rng.uniform(0.5, 2, 4)
+        layer = neurons(2, threshold, scale).double()
         with torch.no_grad():  # start_at went through single precision
             layer.raw_threshold.fill_(threshold)
-            layer.raw_worth.fill_(worth)
+            layer.raw_scale.fill_(scale)
         currents = torch.tensor([c1, c2]).reshape(2, 1, 1, 1).requires_grad_()
         (torch.tensor([a, b]).reshape(2, 1, 1, 1) * layer(currents)).sum().backward()
         o1 = float(c1 > threshold)
@@ -61,7 +61,7 @@ def test_gradients_are_those_of_the_formulas() -> None:
         of_u2 = b * in2
         assert currents.grad is not None
         np.testing.assert_allclose(currents.grad.flatten(), [a * in1 + of_u2 * (1 - in1), of_u2], rtol=1e-9, atol=1e-12)
-        assert layer.raw_worth.grad.item() == pytest.approx(a * o1 + b * o2)
+        assert layer.raw_scale.grad.item() == pytest.approx(a * o1 + b * o2)
         sent = -a * in1 * c1 / threshold - b * in2 * u2 / threshold
         assert layer.raw_threshold.grad.item() == pytest.approx(sent - of_u2 * (o1 - in1 * c1 / threshold))
     assert len(seen) > 8, "spikes and none, inside the window and outside"
@@ -86,7 +86,7 @@ def test_numbers_that_training_has_pushed_below_zero_are_held_and_come_back() ->
     layer(torch.full((1, 1, 1, 1), 5e-4, requires_grad=True)).sum().backward()
     assert layer.raw_threshold.grad.item() != 0
     layer(torch.ones(1, 1, 1, 1)).sum().backward()
-    assert layer.raw_worth.grad.item() != 0
+    assert layer.raw_scale.grad.item() != 0
 
 
 def test_the_answer_is_the_mean_over_timesteps() -> None:
@@ -106,7 +106,7 @@ def test_the_integer_network_is_the_trained_one(data: Dataset) -> None:  # noqa:
     taken = checkpoint("threshold_relu", activation=SPEC)
     rng = np.random.default_rng(1)
     for name, value in taken.weights.items():
-        if name.endswith(("raw_threshold", "raw_worth")):
+        if name.endswith(("raw_threshold", "raw_scale")):
             value.fill_(rng.uniform(0.3, 0.8))
     made = convert(taken, Request("alpha_beta", 3, widths=Widths(weight_bits=16, payload_bits=16)), data)
     assert made.notes["fine_tuned"]
@@ -117,8 +117,8 @@ def test_the_integer_network_is_the_trained_one(data: Dataset) -> None:  # noqa:
         outputs = network.outputs(pixels)
         answers = network(pixels).argmax(1).numpy()
     for name in ("conv1", "conv2", "conv3", "fc1"):
-        worth = network.activations()[name].worth.item()
-        sent = (outputs[name] / worth).round().unflatten(0, (3, -1)).permute(1, 0, 2, 3, 4).numpy()
+        scale = network.activations()[name].scale.item()
+        sent = (outputs[name] / scale).round().unflatten(0, (3, -1)).permute(1, 0, 2, 3, 4).numpy()
         assert planes[name].shape == sent.shape
         assert 0.02 < sent.mean() < 0.98, name
         assert (planes[name] != sent).mean() < 0.005, name

@@ -62,15 +62,15 @@ def two_runs(populations: list[Population], inputs: np.ndarray, tau: int, steps:
     return trial.spikes, counted.spikes, on, counted.potentials["out"].reshape(len(inputs), -1)
 
 
-def assert_two_runs(network, populations, integers, inputs, worth: float, tau: int, steps: int) -> None:
+def assert_two_runs(network, populations, integers, inputs, scale: float, tau: int, steps: int) -> None:
     planes, logits = run_batch(network, as_inputs(integers))
     trial, counted, on, potentials = two_runs(populations, inputs, tau, steps)
     for name in trial:
         np.testing.assert_array_equal(planes[name], np.concatenate([trial[name], counted[name]], axis=1), err_msg=name)
         assert 0.01 < (~on[name]).mean() < 0.99
         assert not planes[name][:, tau:][~np.repeat(on[name][:, None], steps, axis=1)].any(), "a masked neuron fired"
-    bias = 0.0 if worth != 1.0 else (steps - 1) * populations[-1].bias.ravel()
-    np.testing.assert_array_equal(logits * worth, potentials - bias)
+    bias = 0.0 if scale != 1.0 else (steps - 1) * populations[-1].bias.ravel()
+    np.testing.assert_array_equal(logits * scale, potentials - bias)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -71,18 +71,18 @@ def single_layer(rng: Rng, neuron: Neuron, signed: bool) -> Network:
     """One layer that its input feeds by direct payloads or spikes; no padding, so that some neuron sees every weight."""
     steps = int(rng.integers(1, 6))
     coding = neuron.coding
-    if signed or coding == "analog":
+    if signed or coding == "quantised":
         spec = InputSpec((3, 5, 5), "direct", 1, int(rng.integers(2, 9)), signed)
     else:
         spec = InputSpec((3, 5, 5), "spikes", steps, 1, False, "bit_serial" if coding == "bit_serial" else "rate")
-    if coding == "analog":
+    if coding == "quantised":
         steps = 1
     pool = int(rng.integers(1, 3))
     wire = Connection(INPUT, "conv2d", spec.shape, rng.integers(-127, 128, (2, 3, 2, 2)), 2, pool=pool,
                       pool_mode="none" if pool == 1 else str(rng.choice(("folded", "unit"))))
     shape = wire.natural_shape(2)
     theta = np.zeros(0, np.int64) if coding == "readout" else np.full(steps, 1 << steps)
-    return Network(spec, (Layer("only", shape, (wire,), neuron, steps, theta, payload_bits=4 if coding == "analog" else 0),))
+    return Network(spec, (Layer("only", shape, (wire,), neuron, steps, theta, payload_bits=4 if coding == "quantised" else 0),))
 
 
 @pytest.mark.parametrize("signed", [False, True])

@@ -52,7 +52,7 @@ def test_it_is_priced_reported_drawn_and_saved(result: Result, tmp_path: Path) -
     assert hwsim.load_result(result.save(tmp_path / "run")).summary() == result.summary()
 
 
-def test_its_fields_are_checked_like_any_others(design: hwsim.Architecture, tmp_path: Path, analog_trace: Trace) -> None:
+def test_its_fields_are_checked_like_any_others(design: hwsim.Architecture, tmp_path: Path, quantised_trace: Trace) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(YAML.replace("counters: 2", "lanes: 2").replace("4 KiB", "four"))
     with pytest.raises(hwsim.ArchitectureError) as error:
@@ -60,7 +60,7 @@ def test_its_fields_are_checked_like_any_others(design: hwsim.Architecture, tmp_
     assert "core.lanes: unknown field, allowed are kind, counters, count_bits" in str(error.value)
     assert "memories.spike" in str(error.value)
     with pytest.raises(hwsim.MappingError, match="a counter counts spikes"):
-        hwsim.simulate(analog_trace, design)
+        hwsim.simulate(quantised_trace, design)
 
 
 def test_without_its_line_in_the_registry_nobody_knows_it(tmp_path: Path) -> None:

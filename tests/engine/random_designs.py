@@ -21,15 +21,15 @@ BINARY = ("rate", "hybrid", *FLAGGED)
 
 
 def random_network(rng: Rng, coding: str) -> Network:
-    """One to three hidden layers of `coding` (one of BINARY, `bit_serial` or `analog`) and, mostly, a read-out.
+    """One to three hidden layers of `coding` (one of BINARY, `bit_serial` or `quantised`) and, mostly, a read-out.
 
     `hybrid` is rate-coded neurons behind a hybrid input; two-stage and single-spike neurons have any input.
     """
-    timesteps = 1 if coding == "analog" else int(rng.integers(1 + (coding == STAGED), 5 + (coding == STAGED)))
+    timesteps = 1 if coding == "quantised" else int(rng.integers(1 + (coding == STAGED), 5 + (coding == STAGED)))
     stages = (0, int(rng.integers(1, timesteps)), timesteps) if coding == STAGED else ()
     shape = (int(rng.integers(1, 4)), int(rng.integers(2, 7)), int(rng.integers(2, 7)))
     hybrid = coding == "hybrid" or (coding in FLAGGED and rng.random() < 0.4)
-    direct = not hybrid and (coding == "analog" or rng.random() < 0.4)
+    direct = not hybrid and (coding == "quantised" or rng.random() < 0.4)
     spec = InputSpec(
         shape=shape, encoding="hybrid" if hybrid else "direct" if direct else "spikes", timesteps=1 if direct else timesteps,
         payload_bits=int(rng.integers(2, 9)), signed=bool((direct or hybrid) and rng.random() < 0.4),
@@ -48,7 +48,7 @@ def random_network(rng: Rng, coding: str) -> Network:
         last = layers[-1]
         out = random_connection(rng, last.name, last.shape, pool_ok=True, max_ok=coding in BINARY, operator="linear")
         layers.append(Layer(
-            "out", (out.weights.shape[0], 1, 1), (out,), ReadOut(), timesteps if coding != "analog" else 1,
+            "out", (out.weights.shape[0], 1, 1), (out,), ReadOut(), timesteps if coding != "quantised" else 1,
             initial_potential=rng.integers(-20, 20, (out.weights.shape[0], 1, 1)), potential_bits=24,
             stages=stages))
     return Network(spec, tuple(layers))
@@ -103,7 +103,7 @@ def random_layer(
     by_channel = (shape[0], 1, 1)
     bias = rng.integers(-12, 13, by_channel) if rng.random() < 0.6 else None
     common = {"bias": bias, "potential_bits": int(rng.choice([7, 8, 9, 12, 16, 20]))}
-    if coding == "analog":
+    if coding == "quantised":
         return Layer(name, shape, connections, Requantise(), 1, thresholds=rng.integers(1, 12, 1), payload_bits=4, **common)
     if coding == "bit_serial":
         theta = int(rng.integers(1, 4)) << timesteps
@@ -139,7 +139,7 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
     return Architecture.model_validate({
         "name": "random", "clock": "500 MHz",
         "core": {
-            "kind": "multiply_accumulate" if coding == "analog" else "event", "lanes": lanes, "weight_bits": 8,
+            "kind": "multiply_accumulate" if coding == "quantised" else "event", "lanes": lanes, "weight_bits": 8,
             "potential_bits": potential_bits, "current_bits": current_bits, "payload_bits": 8,
             "fifo_depth": int(rng.choice([1, 1, 2, 3, 8])), "bypass": bool(rng.random() < 0.4),
             "shift_at": str(rng.choice(["weight", "membrane"]))},

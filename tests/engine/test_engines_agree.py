@@ -15,7 +15,7 @@ from hwsim.program import CoreLog, Program, SampleRecord
 from hwsim.simulation import make_program
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 
-CODINGS = ("rate", "rate", "bit_serial", "analog", "two_stage", "single_spike", "hybrid")
+CODINGS = ("rate", "rate", "bit_serial", "quantised", "two_stage", "single_spike", "hybrid")
 
 
 def draw_program(seed: int) -> tuple[Program, np.random.Generator] | None:

@@ -81,7 +81,7 @@ def fires(threshold: int, flags: str, times: int, **more: object) -> tuple[Pass,
     return tuple(Pass(n + 1, "fire", threshold, timestep=n, flags=flags, **more) for n in range(times))
 
 
-ONCE = run_of([[6, 0], [3, -2], [0, 7]], fires(6, "once", 3), flagged=True)
+ONCE = run_of([[6, 0], [3, -2], [0, 7]], fires(6, "fire_once", 3), flagged=True)
 ONCE_TOKENS = (event(0), EOT, event(0), event(1), EOT, event(0), EOT)
 
 
@@ -133,16 +133,16 @@ def test_a_flagged_table_may_ignore_flags() -> None:
 
 def test_one_word_holds_two_that_fire_at_once() -> None:
     """mask_write counts words: both neurons of word 0 fire, of word 1 none."""
-    log = go(run_of([[9], [9], [1]], fires(6, "once", 1), flagged=True, clear=False), event(0), EOT)
+    log = go(run_of([[9], [9], [1]], fires(6, "fire_once", 1), flagged=True, clear=False), event(0), EOT)
     assert log.spikes[:, 2].tolist() == [0, 1]
     assert counted(log, "mask_write", "mask_read") == {"mask_write": [1], "mask_read": [2]}
 
 
 @pytest.mark.parametrize(("flags", "reset", "v", "leaks", "off"), [
     # 9 + 10 is clipped to 15 and fires at 12; soft: 3 - (3 >> 1) = 2.
-    ("obey", "soft", 2, 1, 0), ("obey", "hard", 0, 1, 0),
+    ("masked", "soft", 2, 1, 0), ("masked", "hard", 0, 1, 0),
     # Once: not reset, zero in its place, off when the leak would come.
-    ("once", "soft", 0, 0, 1), ("once", "hard", 0, 0, 1),
+    ("fire_once", "soft", 0, 0, 1), ("fire_once", "hard", 0, 0, 1),
 ])
 def test_what_is_off_is_left_out(flags: str, reset: str, v: int, leaks: int, off: int) -> None:
     """n0 is off: it would be clipped, fire and leak; n1 does. 5-bit potentials, one word."""
@@ -162,7 +162,7 @@ def test_what_is_off_is_left_out(flags: str, reset: str, v: int, leaks: int, off
 
 def test_what_is_off_takes_no_current() -> None:
     """Direct table, 5 bits: n1 is clipped at 9 + 10 and at 15 + 5; words are read whether or not anyone is on."""
-    run = run_of([[0], [0], [0]], fires(20, "obey", 1, add=True), bits=5, clear=False, flagged=True, direct=True,
+    run = run_of([[0], [0], [0]], fires(20, "masked", 1, add=True), bits=5, clear=False, flagged=True, direct=True,
                  addend=column(10, 10, 10))
     log = go(run, EOT, v=(9, 9, 9), i=(5, 5, 5), flags=(1, 0, 1))
     assert log.saturations == 2
@@ -175,14 +175,14 @@ def test_what_is_off_takes_no_current() -> None:
 
 def test_accumulations_do_not_look_at_flags() -> None:
     """n0 is off and still clips: 8 bits, 100 + 100; then zero is written."""
-    run = run_of([[100], [1]], fires(50, "obey", 1), clear=False, flagged=True)
+    run = run_of([[100], [1]], fires(50, "masked", 1), clear=False, flagged=True)
     log = go(run, event(0), event(0), EOT, flags=(1, 0))
     assert log.saturations == 1
     assert log.potentials.ravel().tolist() == [0, 2]
     assert counted(log, "acc_add", "cmp") == {"acc_add": [4], "cmp": [1]}
 
 
-MASKED = (Pass(1, "fire", 100), Pass(1, "mask"), Pass(2, "fire", 1, timestep=1, flags="obey"))
+MASKED = (Pass(1, "fire", 100), Pass(1, "mask"), Pass(2, "fire", 1, timestep=1, flags="masked"))
 
 
 @pytest.mark.parametrize(("bypass", "cycles", "spike", "hazards"), [
@@ -282,7 +282,7 @@ def test_reinitialise_leaves_currents_and_flags() -> None:
 
 def test_passes_that_send_nothing_have_no_number() -> None:
     """R9: a mask and a reinitialise pass between two fire passes of one EOT do not move the second one's number."""
-    passes = (Pass(1, "fire", 2), Pass(1, "mask"), Pass(1, "reinitialise"), Pass(1, "fire", 1, flags="once"))
+    passes = (Pass(1, "fire", 2), Pass(1, "mask"), Pass(1, "reinitialise"), Pass(1, "fire", 1, flags="fire_once"))
     log = go(run_of([[0], [0]], passes, clear=False, flagged=True, initial=column(1, 1)), EOT, v=(2, -3))
     assert log.spikes[:, 1:].tolist() == [[0, 0], [1, 0]]
     assert log.flags.ravel().tolist() == [1, 1]
@@ -423,14 +423,14 @@ def test_without_weights_a_mask_pass_flags_nobody() -> None:
 
 
 @pytest.mark.parametrize(("passes", "table", "said"), [
-    (fires(1, "obey", 1), {}, "flags 'obey' in a table that is not flagged"),
-    (fires(1, "once", 1), {}, "flags 'once' in a table that is not flagged"),
+    (fires(1, "masked", 1), {}, "flags 'masked' in a table that is not flagged"),
+    (fires(1, "fire_once", 1), {}, "flags 'fire_once' in a table that is not flagged"),
     ((Pass(1, "mask"),), {}, "a mask pass in a table that is not flagged"),
-    ((Pass(1, "readout", flags="obey"),), {"flagged": True}, "a readout pass cannot obey flags"),
-    ((Pass(1, "mask", flags="once"),), {"flagged": True}, "a mask pass cannot once flags"),
+    ((Pass(1, "readout", flags="masked"),), {"flagged": True}, "a readout pass has flags 'masked'"),
+    ((Pass(1, "mask", flags="fire_once"),), {"flagged": True}, "a mask pass has flags 'fire_once'"),
     ((Pass(1, "mask", add=True),), {"flagged": True}, "a mask pass cannot add"),
     ((Pass(1, "reinitialise", add=True),), {}, "a reinitialise pass cannot add"),
-    (fires(1, "twice", 1), {"flagged": True}, "allowed are ignore, obey, once"),
+    (fires(1, "twice", 1), {"flagged": True}, "allowed are ignore, masked, fire_once"),
     (fires(1, "ignore", 1), {"spike_shift": -1}, "spike_shift is -1"),
 ])
 def test_what_has_no_meaning_is_refused(passes: tuple[Pass, ...], table: dict[str, object], said: str) -> None:
@@ -499,7 +499,7 @@ class Neurons:
             counts["cmp"] += p.kind == "mask"
             if p.kind == "fire" and self.fire(p, n):
                 fired_words.add((n[0] // self.lanes, *n[1:]))
-        counts["mask_write"] += len(fired_words) * (p.flags == "once")
+        counts["mask_write"] += len(fired_words) * (p.flags == "fire_once")
 
     def fire(self, p: Pass, n: tuple[int, ...]) -> bool:
         table, counts, bits = self.table, self.counts, self.run.potential_bits
@@ -516,7 +516,7 @@ class Neurons:
         fired = int(self.v[n]) >= threshold
         if fired:
             self.spikes.append((n[0] * self.run.shape[1] + n[1]) * self.run.shape[2] + n[2])
-        if fired and p.flags == "once":
+        if fired and p.flags == "fire_once":
             self.v[n], self.off[n] = 0, 1
             return True
         if fired:
@@ -542,7 +542,7 @@ def draw_run(seed: int, bits: int) -> tuple[CoreRun, np.ndarray]:
     planes = int(rng.integers(1, 5))
     passes = []
     for n in range(planes):
-        use = str(rng.choice(["ignore", "obey", "once"]))
+        use = str(rng.choice(["ignore", "masked", "fire_once"]))
         passes.append(Pass(n + 1, "fire", int(rng.integers(1, 4 * top)), add=bool(rng.random() < 0.5), timestep=n, flags=use))
         if rng.random() < 0.4:
             passes.insert(len(passes) - int(rng.integers(0, 2)), Pass(n + 1, str(rng.choice(["mask", "reinitialise"])),
@@ -645,9 +645,9 @@ def test_spikes_and_potentials_are_the_models_own(seed: int) -> None:
     """Without limits the core computes what the neuron models say; a hybrid input's spikes are worth 2**spike_shift."""
     program, rng = draw(seed)
     sample, spec = random_sample(rng, program.network), program.network.input
-    worth = sample.inputs.copy()
-    worth[1:] <<= spec.spike_shift
-    outputs, potentials = forward(replace(program.network, input=replace(spec, spike_shift=0)), worth)
+    scaled = sample.inputs.copy()
+    scaled[1:] <<= spec.spike_shift
+    outputs, potentials = forward(replace(program.network, input=replace(spec, spike_shift=0)), scaled)
     record = FastEngine().run_sample(shifted(program, 30), Sample(sample.inputs, outputs), "computed")
     assert not record.saturations.any()
     assert record.mismatches.max() == 0

@@ -156,7 +156,7 @@ def test_without_weights_the_recording_decides_the_time() -> None:
 def draw(seed: int) -> tuple[Program, np.random.Generator] | None:
     """A random Program of any coding and schedule, or None when it does not fit its memories."""
     rng = np.random.default_rng(seed)
-    coding = ("rate", "bit_serial", "analog")[seed % 3]
+    coding = ("rate", "bit_serial", "quantised")[seed % 3]
     network = random_network(rng, coding)
     arch = random_architecture(rng, network, coding)
     schedule = "layer_by_layer" if coding == "bit_serial" or rng.random() < 0.5 else "step_by_step"

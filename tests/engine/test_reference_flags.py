@@ -49,11 +49,11 @@ def fire(eot: int = 1, threshold: int = NEVER, **changes: Any) -> Pass:
     return Pass(eot, "fire", threshold=threshold, **({"timestep": eot - 1} | changes))
 
 
-# -- R16: obey --------------------------------------------------------------------------------------------------------
+# -- R16: masked --------------------------------------------------------------------------------------------------------
 
 
 def test_a_neuron_that_is_off_is_left_out_and_zero_is_written_in_its_place() -> None:
-    run = linear_run([[1]] * 3, (fire(threshold=4, add=True, flags="obey"),), spec(potential_bits=8), clear=False,
+    run = linear_run([[1]] * 3, (fire(threshold=4, add=True, flags="masked"),), spec(potential_bits=8), clear=False,
                      addend=[0, 120, 2], leak_shift=1, flagged=True)
     log = execute(run, [EOT], potentials=[7, 100, 1], flags=[0, 1, 0])
     assert issued(log) == [(1, "eot", -1), (2, "fire", 0)]
@@ -71,7 +71,7 @@ def test_a_neuron_that_is_off_is_left_out_and_zero_is_written_in_its_place() -> 
 
 
 def test_words_are_read_whether_or_not_any_neuron_is_on() -> None:
-    run = linear_run([[1]] * 2, (fire(threshold=1, shift=1, add=True, flags="obey"),), spec(), clear=False,
+    run = linear_run([[1]] * 2, (fire(threshold=1, shift=1, add=True, flags="masked"),), spec(), clear=False,
                      addend=[3, 4], direct=True, flagged=True)
     log = execute(run, [EOT], potentials=[9, 9], flags=[1, 1], currents=[5, 6])
     seen = counted(log)
@@ -84,7 +84,7 @@ def test_words_are_read_whether_or_not_any_neuron_is_on() -> None:
 
 
 def test_currents_are_added_to_neurons_that_are_on() -> None:
-    run = linear_run([[1]] * 3, (fire(add=True, flags="obey"),), spec(), clear=False, addend=[3, 4, 5], direct=True,
+    run = linear_run([[1]] * 3, (fire(add=True, flags="masked"),), spec(), clear=False, addend=[3, 4, 5], direct=True,
                      flagged=True)
     log = execute(run, [EOT], potentials=[10, 20, 30], flags=[0, 0, 1], currents=[100, 200, 300])
     assert flat(log.potentials) == [113, 224, 0]
@@ -123,7 +123,7 @@ def test_a_run_writes_the_flags_of_its_own_groups() -> None:
 
 
 def single_spike(bypass: bool, reset: str = "soft") -> CoreLog:
-    passes = tuple(fire(t + 1, 4, flags="once") for t in range(3))
+    passes = tuple(fire(t + 1, 4, flags="fire_once") for t in range(3))
     run = linear_run([[2], [5], [1]], passes, spec(bypass=bypass), planes=3, leak_shift=4, reset=reset, flagged=True)
     return execute(run, [event(), EOT] * 3, flags=[1, 1, 1])
 
@@ -169,7 +169,7 @@ def test_once_keeps_the_timing_of_a_fire_operation() -> None:
 @both
 def test_the_next_operation_knows_who_has_just_fired(bypass: bool) -> None:
     """Pass two reads the mask word in the cycle in which EXEC writes it; bias takes V over the threshold again."""
-    passes = (fire(threshold=4, add=True, flags="once"), fire(threshold=4, add=True, flags="once"))
+    passes = (fire(threshold=4, add=True, flags="fire_once"), fire(threshold=4, add=True, flags="fire_once"))
     run = linear_run([[1]] * 2, passes, spec(bypass=bypass), clear=False, addend=[5, 1], flagged=True)
     log = execute(run, [EOT])
     assert issued(log)[1:] == [(2, "fire", 0), (3 if bypass else 4, "fire", 0)]
@@ -182,7 +182,7 @@ def test_the_next_operation_knows_who_has_just_fired(bypass: bool) -> None:
 
 
 def test_spikes_of_a_once_operation_hold_the_serialiser() -> None:
-    run = linear_run([[1]] * 8, (fire(threshold=1, flags="once"),), spec(), clear=False, flagged=True)
+    run = linear_run([[1]] * 8, (fire(threshold=1, flags="fire_once"),), spec(), clear=False, flagged=True)
     log = execute(run, [EOT], potentials=[1] * 8, flags=[0, 1, 0, 0, 0, 0, 1, 1])
     # word 0: e = 3, three spikes, s = 6; word 1 is issued at 3, waits from 4 to 6 and sends two.
     assert log.spikes.tolist() == [[4, 0, 0], [5, 0, 2], [6, 0, 3], [7, 0, 4], [8, 0, 5]]
@@ -192,7 +192,7 @@ def test_spikes_of_a_once_operation_hold_the_serialiser() -> None:
 
 
 def test_flags_outlive_runs_until_a_clear() -> None:
-    run = linear_run([[5], [1]], (fire(threshold=4, flags="once"),), spec(), flagged=True)
+    run = linear_run([[5], [1]], (fire(threshold=4, flags="fire_once"),), spec(), flagged=True)
     go_on = replace(run, clear=False)
     log, fired = execute(run, [event(), EOT], flags=[1, 1]), []
     for following in (go_on, go_on, run):
@@ -219,7 +219,7 @@ def test_a_mask_operation_flags_who_is_below_zero_and_starts_again() -> None:
 
 
 def test_a_mask_operation_fetches_an_initial_that_is_not_uniform_and_sends_nothing() -> None:
-    passes = (Pass(1, "mask", timestep=2), fire(threshold=1, flags="obey"))
+    passes = (Pass(1, "mask", timestep=2), fire(threshold=1, flags="masked"))
     run = linear_run([[1]] * 5, passes, spec(), initial=[1, 2, 3, 4, 5], clear=False, flagged=True)
     log = execute(run, [EOT], potentials=[-1, 0, -1, 0, -1])
     assert counted(log, 2) == {
@@ -234,7 +234,7 @@ def test_a_mask_operation_fetches_an_initial_that_is_not_uniform_and_sends_nothi
 
 @both
 def test_a_fire_operation_behind_a_mask_operation_meets_r6(bypass: bool) -> None:
-    passes = (Pass(1, "mask"), fire(threshold=3, flags="obey"))
+    passes = (Pass(1, "mask"), fire(threshold=3, flags="masked"))
     run = linear_run([[1]] * 2, passes, spec(bypass=bypass), initial=[3, 3], clear=False, flagged=True)
     log = execute(run, [EOT], potentials=[-5, 5], flags=[0, 1])
     assert issued(log) == [(1, "eot", -1), (2, "mask", 0), (3 if bypass else 4, "fire", 0)]
@@ -472,15 +472,15 @@ def test_a_mask_operation_without_weights_flags_nobody() -> None:
 
 @pytest.mark.parametrize(("sweep", "flagged", "text"), [
     (Pass(1, "mask"), False, "a mask pass after EOT 1 uses flags .*not `flagged`"),
-    (fire(flags="obey"), False, "a fire pass after EOT 1 uses flags .'obey'.*not `flagged`"),
-    (fire(flags="once"), False, "a fire pass after EOT 1 uses flags .'once'.*not `flagged`"),
-    (Pass(1, "requant", threshold=1, flags="obey"), True, "a requant pass .* only fire passes look at flags"),
-    (Pass(1, "mask", flags="once"), True, "a mask pass .* only fire passes look at flags"),
+    (fire(flags="masked"), False, "a fire pass after EOT 1 uses flags .'masked'.*not `flagged`"),
+    (fire(flags="fire_once"), False, "a fire pass after EOT 1 uses flags .'fire_once'.*not `flagged`"),
+    (Pass(1, "requant", threshold=1, flags="masked"), True, "a requant pass .* only fire passes look at flags"),
+    (Pass(1, "mask", flags="fire_once"), True, "a mask pass .* only fire passes look at flags"),
     (Pass(1, "mask", add=True), True, "a mask pass after EOT 1 has add set"),
     (Pass(1, "reinitialise", add=True), True, "a reinitialise pass after EOT 1 has add set"),
     (Pass(1, "clear"), True, "a clear pass after EOT 1: no such kind of pass; there are fire, .*reinitialise"),  # type: ignore[arg-type]
     (Pass(1, "flip"), True, "a flip pass after EOT 1: no such kind"),  # type: ignore[arg-type]
-    (fire(flags="twice"), True, "flags 'twice'; allowed are ignore, obey, once"),
+    (fire(flags="twice"), True, "flags 'twice'; allowed are ignore, masked, fire_once"),
 ])
 def test_what_the_rules_leave_undefined_is_refused(sweep: Pass, flagged: bool, text: str) -> None:
     with pytest.raises(ProgramError, match=text):

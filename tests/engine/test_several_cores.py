@@ -20,7 +20,7 @@ from hwsim.simulation import make_program
 from hwsim.snn.network import Network
 from tests.engine.random_designs import random_chip, random_network, random_sample
 
-CODINGS = ("rate", "rate", "bit_serial", "analog", "two_stage", "single_spike", "hybrid")
+CODINGS = ("rate", "rate", "bit_serial", "quantised", "two_stage", "single_spike", "hybrid")
 Drawn = tuple[Program, Network, Architecture, str, np.random.Generator]
 
 

@@ -33,7 +33,7 @@ from hwsim.snn.neurons import (
 from tests.engine.random_designs import random_connection
 
 Rng = np.random.Generator
-CODINGS = ("rate", "direct", "bit_serial", "horner", "bit_direct", "analog", "read_out", "horner_read_out", "two_stage",
+CODINGS = ("rate", "direct", "bit_serial", "horner", "bit_direct", "quantised", "read_out", "horner_read_out", "two_stage",
            "single_spike", "hybrid", "wild")
 
 
@@ -152,15 +152,15 @@ def random_table(
     if coding in ("bit_serial", "horner", "bit_direct"):
         theta = np.full(timesteps, max(1, int(rng.integers(1, max(2, limit >> timesteps)))) << timesteps)
     layer = Layer(
-        "layer", shape, wires, neuron, 1 if coding == "analog" else timesteps,
-        thresholds=np.zeros(0, np.int64) if "read_out" in coding else theta[:1] if coding == "analog" else theta,
+        "layer", shape, wires, neuron, 1 if coding == "quantised" else timesteps,
+        thresholds=np.zeros(0, np.int64) if "read_out" in coding else theta[:1] if coding == "quantised" else theta,
         bias=None if rng.random() < 0.4 else random_state(rng, shape, limit),
         initial_potential=random_state(rng, shape, limit) if rng.random() < 0.5 else np.full((1, 1, 1), int(rng.integers(-3, 3))),
-        payload_bits=3 if coding == "analog" else 0, stages=stages,
+        payload_bits=3 if coding == "quantised" else 0, stages=stages,
     )
     horner = coding.startswith("horner")
     table = neuron.lower(layer, Context(
-        planes=1 if coding in ("analog", "bit_direct") else timesteps, direct=coding in ("direct", "bit_direct"),
+        planes=1 if coding in ("quantised", "bit_direct") else timesteps, direct=coding in ("direct", "bit_direct"),
         binary_weighted=horner or coding == "bit_serial", shift_at="membrane" if horner else "weight",
         spike_shift=int(rng.integers(1, 4)) if coding == "hybrid" else 0,
     ))
@@ -171,7 +171,7 @@ def random_table(
 def random_neuron(rng: Rng, coding: str) -> Neuron:
     leak = int(rng.integers(1, 4)) if rng.random() < 0.4 else None
     return {
-        "bit_serial": BitSerial(), "horner": BitSerial(), "bit_direct": BitSerial(), "analog": Requantise(),
+        "bit_serial": BitSerial(), "horner": BitSerial(), "bit_direct": BitSerial(), "quantised": Requantise(),
         "read_out": ReadOut(), "horner_read_out": ReadOut(), "two_stage": TwoStage(), "single_spike": SingleSpike(leak),
     }.get(coding) or IntegrateAndFire("soft" if rng.random() < 0.6 else "hard", leak)
 
@@ -191,7 +191,7 @@ def wild_table(rng: Rng, shape: tuple[int, int, int], potential_bits: int, strat
     for number in range(int(rng.integers(1, 9 if stratum.dense else 6))):
         kind: Any = str(rng.choice(kinds))
         threshold = int(rng.integers(1, max(2, min(stratum.highest_theta, limit))))
-        flags: Any = str(rng.choice(("ignore", "obey", "once"))) if flagged and kind == "fire" else "ignore"
+        flags: Any = str(rng.choice(("ignore", "masked", "fire_once"))) if flagged and kind == "fire" else "ignore"
         passes.append(Pass(
             after_eot=int(rng.integers(1, planes + 1)), kind=kind, threshold=threshold if kind in ("fire", "requant") else 0,
             shift=int(rng.integers(0, max(1, threshold.bit_length()))) if kind == "fire" else 0,

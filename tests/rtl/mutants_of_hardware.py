@@ -380,13 +380,13 @@ ARITHMETIC: tuple[Mutant, ...] = (
         ),
     ),
     # R16, R17, R18
-    rtl("R16", "obey is ignored", lanes=("self.operation.obey | self.operation.once if", "self.operation.once if")),
+    rtl("R16", "masked is ignored", lanes=("self.operation.masked | self.operation.fire_once if", "self.operation.fire_once if")),
     rtl("R16", "a clear leaves the flags", core=("(kind == Kind.CLEAR) | (kind == Kind.MASK)", "(kind == Kind.MASK)")),
-    rtl("R16", "once sets no flag", lanes=("self.off | (fired & self.operation.once)", "self.off")),
+    rtl("R16", "fire_once sets no flag", lanes=("self.off | (fired & self.operation.fire_once)", "self.off")),
     rtl(
         "R16",
-        "once forgets the flags that were set",
-        lanes=("self.off | (fired & self.operation.once)", "fired & self.operation.once"),
+        "fire_once forgets the flags that were set",
+        lanes=("self.off | (fired & self.operation.fire_once)", "fired & self.operation.fire_once"),
     ),
     rtl(
         "R16",
@@ -396,9 +396,9 @@ ARITHMETIC: tuple[Mutant, ...] = (
     rtl("R16", "a neuron that fires its once keeps its potential", lanes=("Mux(stays_on, left, 0))", "Mux(fires, left, 0))")),
     rtl(
         "R16",
-        "obey flags who fires",
-        lanes=("self.off | (fired & self.operation.once)", "self.off | fired"),
-        core=("executed.once & fired", "(executed.once | executed.obey) & fired"),
+        "masked flags who fires",
+        lanes=("self.off | (fired & self.operation.fire_once)", "self.off | fired"),
+        core=("executed.fire_once & fired", "(executed.fire_once | executed.masked) & fired"),
     ),
     rtl("R17", "a mask operation flags who is at zero", lanes=("(self.potential < 0)", "(self.potential <= 0)")),
     rtl(
@@ -454,8 +454,9 @@ COUNTS: tuple[Mutant, ...] = (
         "every clear reads the bias",
         operation=("reads_initial=initialises if p.fetches_initial else never", "reads_initial=initialises"),
     ),
-    rtl("A1", "a once operation always writes the mask word", core=("executed.once & fired", "executed.once")),
-    rtl("A1", "every fire operation reads the mask word", operation=("(fire & (operation.obey | operation.once))", "fire")),
+    rtl("A1", "a fire_once operation always writes the mask word", core=("executed.fire_once & fired", "executed.fire_once")),
+    rtl("A1", "every fire operation reads the mask word",
+        operation=("(fire & (operation.masked | operation.fire_once))", "fire")),
     rtl(
         "A1",
         "a read-out that does not add writes",

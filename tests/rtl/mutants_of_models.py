@@ -264,10 +264,10 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference("R15", "levels have no maximum", lanes=(", 0, self.table.max_level)", ", 0, None)")),
     reference(
         "R16",
-        "obey is ignored",
+        "masked is ignored",
         core=(
             'sweep.flags != "ignore":\n            activity["mask_read"]',
-            'sweep.flags == "once":\n            activity["mask_read"]',
+            'sweep.flags == "fire_once":\n            activity["mask_read"]',
         ),
     ),
     reference(
@@ -278,10 +278,10 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
             "            pass\n        return self._start",
         ),
     ),
-    reference("R16", "once sets no flag", lanes=("        off[fired] = True\n", "")),
+    reference("R16", "fire_once sets no flag", lanes=("        off[fired] = True\n", "")),
     reference(
         "R16",
-        "a neuron that fires its once is reset",
+        "a neuron that fires its only spike is reset",
         lanes=("return np.where(off, 0, potential), off", "return self._reset(operation, potential, fired), off"),
     ),
     reference("R17", "a mask operation flags who is at zero", lanes=("(potential < 0).astype", "(potential <= 0).astype")),
@@ -320,7 +320,7 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     ),
     reference(
         "A1",
-        "a once operation always writes the mask word",
+        "a fire_once operation always writes the mask word",
         lanes=("        if not fired:\n            return potential, off\n", ""),
     ),
     reference(
@@ -516,13 +516,13 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
     fast("R15", "level zero is sent", kernels_arithmetic=("np.int32(total + (lanes[j] != 0))", "np.int32(total + 1)")),
     fast(
         "R16",
-        "obey is ignored",
+        "masked is ignored",
         fast_core=(
             '            if p.flags == "ignore":\n                ka.fire',
-            '            if p.flags != "once":\n                ka.fire',
+            '            if p.flags != "fire_once":\n                ka.fire',
         ),
     ),
-    fast("R16", "once sets no flag", kernels_flags=("            off[j] |= fired & np.uint8(once)\n", "")),
+    fast("R16", "fire_once sets no flag", kernels_flags=("            off[j] |= fired & np.uint8(fire_once)\n", "")),
     fast(
         "R16",
         "a neuron that is off keeps its potential",
@@ -544,7 +544,7 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
         "a reinitialise operation does not wait for EXEC",
         kernels_timing=("int(max(core[NEXT], core[EXEC]))", "int(core[NEXT])"),
     ),
-    fast("A1", "a once operation always writes the mask word", fast_core=("np.count_nonzero(sent)", "len(sent)")),
+    fast("A1", "a fire_once operation always writes the mask word", fast_core=("np.count_nonzero(sent)", "len(sent)")),
     fast("A1", "every clear reads the bias", counting=("words * table.clear_reads_bias", "words")),
     fast(
         "A2",

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from hwsim.arch import Architecture
 from hwsim.cli import app
-from hwsim.engine.single_run import replay_core
 from hwsim.errors import HwsimError
 from hwsim.program import CoreReplay, Program, Run, Sample
 from hwsim.rtl.export import CoreExport, ExportError, write_files
@@ -24,6 +23,7 @@ from hwsim.rtl.synthesis import SynthesisError, synthesise
 from hwsim.rtl.testbench import Bench
 from hwsim.schedules import SCHEDULES
 from hwsim.simulation import make_program
+from hwsim.single_run import replay_core
 from hwsim.snn.trace import Trace
 from tests.conftest import ROOT
 from tests.engine.random_designs import BINARY, random_architecture, random_network, random_sample
@@ -100,14 +100,14 @@ def write(folder: Path, seed: int, coding: str, activity: bool = False) -> Writt
 
 @ICARUS
 @pytest.mark.parametrize(("seed", "coding"), [
-    (1, "rate"), (2, "rate"), (2, "bit_serial"), (4, "analog"), (1, "hybrid"), (2, "two_stage"), (2, "single_spike")])
+    (1, "rate"), (2, "rate"), (2, "bit_serial"), (4, "quantised"), (1, "hybrid"), (2, "two_stage"), (2, "single_spike")])
 def test_icarus_finds_every_push_spike_and_potential_of_a_random_run(tmp_path: Path, seed: int, coding: str) -> None:
     write(tmp_path, seed, coding, activity=seed == 1).passes()
 
 
 @ICARUS
 @pytest.mark.slow
-@pytest.mark.parametrize("coding", [*BINARY, "bit_serial", "analog"])
+@pytest.mark.parametrize("coding", [*BINARY, "bit_serial", "quantised"])
 def test_icarus_finds_the_same_in_many_random_runs(tmp_path: Path, coding: str) -> None:
     for seed in range(100, 110):
         write(tmp_path, seed, coding).passes()
@@ -136,7 +136,7 @@ def test_a_testbench_fails_on_each_kind_of_wrong_answer(tmp_path: Path) -> None:
 
 
 @VERILATOR
-@pytest.mark.parametrize("coding", ["rate", "analog"])
+@pytest.mark.parametrize("coding", ["rate", "quantised"])
 def test_verilator_accepts_core_and_testbench(tmp_path: Path, coding: str) -> None:
     write(tmp_path, 4, coding)
     for files in (["core.v"], ["--timing", "--top-module", "core_under_test_tb", "tb.v", "core.v"]):
@@ -174,7 +174,7 @@ def shipped(folder: Path, layer: str, *more: object) -> Written:
            "--testbench", folder / "tb.v", *more)
     with Trace.open(SHIPPED) as trace:
         from hwsim.arch import load_architecture
-        from hwsim.engine.single_run import runs_of_tile
+        from hwsim.single_run import runs_of_tile
 
         tile, eots = (int(more[more.index(name) + 1]) if name in more else None for name in ("--tile", "--eots"))
         program, runs = runs_of_tile(trace, load_architecture("event_core_16"), layer, tile=tile or 0)

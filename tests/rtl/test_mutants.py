@@ -22,7 +22,7 @@ RULES = {f"R{n}" for n in range(1, 19)} | {f"A{n}" for n in range(1, 6)}
 BEYOND_THE_CORE = {"A4"}  # buffers and the channel: engines count them, the hardware has none
 BY_DEFAULT = (
     "FIFO one deeper", "an EOT waits for EXEC", "the bypass does not compare addresses", "highest lane first",
-    "the pass number goes on over EOTs", "no saturation at the lowest value", "obey is ignored",
+    "the pass number goes on over EOTs", "no saturation at the lowest value", "masked is ignored",
     "overlapped cycles are not counted",
 )
 

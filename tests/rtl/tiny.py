@@ -16,7 +16,7 @@ from hwsim.rtl.stimulus import Stimulus
 from hwsim.snn.network import Connection, Layer
 from hwsim.snn.neurons import BitSerial, Context, IntegrateAndFire, Neuron, SingleSpike
 
-TABLES = ("rate", "bit_serial", "direct", "once")
+TABLES = ("rate", "bit_serial", "direct", "fire_once")
 TOKENS, LAST_GAP = 3, 4
 EOT = (-1, 0, 0, 0, 0, 0)
 THETA = 4
@@ -29,8 +29,8 @@ def tiny_run(table: str, words: int, bypass: bool, depth: int) -> CoreRun:
     spec = CoreSpec(lanes=2, potential_bits=4, current_bits=4, fifo_depth=depth, bypass=bypass, shift_at="weight", buffer="aer")
     source, shape = (1, 3, 2 * words + 2), (2, 1, words)
     weights = np.array([[[[3, 1, -2]] * 3], [[[2, -1, 4]] * 3]])
-    timesteps = 1 if table in ("rate", "once") else 2
-    neurons: dict[str, Neuron] = {"bit_serial": BitSerial(), "once": SingleSpike(None)}
+    timesteps = 1 if table in ("rate", "fire_once") else 2
+    neurons: dict[str, Neuron] = {"bit_serial": BitSerial(), "fire_once": SingleSpike(None)}
     neuron = neurons.get(table, IntegrateAndFire("soft"))
     wires = (Connection("a", "conv2d", source, weights, kernel=3, stride=2),)
     layer = Layer("layer", shape, wires, neuron, timesteps, thresholds=np.full(timesteps, THETA),

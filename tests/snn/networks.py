@@ -15,7 +15,7 @@ from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requ
 
 Rng = np.random.Generator
 # What random_network draws: a coding, but for the two-stage neuron, which is rate coded like the first.
-CODINGS = ("rate", "bit_serial", "analog", "single_spike", "two_stage")
+CODINGS = ("rate", "bit_serial", "quantised", "single_spike", "two_stage")
 IN_TIME = ("rate", "single_spike", "two_stage")
 
 
@@ -23,7 +23,7 @@ def random_network(rng: Rng, coding: str, direct: bool | None = None) -> Network
     """Two or three layers of one coding, with residual joins, and mostly a read-out; every rule of validation kept."""
     timesteps = int(rng.integers(2 if coding == "two_stage" else 1, 6 if coding == "two_stage" else 5))
     stages = (0, int(rng.integers(1, timesteps)), timesteps) if coding == "two_stage" else ()
-    direct = bool(coding == "analog" or rng.random() < 0.5) if direct is None else direct
+    direct = bool(coding == "quantised" or rng.random() < 0.5) if direct is None else direct
     c, h, w = int(rng.integers(1, 4)), int(rng.integers(2, 6)), int(rng.integers(2, 6))
     spec = InputSpec((c, h, w), "direct" if direct else "spikes", 1 if direct else timesteps,
                      int(rng.integers(1, 7)), bool(direct and rng.random() < 0.3),
@@ -99,7 +99,7 @@ def random_layer(
     elif coding == "bit_serial":
         neuron, payload_bits = BitSerial(), 0
         thresholds = np.full(timesteps, int(rng.integers(2, 12)) << timesteps)
-    planes = 1 if coding == "analog" else timesteps
+    planes = 1 if coding == "quantised" else timesteps
     return Layer(name, shape, connections, neuron, planes, thresholds, bias, initial, payload_bits=payload_bits)
 
 
@@ -218,7 +218,7 @@ def naive_neuron(layer: Layer, rows: list[int], bias: int, v: int) -> tuple[list
                 v -= v >> layer.neuron.leak_shift
         return sent, v
     v += sum(rows[layer.stages[1] if len(layer.stages) > 2 else 0 :]) + bias
-    if layer.coding == "analog":
+    if layer.coding == "quantised":
         return [min(max(v // theta[0], 0), 2**layer.payload_bits - 1)], v
     if layer.coding == "readout":
         return [], v

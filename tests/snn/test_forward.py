@@ -42,7 +42,7 @@ def test_forward_is_the_naive_loops(seed: int, coding: str) -> None:
         np.testing.assert_array_equal(potentials[name], finals[name], err_msg=name)
 
 
-def analog_twin(network: Network) -> Network:
+def quantised_twin(network: Network) -> Network:
     """The quantised ANN whose values a bit-serial network of T bits sends: LSB theta / 2**T, T-bit payloads."""
     def twin(layer: Layer) -> Layer:
         if layer.coding == "readout":
@@ -58,7 +58,7 @@ def analog_twin(network: Network) -> Network:
 def test_bit_serial_equals_the_quantised_ann_on_every_neuron(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng, "bit_serial", direct=True)
-    twin = analog_twin(network)
+    twin = quantised_twin(network)
     assert validate_network(twin) == []
     inputs = random_input(rng, network.input)
     bits, finals = forward(network, inputs)

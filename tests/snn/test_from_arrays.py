@@ -106,7 +106,7 @@ def test_values_of_a_quantised_ann() -> None:
          "spikes": values},
         {"name": "out", "operator": "linear", "shape": [3, 1, 1], "neuron": "read_out"},
     ])
-    assert (trace.coding, trace.timesteps) == ("analog", 1)
+    assert (trace.coding, trace.timesteps) == ("quantised", 1)
     np.testing.assert_array_equal(trace.sample(2).recorded["a"][0], values[2].transpose(1, 2, 0))
 
 

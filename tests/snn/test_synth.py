@@ -13,7 +13,7 @@ from hwsim.snn.synth import NETWORKS, Integers, SynthError, synthesise
 from hwsim.snn.trace import Trace
 from tests.snn.networks import naive_forward
 
-CODINGS = ("rate", "bit_serial", "analog")
+CODINGS = ("rate", "bit_serial", "quantised")
 
 
 def densities(trace: Trace) -> dict[str, float]:
@@ -59,8 +59,8 @@ def test_no_potential_can_saturate_and_one_bit_less_would_not_do(coding: str) ->
     assert {layer.potential_bits for layer in trace.network} == {max(needed.values())}
 
 
-def test_bit_serial_and_analog_of_a_seed_are_the_same_numbers() -> None:
-    bits, values = synthesise("tiny", 4, 0.2, 2, 3, "bit_serial"), synthesise("tiny", 4, 0.2, 2, 3, "analog")
+def test_bit_serial_and_quantised_of_a_seed_are_the_same_numbers() -> None:
+    bits, values = synthesise("tiny", 4, 0.2, 2, 3, "bit_serial"), synthesise("tiny", 4, 0.2, 2, 3, "quantised")
     for a, b in zip(bits, values, strict=True):
         np.testing.assert_array_equal(a.inputs, b.inputs)
         for name, planes in a.recorded.items():
@@ -87,9 +87,9 @@ def test_one_seed_is_one_trace_on_any_machine() -> None:
 
 RECORDED_INTEGERS = [1, 22, 27, 9, 21, 1]
 RECORDED_HASHES = {
-    "rate": "9bab903198e56721d0fa2b2e46f06ab66566d5b6b62aaead0f6ee8ffe35f7b53",
-    "bit_serial": "5659f03fcad75fc502d9b97ae7e91890f676e81818e7126740649f0269f89a7f",
-    "analog": "ddeff791237380a51de37950d9f7915a3210b71283468fad5b791debbc74167e",
+    "rate": "edf191698e5689fbe92f66d18907e5151afb7d2d49bfa20cde05e4f861c775c4",
+    "bit_serial": "e950905afa654eb7ee02bea6cb77f122203aa6d11ae54690c8ad0bc08e47ac45",
+    "quantised": "6406ec8e99bdcca781fe0f965b1a7f934aab6d0f1e5a4fed31833b0cbb61d043",
 }
 
 
@@ -155,7 +155,7 @@ def test_max_pooling_pools_binary_spikes() -> None:
 @pytest.mark.parametrize(("wrong", "says"), [
     ({"network": "alexnet"}, "allowed are vgg16-cifar10, resnet20-cifar10, tiny"),
     ({"coding": "phase"}, "coding 'phase'"),
-    ({"timesteps": 0}, "timesteps 0"), ({"timesteps": 17, "coding": "analog"}, "1 to 16 for analog"),
+    ({"timesteps": 0}, "timesteps 0"), ({"timesteps": 17, "coding": "quantised"}, "1 to 16 for quantised"),
     ({"density": 0.0}, "density 0.0"), ({"density": 1.0}, "density 1.0"), ({"samples": 0}, "samples 0"),
     ({"seed": -1}, "seed -1"), ({"head": 7}, "for vgg16-cifar10 only"), ({"pool": "none"}, "pool 'none'"),
     ({"pool": "max", "coding": "bit_serial"}, "max with rate coding"),

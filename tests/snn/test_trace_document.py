@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import subprocess
 import sys
@@ -15,20 +13,28 @@ import numpy as np
 import pytest
 
 from hwsim.snn.synth import synthesise
-from hwsim.snn.trace import Trace
-from hwsim.snn.trace_schema import known_capabilities
+from hwsim.snn.trace import Trace, TraceError
+from hwsim.snn.trace_schema import RESERVED, known_capabilities
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "formats" / "trace.md"
 TEXT = DOCUMENT.read_text()
+ROWS = ("spikes", "values", "final_potentials", "logits")
 
 
-def code() -> str:
-    blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+def code(name: str = "read_layer") -> str:
+    """The one program of the document that defines `name`."""
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if f"def {name}(" in block]
     assert len(blocks) == 1
     return blocks[0]
 
 
-@pytest.fixture(params=["rate", "bit_serial", "analog"])
+def checker() -> Any:
+    space: dict[str, Any] = {}
+    exec(code("check_trace"), space)
+    return space["check_trace"]
+
+
+@pytest.fixture(params=["rate", "bit_serial", "quantised"])
 def trace(request: pytest.FixtureRequest, tmp_path: Path) -> Trace:
     return synthesise("tiny", 3, samples=2, coding=request.param).save(tmp_path / "t.h5")
 
@@ -45,9 +51,10 @@ def test_the_reader_reads_what_the_trace_gives(trace: Trace) -> None:
             np.testing.assert_array_equal(space["read_layer"](trace.path, name, index), planes)
 
 
-def test_the_reader_is_short_and_needs_only_h5py_and_numpy(tmp_path: Path) -> None:
-    body = code()
-    assert len([line for line in body.splitlines() if line.strip()]) <= 30
+@pytest.mark.parametrize("name", ["read_layer", "check_trace"])
+def test_the_programs_are_short_and_need_only_h5py_and_numpy(name: str, tmp_path: Path) -> None:
+    body = code(name)
+    assert len([line for line in body.splitlines() if line.strip()]) <= 32
     program = body + "\nimport sys\nassert not any(name.startswith('hwsim') for name in sys.modules)\n"
     (tmp_path / "reader.py").write_text(program)
     subprocess.run([sys.executable, "-I", tmp_path / "reader.py"], check=True)
@@ -55,10 +62,10 @@ def test_the_reader_is_short_and_needs_only_h5py_and_numpy(tmp_path: Path) -> No
 
 def test_the_reader_refuses_another_version(trace: Trace) -> None:
     with h5py.File(trace.path.with_name("other.h5"), "w") as file:
-        file.attrs["format"], file.attrs["format_version"] = np.bytes_(b"hwsim-trace"), 2
+        file.attrs["format"], file.attrs["format_version"] = np.bytes_(b"hwsim-trace"), 1
     space: dict[str, Any] = {}
     exec(code(), space)
-    with pytest.raises(ValueError, match="version 1"):
+    with pytest.raises(ValueError, match="version 2"):
         space["read_layer"](trace.path.with_name("other.h5"), "conv1", 0)
 
 
@@ -84,7 +91,7 @@ def test_every_attribute_and_dataset_is_in_the_tables(trace: Trace) -> None:
             table = documented[section_of(parent or "/")]
             assert re.search(rf"^\| `{name}`.* \| ", table, re.MULTILINE), path
             assert str(node.dtype) in table, (path, node.dtype)
-            assert set(node.attrs) == {"sha256"}
+            assert set(node.attrs) == (set() if name in ROWS else {"sha256"})
             assert node.fletcher32
             return
         for name in node.attrs:
@@ -102,31 +109,43 @@ def test_every_capability_is_listed() -> None:
         assert f"`{name}`" in TEXT
 
 
-def plain(value: Any) -> Any:
-    """An attribute as JSON has it."""
-    if isinstance(value, np.bytes_):
-        return value.decode()
-    if isinstance(value, np.ndarray):
-        return [plain(v) for v in value] if value.dtype.kind == "S" else value.tolist()
-    return int(value)
+def test_every_reserved_name_is_listed_and_refused() -> None:
+    for name in RESERVED:
+        assert f"| `{name}` |" in TEXT, name
+        assert name not in known_capabilities()
 
 
-def test_the_hash_is_what_the_document_says(trace: Trace) -> None:
-    document: dict[str, Any] = {}
+def test_the_checker_gives_the_hash_of_a_sound_trace(trace: Trace) -> None:
+    assert checker()(trace.path) == trace.content_hash
 
-    def describe(path: str, node: Any) -> None:
-        said = {name: plain(value) for name, value in node.attrs.items() if name != "content_sha256"}
-        document[path] = {"attributes": said}
-        if isinstance(node, h5py.Dataset):
-            data = node[...]
-            assert said["sha256"] == hashlib.sha256(data.astype(data.dtype.newbyteorder("<")).tobytes()).hexdigest()
-            document[path] |= {"dtype": str(node.dtype), "shape": list(node.shape)}
 
-    with h5py.File(trace.path) as file:
-        describe("/", file)
-        file.visititems(lambda name, node: describe(f"/{name}", node))
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    assert hashlib.sha256(text.encode("ascii")).hexdigest() == trace.content_hash
+def changed(node: Any, rng: np.random.Generator) -> None:
+    """Another element at one place."""
+    array = node[...]
+    array.flat[rng.integers(array.size)] += 1
+    node[...] = array
+
+
+def test_the_checker_notices_whatever_is_changed(trace: Trace) -> None:
+    """Every dataset in turn, and an attribute of every group."""
+    target = trace.path
+    trace.close()
+    raw, check, rng = target.read_bytes(), checker(), np.random.default_rng(0)
+    with h5py.File(target) as file:
+        paths = ["/"]
+        file.visit(paths.append)
+    for path in paths:
+        target.write_bytes(raw)
+        with h5py.File(target, "r+", libver=("v110", "v110")) as file:
+            is_array = isinstance(file[path], h5py.Dataset)
+            if is_array:
+                changed(file[path], rng)
+            else:
+                file[path].attrs.create("extra", 1)
+        with pytest.raises(ValueError, match=f"/{path}" if is_array else "content_sha256"):
+            check(target)
+        with pytest.raises(TraceError), Trace.open(target) as altered:
+            altered.check()
 
 
 @pytest.mark.parametrize("heavy", ["numba", "pandas", "matplotlib", "torch", "h5py"])

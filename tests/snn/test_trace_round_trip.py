@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import fields, replace
 from pathlib import Path
@@ -94,7 +96,7 @@ def test_the_public_name_is_this_class() -> None:
 
 
 def test_what_a_trace_says_of_itself() -> None:
-    for coding, timesteps in (("rate", None), ("bit_serial", None), ("analog", 1)):
+    for coding, timesteps in (("rate", None), ("bit_serial", None), ("quantised", 1)):
         network, inputs = small(3, coding)
         with record(network, inputs) as trace:
             assert trace.coding == coding
@@ -132,24 +134,26 @@ def test_any_change_of_content_changes_the_hash() -> None:
     assert len(set(hashes.values())) == len(hashes)
 
 
-def test_the_hash_does_not_depend_on_compression(tmp_path: Path) -> None:
+def test_the_hash_does_not_depend_on_compression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor on who wrote the datasets: the HDF5 library's own, without gzip and with shuffle, hold the same content."""
     network, inputs = small()
     trace = record(network, inputs, tmp_path / "a.h5")
-    with h5py.File(tmp_path / "a.h5") as old, h5py.File(tmp_path / "b.h5", "w", libver=("v110", "v110")) as new:
-        def copy(name: str, node: Any) -> None:
-            kw = {} if isinstance(node, h5py.Group) else {"chunks": node.chunks, "fletcher32": True, "shuffle": True}
-            made = new.require_group(name) if not kw else new.create_dataset(name, data=node[...], **kw)
-            copy_attributes(node, made)
-        copy_attributes(old, new)
-        old.visititems(copy)
+    monkeypatch.setattr("hwsim.snn.hdf5_writer.GZIP_LEVEL", 9)
+    assert record(network, inputs, tmp_path / "b.h5", name="a").content_hash == trace.content_hash
+    assert (tmp_path / "a.h5").read_bytes() != (tmp_path / "b.h5").read_bytes()
+    with h5py.File(tmp_path / "b.h5", "r+", libver=("v110", "v110")) as file:
+        names: list[str] = []
+        file.visit(names.append)
+        for name in names:
+            if isinstance(node := file[name], h5py.Dataset):
+                chunks, array, said = node.chunks, node[...], dict(node.attrs)
+                del file[name]
+                made = file.create_dataset(name, data=array, chunks=chunks, fletcher32=True, shuffle=True)
+                for key, value in said.items():
+                    made.attrs.create(key, value)
     with Trace.open(tmp_path / "b.h5") as other:
         assert other.content_hash == trace.content_hash
         other.check()
-
-
-def copy_attributes(old: Any, new: Any) -> None:
-    for name, value in old.attrs.items():
-        new.attrs.create(name, value, dtype=old.attrs.get_id(name).dtype)
 
 
 def test_traces_travel_between_processes(tmp_path: Path) -> None:
@@ -198,6 +202,26 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
             attempt()
     assert os.listdir(tmp_path) == ["t.h5"]
     assert (tmp_path / "t.h5").read_bytes() == before
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """In a process whose files may not grow beyond 20 KB, which to a writer looks like a full disk."""
+    program = f"""
+import resource
+import numpy as np
+from hwsim.snn.synth import synthesise
+from hwsim.snn.trace import TraceWriter
+trace = synthesise("tiny", 4, 0.3, 1, 0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+with TraceWriter(trace.network, {str(tmp_path / "t.h5")!r}) as writer:
+    for _ in range(500):
+        writer.append(trace.sample(0))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "t.h5: file: found that it cannot be written" in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def conv(source: str, shape: tuple[int, int, int], **how: Any) -> Connection:
 
 def neuron_layer(name: str, *wires: Connection, neuron: Neuron | None = None, **how: Any) -> Layer:
     neuron = neuron or IntegrateAndFire()
-    timesteps = how.pop("timesteps", 1 if neuron.coding == "analog" else 4)
+    timesteps = how.pop("timesteps", 1 if neuron.coding == "quantised" else 4)
     defaults = {"thresholds": np.full(0 if neuron.coding == "readout" else timesteps, 64)}
     shape = how.pop("shape", (4, 6, 6))
     return Layer(name, shape, wires, neuron, timesteps, **{**defaults, **how})
@@ -97,7 +97,7 @@ PROBLEMS: dict[str, tuple[Network, str]] = {
     "weight range": (second(weights=np.full((4, 4, 3, 3), 1 << 31)), "exceed 32 bits"),
     "rate from bits": (net(first(**BITS), neuron_layer("b", IDENTITY)), "sends bit_serial events; rate layers read"),
     "bits from rate": (net(first(), neuron_layer("b", IDENTITY, **BITS)), "bit_serial layers read"),
-    "levels from rate": (net(first(), neuron_layer("b", IDENTITY, **LEVELS)), "analog layers read"),
+    "levels from rate": (net(first(), neuron_layer("b", IDENTITY, **LEVELS)), "quantised layers read"),
     "from a read-out": (net(first(neuron=ReadOut()), neuron_layer("b", IDENTITY)), "never sends anything"),
     "other timesteps": (net(first(), neuron_layer("b", IDENTITY, timesteps=3)), "its sources send 4 planes"),
     "other timesteps out": (net(first(), neuron_layer("b", IDENTITY, neuron=ReadOut(), timesteps=1)), "send 4 planes"),

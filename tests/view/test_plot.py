@@ -70,7 +70,7 @@ def stand_in(
     spread = {"cycles": share and share * elapsed[0], "latency_s": share and share * elapsed[0] / design.clock,
               "energy_pj": {scope: share and share * float(scopes.get(scope, 0.0)) for scope in SCOPES}}
     facts = SimpleNamespace(
-        is_ann=coding == "analog",
+        is_ann=coding == "quantised",
         trace=trace or f"net-{coding}-t{timesteps}", coding=coding, timesteps=timesteps, arch=design.name,
         schedule=schedule, samples=samples, layers=list(layers), spikes="trace", engine="fast")
     return SimpleNamespace(facts=facts, architecture=design, cycles=elapsed, energy=energy, cycles_frame=cycles_frame,
@@ -79,7 +79,7 @@ def stand_in(
 
 def many(count: int, **changes: Any) -> list[Any]:
     """Results of two families, as a comparison makes them."""
-    codings = itertools.cycle([("bit_serial", 4), ("rate", 4), ("rate", 8), ("rate", 16), ("analog", 1)])
+    codings = itertools.cycle([("bit_serial", 4), ("rate", 4), ("rate", 8), ("rate", 16), ("quantised", 1)])
     archs = itertools.cycle(["event_core_64", "event_core_16"])
     schedules = itertools.cycle(["layer_by_layer", "step_by_step"])
     return [stand_in(arch=next(archs), coding=c, timesteps=t, seed=i, schedule=next(schedules), **changes)
@@ -241,7 +241,7 @@ def test_words_are_legible_in_deep_networks_with_long_names(draw: Any, count: in
 
 
 def test_rows_are_grouped_by_architecture_and_twins_stand_with_their_design() -> None:
-    arrays = {"name": "event_core_64+systolic_output", "arch": "systolic_8x8", "coding": "analog"}
+    arrays = {"name": "event_core_64+systolic_output", "arch": "systolic_8x8", "coding": "quantised"}
     results = [stand_in(), stand_in("event_core_16"), stand_in(coding="bit_serial"), stand_in(**arrays)]
     ordered, rows = grouped(results)
     assert [r.facts.arch for r in ordered] == ["event_core_64"] * 2 + ["event_core_64+systolic_output", "event_core_16"]
@@ -251,7 +251,7 @@ def test_rows_are_grouped_by_architecture_and_twins_stand_with_their_design() ->
 
 
 def test_baselines_of_equal_area_are_told_apart_by_their_area() -> None:
-    ann = {"arch": "mac_core_64", "coding": "analog"}
+    ann = {"arch": "mac_core_64", "coding": "quantised"}
     results = [stand_in(name=f"event_core_64+mac{at}", **ann) for at in ("", "@area", "@area_4.25mm2")]
     assert grouped(results)[1].labels == ["ANN, MAC core", "ANN, MAC core, equal area", "ANN, MAC core, at 4.25 mm²"]
 

@@ -58,7 +58,7 @@ class Lanes:
     """`lanes` shifters, multipliers, saturating accumulators, comparators and resets, working on a word a cycle.
 
     replay(timestep, word) gives recorded outputs as (lane, value); they replace the comparison when a
-    trace has no weights (C6). They are sent as they are, by neurons that are on or off, and a `once` operation flags
+    trace has no weights (C6). They are sent as they are, by neurons that are on or off, and a `fire_once` operation flags
     who sends them. A mask operation then flags nobody: no potential means anything, so none is below zero.
     """
 
@@ -168,7 +168,7 @@ class Lanes:
         potential = self._added(operation, on, off)
         spikes = self._compared(operation, potential, off)
         fired = [lane for lane, _ in spikes]
-        if sweep.flags == "once":
+        if sweep.flags == "fire_once":
             assert off is not None
             potential, off = self._switched_off(operation, potential, off, fired, cycle)
         else:
@@ -215,7 +215,7 @@ class Lanes:
     def _switched_off(
         self, operation: WordOperation, potential: Word, off: Flags, fired: list[int], cycle: int
     ) -> tuple[Word, Flags]:
-        """What a `once` operation does instead of a reset: flag who fired; the potential and who is off after it."""
+        """What a `fire_once` operation does instead of a reset: flag who fired; the potential and who is off after it."""
         if not fired:
             return potential, off
         off = off.copy()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hwsim.snn.network import Layer
 
 PassKind = Literal["fire", "shift", "readout", "requant", "mask", "reinitialise"]
-FlagUse = Literal["ignore", "obey", "once"]
+FlagUse = Literal["ignore", "masked", "fire_once"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Pass:
     threshold  compared value before the shift; the pass compares with threshold >> shift.
     add        the pass first adds the table's addend (bias) and, for direct tables, the current.
     timestep   timestep of the layer's output that the pass makes (0-based), for reports.
-    flags      of a fire pass: `ignore` them; `obey`: a neuron that is flagged off is left out; `once`: obey, and a neuron
-               that fires is flagged off instead of being reset.
+    flags      of a fire pass: `ignore` them; `masked`: a neuron that is flagged off is left out; `fire_once`: the same, and a
+               neuron that fires is flagged off instead of being reset.
     """
 
     after_eot: int

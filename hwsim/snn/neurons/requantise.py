@@ -23,7 +23,7 @@ class Requantise(Neuron):
     """Levels 0 .. 2**payload_bits - 1 of the layer's `payload_bits`."""
 
     model: ClassVar[str] = "requantise"
-    coding: ClassVar[str] = "analog"
+    coding: ClassVar[str] = "quantised"
     sends: ClassVar[Literal["spikes", "values", "nothing"]] = "values"
     sums_planes: ClassVar[bool] = True
 

@@ -30,7 +30,7 @@ class SingleSpike(Neuron):
     def lower(self, layer: Layer, context: Context) -> PassTable:
         adds = layer.bias is not None or context.direct
         passes = tuple(
-            Pass(after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t, flags="once")
+            Pass(after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t, flags="fire_once")
             for t in range(layer.timesteps)
         )
         return PassTable(

@@ -34,7 +34,7 @@ class TwoStage(Neuron):
         for t in range(layer.timesteps):
             passes.append(Pass(
                 after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t,
-                flags="obey" if t >= tau else "ignore",
+                flags="masked" if t >= tau else "ignore",
             ))
             if t == tau - 1:
                 passes.append(Pass(after_eot=tau, kind="mask", timestep=t))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwsim.arch import Architecture
 from hwsim.cores import core_model
-from hwsim.engine import make_engine
+from hwsim.cores.event.engines import make_engine
 from hwsim.engine.reference.tokens import run_stream
 from hwsim.errors import HwsimError
 from hwsim.program import CoreReplay, CoreRun, Program, Run, Sample
