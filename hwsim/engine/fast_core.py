@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.cores.event.engines import kernels_arithmetic as ka
-from hwsim.cores.event.engines import kernels_flags as kf
-from hwsim.cores.event.engines import kernels_timing as kt
+from hwsim.engine import kernels_arithmetic as ka
+from hwsim.engine import kernels_flags as kf
+from hwsim.engine import kernels_timing as kt
 from hwsim.engine.counting import FACT, FACTS
 from hwsim.engine.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList
 from hwsim.engine.packing import Ints, RunPack, Synapses

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.cores.event.engines import kernels_events as ke
+from hwsim.engine import kernels_events as ke
 from hwsim.engine.packing import Ints
 from hwsim.program import CoreRun, Feed, ProgramError
 from hwsim.snn.network import Connection, Network

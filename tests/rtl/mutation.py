@@ -141,7 +141,7 @@ def _plain_python() -> ModuleType:
 
 
 def _give_kernels(made: Modules, module: ModuleType) -> None:
-    """`from hwsim.cores.event.engines import kernels_x` reads the package, which knows the real module: put the copy there."""
+    """`from hwsim.engine import kernels_x` reads the package, which knows the real module: put the copy there."""
     for alias, value in vars(module).copy().items():
         if isinstance(value, ModuleType) and value.__name__ in made:
             setattr(module, alias, made[value.__name__])
