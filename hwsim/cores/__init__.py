@@ -1,0 +1,1 @@
+"""Core models: what one kind of core brings (fields, engines, checks), one folder per kind."""
