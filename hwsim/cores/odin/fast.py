@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import hwsim.kernel_cache  # noqa: F401  (before the kernels: where compiled code is kept)
-from hwsim.cores.odin import kernels, kernels_rules
+from hwsim.cores.odin import kernels
 from hwsim.cores.odin.configuration import OdinConfiguration
 from hwsim.cores.odin.fast_log import log_of
 from hwsim.cores.odin.fields import NEURONS, OdinFields
@@ -59,7 +59,7 @@ def _neurons(configuration: OdinConfiguration) -> np.ndarray:
 
 def _fill_leaks(configuration: OdinConfiguration, added: np.ndarray) -> None:
     for neuron, (leak, enabled) in enumerate(zip(configuration.leaks, configuration.leak_enabled, strict=True)):
-        added[kernels.LEAK_ROW, neuron] = kernels_rules.leaked(leak, enabled)
+        added[kernels.LEAK_ROW, neuron] = kernels.leaked(leak, enabled)
 
 
 def _started(stimulus: OdinStimulus) -> Ints:
@@ -68,7 +68,7 @@ def _started(stimulus: OdinStimulus) -> Ints:
     state[kernels.DONE] = NOT_YET
     if len(stimulus.events):
         earliest, _, _, up = stimulus.events[0]
-        state[kernels.RAISED] = kernels_rules.raised(earliest, 0, up)
+        state[kernels.RAISED] = kernels.raised(earliest, 0, up)
     return state
 
 
@@ -83,9 +83,9 @@ def _record(
     record = OdinRecord(
         operations=_before(_lines(lines, kernels.OPERATION, 3), 1, until),
         inputs=_before(inputs, 1, until),
-        push=_before(_lines(lines, kernels.PUSH, 2), 0, until),
+        push=_before(_lines(lines, kernels.PUSHED, 2), 0, until),
         lost=_before(_lines(lines, kernels.LOST, 2), 0, until),
-        pop=_before(_lines(lines, kernels.POP, 2), 0, until),
+        pop=_before(_lines(lines, kernels.POPPED, 2), 0, until),
         spikes=_before(_lines(lines, kernels.SPIKE, 2), 0, until),
         outputs=_before(_lines(lines, kernels.OUTPUT, 6), 1, until),
         counts=state[kernels.MEMBRANE_READ : kernels.WEIGHT_WRITE + 1].copy(),

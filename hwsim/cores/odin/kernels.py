@@ -1,7 +1,8 @@
 """ODIN without a clock that ticks: an event is one vector operation over its neurons; its cycles follow from O2's closed form.
 
-Arrays of integers, packed by hwsim/cores/odin/fast.py; the rules themselves are in kernels_rules.py. What happens is written
-into `lines`, one row of (tag, up to six numbers) per thing, also if its cycle lies beyond the end of the run. Units: cycles.
+Arrays of integers, packed by hwsim/cores/odin/fast.py. What happens is written into `lines`, one row of (tag, up to six numbers)
+per thing, also if its cycle lies beyond the end of the run. Functions of single numbers, one or more per rule of docs/odin.md,
+come first. All in one file: Numba keeps compiled code by file, and would not see a change in another one. Units: cycles.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ from typing import Any
 from numba import njit
 from numpy.typing import NDArray
 
-from hwsim.cores.odin import kernels_rules as rules
-
 Array = NDArray[Any]
+
+NEURONS = 256
+PER_WORD = 8  # O8: operations of a neuron event that one synapse word serves
+WORDS_PER_SOURCE = 32
+FIRST_WRITE = 2  # O2, O3: decided at t, first read at t + 1, first write at t + 2
+CYCLES_PER_WORD = 2  # O2: one port, so a read and a write take a cycle each
+SYNAPSE, TREF, BIST, PUSH, POP_NEURON, POP_VIRTUAL = range(6)
 
 # settings: what does not change in a run.
 DEPTH, IN_LATCHES, OUT_LATCHES, FEEDBACK, FROM_CONTROLLER, MONITOR, PROPAGATE, UPDATE, UNTIL, LOGGED = range(10)
@@ -26,11 +32,177 @@ STATE_SIZE = 13
 POTENTIAL, THRESHOLD, DISABLED, FRESH, FIRED, HELD = range(6)
 # added (258, 256): what each source adds to each neuron; then what a leak adds, and what the present virtual event adds.
 LEAK_ROW, VIRTUAL_ROW = 256, 257
-# lines: OPERATION kind, decision, last. INPUT, OUTPUT as in the record. PUSH, LOST, POP, SPIKE cycle, data. With a log: SLOT
+# lines: OPERATION kind, decision, last. INPUT, OUTPUT as in the record. PUSHED, LOST, POPPED, SPIKE: cycle, data. With a log: SLOT
 # first read, last read, neuron, potential, spikes; WORD first read, last read, address, data.
-OPERATION, INPUT, PUSH, LOST, POP, SPIKE, OUTPUT, SLOT, WORD = range(9)
+OPERATION, INPUT, PUSHED, LOST, POPPED, SPIKE, OUTPUT, SLOT, WORD = range(9)
 COLUMNS = 7
 ROOM = 10_000  # lines that one event cannot fill: a bistability event of all sources writes 8,192 words
+
+
+@njit(cache=True)
+def clipped(potential: int) -> int:
+    """O1: unsigned and saturating."""
+    return min(255, max(0, potential))
+
+
+@njit(cache=True)
+def reaches(potential: int, threshold: int) -> bool:
+    """O1: compared after every operation."""
+    return potential >= threshold
+
+
+@njit(cache=True)
+def kept(potential: int, fired: bool) -> int:
+    """O1: what is written."""
+    return 0 if fired else potential
+
+
+@njit(cache=True)
+def sends(fired: bool, disabled: bool) -> bool:
+    """O1: a disabled neuron is reset but sends nothing."""
+    return fired and not disabled
+
+
+@njit(cache=True)
+def adds(synapse: int, inhibitory: bool, propagate_unmapped: bool) -> int:
+    """O1: the signed weight of a 4-bit synapse."""
+    weight = synapse & 7 if synapse & 8 or propagate_unmapped else 0
+    return -weight if inhibitory else weight
+
+
+@njit(cache=True)
+def leaked(leak: int, leak_enabled: bool) -> int:
+    """O1: what a time reference event adds."""
+    return -leak if leak_enabled else 0
+
+
+@njit(cache=True)
+def write_cycle(decided: int, place: int, held: int) -> int:
+    """O2: the write of operation `place` of an event, after `held` cycles for the output link."""
+    return decided + FIRST_WRITE + CYCLES_PER_WORD * place + held
+
+
+@njit(cache=True)
+def held_by_link(link_free: int, written: int) -> int:
+    """O2: cycles by which a spike that is written at `written` puts off the next operation."""
+    return link_free - (written + 1)
+
+
+@njit(cache=True)
+def may_decide(free: int, link_free: int) -> int:
+    """O3: not before the last event and the output are over."""
+    return max(free, link_free)
+
+
+@njit(cache=True)
+def takes_input_first(waiting: int, depth: int, seen: int, now: int, bistable: bool) -> bool:
+    """O3: a full scheduler, an input that is seen, a scheduler that is not empty, a bistability event."""
+    if waiting == depth:
+        return False
+    if waiting > 0 and (bistable or seen > now):
+        return False
+    return True
+
+
+@njit(cache=True)
+def raised(earliest: int, released: int, up: int) -> int:
+    """O4: the request of an event."""
+    return max(earliest, released + up)
+
+
+@njit(cache=True)
+def seen_from(raised_at: int, latches: int) -> int:
+    """O4: the first cycle in which the controller sees a request."""
+    return raised_at + latches
+
+
+@njit(cache=True)
+def acknowledged(last: int) -> int:
+    """O4: the cycle after the last one of an event."""
+    return last + 1
+
+
+@njit(cache=True)
+def released_at(fallen: int, latches: int) -> int:
+    """O4: the acknowledge falls, and the controller waits for the next event."""
+    return fallen + latches + 1
+
+
+@njit(cache=True)
+def kind_of(address: int) -> int:
+    """O5: what an input address asks for."""
+    if address >> 16:
+        return SYNAPSE
+    if address & 0x7F == 0x7F:
+        return TREF
+    if address & 0x7F == 0:
+        return BIST
+    return PUSH
+
+
+@njit(cache=True)
+def is_for_one(address: int) -> bool:
+    """O5: bit 7 of a time reference (a bistability event) names one neuron (one source)."""
+    return address & 0x80 != 0
+
+
+@njit(cache=True)
+def entry_of(address: int) -> int:
+    """O5: what an event pushes."""
+    return (address & 0xF8) << 5 | address >> 8 & 0xFF
+
+
+@njit(cache=True)
+def moved(synapse: int, update_unmapped: bool) -> int:
+    """O5: a synapse after a bistability event."""
+    if not (synapse & 8 or update_unmapped):
+        return synapse
+    weight = synapse & 7
+    weight = min(7, weight + 1) if weight >= 4 else max(0, weight - 1)
+    return synapse & 8 | weight
+
+
+@njit(cache=True)
+def is_lost(waiting: int, depth: int) -> bool:
+    """O6: no room, even if an entry is popped in the same cycle."""
+    return waiting == depth
+
+
+@njit(cache=True)
+def kind_of_entry(entry: int) -> int:
+    """O6: an entry with nothing in its upper five bits is a neuron event."""
+    return POP_VIRTUAL if entry >> 8 else POP_NEURON
+
+
+@njit(cache=True)
+def virtual_weight(entry: int) -> int:
+    """O6: what a virtual event adds, its leak bit aside."""
+    weight = entry >> 10 & 7
+    return -weight if entry >> 9 & 1 else weight
+
+
+@njit(cache=True)
+def virtual_leaks(entry: int) -> bool:
+    """O6: whether a virtual event leaks instead."""
+    return entry >> 8 & 1 != 0
+
+
+@njit(cache=True)
+def request_of(written: int) -> int:
+    """O7: the output request of a spike."""
+    return written + 1
+
+
+@njit(cache=True)
+def link_answers(changed: int, latches: int) -> int:
+    """O7: how the link follows the receiver's acknowledge: up, its request falls; down, it is free."""
+    return changed + latches + 1
+
+
+@njit(cache=True)
+def reads_word(kind: int, neuron: int) -> bool:
+    """O8: whether an operation reads and writes a synapse word."""
+    return kind == SYNAPSE or (kind == POP_NEURON and neuron % PER_WORD == 0)
 
 
 @njit(cache=True)
@@ -40,13 +212,13 @@ def run(
 ) -> bool:
     """Events until rest or the end of the run; False when `lines` must grow first (call again, everything else is kept)."""
     while lines.shape[0] - state[FILLED] >= ROOM:
-        now = rules.may_decide(state[FREE], state[LINK])
+        now = may_decide(state[FREE], state[LINK])
         is_left = state[EVENT] < events.shape[0]
         takes_input = False
         if is_left:
-            address, seen = events[state[EVENT], 1], rules.seen_from(state[RAISED], settings[IN_LATCHES])
-            bistable = rules.kind_of(address) == rules.BIST
-            takes_input = rules.takes_input_first(state[WAITING], settings[DEPTH], seen, now, bistable)
+            address, seen = events[state[EVENT], 1], seen_from(state[RAISED], settings[IN_LATCHES])
+            bistable = kind_of(address) == BIST
+            takes_input = takes_input_first(state[WAITING], settings[DEPTH], seen, now, bistable)
             if takes_input:
                 now = max(now, seen)
         elif state[WAITING] == 0:
@@ -70,27 +242,27 @@ def take_input(
     """O4 and O5: an input event decided at `now`, and its handshake."""
     event = state[EVENT]
     address, down = events[event, 1], events[event, 2]
-    kind = rules.kind_of(address)
+    kind = kind_of(address)
     high, low = address >> 8 & 0xFF, address & 0xFF
-    first, count = (high, 1) if rules.is_for_one(address) else (0, rules.NEURONS)
-    if kind == rules.SYNAPSE:
+    first, count = (high, 1) if is_for_one(address) else (0, NEURONS)
+    if kind == SYNAPSE:
         last = sweep(now, kind, low, 1, high, 0, settings, receiver, neurons, added, synapses, state, ring, lines)
-    elif kind == rules.TREF:
+    elif kind == TREF:
         last = sweep(now, kind, first, count, LEAK_ROW, 0, settings, receiver, neurons, added, synapses, state, ring, lines)
-    elif kind == rules.BIST:
+    elif kind == BIST:
         last = bistability(now, first, count, settings, added, synapses, inhibitory, state, lines)
     else:
         last = now + 1
-        push(last, rules.entry_of(address), settings, state, ring, lines)
+        push(last, entry_of(address), settings, state, ring, lines)
     write(lines, state, OPERATION, kind, now, last)
-    risen = rules.acknowledged(last)
+    risen = acknowledged(last)
     fallen = risen + down
-    released = rules.released_at(fallen, settings[IN_LATCHES])
+    released = released_at(fallen, settings[IN_LATCHES])
     write(lines, state, INPUT, address, state[RAISED], risen, fallen, released)
     state[FREE] = released
     state[EVENT] = event + 1
     if event + 1 < events.shape[0]:
-        state[RAISED] = rules.raised(events[event + 1, 0], released, events[event + 1, 3])
+        state[RAISED] = raised(events[event + 1, 0], released, events[event + 1, 3])
 
 
 @njit(cache=True)
@@ -100,19 +272,19 @@ def pop(
 ) -> None:
     """O6: the scheduler's oldest entry, decided at `now`; it keeps its place until its last write."""
     entry = ring[state[HEAD]]
-    kind, address = rules.kind_of_entry(entry), entry & 0xFF
-    if kind == rules.POP_NEURON:
+    kind, address = kind_of_entry(entry), entry & 0xFF
+    if kind == POP_NEURON:
         last = sweep(
-            now, kind, 0, rules.NEURONS, address, address, settings, receiver, neurons, added, synapses, state, ring, lines
+            now, kind, 0, NEURONS, address, address, settings, receiver, neurons, added, synapses, state, ring, lines
         )
     else:
-        row = LEAK_ROW if rules.virtual_leaks(entry) else VIRTUAL_ROW
-        added[VIRTUAL_ROW, address] = rules.virtual_weight(entry)
+        row = LEAK_ROW if virtual_leaks(entry) else VIRTUAL_ROW
+        added[VIRTUAL_ROW, address] = virtual_weight(entry)
         last = sweep(now, kind, address, 1, row, 0, settings, receiver, neurons, added, synapses, state, ring, lines)
     state[HEAD] = (state[HEAD] + 1) % settings[DEPTH]
     state[WAITING] -= 1
     write(lines, state, OPERATION, kind, now, last)
-    write(lines, state, POP, last, entry)
+    write(lines, state, POPPED, last, entry)
     state[FREE] = last + 1
 
 
@@ -128,23 +300,23 @@ def sweep(
     stop = first + count
     firing = update(first, stop, neurons, added[row])
     held = repeats = 0
-    monitors = kind == rules.POP_NEURON and settings[FROM_CONTROLLER]
+    monitors = kind == POP_NEURON and settings[FROM_CONTROLLER]
     if firing or monitors:
         for neuron in range(first, stop):
-            written = rules.write_cycle(now, neuron - first, held)
+            written = write_cycle(now, neuron - first, held)
             holds = 0
-            if neurons[FIRED, neuron] and rules.sends(True, neurons[DISABLED, neuron]):
+            if neurons[FIRED, neuron] and sends(True, neurons[DISABLED, neuron]):
                 holds = spike(written, neuron, settings, receiver, state, ring, lines)
             if monitors and neuron == settings[MONITOR]:
                 holds = send(written, sent, settings, receiver, state, lines)
             neurons[HELD, neuron] = holds
             if holds and neuron + 1 < stop:
                 held += holds
-                repeats += holds * rules.reads_word(kind, neuron + 1)
-    last = rules.write_cycle(now, count - 1, held)
+                repeats += holds * reads_word(kind, neuron + 1)
+    last = write_cycle(now, count - 1, held)
     if last < settings[UNTIL] and not settings[LOGGED]:
         neurons[POTENTIAL, first:stop] = neurons[FRESH, first:stop]
-        words = count // rules.PER_WORD if kind == rules.POP_NEURON else int(rules.reads_word(kind, first))
+        words = count // PER_WORD if kind == POP_NEURON else int(reads_word(kind, first))
         state[MEMBRANE_READ] += count + held
         state[MEMBRANE_WRITE] += count
         state[WEIGHT_READ] += words + repeats
@@ -159,9 +331,9 @@ def update(first: int, stop: int, neurons: Array, added: Array) -> int:
     """O1: the vector operation. Fills FRESH and FIRED; how many fire."""
     firing = 0
     for neuron in range(first, stop):
-        potential = rules.clipped(neurons[POTENTIAL, neuron] + added[neuron])
-        fired = rules.reaches(potential, neurons[THRESHOLD, neuron])
-        neurons[FRESH, neuron] = rules.kept(potential, fired)
+        potential = clipped(neurons[POTENTIAL, neuron] + added[neuron])
+        fired = reaches(potential, neurons[THRESHOLD, neuron])
+        neurons[FRESH, neuron] = kept(potential, fired)
         neurons[FIRED, neuron] = fired
         firing += fired
     return firing
@@ -175,8 +347,8 @@ def walk(
     """As the end of `sweep`, one neuron after the other: for an event that the run's end cuts off, and for the log."""
     until, held, read_from = settings[UNTIL], 0, now + 1
     for neuron in range(first, stop):
-        written = rules.write_cycle(now, neuron - first, held)
-        with_word = rules.reads_word(kind, neuron)
+        written = write_cycle(now, neuron - first, held)
+        with_word = reads_word(kind, neuron)
         reads = max(0, min(written, until) - read_from)
         writes = int(written < until)
         state[MEMBRANE_READ] += reads
@@ -186,11 +358,11 @@ def walk(
         if writes:
             neurons[POTENTIAL, neuron] = neurons[FRESH, neuron]
         if settings[LOGGED]:
-            spikes = neurons[FIRED, neuron] and rules.sends(True, neurons[DISABLED, neuron])
+            spikes = neurons[FIRED, neuron] and sends(True, neurons[DISABLED, neuron])
             write(lines, state, SLOT, read_from, written - 1, neuron, neurons[FRESH, neuron], int(spikes))
             if with_word:
-                word = neuron // rules.PER_WORD
-                address = row * rules.WORDS_PER_SOURCE + word
+                word = neuron // PER_WORD
+                address = row * WORDS_PER_SOURCE + word
                 write(lines, state, WORD, read_from, written - 1, address, packed(synapses[row], word))
         held += neurons[HELD, neuron] if holds else 0
         read_from = written + 1
@@ -204,26 +376,26 @@ def bistability(
     """O5: the words of `count` sources from `first` on, whatever the output link does; the cycle of the last write."""
     place = 0
     for source in range(first, first + count):
-        for word in range(rules.WORDS_PER_SOURCE):
-            written = rules.write_cycle(now, place, 0)
+        for word in range(WORDS_PER_SOURCE):
+            written = write_cycle(now, place, 0)
             place += 1
             state[WEIGHT_READ] += written - 1 < settings[UNTIL]
             if written < settings[UNTIL]:
                 state[WEIGHT_WRITE] += 1
-                for neuron in range(word * rules.PER_WORD, (word + 1) * rules.PER_WORD):
-                    synapses[source, neuron] = rules.moved(synapses[source, neuron], settings[UPDATE])
+                for neuron in range(word * PER_WORD, (word + 1) * PER_WORD):
+                    synapses[source, neuron] = moved(synapses[source, neuron], settings[UPDATE])
             if settings[LOGGED]:
-                address = source * rules.WORDS_PER_SOURCE + word
+                address = source * WORDS_PER_SOURCE + word
                 write(lines, state, WORD, written - 1, written - 1, address, packed(synapses[source], word))
         fill_added(source, synapses, inhibitory, settings[PROPAGATE], added)
-    return rules.write_cycle(now, place - 1, 0)
+    return write_cycle(now, place - 1, 0)
 
 
 @njit(cache=True)
 def fill_added(source: int, synapses: Array, inhibitory: Array, propagate: int, added: Array) -> None:
     """O1: a source's row of `added` from its synapses."""
-    for neuron in range(rules.NEURONS):
-        added[source, neuron] = rules.added(synapses[source, neuron], inhibitory[source], propagate)
+    for neuron in range(NEURONS):
+        added[source, neuron] = adds(synapses[source, neuron], inhibitory[source], propagate)
 
 
 @njit(cache=True)
@@ -240,12 +412,12 @@ def spike(written: int, neuron: int, settings: Array, receiver: Array, state: Ar
 @njit(cache=True)
 def push(cycle: int, entry: int, settings: Array, state: Array, ring: Array, lines: Array) -> None:
     """O6."""
-    if rules.is_lost(state[WAITING], settings[DEPTH]):
+    if is_lost(state[WAITING], settings[DEPTH]):
         write(lines, state, LOST, cycle, entry)
         return
     ring[(state[HEAD] + state[WAITING]) % settings[DEPTH]] = entry
     state[WAITING] += 1
-    write(lines, state, PUSH, cycle, entry)
+    write(lines, state, PUSHED, cycle, entry)
 
 
 @njit(cache=True)
@@ -253,21 +425,21 @@ def send(written: int, address: int, settings: Array, receiver: Array, state: Ar
     """O7: an output handshake; the cycles for which it holds the next operation."""
     answer = state[SENT] % receiver.shape[0]
     state[SENT] += 1
-    request = rules.request_of(written)
+    request = request_of(written)
     risen = request + receiver[answer, 0]
-    fallen = rules.link_answers(risen, settings[OUT_LATCHES])
+    fallen = link_answers(risen, settings[OUT_LATCHES])
     released = fallen + receiver[answer, 1]
-    state[LINK] = rules.link_answers(released, settings[OUT_LATCHES])
+    state[LINK] = link_answers(released, settings[OUT_LATCHES])
     write(lines, state, OUTPUT, address, request, risen, fallen, released, state[LINK])
-    return rules.held_by_link(state[LINK], written)
+    return held_by_link(state[LINK], written)
 
 
 @njit(cache=True)
 def packed(synapses: Array, word: int) -> int:
     """The 32 bits of a source's synapse word; its lowest neuron lowest."""
     bits = 0
-    for place in range(rules.PER_WORD):
-        bits |= int(synapses[word * rules.PER_WORD + place]) << 4 * place
+    for place in range(PER_WORD):
+        bits |= int(synapses[word * PER_WORD + place]) << 4 * place
     return bits
 
 
