@@ -9,7 +9,7 @@ from hwsim.cores.odin import kernels
 from hwsim.cores.odin.configuration import OdinConfiguration
 from hwsim.cores.odin.fast_log import log_of
 from hwsim.cores.odin.fields import NEURONS, OdinFields
-from hwsim.cores.odin.record import NOT_YET, Ints, OdinRecord
+from hwsim.cores.odin.record import NOT_YET, Ints, OdinRecord, refuse_no_cycles
 from hwsim.cores.odin.stimulus import OdinStimulus
 
 FIRST_LINES = 4 * kernels.ROOM
@@ -22,6 +22,7 @@ class OdinFastEngine:
         self, core: OdinFields, configuration: OdinConfiguration, stimulus: OdinStimulus, until_cycles: int, log: bool = False
     ) -> OdinRecord:
         """The record of cycles 0 to `until_cycles` - 1, or to rest."""
+        refuse_no_cycles(until_cycles)
         settings = _settings(core, configuration, until_cycles, log)
         neurons, added = _neurons(configuration), np.zeros((NEURONS + 2, NEURONS), np.int16)
         synapses, inhibitory = configuration.synapses.astype(np.uint8), configuration.inhibitory.astype(np.int64)

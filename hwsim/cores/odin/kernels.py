@@ -32,8 +32,8 @@ STATE_SIZE = 13
 POTENTIAL, THRESHOLD, DISABLED, FRESH, FIRED, HELD = range(6)
 # added (258, 256): what each source adds to each neuron; then what a leak adds, and what the present virtual event adds.
 LEAK_ROW, VIRTUAL_ROW = 256, 257
-# lines: OPERATION kind, decision, last. INPUT, OUTPUT as in the record. PUSHED, LOST, POPPED, SPIKE: cycle, data. With a log: SLOT
-# first read, last read, neuron, potential, spikes; WORD first read, last read, address, data.
+# lines: OPERATION kind, decision, last. INPUT, OUTPUT as in the record. PUSHED, LOST, POPPED, SPIKE cycle, data. With a log,
+# SLOT first read, last read, neuron, potential, spikes; WORD first read, last read, address, data.
 OPERATION, INPUT, PUSHED, LOST, POPPED, SPIKE, OUTPUT, SLOT, WORD = range(9)
 COLUMNS = 7
 ROOM = 10_000  # lines that one event cannot fill: a bistability event of all sources writes 8,192 words

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.cores.odin.configuration import OdinConfiguration
+from hwsim.cores.odin.errors import OdinError
 from hwsim.cores.odin.fields import OdinFields
 from hwsim.cores.odin.stimulus import OdinStimulus
 
@@ -68,8 +69,17 @@ class OdinRecord:
     log: list[LogEntry] | None = None
 
 
+def refuse_no_cycles(until_cycles: int) -> None:
+    """Raise OdinError for a run that would have no cycle."""
+    if until_cycles < 1:
+        raise OdinError(f"until_cycles: found {until_cycles}, expected 1 or more: a run has at least cycle 0")
+
+
 class OdinEngine(Protocol):
-    """An engine. Its `run` stops at rest or before cycle `until_cycles`, whichever comes first."""
+    """An engine. Its `run` stops at rest or before cycle `until_cycles`, whichever comes first.
+
+    Raises OdinError when `until_cycles` is below 1.
+    """
 
     def run(
         self, core: OdinFields, configuration: OdinConfiguration, stimulus: OdinStimulus, until_cycles: int, log: bool = False

@@ -6,7 +6,7 @@ import numpy as np
 
 from hwsim.cores.odin.configuration import OdinConfiguration
 from hwsim.cores.odin.fields import OdinFields
-from hwsim.cores.odin.record import OdinRecord
+from hwsim.cores.odin.record import OdinRecord, refuse_no_cycles
 from hwsim.cores.odin.reference.clock import EDGE, Clock, Register
 from hwsim.cores.odin.reference.controller import Controller
 from hwsim.cores.odin.reference.journal import Journal, rows
@@ -25,6 +25,7 @@ class OdinReferenceEngine:
         self, core: OdinFields, configuration: OdinConfiguration, stimulus: OdinStimulus, until_cycles: int, log: bool = False
     ) -> OdinRecord:
         """The record of cycles 0 to `until_cycles` - 1, or to rest."""
+        refuse_no_cycles(until_cycles)
         chip = Chip(core, configuration, stimulus, log)
         # The last phase of the last cycle: what else happens in it belongs to the run.
         chip.clock.run(until=chip.clock.at(until_cycles - 1, EDGE) | chip.controller.at_rest)

@@ -55,12 +55,16 @@ class Controller:
             return None
         if self.scheduler.full:
             return popped(self.scheduler.head)
-        seen = self.request.seen
+        seen = self.sees_request()
         if seen and not is_bistability(self.sender.address):
             return decoded(self.sender.address)
         if self.scheduler.entries:
             return popped(self.scheduler.head)
         return decoded(self.sender.address) if seen else None
+
+    def sees_request(self) -> bool:
+        """O4: the request behind its latches."""
+        return self.request.seen
 
     def _execute(self, operation: Operation) -> Steps:
         """Ends in the last cycle of the operation; its first slot is the cycle after the decision."""
@@ -80,7 +84,7 @@ class Controller:
         self.acknowledge.next = True
         yield self.clock.next_cycle(CONTROL)
         self.journal.note("S", REQUEST_FALLS)
-        while self.request.seen:
+        while self.sees_request():
             yield self.clock.next_cycle(CONTROL)
         self.acknowledge.next = False
         yield self.clock.next_cycle(CONTROL)

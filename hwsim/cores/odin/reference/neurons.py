@@ -78,8 +78,12 @@ class Neurons:
             self.synapses.write(address, self.synapses.words[address])
         if spikes:
             self._spike(neuron)
-        if operation.kind == "pop_neuron" and neuron == self.monitor and not self.sends_spikes:
+        if not self.sends_spikes and self.passes_on(operation, neuron):
             self.link.send(operation.entry & 0xFF)
+
+    def passes_on(self, operation: Operation, neuron: int) -> bool:
+        """O7: where the controller is the source, popped neuron events leave with the write of the monitored neuron."""
+        return operation.kind == "pop_neuron" and neuron == self.monitor
 
     def updated(self, operation: Operation, neuron: int) -> int:
         """O1: the potential after a leak, or after a weight."""

@@ -23,21 +23,14 @@ class Scheduler:
 
     @property
     def head(self) -> int:
+        """O6: the entry that is popped next."""
         return self.entries[0]
 
     def push(self, entry: int) -> None:
-        """O6: lost if the scheduler is full, even if an entry is popped in this cycle."""
-        cycle = self.clock.now_cycle
-        if self.refuses():
-            self.journal.lost.append([cycle, entry])
-            self.journal.note("D", entry)
-            return
         self.pushed = entry
-        self.journal.push.append([cycle, entry])
-        self.journal.note("P", entry)
 
     def refuses(self) -> bool:
-        """O6: whether an entry that is pushed now is lost."""
+        """O6: an entry is lost if the scheduler is full, even if one is popped in the same cycle."""
         return self.full
 
     def pop(self) -> None:
@@ -48,9 +41,15 @@ class Scheduler:
     def process(self) -> Steps:
         yield self.clock.at(0, EDGE)
         while True:
+            refuses = self.refuses()
             if self.popped:
                 self.entries.popleft()
-            if self.pushed is not None:
+            if self.pushed is not None and refuses:
+                self.journal.lost.append([self.clock.now_cycle, self.pushed])
+                self.journal.note("D", self.pushed)
+            elif self.pushed is not None:
                 self.entries.append(self.pushed)
+                self.journal.push.append([self.clock.now_cycle, self.pushed])
+                self.journal.note("P", self.pushed)
             self.pushed, self.popped = None, False
             yield self.clock.next_cycle(EDGE)
