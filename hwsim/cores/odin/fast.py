@@ -25,7 +25,7 @@ class OdinFastEngine:
         refuse_no_cycles(until_cycles)
         settings = _settings(core, configuration, until_cycles, log)
         neurons, added = _neurons(configuration), np.zeros((NEURONS + 2, NEURONS), np.int16)
-        synapses, inhibitory = configuration.synapses.astype(np.uint8), configuration.inhibitory.astype(np.int64)
+        synapses, inhibitory = configuration.synapses.copy(), configuration.inhibitory.astype(np.int64)
         for source in range(NEURONS):
             kernels.fill_added(source, synapses, inhibitory, settings[kernels.PROPAGATE], added)
         _fill_leaks(configuration, added)
@@ -91,7 +91,7 @@ def _record(
         outputs=_before(_lines(lines, kernels.OUTPUT, 6), 1, until),
         counts=state[kernels.MEMBRANE_READ : kernels.WEIGHT_WRITE + 1].copy(),
         potentials=neurons[kernels.POTENTIAL].astype(np.int64),
-        synapses=synapses.astype(np.int64),
+        synapses=synapses,
         done=int(state[kernels.DONE]),
     )
     if not log:

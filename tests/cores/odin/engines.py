@@ -30,7 +30,8 @@ def unequal(first: OdinRecord, second: OdinRecord) -> Iterator[str]:
             yield f"{field.name}: {mine} and {its}"
             continue
         place = next((i for i, (a, b) in enumerate(zip(mine, its, strict=False)) if a != b), min(len(mine), len(its)))
-        yield f"{field.name}[{place}]: {mine[place : place + 2]} and {its[place : place + 2]}, {len(mine)} and {len(its)} rows"
+        rows = " and ".join(str(listed[place : place + 2])[:100] for listed in (mine, its))
+        yield f"{field.name}[{place}]: {rows}; {len(mine)} and {len(its)} rows"
 
 
 def _by_cycle(entry: tuple[str | int, ...]) -> tuple[int, str, tuple[str | int, ...]]:
