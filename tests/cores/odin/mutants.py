@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 from hwsim.cores.odin import kernels
-from hwsim.cores.odin.reference import clock, controller, neurons, output, pins, scheduler, synapses, work
+from hwsim.cores.odin.reference import controller, work
 from hwsim.cores.odin.verify import Case, check_case, read_cases
 from tests.cores.odin.engines import CASES, ENGINES, unequal
 from tests.cores.odin.random_chips import draw
@@ -103,7 +103,7 @@ Controller = controller.Controller
 
 
 def decided_by(order: Callable[[Controller], list[tuple[bool, bool]]], waits: bool = True) -> Callable[[Controller], Any]:
-    """A controller's decision in another order. `order`: (whether it is there, whether it is the input), first come first taken."""
+    """A controller's decision in another order. `order`: (is it there, is it the input), the first that is there is taken."""
 
     def decided(self: Controller) -> work.Operation | None:
         if waits and self.link.busy.now:
@@ -174,7 +174,8 @@ REFERENCE_MUTANTS = (
     reference("O2", "held only until the output's request falls", "neurons.Neurons.is_held", lambda self: self.link.request.now),
 
     reference("O3", "decides while the link is busy", "controller.Controller.decided",
-              decided_by(lambda c: [(c.scheduler.full, False), (seen_first(c), True), (entries(c), False), (seen(c), True)], False)),
+              decided_by(lambda c: [
+                  (c.scheduler.full, False), (seen_first(c), True), (entries(c), False), (seen(c), True)], waits=False)),
     reference("O3", "a full scheduler has no priority", "controller.Controller.decided",
               decided_by(lambda c: [(seen_first(c), True), (entries(c), False), (seen(c), True)])),
     reference("O3", "the scheduler comes before the input", "controller.Controller.decided",
@@ -184,7 +185,8 @@ REFERENCE_MUTANTS = (
 
     reference("O4", "`up` counts from the earliest cycle, too", "pins.Sender.rises_at",
               lambda self, earliest, up: max(earliest, self.released) + up),
-    reference("O4", "the sender does not wait `up`", "pins.Sender.rises_at", lambda self, earliest, up: max(earliest, self.released)),
+    reference("O4", "the sender does not wait `up`", "pins.Sender.rises_at",
+              lambda self, earliest, up: max(earliest, self.released)),
     reference("O4", "one latch less at the input", "controller.Controller.sees_request", lambda self: self.request.chain[-2].now),
     reference("O4", "no latches at the input", "controller.Controller.sees_request", lambda self: self.request.wire.high),
 
@@ -203,17 +205,20 @@ REFERENCE_MUTANTS = (
     reference("O5", "unmapped weights move, too", "synapses.Bistability.moved", lambda self, synapse: step(synapse)),
     reference("O5", "weights move two steps up", "synapses.Bistability.moved",
               lambda self, synapse: moved_mapped(self, synapse, up=2)),
-    reference("O5", "words of a source are neuron by neuron", "synapses.word_of", lambda source, neuron: neuron * 32 + source // 8),
+    reference("O5", "words of a source are neuron by neuron", "synapses.word_of",
+              lambda source, neuron: neuron * 32 + source // 8),
 
     reference("O6", "one entry less", "scheduler.Scheduler.refuses", lambda self: len(self.entries) >= self.depth - 1),
     reference("O6", "nothing is lost", "scheduler.Scheduler.refuses", lambda self: False),
-    reference("O6", "a pop makes room in the same cycle", "scheduler.Scheduler.refuses", lambda self: self.full and not self.popped),
+    reference("O6", "a pop makes room in the same cycle", "scheduler.Scheduler.refuses",
+              lambda self: self.full and not self.popped),
     reference("O6", "weight 0 without sign is a neuron event, leak or not", "work.is_virtual", lambda entry: entry >> 9 != 0),
     reference("O6", "a virtual event's sign is ignored", "work.popped", popped_virtual_as(
         lambda entry: entry & ~(1 << 9) if entry >> 10 else entry)),
 
     reference("O7", "the link is free before the receiver has released it", "output.OutputLink.is_released", lambda self: True),
-    reference("O7", "one latch less at the output", "output.OutputLink.is_released", lambda self: not self.acknowledge.chain[-2].now),
+    reference("O7", "one latch less at the output", "output.OutputLink.is_released",
+              lambda self: not self.acknowledge.chain[-2].now),
     reference("O7", "the controller sends with the last neuron's write", "neurons.Neurons.passes_on",
               lambda self, operation, neuron: operation.kind == "pop_neuron" and neuron == 255),
     reference("O7", "the controller sends virtual events, too", "neurons.Neurons.passes_on",
@@ -257,7 +262,8 @@ FAST_MUTANTS = (
     fast("O3", "decides while the link is busy", "may_decide", lambda free, link_free: free),
     fast("O3", "a full scheduler has no priority", "takes_input_first",
          lambda waiting, depth, at, now, bistable: takes_input(waiting, depth + 1, at, now, bistable)),
-    fast("O3", "the scheduler comes before the input", "takes_input_first", lambda waiting, depth, at, now, bistable: waiting == 0),
+    fast("O3", "the scheduler comes before the input", "takes_input_first",
+         lambda waiting, depth, at, now, bistable: waiting == 0),
     fast("O3", "bistability events have no lower priority", "takes_input_first",
          lambda waiting, depth, at, now, bistable: takes_input(waiting, depth, at, now, False)),
 

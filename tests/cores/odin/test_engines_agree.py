@@ -45,7 +45,7 @@ def test_the_log_changes_nothing_and_a_shorter_run_is_the_beginning_of_a_longer_
 
 
 def test_random_chips_press_on_everything() -> None:
-    """Or agreement would mean little: every kind of operation, losses, outputs of both sources, and chips that rest and do not."""
+    """Or agreement would mean little: every kind of operation, losses, both sources of outputs, chips that rest and do not."""
     seen, lost, rests, sources, cut = np.zeros(len(KINDS), int), 0, 0, set(), 0
     for seed in range(25 * len(PROFILES)):
         drawn = draw(seed)

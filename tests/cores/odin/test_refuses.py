@@ -56,7 +56,8 @@ def test_memories_cannot_be_resized(memory: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(("given", "text"), [
-    ({"synapses": np.full((256, 256), 16)}, r"synapses: found 16 at \[source 0, neuron 0\], expected 0 to 15; a synapse has 4 bits"),
+    ({"synapses": np.full((256, 256), 16)},
+     r"synapses: found 16 at \[source 0, neuron 0\], expected 0 to 15; a synapse has 4 bits"),
     ({"synapses": np.zeros((300, 300))}, r"synapses: found shape \(300, 300\).*split a larger network"),
     ({"thresholds": np.zeros(257)}, r"thresholds: found shape \(257,\), expected \(256,\): ODIN has 256 neurons"),
     ({"thresholds": np.zeros(255)}, r"thresholds: found shape \(255,\), expected \(256,\)$"),
