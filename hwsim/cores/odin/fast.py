@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import hwsim.kernel_cache  # noqa: F401  (before the kernels: where compiled code is kept)
@@ -12,7 +14,16 @@ from hwsim.cores.odin.fields import NEURONS, OdinFields
 from hwsim.cores.odin.record import NOT_YET, Ints, OdinRecord, refuse_no_cycles
 from hwsim.cores.odin.stimulus import OdinStimulus
 
-FIRST_LINES = 4 * kernels.ROOM
+LINES, LINES_WITH_LOG = 16 * kernels.ROOM, 2 * kernels.ROOM_WITH_LOG  # small enough to stay in a cache
+# Fields of the record (and of the log) by name: kinds of lines, columns, and the first of them that is a cycle. Where that is the
+# first column, data follow it; else all others are cycles.
+FIELDS: dict[str, tuple[tuple[int, ...], slice, int]] = {
+    "operations": ((kernels.INPUT, kernels.POPPED), slice(1, 4), 1), "inputs": ((kernels.INPUT,), slice(4, 9), 1),
+    "push": ((kernels.PUSHED,), slice(1, 3), 0), "lost": ((kernels.LOST,), slice(1, 3), 0),
+    "pop": ((kernels.POPPED,), slice(3, 5), 0), "spikes": ((kernels.SPIKE,), slice(1, 3), 0),
+    "outputs": ((kernels.OUTPUT,), slice(1, 7), 1), "slots": ((kernels.SLOT,), slice(1, 6), 0),
+    "words": ((kernels.WORD,), slice(1, 5), 0),
+}
 
 
 class OdinFastEngine:
@@ -31,11 +42,34 @@ class OdinFastEngine:
         _fill_leaks(configuration, added)
         state = _started(stimulus)
         ring = np.zeros(core.scheduler.depth, np.int64)
-        lines = np.zeros((FIRST_LINES, kernels.COLUMNS), np.int64)
+        lines = np.zeros((LINES_WITH_LOG if log else LINES, kernels.COLUMNS), np.int64)
         events, receiver = stimulus.events.copy(), stimulus.receiver.copy()
-        while not kernels.run(settings, events, receiver, neurons, added, synapses, inhibitory, state, ring, lines):
-            lines = np.concatenate([lines, np.zeros_like(lines)])
-        return _record(lines[: state[kernels.FILLED]], state, events, neurons, synapses, until_cycles, log)
+        parts = Parts(until_cycles)
+        ended = False
+        while not ended:
+            ended = kernels.run(settings, events, receiver, neurons, added, synapses, inhibitory, state, ring, lines)
+            parts.take(lines[: state[kernels.FILLED]])
+            state[kernels.FILLED] = 0
+        return _record(parts, state, events, neurons, synapses, until_cycles, log)
+
+
+class Parts:
+    """Lines of the kernels, taken apart by the field that they belong to. What lies beyond the end of the run is left out."""
+
+    def __init__(self, until: int) -> None:
+        self.until = until
+        self.rows: dict[str, list[Ints]] = {name: [] for name in FIELDS}
+
+    def take(self, lines: Ints) -> None:
+        tags = lines[:, 0].copy()
+        for name, (kinds, columns, first_cycle) in FIELDS.items():
+            mine = tags == kinds[0]
+            for kind in kinds[1:]:
+                mine |= tags == kind
+            self.rows[name].append(_before(lines[mine, columns], first_cycle, self.until))
+
+    def of(self, name: str) -> Ints:
+        return np.concatenate(self.rows[name])
 
 
 def _settings(core: OdinFields, configuration: OdinConfiguration, until: int, log: bool) -> Ints:
@@ -74,43 +108,30 @@ def _started(stimulus: OdinStimulus) -> Ints:
 
 
 def _record(
-    lines: Ints, state: Ints, events: Ints, neurons: np.ndarray, synapses: np.ndarray, until: int, log: bool
+    parts: Parts, state: Ints, events: Ints, neurons: np.ndarray, synapses: np.ndarray, until: int, log: bool
 ) -> OdinRecord:
-    inputs = _lines(lines, kernels.INPUT, 5)
     if state[kernels.EVENT] < len(events):
         # The request that nobody has taken yet.
         waiting = [events[state[kernels.EVENT], 1], state[kernels.RAISED], NOT_YET, NOT_YET, NOT_YET]
-        inputs = np.concatenate([inputs, np.array([waiting], np.int64)])
+        parts.rows["inputs"].append(_before(np.array([waiting], np.int64), 1, until))
     record = OdinRecord(
-        operations=_before(_lines(lines, kernels.OPERATION, 3), 1, until),
-        inputs=_before(inputs, 1, until),
-        push=_before(_lines(lines, kernels.PUSHED, 2), 0, until),
-        lost=_before(_lines(lines, kernels.LOST, 2), 0, until),
-        pop=_before(_lines(lines, kernels.POPPED, 2), 0, until),
-        spikes=_before(_lines(lines, kernels.SPIKE, 2), 0, until),
-        outputs=_before(_lines(lines, kernels.OUTPUT, 6), 1, until),
+        operations=parts.of("operations"), inputs=parts.of("inputs"), push=parts.of("push"), lost=parts.of("lost"),
+        pop=parts.of("pop"), spikes=parts.of("spikes"), outputs=parts.of("outputs"),
         counts=state[kernels.MEMBRANE_READ : kernels.WEIGHT_WRITE + 1].copy(),
-        potentials=neurons[kernels.POTENTIAL].astype(np.int64),
-        synapses=synapses,
-        done=int(state[kernels.DONE]),
+        potentials=neurons[kernels.POTENTIAL].astype(np.int64), synapses=synapses, done=int(state[kernels.DONE]),
     )
     if not log:
         return record
-    slots, words = _lines(lines, kernels.SLOT, 5), _lines(lines, kernels.WORD, 4)
-    return OdinRecord(**(vars(record) | {"log": log_of(record, slots, words, until)}))
+    return replace(record, log=log_of(record, parts.of("slots"), parts.of("words"), until))
 
 
-def _lines(lines: Ints, tag: int, columns: int) -> Ints:
-    return lines[lines[:, 0] == tag, 1 : 1 + columns]
-
-
-def _before(rows: Ints, first: int, until: int) -> Ints:
-    """Rows whose first cycle (column `first`) lies before the end; later cycles of a row that do not become NOT_YET.
-
-    Where cycles begin in column 0, what follows them is data.
-    """
-    kept = rows[rows[:, first] < until].copy()
-    if first:
-        cycles = kept[:, first:]
+def _before(rows: Ints, first_cycle: int, until: int) -> Ints:
+    """Rows whose first cycle lies before the end; later cycles of a row that do not become NOT_YET."""
+    cycles = rows[:, first_cycle:] if first_cycle else rows[:, :1]
+    if not (cycles >= until).any():
+        return rows
+    kept = rows[rows[:, first_cycle] < until].copy()
+    if first_cycle:
+        cycles = kept[:, first_cycle:]
         cycles[cycles >= until] = NOT_YET
     return kept

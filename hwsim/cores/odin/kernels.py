@@ -32,11 +32,13 @@ STATE_SIZE = 13
 POTENTIAL, THRESHOLD, DISABLED, FRESH, FIRED, HELD = range(6)
 # added (258, 256): what each source adds to each neuron; then what a leak adds, and what the present virtual event adds.
 LEAK_ROW, VIRTUAL_ROW = 256, 257
-# lines: OPERATION kind, decision, last. INPUT, OUTPUT as in the record. PUSHED, LOST, POPPED, SPIKE cycle, data. With a log,
-# SLOT first read, last read, neuron, potential, spikes; WORD first read, last read, address, data.
-OPERATION, INPUT, PUSHED, LOST, POPPED, SPIKE, OUTPUT, SLOT, WORD = range(9)
-COLUMNS = 7
-ROOM = 10_000  # lines that one event cannot fill: a bistability event of all sources writes 8,192 words
+# lines: INPUT kind, decision, last cycle, address, the four cycles of its handshake. POPPED kind, decision, last cycle, entry.
+# OUTPUT as in the record. PUSHED, LOST, SPIKE cycle, data. With a log, SLOT first read, last read, neuron, potential, spikes;
+# WORD first read, last read, address, data.
+INPUT, POPPED, OUTPUT, PUSHED, LOST, SPIKE, SLOT, WORD = range(8)
+COLUMNS = 9
+# Lines that one event cannot fill: of 256 neurons that spike; with a log, of a bistability event that writes 8,192 words.
+ROOM, ROOM_WITH_LOG = 1_000, 10_000
 
 
 @njit(cache=True)
@@ -210,8 +212,9 @@ def run(
     settings: Array, events: Array, receiver: Array, neurons: Array, added: Array, synapses: Array, inhibitory: Array,
     state: Array, ring: Array, lines: Array,
 ) -> bool:
-    """Events until rest or the end of the run; False when `lines` must grow first (call again, everything else is kept)."""
-    while lines.shape[0] - state[FILLED] >= ROOM:
+    """Events until rest or the end of the run; False when `lines` must be emptied first (then call again)."""
+    room = ROOM_WITH_LOG if settings[LOGGED] else ROOM
+    while lines.shape[0] - state[FILLED] >= room:
         now = may_decide(state[FREE], state[LINK])
         is_left = state[EVENT] < events.shape[0]
         takes_input = False
@@ -254,11 +257,10 @@ def take_input(
     else:
         last = now + 1
         push(last, entry_of(address), settings, state, ring, lines)
-    write(lines, state, OPERATION, kind, now, last)
     risen = acknowledged(last)
     fallen = risen + down
     released = released_at(fallen, settings[IN_LATCHES])
-    write(lines, state, INPUT, address, state[RAISED], risen, fallen, released)
+    write(lines, state, INPUT, kind, now, last, address, state[RAISED], risen, fallen, released)
     state[FREE] = released
     state[EVENT] = event + 1
     if event + 1 < events.shape[0]:
@@ -283,8 +285,7 @@ def pop(
         last = sweep(now, kind, address, 1, row, 0, settings, receiver, neurons, added, synapses, state, ring, lines)
     state[HEAD] = (state[HEAD] + 1) % settings[DEPTH]
     state[WAITING] -= 1
-    write(lines, state, OPERATION, kind, now, last)
-    write(lines, state, POPPED, last, entry)
+    write(lines, state, POPPED, kind, now, last, entry)
     state[FREE] = last + 1
 
 
@@ -444,14 +445,10 @@ def packed(synapses: Array, word: int) -> int:
 
 
 @njit(cache=True)
-def write(lines: Array, state: Array, tag: int, a: int, b: int, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> None:
+def write(
+    lines: Array, state: Array, tag: int, a: int, b: int, c: int = 0, d: int = 0, e: int = 0, f: int = 0, g: int = 0, h: int = 0
+) -> None:
     """The next line."""
-    place = state[FILLED]
-    lines[place, 0] = tag
-    lines[place, 1] = a
-    lines[place, 2] = b
-    lines[place, 3] = c
-    lines[place, 4] = d
-    lines[place, 5] = e
-    lines[place, 6] = f
-    state[FILLED] = place + 1
+    line = lines[state[FILLED]]
+    line[0], line[1], line[2], line[3], line[4], line[5], line[6], line[7], line[8] = tag, a, b, c, d, e, f, g, h
+    state[FILLED] += 1
