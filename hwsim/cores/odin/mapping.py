@@ -113,7 +113,8 @@ def _input_sources(inputs: int, connections: Sequence[Connection], first: int) -
     if at > NEURONS:
         found = f"{at} sources ({at - first} of {inputs} inputs, {first} neurons that feed back)"
         raise OdinError(
-            f"inputs: found {found}, expected at most {NEURONS}: an input whose weights have both signs needs two; give each input one sign, or use fewer inputs")
+            f"inputs: found {found}, expected at most {NEURONS}: an input whose weights have both signs needs two; give each "
+            "input one sign, or use fewer inputs")
     return sources
 
 
