@@ -1,7 +1,7 @@
 """Holds an engine against recorded cases: what a simulation of ODIN's own Verilog did, compared field by field.
 
-`read_cases` reads a file, `check_case` tells the first difference between a case and an engine. tests/data/odin_cases.md
-describes the format of a case.
+`read_cases` reads a file, `check_case` tells the first difference between a case and an engine as a text, `find_difference` as
+data. tests/data/odin_cases.md describes the format of a case.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,25 @@ REQUIRED = (
 COMPARED = ("operations", "input", "push", "lost", "pop", "spikes", "output", "counts", "final_v", "done")
 
 
+@dataclass(frozen=True)
+class OdinDifference:
+    """The first place where a record is not what a case expects.
+
+    what              the field: one of COMPARED, "log", "log_entries" or "log_sha256"
+    position          indices within the field; () for a number. Of a log they count entries by cycle.
+    expected, found   JSON values; None where that side has nothing at this position
+    """
+
+    what: str
+    position: tuple[int | str, ...]
+    expected: Any
+    found: Any
+
+    def __str__(self) -> str:
+        place = "".join(f"[{one}]" for one in self.position)
+        return f"{self.what}{place}: found {_shown(self.found)}, expected {_shown(self.expected)}"
+
+
 def is_case(case: object) -> bool:
     """Whether an element of a file of cases is one of ODIN's."""
     return isinstance(case, Mapping) and {"row_of", "pool", "out_ack", "expect"} <= case.keys()
@@ -51,15 +71,20 @@ def read_cases(path: str | Path) -> list[Case]:
 
 
 def check_case(case: Case, engine: OdinEngine) -> str | None:
-    """The first difference between a case and what the engine does, as a text, or None.
+    """The first difference between a case and what the engine does, with the case's name, or None. See `find_difference`."""
+    found = find_difference(case, engine)
+    return None if found is None else f"case {case.get('id', '?')} ({case.get('profile', 'no profile')}): {found}"
+
+
+def find_difference(case: Case, engine: OdinEngine) -> OdinDifference | None:
+    """The first difference between a case and what the engine does.
 
     Compared are decisions, handshakes, pushes, losses, pops, spikes, outputs, counts, final potentials, the cycle of rest, and
     the whole log, or its hash where the case has no more. Raises OdinError for a case that cannot be.
     """
     expect = case["expect"]
     record = engine.run(*arguments_of(case), log="log_sha256" in expect)
-    found = next(differences(record, expect), None)
-    return None if found is None else f"case {case.get('id', '?')} ({case.get('profile', 'no profile')}): {found}"
+    return next(differences(record, expect), None)
 
 
 def check_cases(cases: Sequence[Case], engine: OdinEngine) -> str:
@@ -94,7 +119,7 @@ def arguments_of(case: Case) -> tuple[OdinFields, OdinConfiguration, OdinStimulu
         raise OdinError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
 
 
-def differences(record: OdinRecord, expect: Mapping[str, Any]) -> Iterator[str]:
+def differences(record: OdinRecord, expect: Mapping[str, Any]) -> Iterator[OdinDifference]:
     """Every field that differs, with its first different element."""
     seen = observed(record)
     for field in COMPARED:
@@ -124,15 +149,15 @@ def log_text(log: Sequence[LogEntry]) -> str:
     return "".join(" ".join(str(field) for field in entry) + "\n" for entry in sorted(log))
 
 
-def _log_differences(log: Sequence[LogEntry], expect: Mapping[str, Any]) -> Iterator[str]:
+def _log_differences(log: Sequence[LogEntry], expect: Mapping[str, Any]) -> Iterator[OdinDifference]:
     if "log" in expect:
-        seen, wanted = sorted(log, key=_by_cycle), sorted((tuple(entry) for entry in expect["log"]), key=_by_cycle)
-        if seen != wanted:
-            yield _first_difference("log", [list(entry) for entry in seen], [list(entry) for entry in wanted])
-    elif expect.get("log_entries", len(log)) != len(log):
-        yield f"log: found {len(log)} entries, expected {expect['log_entries']}"
+        seen, theirs = sorted(log, key=_by_cycle), sorted((tuple(entry) for entry in expect["log"]), key=_by_cycle)
+        if seen != theirs:
+            yield _first_difference("log", [list(entry) for entry in seen], [list(entry) for entry in theirs])
+    elif (wanted := expect.get("log_entries", len(log))) != len(log):
+        yield OdinDifference("log_entries", (), wanted, len(log))
     if (found := sha256(log_text(log).encode()).hexdigest()) != expect["log_sha256"]:
-        yield f"log: found sha256 {found[:12]}, expected {expect['log_sha256'][:12]}"
+        yield OdinDifference("log_sha256", (), expect["log_sha256"], found)
 
 
 def _by_cycle(entry: LogEntry) -> tuple[Any, ...]:
@@ -143,13 +168,18 @@ def _or_none(row: list[int]) -> list[int | None]:
     return [None if value == NOT_YET else value for value in row]
 
 
-def _first_difference(field: str, seen: Any, wanted: Any) -> str:
+def _first_difference(field: str, seen: Any, wanted: Any) -> OdinDifference:
     if isinstance(seen, dict):
         name = next(key for key in wanted if seen.get(key) != wanted[key])
-        return f"{field}: found {name} {seen.get(name)}, expected {wanted[name]}"
+        return OdinDifference(field, (name,), wanted[name], seen.get(name))
     if not isinstance(seen, list):
-        return f"{field}: found {seen}, expected {wanted}"
+        return OdinDifference(field, (), wanted, seen)
     for place, (mine, its) in enumerate(zip(seen, wanted, strict=False)):
         if mine != its:
-            return f"{field}[{place}]: found {mine}, expected {its}"
-    return f"{field}: found {len(seen)} entries, expected {len(wanted)}; the shorter list agrees as far as it goes"
+            return OdinDifference(field, (place,), its, mine)
+    end = min(len(seen), len(wanted))
+    return OdinDifference(field, (end,), *(side[end] if end < len(side) else None for side in (wanted, seen)))
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else str(value)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hwsim.cores.odin.fast import OdinFastEngine
+from hwsim.cores.odin.engines import NAMES, engine_named
 from hwsim.cores.odin.record import OdinEngine, OdinRecord
-from hwsim.cores.odin.reference import OdinReferenceEngine
 
 CASES = Path(__file__).parents[2] / "data" / "odin_cases.json.gz"
-ENGINES: dict[str, OdinEngine] = {"reference": OdinReferenceEngine(), "fast": OdinFastEngine()}
+ENGINES: dict[str, OdinEngine] = {name: engine_named(name) for name in NAMES}
 
 
 def unequal(first: OdinRecord, second: OdinRecord) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from hwsim.cores.odin.configuration import OdinConfiguration, synapses_of
+from hwsim.cores.odin.engines import engine_named
 from hwsim.cores.odin.errors import OdinError
 from hwsim.cores.odin.fields import OdinFields, OdinMemories
 from hwsim.cores.odin.stimulus import OdinStimulus, synapse_event, time_reference, virtual_event
@@ -119,6 +120,11 @@ def test_events_that_cannot_be_addressed() -> None:
 def test_a_run_without_cycles(engine: str) -> None:
     with pytest.raises(OdinError, match="until_cycles: found 0, expected 1 or more"):
         ENGINES[engine].run(OdinFields(), OdinConfiguration.blank(), OdinStimulus.at_full_rate([]), 0)
+
+
+def test_an_engine_that_is_not_there() -> None:
+    with pytest.raises(OdinError, match="engine: found 'rtl', expected one of fast, reference"):
+        engine_named("rtl")
 
 
 def test_what_was_given_can_be_changed_afterwards_without_harm() -> None:
