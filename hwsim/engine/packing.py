@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.dataflow import check_dataflow
 from hwsim.engine.counting import coefficients, pass_facts
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Connection
@@ -266,6 +267,7 @@ class Packer:
     def _pack_run(self, run: CoreRun) -> RunPack:
         table, (low, high) = run.table, run_channels(run)
         _check_table(table)
+        check_dataflow(run)
         potential, current = Width(run.potential_bits), Width(run.current_bits)
         addend, addend_largest = None, 0
         if table.addend is not None:

@@ -1,0 +1,128 @@
+"""Merged tokens: planes to patterns, where their bits lie in the buffer, and what they count (R21).
+
+A pattern is the integer whose bit n says that plane n has a spike, or, on bit-serial multipliers, a payload whose magnitude
+is taken bit by bit. Its set bits are added by rising weight, `adders` in a slot, and each slot is one saturating addition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+WORDS, ADDS, SHIFTS, SLOTS = range(4)
+
+
+@njit(cache=True)
+def merge(plane: Array, n: int, out: Array) -> None:
+    """Bit n of `out` from a plane of the same shape; bit 0 first, which also clears the rest."""
+    flat, patterns = plane.reshape(-1), out.reshape(-1)
+    number = out.dtype.type
+    for k in range(flat.size):
+        bit = number(number(flat[k] != 0) << number(n))
+        patterns[k] = bit if n == 0 else patterns[k] | bit
+
+
+@njit(cache=True)
+def place_events(
+    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int, rows: Array,
+    channels: Array,
+) -> None:
+    """Of a bitmap plane's events: the buffer row of its last bit, and its channel."""
+    height, width, grid_channels = grid_shape
+    for y in range(height):
+        for x in range(width):
+            channel_0 = (x // pool) * grid_channels
+            first = (y * width + x) * grid_channels + 1
+            for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
+                channel = flat[event] - channel_0
+                rows[event] = ((first + channel) * bits - 1) // scan_bits
+                channels[event] = channel
+
+
+@njit(cache=True)
+def reach_events(
+    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, reach: Array, lanes: Array
+) -> None:
+    """Of each event: `reach` (n, 3) words, first and last word (as in kernels_dataflow), and real synapses in `lanes`.
+
+    grid holds height, width, channels, pool, output width and groups, as in kernels_timing.
+    """
+    height, width, channels, pool, out_width, groups = grid
+    alike = by_channel.shape[0] == 1
+    token = 0
+    for tile in range(starts.shape[0]):
+        for y in range(height):
+            for x in range(width):
+                low, high = starts[tile, y * width + x], starts[tile, y * width + x + 1]
+                positions = by_row[y, 1] * by_column[x, 1]
+                first = (by_row[y, 0] * out_width + by_column[x, 0]) * groups
+                last = first + ((by_row[y, 1] - 1) * out_width + by_column[x, 1] - 1) * groups
+                for event in range(low, high):
+                    channel = 0 if alike else flat[event] - (x // pool) * channels
+                    group, reached = by_channel[channel, 0], by_channel[channel, 1]
+                    reach[token, 0] = positions * reached
+                    reach[token, 1] = first + group
+                    reach[token, 2] = last + group + reached - 1
+                    lanes[token] = positions * by_channel[channel, 2]
+                    token += 1
+
+
+@njit(cache=True)
+def list_reached(
+    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, words: Array
+) -> int:
+    """The words that the events of a list touch, one event after the other; returns how many."""
+    height, width, channels, pool, out_width, groups = grid
+    line = 0
+    for tile in range(starts.shape[0]):
+        for y in range(height):
+            for x in range(width):
+                for event in range(starts[tile, y * width + x], starts[tile, y * width + x + 1]):
+                    channel = 0 if by_channel.shape[0] == 1 else flat[event] - (x // pool) * channels
+                    group, reached = by_channel[channel, 0], by_channel[channel, 1]
+                    for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
+                        for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
+                            for step in range(reached):
+                                words[line] = (out_y * out_width + out_x) * groups + group + step
+                                line += 1
+    return line
+
+
+@njit(cache=True)
+def count_patterns(values: Array, adders: int, reach: Array, lanes: Array, slots: Array, totals: Array) -> None:
+    """Slots of each pattern, and onto `totals` what all of them count: words, additions, shifted ones, lanes x slots."""
+    for token in range(values.size):
+        pattern = abs(values[token])
+        bits = np.int64(0)
+        while pattern:
+            pattern &= pattern - 1
+            bits += 1
+        shifted = bits - (abs(values[token]) & 1)
+        taken = max(1, (bits + adders - 1) // adders)
+        slots[token] = taken
+        totals[WORDS] += reach[token, 0]
+        totals[ADDS] += bits * lanes[token]
+        totals[SHIFTS] += shifted * lanes[token]
+        totals[SLOTS] += taken * lanes[token]
+
+
+@njit(cache=True)
+def words_of(
+    channel: int, y: int, x: int, grid: Array, by_row: Array, by_column: Array, by_channel: Array, words: Array
+) -> int:
+    """The words that one event of the grid's (y, x) touches; returns how many."""
+    out_width, groups = grid[4], grid[5]
+    line = 0
+    of_channel = by_channel[channel if by_channel.shape[0] > 1 else 0]
+    group, reached = of_channel[0], of_channel[1]
+    for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
+        for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
+            for step in range(reached):
+                words[line] = (out_y * out_width + out_x) * groups + group + step
+                line += 1
+    return line
