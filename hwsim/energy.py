@@ -270,6 +270,7 @@ def _terms(arch: Architecture) -> dict[str, tuple[Term, ...]]:
     return {
         "acc_add": (("add", bits),),
         "bias_add": (("add", bits),),
+        "sum_add": (("add", bits),),
         "weight_shift": (("shift", bits),),
         "membrane_shift": (("shift", bits),),
         "threshold_shift": (("shift", bits),),

@@ -91,7 +91,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
 
 PASS_FACTS = ("fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "masks", "reinitialises",
               "flag_fires", "addends_flag_fire", "flag_words")
-MEMORIES = ("membrane_", "current_", "mask_")
+MEMORIES = ("membrane_read", "membrane_write", "current_", "mask_")
 
 
 def _other_dataflow(run: CoreRun, rules: dict[str, dict[str, int]]) -> None:

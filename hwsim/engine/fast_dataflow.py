@@ -35,6 +35,11 @@ FLOW = [FACT[name] for name in (
     "tokens", "busy", "hazards", "serialiser_stalls", "overlapped", "sent", "rows_scanned", "port_stalls", "sending_words")]
 
 
+def _products(largest: int) -> Ints:
+    """An empty array of a type that holds any |value| up to `largest`."""
+    return np.zeros(0, np.int16 if largest < 1 << 15 else np.int32 if largest < 1 << 31 else np.int64)
+
+
 class DataflowCore(Core):
     """A run in progress: first all of its arithmetic, then all of its time.
 
@@ -49,7 +54,9 @@ class DataflowCore(Core):
         self.tally = np.zeros((pack.rows, len(FACTS)), np.int64)
         self.flow = np.zeros((pack.rows, len(FLOW)), np.int64)
         self.clipped = self.marks = 0
-        self.plan = plan_sweeps(run, eots, pack.rows)
+        if eots not in pack.plans:
+            pack.plans[eots] = plan_sweeps(run, eots, pack.rows)
+        self.plan = pack.plans[eots]
         self.accesses = self.plan.accesses.copy()
         self.sent = np.zeros((self.plan.number, run.words), np.int32)
         self.flow_log = FlowLog(pack) if record else None
@@ -147,7 +154,8 @@ class DataflowCore(Core):
             assert source.synapses.weights is not None
             self.clipped += ka.add_patterns(
                 state, source.synapses.weights, source.synapses.slices, events.starts, events.flat, events.values,
-                source.synapses.window, adders, largest, self.pack.adds_to.limits(largest), rows, factors)
+                source.synapses.window, adders, source.synapses.largest, self.pack.adds_to.limits(largest),
+                _products(4 * largest), rows, factors)
         return listed
 
     def _sum_plane(self, sources: Sequence[Source], t: int) -> None:
@@ -182,8 +190,11 @@ class DataflowCore(Core):
         """Keeps what the timing needs of an event list, whose arrays are used again, and counts words and synapses."""
         feed, synapses, number = source.feed, source.synapses, events.number
         geometry = (synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel)
-        reach, lanes = np.empty((number, 3), np.int64), np.empty(number, np.int64)
-        kp.reach_events(events.starts, events.flat, *geometry, reach, lanes)
+        # The words of an event are not asked for in gather order, where a visit takes its own.
+        reach = np.empty((0 if self.gathers else number, 3), np.int64)
+        lanes = np.empty(number, np.int32)
+        totals = np.zeros(4, np.int64)
+        kp.reach_events(events.starts, events.flat, *geometry, reach, lanes, totals)
         rows, channels = np.empty(number, np.int32), np.empty(number, np.int32)
         if self.run.core.buffer == "bitmap":
             bits = source.bits(self.run.merged)
@@ -191,15 +202,14 @@ class DataflowCore(Core):
         row = self.row
         row[EVENTS_LISTED] += number
         if slots.size:
-            totals = np.zeros(4, np.int64)
-            kp.count_patterns(events.values[:number], self.run.core.adders, reach, lanes, slots, totals)
+            kp.count_patterns(events.values[:number], self.run.core.adders, lanes, slots, totals)
             row[WORDS] += totals[kp.WORDS]
             row[SYNAPSES] += totals[kp.ADDS]
             row[REGISTERS] += totals[kp.SLOTS]
             if feed.payload or self.run.table.weigh_planes:
                 row[SHIFTED_SYNAPSES] += totals[kp.SHIFTS]
         else:
-            self.count_single(int(reach[:, 0].sum()), int(lanes.sum()), bool(events.values.size))
+            self.count_single(int(totals[kp.WORDS]), int(totals[kp.ADDS]), bool(events.values.size))
         return Listed(f, n, events.starts.copy(), events.flat[:number].copy(), rows, channels, slots, reach)
 
     def count_single(self, words: int, synapses: int, payload: bool) -> None:

@@ -190,13 +190,14 @@ def add_slots(lanes: Array, terms: Array, pattern: int, adders: int, limits: Arr
 @njit(cache=True)
 def add_patterns(
     state: Array, weights: Array, slices: Array, starts: Array, flat: Array, values: Array, window: Array, adders: int,
-    largest: int, limits: Array, rows: Array, factors: Array,
+    largest: int, limits: Array, sums: Array, rows: Array, factors: Array,
 ) -> int:
-    """Each event adds its row times its pattern; `largest` bounds |weight * pattern|. Returns the steps that were clipped.
+    """Each event adds its row times its pattern; `largest` bounds |weight|. Returns the steps that were clipped.
 
-    Where no lane can reach its limit the slots of a pattern are one product: they only ever move one way.
+    Where no lane can reach its limit the slots of a pattern are one product: they only ever move one way. `sums` only names
+    the type that holds four such products.
     """
-    wide = limits.dtype.type
+    number = sums.dtype.type
     clipped = 0
     for out_y in range(window[OUT_HEIGHT]):
         for out_x in range(window[OUT_WIDTH]):
@@ -207,21 +208,31 @@ def add_patterns(
                     first, count = slices[rows[k], 0], slices[rows[k], 1]
                     clipped += add_slots(lanes[first : first + count], weights[rows[k]][:count], factors[k], adders, limits)
                 continue
-            while n % 2:
+            while n % 4:
                 rows[n] = weights.shape[0] - 1
                 factors[n] = 0
                 n += 1
             at = 0
             while at < n:
-                safe = min(n, at + room(lanes, limits, max(1, largest)) // 2 * 2)
-                for k in range(at, safe, 2):
-                    a, b = weights[rows[k]], weights[rows[k + 1]]
-                    by_a, by_b = wide(factors[k]), wide(factors[k + 1])
+                # As many fours as cannot reach a limit whatever their weights are.
+                left = room(lanes, limits, max(1, largest))
+                safe = at
+                while safe < n:
+                    left -= abs(factors[safe]) + abs(factors[safe + 1]) + abs(factors[safe + 2]) + abs(factors[safe + 3])
+                    if left < 0:
+                        break
+                    safe += 4
+                for k in range(at, safe, 4):
+                    a, b, c, d = weights[rows[k]], weights[rows[k + 1]], weights[rows[k + 2]], weights[rows[k + 3]]
+                    by_a, by_b = number(factors[k]), number(factors[k + 1])
+                    by_c, by_d = number(factors[k + 2]), number(factors[k + 3])
                     for j in range(lanes.size):
                         # Sums that stay in range come out right whatever wraps on the way.
-                        lanes[j] += wide(wide(a[j]) * by_a) + wide(wide(b[j]) * by_b)
+                        lanes[j] += (
+                            number(number(a[j]) * by_a) + number(number(b[j]) * by_b)
+                            + number(number(c[j]) * by_c) + number(number(d[j]) * by_d))
                 if safe == at:
-                    safe = at + 2
+                    safe = at + 4
                     for k in range(at, safe):
                         clipped += add_slots(lanes, weights[rows[k]], factors[k], adders, limits)
                 at = safe

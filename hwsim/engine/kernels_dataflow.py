@@ -185,6 +185,25 @@ def time_sweeps(
 
 
 @njit(cache=True)
+def plain_events(
+    rows: Array, count: int, base: int, free: int, pushed: int, place: int, reached: int, ring: Array
+) -> tuple[int, int, int, int]:
+    """Events of one source row that all touch `count` words, one slot each: next free slot, last push, ring and row reached.
+
+    `free` is a slot that does not wait for EXEC any more; rows count from `base`.
+    """
+    last = ring.size - 1
+    for event in range(rows.size):
+        here = base + rows[event]
+        pushed = max(pushed + max(1, here - reached), ring[place] + 1)
+        reached = here
+        free = max(free, pushed + 1) + count
+        ring[place] = free - 1
+        place = 0 if place == last else place + 1
+    return free, pushed, place, reached
+
+
+@njit(cache=True)
 def gather_run(
     shape: tuple[int, int, int, int], moves: tuple[int, int, int, int], lists: Array, starts: Array, rows: Array, channels: Array,
     slots: Array, windows: Array, fed: Array, fed_at: Array, rows_of: Array, steps: Array, steps_at: Array, sent: Array,
@@ -255,6 +274,16 @@ def gather_run(
                             last_row = row_1
                             first_event = event_0 + starts[at + y * width + x_low]
                             end_event = event_0 + starts[at + y * width + x_high]
+                            if alike and not slots.shape[0] and not logged:
+                                number = end_event - first_event if count else 0
+                                if number:
+                                    free, pushed, place, reached = plain_events(
+                                        rows[first_event:end_event], count, base, max(free, done), pushed, place, reached, ring)
+                                    done = free
+                                tokens += number
+                                busy += number * count
+                                operation += number * count
+                                continue
                             for event in range(first_event, end_event):
                                 if not alike:
                                     line = line_0 + channels[event]
@@ -272,11 +301,10 @@ def gather_run(
                                 if logged:
                                     token_log[token + tokens, 0], token_log[token + tokens, 1] = pushed, slot
                                     for k in range(count):
-                                        issue_log[operation, 0] = slot + 1 - (count - k) * m
-                                        issue_log[operation, 1], issue_log[operation, 2] = kinds[2], word_0 + begin + k
-                                        operation += 1
-                                else:
-                                    operation += count
+                                        issue_log[operation + k, 0] = slot + 1 - (count - k) * m
+                                        issue_log[operation + k, 1] = kinds[2]
+                                        issue_log[operation + k, 2] = word_0 + begin + k
+                                operation += count
                                 free = done = slot + 1
                                 ring[place] = slot
                                 place = place + 1 if place + 1 < ring.size else 0

@@ -46,15 +46,17 @@ def place_events(
 
 @njit(cache=True)
 def reach_events(
-    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, reach: Array, lanes: Array
+    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, reach: Array, lanes: Array,
+    totals: Array,
 ) -> None:
-    """Of each event: `reach` (n, 3) words, first and last word (as in kernels_dataflow), and real synapses in `lanes`.
+    """Of each event, `lanes`: its real synapses; their sum and that of its words go onto `totals`.
 
+    reach (n, 3) words, first and last word, as in kernels_dataflow; size 0: not written.
     grid holds height, width, channels, pool, output width and groups, as in kernels_timing.
     """
     height, width, channels, pool, out_width, groups = grid
     alike = by_channel.shape[0] == 1
-    token = 0
+    token = words = synapses = 0
     for tile in range(starts.shape[0]):
         for y in range(height):
             for x in range(width):
@@ -65,11 +67,16 @@ def reach_events(
                 for event in range(low, high):
                     channel = 0 if alike else flat[event] - (x // pool) * channels
                     group, reached = by_channel[channel, 0], by_channel[channel, 1]
-                    reach[token, 0] = positions * reached
-                    reach[token, 1] = first + group
-                    reach[token, 2] = last + group + reached - 1
+                    if reach.shape[0]:
+                        reach[token, 0] = positions * reached
+                        reach[token, 1] = first + group
+                        reach[token, 2] = last + group + reached - 1
                     lanes[token] = positions * by_channel[channel, 2]
+                    words += positions * reached
+                    synapses += positions * by_channel[channel, 2]
                     token += 1
+    totals[WORDS] += words
+    totals[ADDS] += synapses
 
 
 @njit(cache=True)
@@ -94,21 +101,21 @@ def list_reached(
 
 
 @njit(cache=True)
-def count_patterns(values: Array, adders: int, reach: Array, lanes: Array, slots: Array, totals: Array) -> None:
-    """Slots of each pattern, and onto `totals` what all of them count: words, additions, shifted ones, lanes x slots."""
+def count_patterns(values: Array, adders: int, lanes: Array, slots: Array, totals: Array) -> None:
+    """Slots of each pattern; into `totals` the additions, the shifted ones and lanes x slots of all of them."""
+    adds = shifts = taken = 0
     for token in range(values.size):
         pattern = abs(values[token])
+        lowest = pattern & 1
         bits = np.int64(0)
         while pattern:
             pattern &= pattern - 1
             bits += 1
-        shifted = bits - (abs(values[token]) & 1)
-        taken = max(1, (bits + adders - 1) // adders)
-        slots[token] = taken
-        totals[WORDS] += reach[token, 0]
-        totals[ADDS] += bits * lanes[token]
-        totals[SHIFTS] += shifted * lanes[token]
-        totals[SLOTS] += taken * lanes[token]
+        slots[token] = max(1, (bits + adders - 1) // adders)
+        adds += bits * lanes[token]
+        shifts += (bits - lowest) * lanes[token]
+        taken += slots[token] * lanes[token]
+    totals[ADDS], totals[SHIFTS], totals[SLOTS] = adds, shifts, taken
 
 
 @njit(cache=True)

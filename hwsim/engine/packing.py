@@ -9,7 +9,7 @@ words"; arithmetic: R10. Widths in bits.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hwsim.dataflow import check_dataflow
 from hwsim.engine.counting import coefficients, pass_facts
+from hwsim.engine.sweep_plan import SweepPlan
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Connection
 from hwsim.snn.neurons import PassTable
@@ -202,6 +203,7 @@ class RunPack:
     initial     (positions, lanes) what a clear writes.       addend  (positions, lanes) or None.
     factors     facts to events; pass_facts  facts of each pass: hwsim/engine/counting.py.
     rows        timesteps that the run counts for, from 0.
+    plans       of its sweeps, by the number of its EOTs; other dataflows only.
     """
 
     run: CoreRun
@@ -216,6 +218,7 @@ class RunPack:
     factors: NDArray[np.int64]
     pass_facts: NDArray[np.int64]
     rows: int
+    plans: dict[int, SweepPlan] = field(default_factory=dict)
 
     @property
     def lanes(self) -> int:

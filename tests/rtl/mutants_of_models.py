@@ -267,7 +267,10 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
         "R12",
         "direct events go to the potentials",
         sequencer=("memory = core.current if self.run.table.direct else core.membrane", "memory = core.membrane"),
-        lanes=("        if self.table.direct:\n            memory, bits", "        if operation.current is not None:\n            memory, bits"),
+        lanes=(
+            "        if self.table.direct:\n            memory, bits",
+            "        if operation.current is not None:\n            memory, bits",
+        ),
     ),
     reference("R13", "a shift operation does not double", lanes=("potential * 2", "potential * 1")),
     reference(
@@ -382,10 +385,15 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference(
         "A4",
         "spikes are not written to the buffer",
-        writers=('                self.operation.activity["buffer_write"] += 1\n                self._send', "                self._send"),
+        writers=(
+            '                self.operation.activity["buffer_write"] += 1\n                self._send',
+            "                self._send",
+        ),
     ),
     reference(
-        "A5", "overlapped cycles are not counted", sequencer=('            activity["cycles_overlapped"] += 1\n', "            pass\n")
+        "A5",
+        "overlapped cycles are not counted",
+        sequencer=('            activity["cycles_overlapped"] += 1\n', "            pass\n"),
     ),
     reference(
         "A5",

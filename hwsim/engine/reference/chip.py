@@ -68,6 +68,7 @@ class ReferenceEngine:
         clock = Clock()
         flags = np.zeros(run.shape, np.int64) if flags is None else flags
         core = Core(clock, run, stream, potentials, currents, flags)
+        core.count_pools()
         clock.run(until=clock.process(core.process()))
         return core.core_log()
 
@@ -148,8 +149,7 @@ class Chip:
             replay=None if self.network.has_weights else self._replay(operation), output=self.outputs.get(name),
         )
         if operation.tile == 0:
-            for n, updates in enumerate(stream.pool_updates):
-                core.plane_activity(n % run.table.planes)["pool_update"] += updates
+            core.count_pools()
         yield from core.process()
 
         log = core.core_log()

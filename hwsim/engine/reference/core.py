@@ -84,6 +84,11 @@ class Core:
         """The plane, within its period, of what comes after `marks` EOTs; a merged token is of all planes, and counts as 0."""
         return marks % self.run.table.planes
 
+    def count_pools(self) -> None:
+        """What pooling units did to make the planes that this run reads; each plane is pooled once, whatever the tiles."""
+        for n, updates in enumerate(self.stream.pool_updates):
+            self.plane_activity(self.plane_of(n))["pool_update"] += updates
+
     def process(self) -> Steps:
         """The whole run; ends in the cycle of `done`, one after the last slot, EXEC or spike (R8)."""
         for unit in (self.feeder, self.execute, self.writer):

@@ -113,8 +113,10 @@ class Lanes:
         """R19: the accumulators of a visit hold the table's `initial` when it begins."""
         activity["bias_read"] += self.table.clear_reads_bias
         self.membrane.hold(word, self.initial[word])
-        self.current.hold(word, self.zeros)
-        self.mask.hold(word, self.zeros)
+        if self.table.direct:
+            self.current.hold(word, self.zeros)
+        if self.table.flagged:
+            self.mask.hold(word, self.zeros)
 
     def _compute(self, operation: WordOperation) -> Spikes:
         kind = operation.kind
