@@ -40,6 +40,7 @@ VOCABULARY: tuple[Event, ...] = (
     Event("membrane_write_readout", "membrane_memory", "core", "word, when the read-out pass adds a bias"),
     Event("membrane_write_store", "membrane_memory", "core", "word stored from an accumulator"),
     Event("membrane_write_transfer", "membrane_memory", "core", "word filled from the channel"),
+    Event("accumulator_access", "accumulator_file", "core", "operation on a word held in accumulators (gather order)"),
     Event("current_read", "current_memory", "core", "word"),
     Event("current_write", "current_memory", "core", "word"),
     Event("bias_read", "bias_memory", "core", "word"),

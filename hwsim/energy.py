@@ -186,6 +186,8 @@ class PriceList:
         known = VOCABULARY[INDEX[event]]
         if known.scope == "system":
             return self._channel(event)
+        if known.unit == "accumulator_file":
+            raise NotProvisionedError(f"{event}: {self.arch.name} is event driven and has no accumulator file")
         if known.unit in _MEMORY_OF:
             return self._row(event, _MEMORY_OF[known.unit])
         if event == "mult":

@@ -101,6 +101,9 @@ def _other_dataflow(run: CoreRun, rules: dict[str, dict[str, int]]) -> None:
         rules[fact] = {name: count for name, count in rules[fact].items() if not name.startswith(MEMORIES)}
     if run.core.order == "gather":
         del rules["clears"]["addr_gen"]
+        for counts in rules.values():
+            if "addr_gen" in counts:
+                counts["accumulator_access"] = counts["addr_gen"]
     rules["synapses"] = {"acc_add": 1}
     if run.core.writer == "word":
         rules["sent"] = {"spike_out": 1}

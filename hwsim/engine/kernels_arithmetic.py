@@ -228,7 +228,7 @@ def add_patterns(
                     by_c, by_d = number(factors[k + 2]), number(factors[k + 3])
                     for j in range(lanes.size):
                         # Sums that stay in range come out right whatever wraps on the way.
-                        lanes[j] += (
+                        lanes[j] += number(
                             number(number(a[j]) * by_a) + number(number(b[j]) * by_b)
                             + number(number(c[j]) * by_c) + number(number(d[j]) * by_d))
                 if safe == at:

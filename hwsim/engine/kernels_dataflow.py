@@ -204,6 +204,24 @@ def plain_events(
 
 
 @njit(cache=True)
+def slotted_events(
+    rows: Array, slots: Array, count: int, base: int, free: int, pushed: int, place: int, reached: int, ring: Array
+) -> tuple[int, int, int, int, int]:
+    """The same for merged tokens, whose operations take `slots` each; the last value is the sum of those."""
+    last = ring.size - 1
+    worked = 0
+    for event in range(rows.size):
+        here = base + rows[event]
+        pushed = max(pushed + max(1, here - reached), ring[place] + 1)
+        reached = here
+        free = max(free, pushed + 1) + count * slots[event]
+        worked += slots[event]
+        ring[place] = free - 1
+        place = 0 if place == last else place + 1
+    return free, pushed, place, reached, worked
+
+
+@njit(cache=True)
 def gather_run(
     shape: tuple[int, int, int, int], moves: tuple[int, int, int, int], lists: Array, starts: Array, rows: Array, channels: Array,
     slots: Array, windows: Array, fed: Array, fed_at: Array, rows_of: Array, steps: Array, steps_at: Array, sent: Array,
@@ -274,15 +292,23 @@ def gather_run(
                             last_row = row_1
                             first_event = event_0 + starts[at + y * width + x_low]
                             end_event = event_0 + starts[at + y * width + x_high]
-                            if alike and not slots.shape[0] and not logged:
+                            if alike and not logged:
                                 number = end_event - first_event if count else 0
-                                if number:
-                                    free, pushed, place, reached = plain_events(
-                                        rows[first_event:end_event], count, base, max(free, done), pushed, place, reached, ring)
-                                    done = free
                                 tokens += number
-                                busy += number * count
                                 operation += number * count
+                                if not number:
+                                    continue
+                                free = max(free, done)
+                                here = rows[first_event:end_event]
+                                if slots.shape[0]:
+                                    free, pushed, place, reached, worked = slotted_events(
+                                        here, slots[first_event:end_event], count, base, free, pushed, place, reached, ring)
+                                    busy += worked * count
+                                else:
+                                    free, pushed, place, reached = plain_events(
+                                        here, count, base, free, pushed, place, reached, ring)
+                                    busy += number * count
+                                done = free
                                 continue
                             for event in range(first_event, end_event):
                                 if not alike:
@@ -294,9 +320,9 @@ def gather_run(
                                     continue
                                 if slots.shape[0]:
                                     m = slots[event]
-                                here = base + rows[event]
-                                pushed = max(pushed + max(1, here - reached), ring[place] + 1)
-                                reached = here
+                                row_of_event = base + rows[event]
+                                pushed = max(pushed + max(1, row_of_event - reached), ring[place] + 1)
+                                reached = row_of_event
                                 slot = max(free, pushed + 1, done) + count * m - 1
                                 if logged:
                                     token_log[token + tokens, 0], token_log[token + tokens, 1] = pushed, slot

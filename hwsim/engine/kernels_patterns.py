@@ -105,15 +105,15 @@ def count_patterns(values: Array, adders: int, lanes: Array, slots: Array, total
     """Slots of each pattern; into `totals` the additions, the shifted ones and lanes x slots of all of them."""
     adds = shifts = taken = 0
     for token in range(values.size):
-        pattern = abs(values[token])
-        lowest = pattern & 1
-        bits = np.int64(0)
-        while pattern:
-            pattern &= pattern - 1
-            bits += 1
+        pattern = np.uint64(abs(values[token]))
+        # Set bits counted in parallel: pairs, fours, bytes, then the sum of all bytes.
+        pairs = pattern - ((pattern >> np.uint64(1)) & np.uint64(0x5555555555555555))
+        fours = (pairs & np.uint64(0x3333333333333333)) + ((pairs >> np.uint64(2)) & np.uint64(0x3333333333333333))
+        eights = (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+        bits = np.int64((eights * np.uint64(0x0101010101010101)) >> np.uint64(56))
         slots[token] = max(1, (bits + adders - 1) // adders)
         adds += bits * lanes[token]
-        shifts += (bits - lowest) * lanes[token]
+        shifts += (bits - np.int64(pattern & np.uint64(1))) * lanes[token]
         taken += slots[token] * lanes[token]
     totals[ADDS], totals[SHIFTS], totals[SLOTS] = adds, shifts, taken
 

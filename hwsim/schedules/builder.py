@@ -100,19 +100,23 @@ class ProgramBuilder:
 
     def run(
         self, index: int, number: int, tile: Tile, table: PassTable, feeds: tuple[Feed, ...], deps: tuple[int, ...],
-        timesteps: tuple[int, int], clear: bool, loads: tuple[int, ...] = (),
+        timesteps: tuple[int, int], clear: bool, loads: tuple[int, ...] = (), keep: bool = False,
     ) -> int:
-        """Add a run of one tile; it waits for its loads and for whoever writes the planes that it reads."""
+        """Add a run of one tile; it waits for its loads and for whoever writes the planes that it reads.
+
+        keep   a later run goes on with the state that this one leaves.
+        """
         plan = self.mapping.plans[index]
         core = self.mapping.arch.core_spec()
         sources = tuple(self.written[plan.layer.connections[f.connection].source] for f in feeds if f.planes)
         body = CoreRun(
             core=core, shape=plan.layer.shape, groups=tile.groups, connections=plan.layer.connections, table=table,
             potential_bits=min(plan.layer.potential_bits, core.potential_bits), current_bits=core.current_bits,
-            clear=clear, first_plane=timesteps[0],
+            clear=clear, first_plane=timesteps[0], keep=keep, current_fed=any(feed.planes for feed in feeds),
+            payload_bits=tuple(self.mapping.network.carries_payload(c) for c in plan.layer.connections),
         )
         run = self.add("run", CORE, (*deps, *loads, *sources), index, tile=number, timesteps=timesteps, run=body,
-                       feeds=feeds, eots=table.planes)
+                       feeds=feeds, eots=1 if body.merged else table.planes)
         self._readers(loads, run)
         self.written[plan.layer.name] = run
         return run

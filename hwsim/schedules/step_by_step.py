@@ -57,7 +57,8 @@ class _Spills:
         if t > 0 and plan.spills:
             deps = tuple(self._move("load", memory, index, number, t, self.scratch) for memory in plan.spills)
         feeds = tuple(self._feed(plan, n, t) for n in range(len(plan.layer.connections)))
-        run = build.run(index, number, tile, plan.table.at(t), feeds, deps, (t, t + 1), clear=t == 0, loads=loads)
+        run = build.run(index, number, tile, plan.table.at(t), feeds, deps, (t, t + 1), clear=t == 0, loads=loads,
+                        keep=t + 1 < plan.table.planes)
         if any(c.source == INPUT for c in plan.layer.connections):
             self.last_readers.append(run)
         if plan.spills:

@@ -24,7 +24,7 @@ from hwsim.energy import (
 )
 
 ARCH = load_architecture("event_core_64")
-THERE = [e for e in VOCABULARY if e.unit != "mask_memory"]
+THERE = [e for e in VOCABULARY if e.unit not in ("mask_memory", "accumulator_file")]
 PAYLOADS = {"conv1": 8, "conv2": 4}
 
 

@@ -15,10 +15,12 @@ from hwsim.activity import EVENTS, INDEX
 from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.engine.reference.tokens import plane_stream
-from hwsim.program import ISSUE_KINDS, CoreLog, ProgramError
+from hwsim.program import ISSUE_KINDS, CoreLog, CoreSpec, Program, ProgramError
 from hwsim.snn.neurons import PassTable
+from tests.engine.random_designs import random_sample
 from tests.engine.random_runs import TABLES, RandomRun, random_run
-from tests.engine.test_engines_agree import assert_same_log
+from tests.engine.test_engines_agree import assert_same as assert_same_sample
+from tests.engine.test_engines_agree import assert_same_log, draw_program
 
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
 SEEDS = st.integers(0, 2**32 - 1)
@@ -231,6 +233,53 @@ def test_busy_stalled_and_idle_cycles_are_all_there_are(seed: int) -> None:
         assert total(log, "cycles_stall_serialiser") == 0
     if case.run.core.membrane_ports == "1rw":
         assert total(log, "cycles_stall_hazard") == 0
+
+
+def in_dataflow(program: Program, core: CoreSpec) -> Program:
+    """A schedule's Program with another core in all of its runs."""
+    operations = []
+    for op in program.operations:
+        if op.run is not None:
+            run = replace(op.run, core=core)
+            op = replace(op, run=run, eots=1 if run.merged else run.table.planes)
+        operations.append(op)
+    return replace(program, core=core, operations=tuple(operations))
+
+
+def check_program(seed: int, core: dict[str, Any], planes_per_token: str) -> bool:
+    """Both engines on a random network, mapping and schedule in one dataflow, and its outputs against today's."""
+    drawn_program = draw_program(seed)
+    if drawn_program is None:
+        return False
+    today, rng = drawn_program
+    if today.core.buffer == "aer":
+        core = {**core, "order": "scatter", "writer": "serial"}
+        planes_per_token = "one"
+    program = in_dataflow(today, replace(today.core, **core, planes_per_token=planes_per_token))
+    sample = random_sample(rng, program.network)
+    try:
+        reference = REFERENCE.run_sample(program, sample, "computed", record=True)
+    except ProgramError:
+        with pytest.raises(ProgramError):
+            FAST.run_sample(program, sample, "computed")
+        return False
+    for record in (True, False):
+        fast = FAST.run_sample(program, sample, "computed", record=record)
+        fast.logs = fast.logs or reference.logs
+        assert_same_sample(fast, reference, program)
+    if planes_per_token == "one":
+        plain = FAST.run_sample(today, sample, "computed")
+        for name, output in plain.outputs.items():
+            np.testing.assert_array_equal(output, reference.outputs[name], err_msg=name)
+        np.testing.assert_array_equal(plain.saturations, reference.saturations)
+    return True
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=SEEDS, core=ORDERS, planes_per_token=st.sampled_from(["one", "one", "all"]))
+def test_engines_agree_on_programs_in_every_dataflow(seed: int, core: dict[str, Any], planes_per_token: str) -> None:
+    """Layer by layer and step by step, tiles and spills; one plane to a token gives today's outputs and saturations."""
+    check_program(seed, core, planes_per_token)
 
 
 def test_random_runs_use_every_dataflow() -> None:

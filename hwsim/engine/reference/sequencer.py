@@ -164,6 +164,8 @@ class Sequencer:
             operation.activity[stall] += 1
             yield clock.at(clock.now + 1, ISSUE)
         operation.activity["addr_gen"] += 1
+        if self.gathers:
+            operation.activity["accumulator_access"] += 1
         self._read(operation)
         self._slot(operation.kind, operation.activity, operation.word, operation.slots)
         execute.accept(operation)
