@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -23,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 
+from hwsim.arch_dataflow import EVENT_DATAFLOWS, EventDriven, Lane, MergedPlanes, OutputStationary, SinglePlane, Token
+from hwsim.dataflow import core_problems
 from hwsim.errors import HwsimError
 from hwsim.program import ChannelSpec, CoreSpec
 from hwsim.units import parse_bits, parse_hz
@@ -76,8 +78,23 @@ class Core(_Strict):
     """systolic only: rows of processing elements."""
     columns: int = Field(default=0, ge=0, le=1024)
     """systolic only: columns of processing elements."""
-    dataflow: Dataflow = "output_stationary"
-    """systolic only: which operand stays in the array."""
+    dataflow: Annotated[Dataflow | EventDriven | OutputStationary, EVENT_DATAFLOWS] = "output_stationary"
+    """systolic: which operand stays in the array, by name. Other cores: {type: event_driven}, which is what a core without this
+    field does, or {type: output_stationary, accumulators: n}."""
+    token: Token = SinglePlane()
+    """{planes: single}: a token is one spike. {planes: merged, adders: n}: it is what a neuron sends in all planes."""
+    lane: Lane = Lane()
+    """{multiplier: parallel} or {multiplier: bit_serial}, which needs merged planes."""
+    writer: Literal["serial", "word"] = "serial"
+    """serial: one spike leaves per cycle. word: all spikes of a word leave at once."""
+    passes: Literal["by_pass", "by_word"] = "by_pass"
+    """by_pass: each pass goes over all words. by_word: each word takes all passes that follow one timestep."""
+
+    @property
+    def array_dataflow(self) -> Dataflow:
+        """Of a systolic array: which operand stays in it."""
+        assert isinstance(self.dataflow, str)
+        return self.dataflow
 
     @model_validator(mode="after")
     def _array_only_where_it_is_one(self) -> Core:
@@ -85,6 +102,8 @@ class Core(_Strict):
             raise ValueError("a systolic core needs rows and columns, both at least 1")
         if self.kind != "systolic" and (self.rows or self.columns):
             raise ValueError("rows and columns belong to kind: systolic")
+        if self.kind == "systolic" and not isinstance(self.dataflow, str):
+            raise ValueError(f"a systolic core's dataflow is a name: {', '.join(get_args(Dataflow))}")
         if self.kind != "event" and self.payload_bits == 0:
             raise ValueError("payload_bits is 0: a core that multiplies needs at least 1")
         return self
@@ -109,7 +128,9 @@ class Memories(_Strict):
     weight: Bits
     """Rows of lanes x weight_bits."""
     membrane: Bits
-    """Words of lanes x potential_bits."""
+    """Words of lanes x potential_bits. Also {capacity: 96 KiB, ports: 1rw}."""
+    membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
+    """1r1w: a read and a write port. 1rw: one port for both, of the membrane and of the current memory."""
     current: Bits = 0
     """Words of lanes x current_bits."""
     bias: Bits = 0
@@ -118,6 +139,20 @@ class Memories(_Strict):
     """Words of lanes x 1 bit: flags of single-spike and two-stage neurons."""
     banks: dict[Literal["weight", "membrane", "current", "bias", "mask", "spike"], Annotated[int, Field(ge=1, le=4096)]] = {}
     """Banks that a memory has at least; by default as few as a row needs, ceil(bits / 128). Smaller banks are faster."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _membrane_with_ports(cls, data: Any) -> Any:
+        """`membrane: {capacity: ..., ports: ...}` is the long form of a bare capacity."""
+        if not isinstance(data, dict) or not isinstance(data.get("membrane"), dict):
+            return data
+        given = dict(data["membrane"])
+        unknown = sorted(set(given) - {"capacity", "ports"})
+        if unknown or "capacity" not in given:
+            found = ", ".join(given) or "nothing"
+            raise ValueError(f"membrane: found {found}, expected capacity and, if you like, ports")
+        ports = {"membrane_ports": given["ports"]} if "ports" in given else {}
+        return {**data, "membrane": given["capacity"], **ports}
 
 
 class Channel(_Strict):
@@ -155,6 +190,13 @@ class Architecture(_Strict):
     memories: Memories
     channel: Channel = Channel()
     technology: Technology = Technology()
+
+    @model_validator(mode="after")
+    def _settings_go_together(self) -> Architecture:
+        problems = core_problems(self.core_spec())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @property
     def period_ns(self) -> float:
@@ -197,6 +239,12 @@ class Architecture(_Strict):
             lanes=core.lanes, potential_bits=core.potential_bits, current_bits=core.current_bits,
             fifo_depth=core.fifo_depth, bypass=core.bypass, shift_at=core.shift_at,
             buffer=self.spike_buffer.kind, scan_bits=self.spike_buffer.scan_bits,
+            order="gather" if isinstance(core.dataflow, OutputStationary) else "scatter",
+            accumulators=core.dataflow.accumulators if isinstance(core.dataflow, OutputStationary) else 1,
+            planes_per_token="all" if isinstance(core.token, MergedPlanes) else "one",
+            adders=core.token.adders if isinstance(core.token, MergedPlanes) else 1,
+            multiplier=core.lane.multiplier, writer=core.writer, membrane_ports=self.memories.membrane_ports,
+            passes=core.passes,
         )
 
     def channel_spec(self) -> ChannelSpec:
@@ -204,7 +252,11 @@ class Architecture(_Strict):
 
     def timing_hash(self) -> str:
         """Hash of everything that decides cycles and counts; names and technology do not."""
-        body = self.model_dump_json(exclude={"name": True, "description": True, "technology": True, "memories": {"banks"}})
+        # A dataflow of first values is not part of the hash: a file that does not name it means what it always meant.
+        first = {name for name in ("token", "lane", "writer", "passes") if _is_first(self.core, name)}
+        ports = {"membrane_ports"} if _is_first(self.memories, "membrane_ports") else set()
+        body = self.model_dump_json(exclude={
+            "name": True, "description": True, "technology": True, "core": first, "memories": {"banks", *ports}})
         return sha256(body.encode()).hexdigest()
 
     def with_core(self, **changes: Any) -> Architecture:
@@ -218,12 +270,18 @@ class Architecture(_Strict):
             raise ArchitectureError("\n".join(texts).replace(f"{self.name}:1: ", f"{self.name}: ")) from None
 
 
+def _is_first(model: BaseModel, field: str) -> bool:
+    """Whether a field has the value that it has when a file leaves it out."""
+    return bool(getattr(model, field) == type(model).model_fields[field].default)
+
+
 def dump_architecture(arch: Architecture) -> dict[str, Any]:
     """The design as plain data that `rebuild_architecture` and a YAML file understand: quantities with units."""
     data = arch.model_dump()
     data["clock"] = f"{data['clock']} Hz"
     data["spike_buffer"]["capacity"] = f"{data['spike_buffer']['capacity']} bit"
-    data["memories"] |= {name: f"{bits} bit" for name, bits in data["memories"].items() if name != "banks"}
+    data["memories"] |= {
+        name: f"{bits} bit" for name, bits in data["memories"].items() if name not in ("banks", "membrane_ports")}
     return data
 
 

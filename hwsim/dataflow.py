@@ -43,8 +43,8 @@ def core_problems(core: CoreSpec) -> tuple[str, ...]:
                     f"or {setting} {other!r}")
     if core.multiplier == "bit_serial" and core.planes_per_token == "one":
         found.append(
-            "multiplier 'bit_serial' takes payloads as patterns of bits, as merged planes are (R21); use "
-            "planes_per_token 'all', or multiplier 'parallel'")
+            "multiplier 'bit_serial' takes payloads as patterns of bits, as merged planes are (R21); use planes_per_token 'all' "
+            "(in a file, token: {planes: merged}), or multiplier 'parallel'")
     return tuple(found)
 
 

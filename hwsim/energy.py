@@ -187,7 +187,10 @@ class PriceList:
         if known.scope == "system":
             return self._channel(event)
         if known.unit == "accumulator_file":
-            raise NotProvisionedError(f"{event}: {self.arch.name} is event driven and has no accumulator file")
+            if self.arch.core_spec().order == "scatter":
+                raise NotProvisionedError(f"{event}: {self.arch.name} is event driven and has no accumulator file")
+            raise EnergyError(f"{event}: no price; no table knows an accumulator file yet, so give the picojoules of one access "
+                              f"yourself (--price {event}=...)")
         if known.unit in _MEMORY_OF:
             return self._row(event, _MEMORY_OF[known.unit])
         if event == "mult":

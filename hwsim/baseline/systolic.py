@@ -63,7 +63,7 @@ class LayerWork:
 
     def __post_init__(self) -> None:
         core = self.arch.core
-        self.array = SystolicArray(core.rows, core.columns, core.dataflow)
+        self.array = SystolicArray(core.rows, core.columns, core.array_dataflow)
         self.dense = tuple(c for c in self.layer.connections if c.operator != "identity")
         self.skips = tuple(c for c in self.layer.connections if c.operator == "identity")
         self.positions = self.layer.shape[1] * self.layer.shape[2]

@@ -159,12 +159,9 @@ class DataflowCore(Core):
         return listed
 
     def _sum_plane(self, sources: Sequence[Source], t: int) -> None:
-        """The sum of plane t of every feed, then onto the potentials, unless no pass follows that could add it."""
-        following = [p for p in self.run.table.passes if p.after_eot > t]
-        if not following:
+        """The sum of plane t of every feed, then onto the potentials, unless nothing follows that could add it."""
+        if not self.count_sum(t):
             return
-        first = min(following, key=lambda p: p.after_eot)
-        self.tally[first.timestep, PLANE_SUMS] += 1
         if not self.state.arithmetic:
             return
         sums = self.sums()
@@ -174,6 +171,15 @@ class DataflowCore(Core):
                 if events.number:
                     self.clipped += self._add_onto(sums, self.pack.potential, source.synapses, events, 1)
         self.add_sums(sums)
+
+    def count_sum(self, t: int) -> bool:
+        """Counts who adds the sum of plane t: the first pass after it, or else the stores; False if there is nobody."""
+        following = [p for p in self.run.table.passes if p.after_eot > t]
+        if not following and not self.run.keep:
+            return False
+        row = min(following, key=lambda p: p.after_eot).timestep if following else self.last_row
+        self.tally[row, PLANE_SUMS] += 1
+        return True
 
     def sums(self) -> Ints:
         """Sums of one plane, all zero."""

@@ -16,7 +16,6 @@ from hwsim.engine.fast_core import SHIFTED_SYNAPSES, CoreState
 from hwsim.engine.fast_dataflow import (
     EVENTS_LISTED,
     NO_SLOTS,
-    PLANE_SUMS,
     REGISTERS,
     SYNAPSES,
     WORDS,
@@ -160,11 +159,9 @@ class TokenCore(DataflowCore):
         return lanes
 
     def _sum_tokens(self, t: int, touched: dict[int, Ints]) -> None:
-        """R21: the sum of plane t, then onto the potentials, if a pass follows."""
-        following = [p for p in self.run.table.passes if p.after_eot > t]
-        if not following:
+        """R21: the sum of plane t, then onto the potentials, if anything follows that adds it."""
+        if not self.count_sum(t):
             return
-        self.tally[min(following, key=lambda p: p.after_eot).timestep, PLANE_SUMS] += 1
         sums = self.sums()
         for k, words in touched.items():
             if int(self.tokens[k, 4]) >> t & 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwsim.dataflow import check_dataflow
 from hwsim.mapping import LayerPlan, Mapping, Tile
 from hwsim.program import CHANNEL, CORE, CoreRun, Feed, Operation, Program
 from hwsim.snn.network import INPUT, Connection
@@ -115,6 +116,7 @@ class ProgramBuilder:
             clear=clear, first_plane=timesteps[0], keep=keep, current_fed=any(feed.planes for feed in feeds),
             payload_bits=tuple(self.mapping.network.carries_payload(c) for c in plan.layer.connections),
         )
+        check_dataflow(body)
         run = self.add("run", CORE, (*deps, *loads, *sources), index, tile=number, timesteps=timesteps, run=body,
                        feeds=feeds, eots=1 if body.merged else table.planes)
         self._readers(loads, run)

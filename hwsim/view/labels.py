@@ -85,7 +85,7 @@ def _label(result: Result) -> str:
     ann = f.coding == "analog"
     parts = [_CODINGS.get(f.coding, f.coding.replace("_", " ")) + ("" if ann else f" T={f.timesteps}")]
     if core.kind == "systolic":
-        parts.append(f"{core.dataflow.replace('_', '-')} array")
+        parts.append(f"{core.array_dataflow.replace('_', '-')} array")
     elif core.kind == "multiply_accumulate":
         parts.append("MAC core")
     if not ann:

@@ -152,8 +152,9 @@ def random_table(rng: Rng, kind: str, shape: Shape, steps: int) -> PassTable:
         return PassTable(steps, horner_passes(steps) + fires, addend=addend, **common)
     if kind in ("read_out", "serial_read_out", "staged_read_out"):
         stages = [Pass(t, "reinitialise", timestep=t - 1) for t in range(1, steps) if kind[:6] == "staged"]
-        out = Pass(steps, "readout", add=adds, timestep=steps - 1)
-        return PassTable(steps, (*stages, out), addend=addend, weigh_planes=kind[:6] == "serial", **common)
+        # A step of a read-out that is not the last has no pass at all.
+        out = [Pass(steps, "readout", add=adds, timestep=steps - 1)] if rng.random() < 0.8 else []
+        return PassTable(steps, (*stages, *out), addend=addend, weigh_planes=kind[:6] == "serial", **common)
     if kind == "requantise":
         return PassTable(steps, (Pass(steps, "requant", threshold),), max_level=int(rng.integers(1, 9)), **common)
     adds = adds or kind == "direct"

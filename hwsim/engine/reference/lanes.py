@@ -163,6 +163,7 @@ class Lanes:
         return []
 
     def _store(self, operation: WordOperation) -> Spikes:
+        self._add_sums(operation)
         for memory in operation.writes:
             memory.change(operation.word, memory.registers[operation.word])
         return []

@@ -109,8 +109,10 @@ class Sequencer:
         current = table.direct and self.run.current_fed
         writes = (core.membrane, *((core.current,) if current else ()), *((core.mask,) if table.flagged else ()))
         activity = core.activity[table.passes[-1].timestep] if table.passes else core.plane_activity(0)
+        passed = max((sweep.after_eot for sweep in table.passes), default=0)
+        sums = tuple(range(passed, table.planes)) if self.run.plane_sums else ()
         for word in visit.words:
-            yield from self._issue(WordOperation("store", word, activity, writes=writes))
+            yield from self._issue(WordOperation("store", word, activity, writes=writes, sums=sums))
 
     def _event(self, token: Token, visit: Visit) -> Steps:
         """One operation a word; popped in the last slot of the last one, or in its own slot if there is none."""
