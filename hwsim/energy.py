@@ -188,7 +188,7 @@ class PriceList:
             return self._channel(event)
         if known.unit == "accumulator_file":
             if self.arch.core_spec().order == "scatter":
-                raise NotProvisionedError(f"{event}: {self.arch.name} is event driven and has no accumulator file")
+                raise NotProvisionedError(f"{event}: {self.arch.name} has no accumulator file: it is event driven")
             raise EnergyError(f"{event}: no price; no table knows an accumulator file yet, so give the picojoules of one access "
                               f"yourself (--price {event}=...)")
         if known.unit in _MEMORY_OF:

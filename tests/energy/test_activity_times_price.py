@@ -134,4 +134,4 @@ def test_an_explanation_adds_up_names_every_source_and_fits_a_terminal() -> None
     assert max(len(line) for line in text.splitlines()) <= 120
     for said in ("weight_read", "leakage weight_memory", "Table 4", "not modelled: clock tree", "DRAMsim3"):
         assert said in text
-    assert all(e in {r["event"] for r in rows} | {"mask_read", "mask_write"} for e in EVENTS if e in PRICED)
+    assert all(e in {r["event"] for r in rows} | {"mask_read", "mask_write", "accumulator_access"} for e in EVENTS if e in PRICED)

@@ -8,6 +8,7 @@ import pytest
 
 import hwsim
 from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.errors import HwsimError
 from hwsim.snn.synth import synthesise
 
 GATHER = {"dataflow": {"type": "output_stationary", "accumulators": 2}}
@@ -34,7 +35,7 @@ def test_a_design_gives_the_recorded_spikes(coding: str, schedule: str, name: st
     trace = synthesise("tiny", timesteps=3, density=0.2, samples=1, seed=0, coding=coding)
     arch = design(DESIGNS[name], coding, ports)
     if coding == "rate" and arch.core_spec().planes_per_token == "all" and arch.core_spec().order == "scatter":
-        with pytest.raises(hwsim.HwsimError, match="one sum per plane"):
+        with pytest.raises(HwsimError, match="one sum per plane"):
             hwsim.simulate(trace, arch, schedule=schedule)
         return
     fast, reference = (hwsim.simulate(trace, arch, schedule=schedule, engine=engine) for engine in ("fast", "reference"))

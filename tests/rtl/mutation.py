@@ -41,8 +41,8 @@ COPIED: Mapping[Target, tuple[str, ...]] = {
         "clock", "checks", "memory", "window", "tokens", "merged", "lanes", "fifo", "writers", "execute", "sweeps",
         "sequencer", "core")),
     "fast": tuple(f"hwsim.engine.{name}" for name in (
-        "kernels_arithmetic", "kernels_flags", "kernels_timing", "kernels_dataflow", "kernels_patterns", "counting", "packing",
-        "feeds", "sweep_plan", "flow_log", "gather_pack", "fast_core", "fast_dataflow", "fast_tokens", "fast")),
+        "kernels_arithmetic", "kernels_flags", "kernels_timing", "kernels_dataflow", "kernels_patterns", "counting", "sweep_plan",
+        "packing", "feeds", "flow_log", "gather_pack", "fast_core", "fast_dataflow", "fast_tokens", "fast")),
 }
 
 
