@@ -73,6 +73,31 @@ def replay_vgg(path: Path, samples: int, additions: float) -> None:
               f"mismatches {result.mismatches}, saturations {result.facts.saturations}")
 
 
+def dataflows(path: Path, samples: int) -> None:
+    """The same replay in other dataflows, as multiples of the event-driven one; bitmaps throughout, measured in turn."""
+    plain = vgg_architecture(16)
+    buffer = plain.spike_buffer.model_copy(update={"kind": "bitmap", "scan_bits": 64})
+    plain = plain.model_copy(update={"spike_buffer": buffer})
+    gather = {"dataflow": {"type": "output_stationary", "accumulators": 8}, "writer": "word", "passes": "by_word"}
+    designs = {
+        "event driven": plain,
+        "output stationary": plain.with_core(**gather),
+        "output stationary, merged planes": plain.with_core(**gather, token={"planes": "merged", "adders": 2}),
+    }
+    few = max(1, samples // 4)
+    taken = {(name, n): float("inf") for name in designs for n in (few, samples)}
+    for arch in designs.values():
+        hwsim.simulate(path, arch, samples=1)  # compiles
+    for _ in range(7):
+        for name, n in taken:
+            seconds = best_of(1, lambda name=name, n=n: hwsim.simulate(path, designs[name], samples=n))
+            taken[name, n] = min(taken[name, n], seconds)
+    image = {name: (taken[name, samples] - taken[name, few]) / (samples - few) for name in designs}
+    for name in designs:
+        print(f"VGG-16 replay, {name}: {1e3 * image[name]:.1f} ms an image, "
+              f"{image[name] / image['event driven']:.2f} x the event-driven replay")
+
+
 def engines_on_the_same(samples: int) -> None:
     """Cycles a second of both engines on the same stimulus."""
     trace = synthesise("tiny", samples=samples, density=0.3, seed=1)
@@ -122,6 +147,7 @@ def main() -> None:
         path = folder / "vgg16.h5"
         synthesise("vgg16-cifar10", timesteps=4, density=0.2, samples=chosen.samples, seed=0).save(path)
         replay_vgg(path, chosen.samples, additions)
+        dataflows(path, chosen.samples)
         engines_on_the_same(4)
         start_up(folder)
         if not chosen.skip_memory:

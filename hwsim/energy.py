@@ -93,6 +93,11 @@ class PriceList:
             return self._channel(event)
         if event == "payload_read_bits":
             return self._value_bit(event)
+        if known.unit == "accumulator_file":
+            if not self.arch.only.has_accumulator_file:
+                raise NotProvisionedError(f"{event}: {self.arch.name} has no accumulator file: it is event driven")
+            raise EnergyError(f"{event}: no price; no table knows an accumulator file yet, so give the picojoules of one access "
+                              f"yourself (--price {event}=...)")
         if known.unit in _MEMORY_OF:
             return self._row(event, _MEMORY_OF[known.unit])
         design = self.arch.only

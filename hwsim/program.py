@@ -8,7 +8,7 @@ Nothing but this module is shared between the two engines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -32,6 +32,16 @@ class CoreSpec:
     """The numbers of an architecture's core that decide cycles and arithmetic.
 
     buffer      aer: one token a cycle; bitmap: `scan_bits` bits of a plane scanned a cycle.
+
+    The dataflow, R19 to R24 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
+    order             scatter: an event goes to every word that it touches; gather: a word takes every event of its window.
+    accumulators      gather: words that are held in registers at a time.
+    planes_per_token  one: a token is one spike; all: a token carries the spikes of one neuron in all planes.
+    adders            all: set bits of a token that a lane adds in one cycle.
+    multiplier        parallel: one cycle per payload; bit_serial: `adders` set bits of a payload per cycle.
+    writer            serial: one spike leaves per cycle; word: all spikes of a word leave at once.
+    membrane_ports    1r1w: one read and one write port; 1rw: one port, for the membrane and for the current memory.
+    passes            by_pass: each pass goes over all words; by_word: each word takes all passes that follow one EOT.
     """
 
     lanes: int
@@ -42,6 +52,20 @@ class CoreSpec:
     shift_at: Literal["weight", "membrane"]
     buffer: Literal["aer", "bitmap"]
     scan_bits: int = 64
+    order: Literal["scatter", "gather"] = "scatter"
+    accumulators: int = 1
+    planes_per_token: Literal["one", "all"] = "one"
+    adders: int = 1
+    multiplier: Literal["parallel", "bit_serial"] = "parallel"
+    writer: Literal["serial", "word"] = "serial"
+    membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
+    passes: Literal["by_pass", "by_word"] = "by_pass"
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is the dataflow of R1 to R18: the first value of every field."""
+        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes) == (
+            "scatter", "one", "serial", "1r1w", "by_pass")
 
 
 @dataclass(frozen=True)
@@ -64,6 +88,11 @@ class CoreRun:
     Words of the run: word = (y * W + x) * (hi - lo) + (g - lo), lane = c - g * lanes. Potentials saturate at
     `potential_bits` (the narrower of layer and core), the current at `current_bits`. `first_plane` is the timestep of
     the run's first plane: activity is reported in absolute timesteps.
+
+    keep          a later run goes on with the state that this one leaves.
+    current_fed   a feed of the run has a plane, so that the current of a direct table can change.
+    payload_bits  of each connection, the bits of its events' payloads, 0 for spikes; (): all send spikes. Only merged
+                  tokens and `Engine.run_planes` look at it.
     """
 
     core: CoreSpec
@@ -76,6 +105,9 @@ class CoreRun:
     clear: bool
     first_plane: int = 0
     last_channel: int | None = None
+    keep: bool = False
+    current_fed: bool = True
+    payload_bits: tuple[int, ...] = ()
 
     @property
     def group_count(self) -> int:
@@ -92,6 +124,21 @@ class CoreRun:
     def words(self) -> int:
         """N, the membrane words of this run."""
         return self.shape[1] * self.shape[2] * (self.groups[1] - self.groups[0])
+
+    @property
+    def merged(self) -> bool:
+        """Whether a token carries all planes (R21)."""
+        return self.core.planes_per_token == "all"
+
+    def sends_payloads(self, connection: int) -> bool:
+        """Whether the events of a connection carry payloads, as `payload_bits` says."""
+        return bool(self.payload_bits) and self.payload_bits[connection] > 0
+
+    @property
+    def plane_sums(self) -> bool:
+        """Whether spikes of merged planes are summed plane by plane before the passes (R21)."""
+        spikes = any(not self.sends_payloads(i) for i in range(len(self.connections)))
+        return self.merged and spikes and not self.table.weigh_planes
 
 
 @dataclass(frozen=True)
@@ -323,7 +370,9 @@ class CoreReplay:
         return int((self.tokens[:, 0] < 0).sum())
 
 
-ISSUE_KINDS = ("clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant", "mask", "reinitialise")
+ISSUE_KINDS = (
+    "clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant", "mask", "reinitialise", "load", "store",
+)
 
 
 @dataclass(eq=False)
@@ -358,6 +407,17 @@ class Engine(Protocol):
     ) -> CoreLog:
         """One run by itself. tokens (n, 6): connection (-1 EOT), c, y, x, payload, has_payload; (C, H, W) states.
 
-        `flags` are 0 / 1, none set when left out.
+        `flags` are 0 / 1, none set when left out. The payload of a merged spike token is its pattern: bit n is plane n.
+        In gather order the tokens are those of all visits, one after the other (R19).
+        """
+        ...
+
+    def run_planes(
+        self, run: CoreRun, planes: Sequence[NDArray[np.integer]], eots: int,
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
+    ) -> CoreLog:
+        """One run by itself, fed from its connections' planes, each (n, H, W, C) in the order in which they are read.
+
+        An AER list gives a plane in (y, x, c) order. Rows scanned are counted, as `run_core` cannot.
         """
         ...

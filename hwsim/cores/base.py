@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from hwsim.fields import Fields
 
@@ -56,6 +56,11 @@ class CoreDesign(Fields):
         return {}
 
     @property
+    def has_accumulator_file(self) -> bool:
+        """Whether words are held in registers whose accesses are counted (R19)."""
+        return False
+
+    @property
     def entry_holds_values(self) -> bool:
         """Whether a row of the spike buffer holds the values of its events, so that reading the row reads them."""
         return False
@@ -69,4 +74,6 @@ def _value(design: CoreDesign, dotted: str) -> Any:
     found: Any = design
     for part in dotted.split("."):
         found = getattr(found, part)
+    if isinstance(found, BaseModel):
+        return found.model_dump()
     return dict(sorted(found.items())) if isinstance(found, dict) else found

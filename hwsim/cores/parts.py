@@ -67,6 +67,7 @@ def shared_terms(design: Any, holds_value: bool) -> dict[str, tuple[Term, ...]]:
     return {
         "acc_add": (("add", bits),),
         "bias_add": (("add", bits),),
+        "sum_add": (("add", bits),),
         "weight_shift": (("shift", bits),),
         "membrane_shift": (("shift", bits),),
         "threshold_shift": (("shift", bits),),

@@ -17,6 +17,7 @@ FACTS = (
     "payload_synapses", "shifted_synapses", "fired", "rows_scanned", "pooled", "value_bits",
     "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
     "masks", "reinitialises", "flag_fires", "addends_flag_fire", "on_fired_at", "on_added_to", "on_leaking", "flag_words",
+    "port_stalls", "sending_words", "loads", "stores", "plane_sums", "register_synapses",
 )
 FACT = {name: i for i, name in enumerate(FACTS)}
 
@@ -71,7 +72,17 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "on_added_to": {"bias_add": added_terms},
         "on_leaking": {"leak": int(table.leak_shift is not None)},
         "flag_words": {"mask_write": 1},
+        # Other dataflows only (R19 to R24).
+        "port_stalls": {"cycles_stall_port": 1},
+        "sending_words": {"buffer_write": 1},
+        "loads": {"addr_gen": 1, "membrane_read_load": 1, "current_read": int(table.direct), "mask_read": int(table.flagged)},
+        "stores": {"addr_gen": 1, "membrane_write_store": 1, "current_write": int(table.direct and run.current_fed),
+                   "mask_write": int(table.flagged)},
+        "plane_sums": {"sum_add": neurons},
+        "register_synapses": {"reg_bits": run.current_bits if table.direct else run.potential_bits},
     }
+    if not run.core.plain:
+        _other_dataflow(run, rules)
     out = np.zeros((len(FACTS), len(EVENTS)), np.int64)
     for fact, row in zip(FACTS, out, strict=True):
         for name, count in rules[fact].items():
@@ -79,15 +90,37 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     return out
 
 
+PASS_FACTS = ("fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "masks", "reinitialises",
+              "flag_fires", "addends_flag_fire", "flag_words")
+MEMORIES = ("membrane_read", "membrane_write", "current_", "mask_")
+
+
+def _other_dataflow(run: CoreRun, rules: dict[str, dict[str, int]]) -> None:
+    """What R19 to R24 change: which passes touch memories says the plan of sweeps, registers count apart from additions."""
+    stateless = PASS_FACTS if run.core.order == "scatter" else (*PASS_FACTS, "words", "clears")
+    for fact in stateless:
+        rules[fact] = {name: count for name, count in rules[fact].items() if not name.startswith(MEMORIES)}
+    if run.core.order == "gather":
+        del rules["clears"]["addr_gen"]
+        for counts in rules.values():
+            if "addr_gen" in counts:
+                counts["accumulator_access"] = counts["addr_gen"]
+    rules["synapses"] = {"acc_add": 1}
+    if run.core.writer == "word":
+        rules["sent"] = {"spike_out": 1}
+
+
 def pass_facts(run: CoreRun) -> NDArray[np.int64]:
     """(passes, len(FACTS)): what each pass of the table adds to its timestep's row, whatever the sample."""
     out = np.zeros((len(run.table.passes), len(FACTS)), np.int64)
+    held, groups = run.core.accumulators, run.groups[1] - run.groups[0]
+    visits = run.shape[1] * run.shape[2] * -(-groups // held) if run.core.order == "gather" else 1
     for p, row in zip(run.table.passes, out, strict=True):
         kind = p.kind if p.flags == "ignore" else "flag_fire"
         row[FACT[f"{kind}s"]] = 1
         if p.add:
             row[FACT[f"addends_{kind}"]] = 1
-        row[FACT["threshold_shifts"]] = p.kind == "fire" and p.shift > 0
+        row[FACT["threshold_shifts"]] = visits * (p.kind == "fire" and p.shift > 0)
     return out
 
 

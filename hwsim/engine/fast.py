@@ -7,7 +7,7 @@ throughout; docs/cycle-model.md is the law and the reference engine the judge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,9 +17,12 @@ from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, be
 from hwsim.activity import EVENTS
 from hwsim.engine.counting import count_transfer
 from hwsim.engine.fast_core import POOLED, ROWS_SCANNED, VALUE_BITS, Core, CoreState
+from hwsim.engine.fast_dataflow import DataflowCore
+from hwsim.engine.fast_tokens import TokenCore
 from hwsim.engine.feeds import Buffers, FeedPack, Scanner, stretches
+from hwsim.engine.gather_pack import Source
 from hwsim.engine.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
-from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Run, Sample, SampleRecord, Transfer
+from hwsim.program import CoreLog, CoreRun, Feed, Operation, Program, ProgramError, Run, Sample, SampleRecord, Transfer
 from hwsim.program_check import check_program
 from hwsim.snn.network import INPUT, Layer, Shape
 
@@ -50,6 +53,43 @@ class FastEngine:
         if any(c.weights is None for c in run.connections):
             raise ProgramError("a run by itself computes its spikes; a connection has no weights")
         packer, buffers = Packer(), Buffers()
+        pack, state, whole = self._alone(packer, run, potentials, currents, flags)
+        tokens, late = np.asarray(tokens, np.int64).reshape(-1, 6), np.stack([gaps, earliest], axis=1).astype(np.int64)
+        if not run.core.plain:
+            flow = TokenCore(pack, state, buffers, tokens, late, packer)
+            flow.execute_tokens()
+            return flow.log(*_after(pack, state, whole))
+        core = Core(pack, state, buffers, record=True)
+        for begin, end, connection, events in stretches(run, tokens):
+            if events is None:
+                core.mark(*late[begin].tolist())
+                continue
+            core.events(packer.synapses(run, connection, _folded(run, connection)), events, late[begin:end])
+        return core.log(*_after(pack, state, whole))
+
+    def run_planes(
+        self, run: CoreRun, planes: Sequence[NDArray[np.integer]], eots: int,
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
+    ) -> CoreLog:
+        """One run by itself, fed from the planes (n, H, W, C) of its connections, with a full record."""
+        if any(c.weights is None for c in run.connections):
+            raise ProgramError("a run by itself computes its spikes; a connection has no weights")
+        packer, buffers = Packer(), Buffers()
+        pack, state, whole = self._alone(packer, run, potentials, currents, flags)
+        sources = []
+        for position, each in enumerate(planes):
+            every = ((0, run.connections[position].source_shape[0]),)
+            feed = FeedPack(
+                run, Feed(position, tuple(range(len(each))), every), run.sends_payloads(position), False, buffers)
+            sources.append(Source(feed, packer.synapses(run, position, feed.pool), list(_plain(each)), feed.planes))
+        core = execute_run(pack, state, buffers, sources, eots, record=True)
+        return core.log(*_after(pack, state, whole))
+
+    def _alone(
+        self, packer: Packer, run: CoreRun, potentials: NDArray[np.int64], currents: NDArray[np.int64],
+        flags: NDArray[np.int64] | None,
+    ) -> tuple[RunPack, CoreState, tuple[NDArray[np.int64], ...]]:
+        """A run outside of a Program: its pack, its lanes' state, and the state of the whole layer."""
         pack = packer.run(run)
         low, high = pack.channels
         steps = 1 + max((p.timestep for p in run.table.passes), default=0)
@@ -59,18 +99,55 @@ class FastEngine:
         state = CoreState(
             pack.potential.store(potentials[low:high]), pack.current.store(currents[low:high]),
             by_position(flags[low:high] != 0, np.uint8), outputs)
-        core = Core(pack, state, buffers, record=True)
-        tokens, late = np.asarray(tokens, np.int64).reshape(-1, 6), np.stack([gaps, earliest], axis=1).astype(np.int64)
-        for begin, end, connection, events in stretches(run, tokens):
-            if events is None:
-                core.mark(*late[begin].tolist())
+        return pack, state, (potentials, currents, flags)
+
+
+def execute_run(
+    pack: RunPack, state: CoreState, buffers: Buffers, sources: Sequence[Source], eots: int, record: bool,
+    counts_pools: bool = True,
+) -> Core:
+    """C2: a whole run from the planes of its sources; pools are counted in a core's first tile of a layer (A4)."""
+    if not pack.run.core.plain:
+        flow = DataflowCore(pack, state, buffers, record, eots, counts_pools)
+        flow.execute(sources)
+        return flow
+    core = Core(pack, state, buffers, record)
+    scanner = Scanner(buffers) if pack.run.core.buffer == "bitmap" else None
+    for n in range(eots):
+        row = core.row
+        for source in sources:
+            if n >= len(source.planes):
                 continue
-            pool = run.connections[connection].pool if run.connections[connection].pool_mode == "folded" else 1
-            core.events(packer.synapses(run, connection, pool), events, late[begin:end])
-        after = [np.array(whole, np.int64) for whole in (potentials, currents, flags)]
-        for whole, part in zip(after, (state.potentials, state.currents, state.flags), strict=True):
-            whole[low:high] = _by_channel(part, (high - low, *run.shape[1:]))
-        return core.log(*after)
+            feed = source.feed
+            events, updates = feed.events(source.planes[n], source.timesteps[n])
+            if counts_pools:
+                row[POOLED] += updates
+            row[VALUE_BITS] += feed.values_read(events, updates * counts_pools) * feed.value_bits
+            if scanner:
+                row[ROWS_SCANNED] += feed.scan_rows
+                core.events(source.synapses, events, scanner.gaps(feed, events))
+            else:
+                core.events(source.synapses, events)
+        core.mark(scanner.mark_gap() if scanner else 1)
+    return core
+
+
+def _folded(run: CoreRun, connection: int) -> int:
+    wire = run.connections[connection]
+    return wire.pool if wire.pool_mode == "folded" else 1
+
+
+def _after(
+    pack: RunPack, state: CoreState, before: tuple[NDArray[np.int64], ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The states of the whole layer, with those of the run's lanes in place."""
+    low, high = pack.channels
+    potentials, currents, flags = (np.array(whole, np.int64) for whole in before)
+    for whole, part in zip(
+        (potentials, currents, flags), (state.potentials, state.currents, state.flags), strict=True,
+    ):
+        whole[low:high] = _by_channel(part, (high - low, *pack.run.shape[1:]))
+    return potentials, currents, flags
 
 
 class ProgramPack:
@@ -90,7 +167,7 @@ class ProgramPack:
         self.rows = 1 + max((op.timesteps[0] for op in program.operations), default=0)
         for op in program.runs:
             self.runs[op.id] = packer.run(op.body)
-            feeds = [FeedPack(program.network, op.body, feed, self.buffers) for feed in op.feeds]
+            feeds = [FeedPack.of(program.network, op.body, feed, self.buffers) for feed in op.feeds]
             self.feeds[op.id] = [(feed, packer.synapses(op.body, feed.position, feed.pool)) for feed in feeds]
             self.rows = max(self.rows, self.runs[op.id].rows)
         for layer in {op.layer for op in program.runs}:
@@ -179,23 +256,10 @@ class _SampleRun:
         """C2: for each EOT the planes of the feeds, then the mark. Returns the run's cycles."""
         pack = self.pack.runs[i]
         state = self._take_state(pack, op)
-        core = Core(pack, state, self.pack.buffers, self.record)
-        scanner = Scanner(self.pack.buffers) if pack.run.core.buffer == "bitmap" else None
-        for n in range(op.eots):
-            row = core.row
-            for feed, synapses in self.pack.feeds[i]:
-                if n >= len(feed.planes):
-                    continue
-                events, updates = feed.events(self._plane(op, feed.source, feed.planes[n]), feed.planes[n])
-                if op.pools:
-                    row[POOLED] += updates
-                row[VALUE_BITS] += feed.values_read(events, updates * op.pools) * feed.value_bits
-                if scanner:
-                    row[ROWS_SCANNED] += feed.scan_rows
-                    core.events(synapses, events, scanner.gaps(feed, events))
-                else:
-                    core.events(synapses, events)
-            core.mark(scanner.mark_gap() if scanner else 1)
+        sources = [
+            Source(feed, synapses, [self._plane(op, feed.source, t) for t in feed.planes], feed.planes)
+            for feed, synapses in self.pack.feeds[i]]
+        core = execute_run(pack, state, self.pack.buffers, sources, op.eots, self.record, counts_pools=op.pools)
         self._put_state(pack, op, state)
         self.counts[i, : pack.rows] = core.counts()
         self.saturations[op.layer] += core.clipped

@@ -14,7 +14,7 @@ from hwsim.engine import kernels_flags as kf
 from hwsim.engine import kernels_timing as kt
 from hwsim.engine.counting import FACT, FACTS
 from hwsim.engine.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList
-from hwsim.engine.packing import Ints, RunPack, Synapses
+from hwsim.engine.packing import Ints, RunPack, Synapses, Width
 from hwsim.program import ISSUE_KINDS, CoreLog
 from hwsim.snn.neurons import Pass
 
@@ -96,7 +96,10 @@ class Core:
 
     def _add(self, synapses: Synapses, events: EventList, scale: int) -> int:
         state = self.state.currents if self.run.table.direct else self.state.potentials
-        limits = self.pack.adds_to.limits(synapses.largest * events.largest * scale)
+        return self._add_onto(state, self.pack.adds_to, synapses, events, scale)
+
+    def _add_onto(self, state: Ints, width: Width, synapses: Synapses, events: EventList, scale: int) -> int:
+        limits = width.limits(synapses.largest * events.largest * scale)
         # A position takes all events at most, and the rows that fill up the last few.
         rows = self._buffers.get("rows", events.number + 4, np.uint32)
         factors = self._buffers.get("factors", events.number + 4, np.int64) if events.values.size else NO_VALUES

@@ -6,13 +6,14 @@ EventList, the form that kernels_events describes. Buffers are reused: an EventL
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.engine import kernels_events as ke
+from hwsim.engine import kernels_patterns as kp
 from hwsim.engine.packing import Ints
 from hwsim.program import CoreRun, Feed, ProgramError
 from hwsim.snn.network import Connection, Network
@@ -54,11 +55,20 @@ class FeedPack:
     value_bits bits of one of the source's values, 0 for spikes.
     """
 
-    def __init__(self, network: Network, run: CoreRun, feed: Feed, buffers: Buffers) -> None:
+    @classmethod
+    def of(cls, network: Network, run: CoreRun, feed: Feed, buffers: Buffers) -> FeedPack:
+        """The pack of a Program's feed."""
+        connection = run.connections[feed.connection]
+        hybrid = network.is_hybrid(connection)
+        payload = hybrid or network.carries_payload(connection) > 0
+        return cls(run, feed, payload, hybrid, buffers, network.value_bits(connection))
+
+    def __init__(
+        self, run: CoreRun, feed: Feed, payload: bool, hybrid: bool, buffers: Buffers, value_bits: int = 0
+    ) -> None:
         self.connection: Connection = run.connections[feed.connection]
         self.position, self.planes, self.source = feed.connection, feed.planes, self.connection.source
-        self.hybrid = network.is_hybrid(self.connection)
-        self.payload = self.hybrid or network.carries_payload(self.connection) > 0
+        self.payload, self.hybrid = payload, hybrid
         mode, aer = self.connection.pool_mode, run.core.buffer == "aer"
         if mode == "unit" and self.hybrid:
             raise ProgramError(
@@ -78,8 +88,9 @@ class FeedPack:
         self._pooled: Ints | None = None
         if mode in ("unit", "max"):
             self._pooled = np.zeros(self.grid, np.int32 if mode == "unit" else np.uint8)
-        self.value_bits = network.value_bits(self.connection)
+        self.value_bits = value_bits
         self._buffers = buffers
+        self._patterns: Ints | None = None
 
     def values_read(self, events: EventList, updates: int) -> int:
         """Values read from the source's buffer for the events of a plane: a pooling unit reads the `updates` of its windows."""
@@ -89,17 +100,33 @@ class FeedPack:
 
     def events(self, plane: Ints, timestep: int) -> tuple[EventList, int]:
         """The events of a source's plane of `timestep`, and what a pooling unit did for them."""
-        updates = 0
-        if self._pooled is not None:
-            unit = self.connection.pool_mode == "unit"
-            kernel = ke.pool_counts if unit else ke.first_arrivals if self.first_arrivals else ke.pool_any
-            updates = kernel(plane, self.connection.pool, self._pooled)
-            plane = self._pooled
-        flat = self._buffers.get("flat", plane.size + 1, np.int32)
+        plane, updates = self._pool(plane)
         payload = self.payload and not (self.hybrid and timestep > 0)
+        return self._listed(plane, payload), updates
+
+    def merged(self, planes: Sequence[Ints]) -> tuple[EventList, int]:
+        """R21: the neurons that spike in any of the planes; their values are patterns, bit n for planes[n]."""
+        if self._patterns is None:
+            self._patterns = np.zeros(self.grid, np.min_scalar_type((1 << len(planes)) - 1))
+        every = 0
+        for n, plane in enumerate(planes):
+            plane, updates = self._pool(plane)
+            kp.merge(plane, n, self._patterns)
+            every += updates
+        return self._listed(self._patterns, True), every
+
+    def _pool(self, plane: Ints) -> tuple[Ints, int]:
+        if self._pooled is None:
+            return plane, 0
+        unit = self.connection.pool_mode == "unit"
+        kernel = ke.pool_counts if unit else ke.first_arrivals if self.first_arrivals else ke.pool_any
+        return self._pooled, kernel(plane, self.connection.pool, self._pooled)
+
+    def _listed(self, plane: Ints, payload: bool) -> EventList:
+        flat = self._buffers.get("flat", plane.size + 1, np.int32)
         values = self._buffers.get("values", plane.size + 1, np.int64) if payload else NO_VALUES
         number, largest = ke.list_events(plane, self.tiles, self.pool, self._starts, flat, values)
-        return EventList(self._starts, flat, values, number, largest), updates
+        return EventList(self._starts, flat, values, number, largest)
 
 
 class Scanner:

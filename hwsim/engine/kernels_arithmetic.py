@@ -172,6 +172,95 @@ def add_slices(
 
 
 @njit(cache=True)
+def add_slots(lanes: Array, terms: Array, pattern: int, adders: int, limits: Array) -> int:
+    """One pattern onto lanes, slot by slot; returns the steps that were clipped."""
+    sign = -1 if pattern < 0 else 1
+    left = abs(pattern)
+    clipped = 0
+    while left:
+        factor = 0
+        for _ in range(adders):
+            lowest = left & -left
+            factor += lowest
+            left ^= lowest
+        clipped += add_clipped(lanes, terms, sign * factor, limits)
+    return clipped
+
+
+@njit(cache=True)
+def add_patterns(
+    state: Array, weights: Array, slices: Array, starts: Array, flat: Array, values: Array, window: Array, adders: int,
+    largest: int, limits: Array, sums: Array, rows: Array, factors: Array,
+) -> int:
+    """Each event adds its row times its pattern; `largest` bounds |weight|. Returns the steps that were clipped.
+
+    Where no lane can reach its limit the slots of a pattern are one product: they only ever move one way. `sums` only names
+    the type that holds four such products.
+    """
+    number = sums.dtype.type
+    clipped = 0
+    for out_y in range(window[OUT_HEIGHT]):
+        for out_x in range(window[OUT_WIDTH]):
+            n = gather(starts, flat, values, window, 1, out_y, out_x, rows, factors)
+            lanes = state[out_y * window[OUT_WIDTH] + out_x]
+            if slices.size:
+                for k in range(n):
+                    first, count = slices[rows[k], 0], slices[rows[k], 1]
+                    clipped += add_slots(lanes[first : first + count], weights[rows[k]][:count], factors[k], adders, limits)
+                continue
+            while n % 4:
+                rows[n] = weights.shape[0] - 1
+                factors[n] = 0
+                n += 1
+            at = 0
+            while at < n:
+                # As many fours as cannot reach a limit whatever their weights are.
+                left = room(lanes, limits, max(1, largest))
+                safe = at
+                while safe < n:
+                    left -= abs(factors[safe]) + abs(factors[safe + 1]) + abs(factors[safe + 2]) + abs(factors[safe + 3])
+                    if left < 0:
+                        break
+                    safe += 4
+                for k in range(at, safe, 4):
+                    a, b, c, d = weights[rows[k]], weights[rows[k + 1]], weights[rows[k + 2]], weights[rows[k + 3]]
+                    by_a, by_b = number(factors[k]), number(factors[k + 1])
+                    by_c, by_d = number(factors[k + 2]), number(factors[k + 3])
+                    for j in range(lanes.size):
+                        # Sums that stay in range come out right whatever wraps on the way.
+                        lanes[j] += number(
+                            number(number(a[j]) * by_a) + number(number(b[j]) * by_b)
+                            + number(number(c[j]) * by_c) + number(number(d[j]) * by_d))
+                if safe == at:
+                    safe = at + 4
+                    for k in range(at, safe):
+                        clipped += add_slots(lanes, weights[rows[k]], factors[k], adders, limits)
+                at = safe
+    return clipped
+
+
+@njit(cache=True)
+def add_word(
+    state: Array, weights: Array, slices: Array, window: Array, groups: int, group_lanes: int, place: tuple[int, int, int],
+    word: int, factors: Array, limits: Array
+) -> tuple[int, int]:
+    """One event at `place` (channel, y, x on its grid) onto one word, a step per factor; returns lanes and clipped steps."""
+    channel, y, x = place
+    position = word // groups
+    out_y, out_x = position // window[OUT_WIDTH], position % window[OUT_WIDTH]
+    tap_y = y // window[POOL] - (out_y * window[STRIDE] - window[PADDING])
+    tap_x = x // window[POOL] - (out_x * window[STRIDE] - window[PADDING])
+    row = (tap_y * window[KERNEL_X] + tap_x) * window[CHANNELS] + channel
+    first, count = (slices[row, 0], slices[row, 1]) if slices.size else (0, state.shape[1])
+    begin = max(first, word % groups * group_lanes)
+    end = min(first + count, (word % groups + 1) * group_lanes)
+    clipped = 0
+    for k in range(factors.size):
+        clipped += add_clipped(state[position][begin:end], weights[row][begin - first : end - first], factors[k], limits)
+    return end - begin, clipped
+
+
+@njit(cache=True)
 def add_terms(state: Array, terms: Array, limits: Array) -> int:
     """The addend or the current onto every potential; returns the steps that were clipped."""
     clipped = 0

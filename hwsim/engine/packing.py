@@ -9,13 +9,15 @@ words"; arithmetic: R10. Widths in bits.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.dataflow import check_dataflow
 from hwsim.engine.counting import coefficients, pass_facts
+from hwsim.engine.sweep_plan import SweepPlan
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Connection
 from hwsim.snn.neurons import PassTable
@@ -195,6 +197,7 @@ class RunPack:
     initial     (positions, lanes) what a clear writes.       addend  (positions, lanes) or None.
     factors     facts to events; pass_facts  facts of each pass: hwsim/engine/counting.py.
     rows        timesteps that the run counts for, from 0.
+    plans       of its sweeps, by the number of its EOTs; other dataflows only.
     """
 
     run: CoreRun
@@ -209,6 +212,7 @@ class RunPack:
     factors: NDArray[np.int64]
     pass_facts: NDArray[np.int64]
     rows: int
+    plans: dict[int, SweepPlan] = field(default_factory=dict)
 
     @property
     def lanes(self) -> int:
@@ -260,6 +264,7 @@ class Packer:
     def _pack_run(self, run: CoreRun) -> RunPack:
         table, (low, high) = run.table, run.channels
         _check_table(table)
+        check_dataflow(run)
         potential, current = Width(run.potential_bits), Width(run.current_bits)
         addend, addend_largest = None, 0
         if table.addend is not None:

@@ -18,7 +18,7 @@ from hwsim.rtl.parameters import Parameters, counter
 class Kind(enum.Enum, shape=unsigned(4)):
     """What takes a slot."""
 
-    CLEAR, ACCUMULATE, SHIFT, FIRE, EOT, SKIP, READOUT, REQUANT, MASK, REINITIALISE = range(len(ISSUE_KINDS))
+    CLEAR, ACCUMULATE, SHIFT, FIRE, EOT, SKIP, READOUT, REQUANT, MASK, REINITIALISE, LOAD, STORE = range(len(ISSUE_KINDS))
 
 
 def tag_layout(p: Parameters) -> data.StructLayout:

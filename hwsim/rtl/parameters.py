@@ -15,7 +15,7 @@ from amaranth import signed, unsigned
 from amaranth.lib import data
 from amaranth.utils import bits_for
 
-from hwsim.program import CoreRun
+from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Connection, IntArray
 from hwsim.snn.neurons import Pass
 
@@ -39,6 +39,12 @@ class Parameters:
 
     run: CoreRun
     payload_bits: int = 9
+
+    def __post_init__(self) -> None:
+        if not self.run.core.plain:
+            raise ProgramError(
+                "the golden hardware is built for the dataflow of R1 to R18 alone: order scatter, planes_per_token one, writer "
+                "serial, membrane_ports 1r1w, passes by_pass; leave these fields out of the design to build it")
 
     @property
     def lanes(self) -> int:

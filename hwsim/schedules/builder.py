@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwsim.cores.base import CoreDesign
+from hwsim.dataflow import check_dataflow
 from hwsim.mapping import LayerPlan, Mapping, Tile
 from hwsim.program import CHANNEL, CoreRun, Feed, Operation, Program, Run, Transfer
 from hwsim.snn.network import INPUT, Connection, Layer
@@ -180,19 +181,25 @@ class ProgramBuilder:
 
     def run(
         self, index: int, number: int, table: PassTable, feeds: tuple[Feed, ...], deps: tuple[int, ...],
-        timesteps: tuple[int, int], clear: bool, loads: tuple[int, ...] = (),
+        timesteps: tuple[int, int], clear: bool, loads: tuple[int, ...] = (), keep: bool = False,
     ) -> int:
-        """Add a run of one tile; it waits for its loads and for all that brings or makes the planes that it reads."""
+        """Add a run of one tile; it waits for its loads and for all that brings or makes the planes that it reads.
+
+        keep   a later run goes on with the state that this one leaves.
+        """
         plan = self.mapping.plans[index]
         tile, layer = plan.tiles[number], plan.layer
         spec = self._design(tile.core).core_spec()
         body = CoreRun(
             core=spec, shape=layer.shape, groups=tile.groups, connections=layer.connections, table=table,
             potential_bits=min(layer.potential_bits, spec.potential_bits), current_bits=spec.current_bits,
-            clear=clear, first_plane=timesteps[0], last_channel=tile.channels[1],
+            clear=clear, first_plane=timesteps[0], last_channel=tile.channels[1], keep=keep,
+            current_fed=any(feed.planes for feed in feeds),
+            payload_bits=tuple(self.mapping.network.carries_payload(c) for c in layer.connections),
         )
+        check_dataflow(body)
         return self.add_run(index, number, feeds, (*deps, *loads), loads, lambda known: Run(
-            **known, on=tile.core, timesteps=timesteps, body=body, feeds=feeds, eots=table.planes,
+            **known, on=tile.core, timesteps=timesteps, body=body, feeds=feeds, eots=1 if body.merged else table.planes,
             pools=self._turn(plan, number) == 0))
 
     def add_run(

@@ -79,7 +79,7 @@ class _Steps:
             deps += (self.outputs[index][tile.core],)
         feeds = tuple(self._feed(plan, n, t) for n in range(len(plan.layer.connections)))
         table = plan.tables[tile.core].at(t)
-        run = build.run(index, number, table, feeds, deps, (t, t + 1), clear=t == 0, loads=loads)
+        run = build.run(index, number, table, feeds, deps, (t, t + 1), clear=t == 0, loads=loads, keep=t + 1 < plan.planes)
         if any(c.source == INPUT for c in plan.layer.connections):
             self.input_readers[tile.core].append(run)
         if spills:

@@ -7,15 +7,15 @@ from functools import partial
 from tests.rtl.mutation import Mutant, mutant
 
 reference, fast = partial(mutant, "reference"), partial(mutant, "fast")
-HAZARD = "ahead.word == operation.word and operation.reads in ahead.writes"
+HAZARD = "ahead.word == operation.word and any(memory in ahead.claims for memory in operation.reads)"
 ADDEND = (
     '        if self.addend is not None:\n            activity["bias_read"] += 1\n            activity["bias_add"] += neurons\n'
     "            addend = self._only_on(self.addend[operation.word], off)\n"
     "            potential = self._saturate(potential + addend, self.potential_bits)\n"
 )
 CURRENT = (
-    '        if operation.current is not None:\n            activity["bias_add"] += neurons\n'
-    "            current = self.current.bypass(operation.word, operation.current) if self.bypass else operation.current\n"
+    '        if self.table.direct:\n            activity["bias_add"] += neurons\n'
+    "            current = self._operand(self.current, operation, operation.current)\n"
     "            potential = self._saturate(potential + self._only_on(current, off), self.potential_bits)\n"
 )
 FAST_ADDEND = (
@@ -29,17 +29,17 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference(
         "R1",
         "a clear leaves out the last word",
-        core=(
-            '        for word in range(self.word_count):\n            yield from self._issue(WordOperation("clear"',
-            '        for word in range(self.word_count - 1):\n            yield from self._issue(WordOperation("clear"',
+        sequencer=(
+            '        for word in visit.words:\n            yield from self._issue(WordOperation("clear"',
+            '        for word in visit.words[:-1]:\n            yield from self._issue(WordOperation("clear"',
         ),
     ),
     reference(
         "R1",
         "a clear does not write the current",
-        lanes=("            self.current.write(operation.word, self.zeros, cycle)\n", ""),
+        lanes=("            self.current.change(operation.word, self.zeros)\n", "            pass\n"),
     ),
-    reference("R1", "the first slot is cycle 0", core=("self.next = core.start + 1", "self.next = core.start")),
+    reference("R1", "the first slot is cycle 0", sequencer=("self.next = core.start + 1", "self.next = core.start")),
     reference(
         "R2", "FIFO one deeper", core=("SpikeFifo(clock, run.core.fifo_depth)", "SpikeFifo(clock, run.core.fifo_depth + 1)")
     ),
@@ -48,25 +48,25 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
         "FIFO one shallower",
         core=("SpikeFifo(clock, run.core.fifo_depth)", "SpikeFifo(clock, max(1, run.core.fifo_depth - 1))"),
     ),
-    reference("R2", "a freed slot is usable a cycle later", core=("room_from = clock.now + 1", "room_from = clock.now + 2")),
-    reference("R2", "a token is visible a cycle late", core=("Slot(token, cycle + 1)", "Slot(token, cycle + 2)")),
-    reference("R2", "gaps one longer", core=("max(last + gap,", "max(last + gap + 1,")),
+    reference("R2", "a freed slot is usable a cycle later", fifo=("room_from = clock.now + 1", "room_from = clock.now + 2")),
+    reference("R2", "a token is visible a cycle late", fifo=("Slot(token, cycle + 1)", "Slot(token, cycle + 2)")),
+    reference("R2", "gaps one longer", fifo=("max(last + gap,", "max(last + gap + 1,")),
     reference(
         "R2",
         "gaps count from the earliest cycle",
-        core=("max(last + gap, core.start + earliest,", "max(last + 1, core.start + earliest + gap - 1,"),
+        fifo=("max(last + gap, core.start + earliest,", "max(last + 1, core.start + earliest + gap - 1,"),
     ),
     reference(
         "R3",
         "an event's words come in reverse",
-        core=(".accesses(token.c, token.y, token.x):", ".accesses(token.c, token.y, token.x).__reversed__():"),
+        sequencer=(".accesses(token.c, token.y, token.x):", ".accesses(token.c, token.y, token.x).__reversed__():"),
         memory=(
             "    def accesses(self, c: int, y: int, x: int) -> Iterator[Access]:",
             "    def accesses(self, *place):\n        return list(self._accesses(*place))\n\n"
             "    def _accesses(self, c: int, y: int, x: int) -> Iterator[Access]:",
         ),
     ),
-    reference("R3", "a no-word event takes no slot", core=('            self._slot("skip", activity)', "            pass")),
+    reference("R3", "a no-word event takes no slot", sequencer=('            self._slot("skip", activity)', "            pass")),
     reference(
         "R3",
         "a grouped convolution feeds all channels",
@@ -85,44 +85,66 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference(
         "R4",
         "an EOT waits for EXEC",
-        core=(
-            '            self._slot("eot",',
-            "            while not core.execute.ready:\n                yield core.serialiser.freed.wait()\n"
-            '                yield self.clock.at(self.clock.now, ISSUE)\n            self._slot("eot",',
+        sequencer=(
+            '        self._slot("eot",',
+            "        while not core.execute.ready:\n            yield core.writer.freed.wait()\n"
+            '            yield self.clock.at(self.clock.now, ISSUE)\n        self._slot("eot",',
         ),
     ),
     reference(
         "R5",
         "EXEC takes two cycles",
-        core=(
-            "yield clock.at(clock.now + 1, EXEC)\n            if operation.sends",
-            "yield clock.at(clock.now + 2, EXEC)\n            if operation.sends",
-        ),
+        execute=("yield clock.at(clock.now + operation.slots, EXEC)", "yield clock.at(clock.now + operation.slots + 1, EXEC)"),
     ),
     reference(
-        "R6", "no bypass", lanes=("value = memory.bypass(operation.word, operand) if self.bypass else operand", "value = operand")
+        "R6",
+        "no bypass",
+        memory=("if self.bypass and self.written", "if False and self.written"),
     ),
-    reference("R6", "the bypass does not compare words", memory=(" and self.written_word == word else read", " else read")),
+    reference(
+        "R6",
+        "the bypass does not compare words",
+        memory=(" and self.written_word == word:", ":"),
+    ),
     reference(
         "R6",
         "a hazard at every equal word, whatever was written",
-        core=(HAZARD, "ahead.word == operation.word and operation.reads"),
+        sequencer=(HAZARD, "ahead.word == operation.word and operation.reads"),
     ),
-    reference("R6", "a hazard whatever the word", core=(HAZARD, "operation.reads in ahead.writes")),
-    reference("R6", "no hazard in the current memory", core=(HAZARD, HAZARD + " and operation.reads is not self.core.current")),
+    reference(
+        "R6",
+        "a hazard whatever the word",
+        sequencer=(HAZARD, "any(memory in ahead.claims for memory in operation.reads)"),
+    ),
+    reference(
+        "R6",
+        "no hazard in the current memory",
+        sequencer=(HAZARD, HAZARD.replace("ahead.claims", "ahead.claims and memory is not self.core.current")),
+    ),
     reference(
         "R6",
         "a hazard costs two cycles",
-        core=(
-            'activity["cycles_stall_hazard"] += 1\n            yield clock.at(clock.now + 1',
-            'activity["cycles_stall_hazard"] += 1\n            yield clock.at(clock.now + 2',
+        sequencer=(
+            "operation.activity[stall] += 1\n            yield clock.at(clock.now + 1",
+            "operation.activity[stall] += 1\n            yield clock.at(clock.now + 2",
         ),
     ),
-    reference("R7", "highest lane first", core=("self._send(*self.waiting.popleft())", "self._send(*self.waiting.pop())")),
+    reference(
+        "R7",
+        "highest lane first",
+        writers=(
+            "if self.waiting:\n                assert self.operation is not None\n"
+            '                self.operation.activity["buffer_write"] += 1\n'
+            "                self._send(*self.waiting.popleft())",
+            "if self.waiting:\n                assert self.operation is not None\n"
+            '                self.operation.activity["buffer_write"] += 1\n'
+            "                self._send(*self.waiting.pop())",
+        ),
+    ),
     reference(
         "R7",
         "a word without spikes takes two cycles",
-        core=(
+        writers=(
             "            yield clock.at(clock.now + 1, SEND)\n            if self.waiting:",
             "            yield clock.at(clock.now + 1 + (not self.waiting), SEND)\n            if self.waiting:",
         ),
@@ -130,7 +152,7 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference(
         "R7",
         "the next word is taken a cycle late",
-        core=(
+        writers=(
             "                self.busy = False\n",
             "                yield clock.at(clock.now + 1, SEND)\n                self.busy = False\n",
         ),
@@ -138,34 +160,32 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference(
         "R8",
         "done forgets the last spike",
-        core=("        core.last = core.clock.now\n        if core.output", "        if core.output"),
+        writers=("        core.last = core.clock.now\n        if core.output", "        if core.output"),
     ),
     reference(
         "R8",
         "done forgets the last EXEC",
-        core=("            core.last = clock.now\n            self.operation = None", "            self.operation = None"),
+        execute=("            core.last = clock.now\n            self.operation = None", "            self.operation = None"),
     ),
-    reference("R8", "done forgets the last slot", core=("        self.core.last = now\n", "")),
+    reference(
+        "R8",
+        "done forgets the last slot",
+        sequencer=("        self.core.last = self.next - 1\n", ""),
+    ),
     reference(
         "R9",
         "the pass number goes on over EOTs",
-        core=[
-            (
-                "        core, planes = self.core, self.core.run.table.planes\n        if core.run.clear",
-                "        core, planes, number = self.core, self.core.run.table.planes, 0\n        if core.run.clear",
-            ),
-            ("            number = 0\n            for sweep", "            for sweep"),
-        ],
+        sweeps=("    number = added = 0\n", "    number, added = marks - 1, 0\n"),
     ),
     reference(
         "R9",
         "passes of an EOT in reverse order",
-        core=("for sweep in core.run.table.passes:\n", "for sweep in reversed(core.run.table.passes):\n"),
+        sweeps=("[p for p in run.table.passes if", "[p for p in reversed(run.table.passes) if"),
     ),
     reference(
         "R9",
         "the count of EOTs stays at the end of a period",
-        core=("self.plane %= planes", "self.plane = min(self.plane, planes - 1)"),
+        core=("return marks % self.run.table.planes", "return min(marks, self.run.table.planes - 1)"),
     ),
     reference(
         "R10",
@@ -235,27 +255,39 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference(
         "R11",
         "weights shifted by the plane after",
-        core=("(self.plane if table.weigh_planes else 0)", "(self.plane + 1 if table.weigh_planes else 0)"),
+        merged=("(plane if run.table.weigh_planes else 0)", "(plane + 1 if run.table.weigh_planes else 0)"),
     ),
-    reference("R11", "payloads are unsigned", core=("(token.payload if", "(token.payload & 0xFF if")),
-    reference("R11", "no spike shift", core=("(0 if token.has_payload else table.spike_shift)", "0")),
+    reference("R11", "payloads are unsigned", merged=("(token.payload if", "(token.payload & 0xFF if")),
+    reference(
+        "R11",
+        "no spike shift",
+        merged=("(0 if token.has_payload else run.table.spike_shift)", "0"),
+    ),
     reference(
         "R12",
         "direct events go to the potentials",
-        core=("memory = core.current if table.direct else core.membrane", "memory = core.membrane"),
+        sequencer=("memory = core.current if self.run.table.direct else core.membrane", "memory = core.membrane"),
         lanes=(
-            '        if self.table.direct:\n            activity["current_write"]',
-            '        if operation.current is not None:\n            activity["current_write"]',
+            "        if self.table.direct:\n            memory, bits",
+            "        if operation.current is not None:\n            memory, bits",
         ),
     ),
     reference("R13", "a shift operation does not double", lanes=("potential * 2", "potential * 1")),
     reference(
         "R14",
         "a read-out does not write back",
-        lanes=("            self.membrane.write(operation.word, potential, cycle)\n        return []", "        return []"),
+        lanes=("        if operation.sweep.add:\n            self.membrane.change(operation.word, potential)\n", ""),
     ),
-    reference("R14", "no hazard after a read-out", core=(HAZARD, HAZARD + ' and ahead.kind != "readout"')),
-    reference("R15", "no hazard after a requant operation", core=(HAZARD, HAZARD + ' and ahead.kind != "requant"')),
+    reference(
+        "R14",
+        "no hazard after a read-out",
+        sequencer=(HAZARD, HAZARD + ' and ahead.kind != "readout"'),
+    ),
+    reference(
+        "R15",
+        "no hazard after a requant operation",
+        sequencer=(HAZARD, HAZARD + ' and ahead.kind != "requant"'),
+    ),
     reference(
         "R15",
         "levels are rounded",
@@ -265,18 +297,12 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference(
         "R16",
         "masked is ignored",
-        core=(
-            'sweep.flags != "ignore":\n            activity["mask_read"]',
-            'sweep.flags == "fire_once":\n            activity["mask_read"]',
-        ),
+        lanes=('operation.sweep.flags == "ignore":', 'operation.sweep.flags != "fire_once":'),
     ),
     reference(
         "R16",
         "a clear leaves the flags",
-        lanes=(
-            "            self._write_flags(operation, self.zeros, cycle)\n        return self._start",
-            "            pass\n        return self._start",
-        ),
+        lanes=("            self.mask.change(operation.word, self.zeros)\n", "            pass\n"),
     ),
     reference("R16", "fire_once sets no flag", lanes=("        off[fired] = True\n", "")),
     reference(
@@ -295,27 +321,26 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
         "a reinitialise operation clears the flags",
         lanes=(
             'if kind == "reinitialise":\n',
-            'if kind == "reinitialise":\n            self.mask.write(operation.word, self.zeros, cycle)\n',
+            'if kind == "reinitialise":\n            self.mask.change(operation.word, self.zeros)\n',
         ),
     ),
     reference(
         "R18",
         "a reinitialise operation meets hazards",
-        core=(
+        sequencer=(
             HAZARD,
-            "ahead.word == operation.word and (operation.reads or self.core.membrane) in ahead.writes "
-            'and operation.kind != "clear"',
+            HAZARD.replace("operation.reads", "operation.reads or (self.core.membrane,)") + ' and operation.kind != "clear"',
         ),
     ),
     reference(
         "A1",
         "reads that the bypass forwards are not counted",
-        core=(
-            "        activity[MEMBRANE_READS[operation.kind]] += 1\n",
-            "        ahead = core.execute.operation\n"
-            "        wrote = ahead is not None and ahead.word == operation.word and core.membrane in ahead.writes\n"
-            "        if not (self.bypass and wrote):\n"
+        sequencer=(
             "            activity[MEMBRANE_READS[operation.kind]] += 1\n",
+            "            ahead = core.execute.operation\n"
+            "            wrote = ahead is not None and ahead.word == operation.word and core.membrane in ahead.writes\n"
+            "            if not (self.run.core.bypass and wrote):\n"
+            "                activity[MEMBRANE_READS[operation.kind]] += 1\n",
         ),
     ),
     reference(
@@ -344,25 +369,38 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
     reference(
         "A2",
         "threshold_shift once a word",
-        core=('activity["threshold_shift"] += 1', 'activity["threshold_shift"] += self.word_count'),
+        sequencer=('activity["threshold_shift"] += 1', 'activity["threshold_shift"] += self.run.words'),
     ),
-    reference("A2", "weight_shift counts plane 0", core=("shifted=shift > 0", "shifted=table.weigh_planes or shift > 0")),
+    reference(
+        "A2",
+        "weight_shift counts plane 0",
+        merged=("int(shift > 0)", "int(run.table.weigh_planes or shift > 0)"),
+    ),
     reference(
         "A3",
         "reg_bits of currents at the potentials' width",
         lanes=('activity["reg_bits"] += synapses * bits', 'activity["reg_bits"] += synapses * self.potential_bits'),
     ),
-    reference("A4", "an EOT is read from the buffer too", core=("int(not token.is_eot)", "1")),
-    reference("A4", "spikes are not written to the buffer", core=('        operation.activity["buffer_write"] += 1\n', "")),
+    reference("A4", "an EOT is read from the buffer too", fifo=("int(not token.is_eot)", "1")),
     reference(
-        "A5", "overlapped cycles are not counted", core=('            activity["cycles_overlapped"] += 1\n', "            pass\n")
+        "A4",
+        "spikes are not written to the buffer",
+        writers=(
+            '                self.operation.activity["buffer_write"] += 1\n                self._send',
+            "                self._send",
+        ),
+    ),
+    reference(
+        "A5",
+        "overlapped cycles are not counted",
+        sequencer=('            activity["cycles_overlapped"] += 1\n', "            pass\n"),
     ),
     reference(
         "A5",
         "a pass is counted to its plane",
-        core=(
-            "activity = core.activity[sweep.timestep]",
-            "activity = core.plane_activity((self.plane - 1) % core.run.table.planes)",
+        sequencer=(
+            "sweep.kind, word, self.core.activity[sweep.timestep],",
+            "sweep.kind, word, self.core.plane_activity((self.plane - 1) % self.run.table.planes),",
         ),
     ),
 )

@@ -37,9 +37,12 @@ HARDWARE = tuple(f"hwsim.rtl.{name}" for name in (
     "activity", "core"))
 COPIED: Mapping[Target, tuple[str, ...]] = {
     "rtl": (*HARDWARE, "hwsim.rtl.stimulus", "hwsim.rtl.machine"),
-    "reference": tuple(f"hwsim.engine.reference.{name}" for name in ("clock", "memory", "lanes", "tokens", "core")),
+    "reference": tuple(f"hwsim.engine.reference.{name}" for name in (
+        "clock", "checks", "memory", "window", "tokens", "merged", "lanes", "fifo", "writers", "execute", "sweeps",
+        "sequencer", "core")),
     "fast": tuple(f"hwsim.engine.{name}" for name in (
-        "kernels_arithmetic", "kernels_flags", "kernels_timing", "counting", "packing", "feeds", "fast_core", "fast")),
+        "kernels_arithmetic", "kernels_flags", "kernels_timing", "kernels_dataflow", "kernels_patterns", "counting", "sweep_plan",
+        "packing", "feeds", "flow_log", "gather_pack", "fast_core", "fast_dataflow", "fast_tokens", "fast")),
 }
 
 

@@ -74,7 +74,8 @@ def test_every_rule_is_pressed_on() -> None:
 
 
 EXPECTED = (
-    *(f"kind {kind}" for kind in ISSUE_KINDS), "late push", "full FIFO", "saturation", "clear", "no clear", "tile", "flags kept",
+    *(f"kind {kind}" for kind in ISSUE_KINDS if kind not in ("load", "store")),
+    "late push", "full FIFO", "saturation", "clear", "no clear", "tile", "flags kept",
     "several connections", "mixed payloads", "two periods", "hazard", "overlaps EXEC", "ends in a spike",
     "acc_add", "mult", "weight_shift", "membrane_shift", "bias_add", "leak", "cmp", "reset_sub", "reset_zero", "requant",
     "threshold_shift", "mask_read", "mask_write", "current_read", "bias_read", "cycles_stall_serialiser",

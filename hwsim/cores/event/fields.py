@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from hwsim.cores.base import CoreDesign, CoreFields
 from hwsim.cores.buffers import MEMORY_FIELDS, Memories, SpikeBuffer
+from hwsim.cores.event.dataflow_fields import (
+    EVENT_DATAFLOWS,
+    EventDriven,
+    Lane,
+    MergedPlanes,
+    OutputStationary,
+    SinglePlane,
+    Token,
+)
+from hwsim.dataflow import core_problems
 from hwsim.program import CoreSpec
 
 
@@ -33,6 +43,16 @@ class EventFields(CoreFields):
     """Forward the word being written to a read of the same word; without it such a read stalls a cycle."""
     shift_at: Literal["weight", "membrane"] = "weight"
     """Where bit planes are weighed: the weight is shifted, or the membrane is doubled (Horner)."""
+    dataflow: Annotated[EventDriven | OutputStationary, EVENT_DATAFLOWS] = EventDriven()
+    """{type: event_driven}, or {type: output_stationary, accumulators: n} (rules R19 and R20)."""
+    token: Token = SinglePlane()
+    """{planes: single}: a token is one spike. {planes: merged, adders: n}: it is what a neuron sends in all planes (R21)."""
+    lane: Lane = Lane()
+    """{multiplier: parallel} or {multiplier: bit_serial}, which needs merged planes."""
+    writer: Literal["serial", "word"] = "serial"
+    """serial: one spike leaves per cycle. word: all spikes of a word leave at once (R22)."""
+    passes: Literal["by_pass", "by_word"] = "by_pass"
+    """by_pass: each pass goes over all words. by_word: each word takes all passes that follow one timestep (R24)."""
 
     @property
     def requantises(self) -> bool:
@@ -46,15 +66,48 @@ class EventFields(CoreFields):
         return self
 
 
+class EventMemories(Memories):
+    """The memories of an event core."""
+
+    membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
+    """1r1w: a read and a write port. 1rw: one port for both, of the membrane and of the current memory (R23)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _membrane_with_ports(cls, data: Any) -> Any:
+        """`membrane: {capacity: ..., ports: ...}` is the long form of a bare capacity."""
+        if not isinstance(data, dict) or not isinstance(data.get("membrane"), dict):
+            return data
+        given = dict(data["membrane"])
+        unknown = sorted(set(given) - {"capacity", "ports"})
+        if unknown or "capacity" not in given:
+            found = ", ".join(given) or "nothing"
+            raise ValueError(f"membrane: found {found}, expected capacity and, if you like, ports")
+        ports = {"membrane_ports": given["ports"]} if "ports" in given else {}
+        return {**data, "membrane": given["capacity"], **ports}
+
+
 class EventDesign(CoreDesign):
     """An event core and its memories."""
 
     core: EventFields = EventFields()
     spike_buffer: SpikeBuffer
-    memories: Memories
+    memories: EventMemories
 
     timing_fields = ("count", "core.lanes", "core.weight_bits", "core.potential_bits", "core.current_bits", "core.payload_bits",
-                     "core.fifo_depth", "core.bypass", "core.shift_at", *MEMORY_FIELDS)
+                     "core.fifo_depth", "core.bypass", "core.shift_at", "core.dataflow", "core.token", "core.lane.multiplier",
+                     "core.writer", "core.passes", "memories.membrane_ports", *MEMORY_FIELDS)
+
+    @model_validator(mode="after")
+    def _settings_go_together(self) -> EventDesign:
+        if problems := core_problems(self.core_spec()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def has_accumulator_file(self) -> bool:
+        """Whether words are held in registers, whose accesses are counted."""
+        return isinstance(self.core.dataflow, OutputStationary)
 
     @property
     def pe_count(self) -> int:
@@ -88,11 +141,17 @@ class EventDesign(CoreDesign):
 
     def core_spec(self) -> CoreSpec:
         """The numbers that engines need."""
-        core = self.core
+        core, flow, token = self.core, self.core.dataflow, self.core.token
         return CoreSpec(
             lanes=core.lanes, potential_bits=core.potential_bits, current_bits=core.current_bits,
             fifo_depth=core.fifo_depth, bypass=core.bypass, shift_at=core.shift_at,
             buffer=self.spike_buffer.kind, scan_bits=self.spike_buffer.scan_bits,
+            order="gather" if isinstance(flow, OutputStationary) else "scatter",
+            accumulators=flow.accumulators if isinstance(flow, OutputStationary) else 1,
+            planes_per_token="all" if isinstance(token, MergedPlanes) else "one",
+            adders=token.adders if isinstance(token, MergedPlanes) else 1,
+            multiplier=core.lane.multiplier, writer=core.writer, membrane_ports=self.memories.membrane_ports,
+            passes=core.passes,
         )
 
 

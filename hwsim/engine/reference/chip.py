@@ -7,18 +7,20 @@ and an operation begins when its resource is free and all it depends on has ende
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
+from hwsim.dataflow import check_dataflow
 from hwsim.engine.reference.clock import CHIP, Clock, Steps
 from hwsim.engine.reference.core import Core, row_count
 from hwsim.engine.reference.lanes import Replay, Spikes
 from hwsim.engine.reference.memory import Layout
-from hwsim.engine.reference.tokens import given_stream, run_stream
+from hwsim.engine.reference.tokens import TokenStream, given_stream, plane_stream, run_stream
+from hwsim.engine.reference.window import visits
 from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Run, Sample, SampleRecord, Transfer
 from hwsim.program_check import check_program
 from hwsim.snn.network import INPUT, Connection, Layer
@@ -35,11 +37,28 @@ class ReferenceEngine:
 
         `flags` are 0 / 1, none set when left out. ProgramError for a run without weights or one that is not defined.
         """
+        check_dataflow(run)
+        stream = given_stream(tokens, gaps, earliest, len(visits(run)))
+        return self._by_itself(run, stream, potentials, currents, flags)
+
+    def run_planes(
+        self, run: CoreRun, planes: Sequence[NDArray[np.integer]], eots: int,
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
+    ) -> CoreLog:
+        """One run by itself, fed from the planes (n, H, W, C) of its connections."""
+        check_dataflow(run)
+        return self._by_itself(run, plane_stream(run, planes, eots), potentials, currents, flags)
+
+    def _by_itself(
+        self, run: CoreRun, stream: TokenStream, potentials: NDArray[np.int64], currents: NDArray[np.int64],
+        flags: NDArray[np.int64] | None,
+    ) -> CoreLog:
         if any(connection.weights is None for connection in run.connections):
             raise ProgramError("a connection has no weights; only run_sample with spikes='trace' can do without")
         clock = Clock()
         flags = np.zeros(run.shape, np.int64) if flags is None else flags
-        core = Core(clock, run, given_stream(tokens, gaps, earliest), potentials, currents, flags)
+        core = Core(clock, run, stream, potentials, currents, flags)
+        core.count_pools()
         clock.run(until=clock.process(core.process()))
         return core.core_log()
 
@@ -115,12 +134,9 @@ class Chip:
             self.clock, run, stream, self.potentials[layer], self.currents[layer], self.flags[layer],
             replay=None if self.network.has_weights else self._replay(operation), output=self.outputs.get(name),
         )
-        for n in range(operation.eots):
-            activity = core.plane_activity(n % run.table.planes)
-            activity["payload_read_bits"] += stream.values[n]
-            if operation.pools:
-                activity["pool_update"] += stream.pool_updates[n]
-                activity["payload_read_bits"] += stream.pooled_values[n]
+        core.count_values(operation.pools)
+        if operation.pools:
+            core.count_pools()
         yield from core.process()
 
         log = core.core_log()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.engine.reference.memory import Layout, Word, WordMemory
+from hwsim.engine.reference.merged import Work
 from hwsim.program import CoreRun
 from hwsim.snn.neurons import Pass
 
@@ -27,31 +28,42 @@ Flags = NDArray[np.bool_]
 class WordOperation:
     """What travels from ISSUE to EXEC: one word, and what to do with it.
 
-    reads, writes   memories in which R6 looks for the word, the mask memory never; a requant or read-out pass counts
-                    as writing.
-    sends           its outcome goes to the serialiser.
-    factor          payload, or 2**spike_shift of an event without one, times 2**n of a weighed plane; `payload` and
-                    `shifted` say what it is made of.
+    reads, writes   memories whose ports it uses; of `writes`, those in which it changes the word.
+    claims          memories in which R6 looks for the word, the mask memory never; a requant or read-out pass counts as
+                    writing.
+    slots           cycles that EXEC works.       sends   its outcome goes to the writer.
+    work            of an accumulation.
     number          place of the pass among the fire and requant passes since the last EOT.
+    sums            planes whose sums a pass adds first (R21).
+    more            passes of the same word follow at once, so that its state stays in registers (R24).
     potential, current, flags   what the memories gave at ISSUE.
     """
 
     kind: str
     word: int
     activity: Activity
-    reads: WordMemory | None
-    writes: tuple[WordMemory, ...]
+    reads: tuple[WordMemory, ...] = ()
+    writes: tuple[WordMemory, ...] = ()
+    claims: tuple[WordMemory, ...] = ()
+    slots: int = 1
     sends: bool = False
     weights: Word | None = None
     synapses: int = 0
-    factor: int = 1
-    payload: bool = False
-    shifted: bool = False
+    work: Work | None = None
     sweep: Pass | None = None
     number: int = -1
+    sums: tuple[int, ...] = ()
+    more: bool = False
     potential: Word | None = None
     current: Word | None = None
     flags: Word | None = None
+
+
+MEMBRANE_WRITES = {
+    "clear": "membrane_write_clear", "reinitialise": "membrane_write_clear", "acc": "membrane_write_accumulate",
+    "shift": "membrane_write_shift", "fire": "membrane_write_fire", "requant": "membrane_write_fire",
+    "mask": "membrane_write_mask", "readout": "membrane_write_readout", "store": "membrane_write_store",
+}
 
 
 class Lanes:
@@ -69,7 +81,8 @@ class Lanes:
         self.table, self.layout = run.table, layout
         self.membrane, self.current, self.mask = membrane, current, mask
         self.replay = replay
-        self.bypass = run.core.bypass
+        self.gathers = run.core.order == "gather"
+        self.sums: dict[tuple[int, int], Word] = {}
         self.potential_bits, self.current_bits = run.potential_bits, run.current_bits
         self.saturations = 0
         self.zeros = np.zeros(layout.lanes, np.int64)
@@ -83,108 +96,149 @@ class Lanes:
 
     def execute(self, operation: WordOperation, cycle: int) -> Spikes:
         """Do it, write it back; (lane, value) of what leaves, lowest lane first."""
+        spikes = self._compute(operation)
+        word = operation.word
+        membrane_event = MEMBRANE_WRITES.get(operation.kind, "")
+        for memory, event in (
+            (self.membrane, membrane_event), (self.current, "current_write"), (self.mask, "mask_write"),
+        ):
+            if memory in operation.writes and word in memory.changed:
+                operation.activity[event] += 1
+                memory.write(word, cycle)
+            elif operation.sweep is not None and not operation.more and not self.gathers:
+                memory.release(word)
+        return spikes
+
+    def start(self, word: int, activity: Activity) -> None:
+        """R19: the accumulators of a visit hold the table's `initial` when it begins."""
+        activity["bias_read"] += self.table.clear_reads_bias
+        self.membrane.hold(word, self.initial[word])
+        if self.table.direct:
+            self.current.hold(word, self.zeros)
+        if self.table.flagged:
+            self.mask.hold(word, self.zeros)
+
+    def _compute(self, operation: WordOperation) -> Spikes:
         kind = operation.kind
         if kind == "acc":
-            return self._accumulate(operation, cycle)
+            return self._accumulate(operation)
         if kind == "clear":
-            return self._clear(operation, cycle)
+            return self._clear(operation)
         if kind == "shift":
-            return self._shift(operation, cycle)
+            return self._shift(operation)
         if kind == "fire":
-            return self._fire(operation, cycle)
+            return self._fire(operation)
         if kind == "requant":
             return self._requant(operation)
         if kind == "mask":
-            return self._mask(operation, cycle)
+            return self._mask(operation)
         if kind == "reinitialise":
-            return self._start_again(operation, cycle, "membrane_write_clear")
-        return self._read_out(operation, cycle)
+            self._add_sums(operation)
+            return self._start_again(operation)
+        if kind == "load":
+            return self._load(operation)
+        if kind == "store":
+            return self._store(operation)
+        return self._read_out(operation)
 
-    def _clear(self, operation: WordOperation, cycle: int) -> Spikes:
+    def _clear(self, operation: WordOperation) -> Spikes:
         if self.table.direct:
-            operation.activity["current_write"] += 1
-            self.current.write(operation.word, self.zeros, cycle)
+            self.current.change(operation.word, self.zeros)
         if self.table.flagged:
-            self._write_flags(operation, self.zeros, cycle)
-        return self._start_again(operation, cycle, "membrane_write_clear")
+            self.mask.change(operation.word, self.zeros)
+        return self._start_again(operation)
 
-    def _start_again(self, operation: WordOperation, cycle: int, cause: str) -> Spikes:
+    def _start_again(self, operation: WordOperation) -> Spikes:
         """Write the table's `initial`: a clear, a reinitialise operation, or the end of a mask operation."""
-        operation.activity[cause] += 1
         operation.activity["bias_read"] += self.table.clear_reads_bias
-        self.membrane.write(operation.word, self.initial[operation.word], cycle)
+        self.membrane.change(operation.word, self.initial[operation.word])
         return []
 
-    def _mask(self, operation: WordOperation, cycle: int) -> Spikes:
+    def _load(self, operation: WordOperation) -> Spikes:
+        """R19: what the memories gave goes into the accumulator."""
+        loaded = (operation.potential, operation.current, operation.flags)
+        for memory, value in zip((self.membrane, self.current, self.mask), loaded, strict=True):
+            if value is not None:
+                memory.hold(operation.word, value)
+        return []
+
+    def _store(self, operation: WordOperation) -> Spikes:
+        self._add_sums(operation)
+        for memory in operation.writes:
+            memory.change(operation.word, memory.registers[operation.word])
+        return []
+
+    def _mask(self, operation: WordOperation) -> Spikes:
         """R17: who ends the stage below zero is off from now on; who was off before is judged anew."""
         real = self.layout.real_lanes(operation.word)
         operation.activity["cmp"] += real
         potential = self._potential(operation, real)
-        self._write_flags(operation, (potential < 0).astype(np.int64), cycle)
-        return self._start_again(operation, cycle, "membrane_write_mask")
+        self.mask.change(operation.word, (potential < 0).astype(np.int64))
+        return self._start_again(operation)
 
-    def _write_flags(self, operation: WordOperation, flags: Word, cycle: int) -> None:
-        operation.activity["mask_write"] += 1
-        self.mask.write(operation.word, flags, cycle)
-
-    def _accumulate(self, operation: WordOperation, cycle: int) -> Spikes:
-        activity, synapses = operation.activity, operation.synapses
-        activity["acc_add"] += synapses
-        if operation.payload:
+    def _accumulate(self, operation: WordOperation) -> Spikes:
+        activity, synapses, work, word = operation.activity, operation.synapses, operation.work, operation.word
+        assert work is not None
+        activity["acc_add"] += synapses * work.adds
+        activity["weight_shift"] += synapses * work.shifts
+        if work.multiplies:
             activity["mult"] += synapses
-        if operation.shifted:
-            activity["weight_shift"] += synapses
         if self.table.direct:
-            activity["current_write"] += 1
-            memory, bits, operand = self.current, self.current_bits, operation.current
+            memory, bits, read = self.current, self.current_bits, operation.current
         else:
-            activity["membrane_write_accumulate"] += 1
-            memory, bits, operand = self.membrane, self.potential_bits, operation.potential
-        activity["reg_bits"] += synapses * bits
-        assert operand is not None
-        value = memory.bypass(operation.word, operand) if self.bypass else operand
+            memory, bits, read = self.membrane, self.potential_bits, operation.potential
+        activity["reg_bits"] += synapses * bits * work.slots
+        if work.planes:
+            return self._sum_planes(operation, work.planes)
+        value = memory.operand(word, read)
         if operation.weights is not None:
-            weights = operation.weights if operation.factor == 1 else operation.weights * operation.factor
-            value = self._saturate(value + weights, bits)
-        memory.write(operation.word, value, cycle)
+            for factor in work.factors:
+                weights = operation.weights if factor == 1 else operation.weights * factor
+                value = self._saturate(value + weights, bits)
+        memory.change(word, value)
         return []
 
-    def _shift(self, operation: WordOperation, cycle: int) -> Spikes:
+    def _sum_planes(self, operation: WordOperation, planes: tuple[int, ...]) -> Spikes:
+        """R21: each bit of the token adds the weight to the sum of its own plane."""
+        if operation.weights is not None:
+            for plane in planes:
+                value = self.sums.get((operation.word, plane), self.zeros)
+                self.sums[operation.word, plane] = self._saturate(value + operation.weights, self.potential_bits)
+        return []
+
+    def _shift(self, operation: WordOperation) -> Spikes:
         real = self.layout.real_lanes(operation.word)
         operation.activity["membrane_shift"] += real
-        operation.activity["membrane_write_shift"] += 1
         potential = self._potential(operation, real)
-        self.membrane.write(operation.word, self._saturate(potential * 2, self.potential_bits), cycle)
+        self.membrane.change(operation.word, self._saturate(potential * 2, self.potential_bits))
         return []
 
-    def _fire(self, operation: WordOperation, cycle: int) -> Spikes:
+    def _fire(self, operation: WordOperation) -> Spikes:
         """Add, compare, reset, leak. Reset and leak move a potential towards zero, so neither can leave the range."""
         activity, sweep, table = operation.activity, operation.sweep, self.table
         assert sweep is not None
         off = self._off(operation)
         on = self._on_count(operation, off)
         activity["cmp"] += on
-        activity["membrane_write_fire"] += 1
         potential = self._added(operation, on, off)
         spikes = self._compared(operation, potential, off)
         fired = [lane for lane, _ in spikes]
         if sweep.flags == "fire_once":
             assert off is not None
-            potential, off = self._switched_off(operation, potential, off, fired, cycle)
+            potential, off = self._switched_off(operation, potential, off, fired)
         else:
             potential = self._reset(operation, potential, fired)
         if table.leak_shift is not None:
             activity["leak"] += self._on_count(operation, off)
             potential = potential - (potential >> table.leak_shift)
-        self.membrane.write(operation.word, potential, cycle)
+        self.membrane.change(operation.word, potential)
         return spikes
 
     def _off(self, operation: WordOperation) -> Flags | None:
         """Which lanes R16 leaves out; None for an operation that does not look at flags."""
-        if operation.flags is None:
+        if operation.sweep is None or operation.sweep.flags == "ignore":
             return None
-        flags = self.mask.bypass(operation.word, operation.flags) if self.bypass else operation.flags
-        return flags != 0
+        return self._operand(self.mask, operation, operation.flags) != 0
 
     def _on_count(self, operation: WordOperation, off: Flags | None) -> int:
         real = self.layout.real_lanes(operation.word)
@@ -213,14 +267,14 @@ class Lanes:
         return potential
 
     def _switched_off(
-        self, operation: WordOperation, potential: Word, off: Flags, fired: list[int], cycle: int
+        self, operation: WordOperation, potential: Word, off: Flags, fired: list[int]
     ) -> tuple[Word, Flags]:
         """What a `fire_once` operation does instead of a reset: flag who fired; the potential and who is off after it."""
         if not fired:
             return potential, off
         off = off.copy()
         off[fired] = True
-        self._write_flags(operation, off.astype(np.int64), cycle)
+        self.mask.change(operation.word, off.astype(np.int64))
         return np.where(off, 0, potential), off
 
     def _requant(self, operation: WordOperation) -> Spikes:
@@ -234,20 +288,31 @@ class Lanes:
         levels = np.clip(potential[:real] // sweep.threshold, 0, self.table.max_level).tolist()
         return [(lane, level) for lane, level in enumerate(levels) if level > 0]
 
-    def _read_out(self, operation: WordOperation, cycle: int) -> Spikes:
+    def _read_out(self, operation: WordOperation) -> Spikes:
         assert operation.sweep is not None
         potential = self._added(operation, self.layout.real_lanes(operation.word), off=None)
         if operation.sweep.add:
-            operation.activity["membrane_write_readout"] += 1
-            self.membrane.write(operation.word, potential, cycle)
+            self.membrane.change(operation.word, potential)
         return []
+
+    def _operand(self, memory: WordMemory, operation: WordOperation, read: Word | None) -> Word:
+        value = memory.operand(operation.word, read)
+        if operation.more:
+            memory.hold(operation.word, value)
+        return value
 
     def _potential(self, operation: WordOperation, neurons: int) -> Word:
         operation.activity["reg_bits"] += neurons * self.potential_bits
-        assert operation.potential is not None
-        if self.bypass:
-            return self.membrane.bypass(operation.word, operation.potential)
-        return operation.potential
+        self._add_sums(operation)
+        return self._operand(self.membrane, operation, operation.potential)
+
+    def _add_sums(self, operation: WordOperation) -> None:
+        """R21: the sums of the planes that end here, one saturating step each, whatever the pass makes of them."""
+        for plane in operation.sums:
+            operation.activity["sum_add"] += self.layout.real_lanes(operation.word)
+            potential = self.membrane.operand(operation.word, operation.potential)
+            plane_sum = self.sums.pop((operation.word, plane), self.zeros)
+            self.membrane.change(operation.word, self._saturate(potential + plane_sum, self.potential_bits))
 
     def _added(self, operation: WordOperation, neurons: int, off: Flags | None) -> Word:
         """The potential after what an adding pass adds: the addend, then the current (R10, R12).
@@ -263,9 +328,9 @@ class Lanes:
             activity["bias_add"] += neurons
             addend = self._only_on(self.addend[operation.word], off)
             potential = self._saturate(potential + addend, self.potential_bits)
-        if operation.current is not None:
+        if self.table.direct:
             activity["bias_add"] += neurons
-            current = self.current.bypass(operation.word, operation.current) if self.bypass else operation.current
+            current = self._operand(self.current, operation, operation.current)
             potential = self._saturate(potential + self._only_on(current, off), self.potential_bits)
         return potential
 

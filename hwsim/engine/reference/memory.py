@@ -1,6 +1,6 @@
 """Membrane words, the memories that hold them and the address generator that finds them.
 
-Owns the word layout of a run (docs/cycle-model.md, "The core"), the 1R1W read-first memories and the geometry of an
+Owns the word layout of a run (docs/cycle-model.md, "The core"), the read-first memories and the geometry of an
 event ("An event's words"). A word is an int64 array of `lanes` numbers that nobody changes once it is made: a write
 puts a new array in the place of the old one, so what was read before stays as it was read.
 """
@@ -60,31 +60,70 @@ class Layout:
 
 
 class WordMemory:
-    """One read and one write port, synchronous, read-first, with the write register that a bypass looks at."""
+    """Synchronous and read-first, with the write register that a bypass looks at, and registers beside it.
 
-    def __init__(self, name: str, words: list[Word]) -> None:
-        self.name = name
-        self.words = words
+    ports       1r1w: a read and a write in the same cycle; 1rw: one of the two (R23).
+    bypass      a read of the word that is being written takes what is written (R6).
+    registers   words that are worked on outside of the memory: accumulators (R19), or a word between its passes (R24).
+                What is in a register counts, not what the memory holds. `changed` are those that the memory has not got.
+    """
+
+    def __init__(self, name: str, words: list[Word], ports: str = "1r1w", bypass: bool = True) -> None:
+        self.name, self.words, self.bypass = name, words, bypass
+        self.single_port = ports == "1rw"
         self.read_cycle = self.write_cycle = -1
         self.written_word = -1
         self.written: Word | None = None
+        self.registers: dict[int, Word] = {}
+        self.changed: set[int] = set()
 
     def read(self, word: int, cycle: int) -> Word:
         if cycle == self.read_cycle:
             raise RuntimeError(f"{self.name} memory read twice in cycle {cycle}; it has one read port")
         self.read_cycle = cycle
+        self._one_port(cycle)
         return self.words[word]
 
-    def write(self, word: int, value: Word, cycle: int) -> None:
+    def write(self, word: int, cycle: int) -> None:
+        """What the word's register holds goes into the memory, and the register is free."""
         if cycle == self.write_cycle:
             raise RuntimeError(f"{self.name} memory written twice in cycle {cycle}; it has one write port")
         self.write_cycle = cycle
-        self.words[word] = value
-        self.written_word, self.written = word, value
+        self._one_port(cycle)
+        self.words[word] = self.written = self.registers.pop(word)
+        self.changed.discard(word)
+        self.written_word = word
 
-    def bypass(self, word: int, read: Word) -> Word:
-        """What an operation works on: the write register if it holds the same word, else what was read (R6)."""
-        return self.written if self.written is not None and self.written_word == word else read
+    def _one_port(self, cycle: int) -> None:
+        if self.single_port and self.read_cycle == self.write_cycle:
+            raise RuntimeError(f"{self.name} memory read and written in cycle {cycle}; it has one port")
+
+    def operand(self, word: int, read: Word | None) -> Word:
+        """What an operation works on: the word's register; the write register, with a bypass (R6); or what was read."""
+        if word in self.registers:
+            return self.registers[word]
+        if self.bypass and self.written is not None and self.written_word == word:
+            return self.written
+        assert read is not None
+        return read
+
+    def hold(self, word: int, value: Word) -> None:
+        """A value in the register that is also in the memory, or that no later operation asks for."""
+        self.registers[word] = value
+
+    def change(self, word: int, value: Word) -> None:
+        """A new value in the register."""
+        self.registers[word] = value
+        self.changed.add(word)
+
+    def release(self, word: int) -> None:
+        """A register that holds what the memory holds is free."""
+        if word not in self.changed:
+            self.registers.pop(word, None)
+
+    def last_values(self) -> list[Word]:
+        """Every word as the last operation on it left it, written back or not."""
+        return [self.registers.get(word, value) for word, value in enumerate(self.words)]
 
 
 class Access(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where the tokens of a run come from: AER lists, bitmap scanners and pooling units (C2 to C4). Gaps in cycles.
+"""Where the tokens of a run come from: AER lists, bitmap scanners and pooling units (C2 to C4, R19 to R21). Gaps in cycles.
 
 A source's plane is a (H, W, C) array of 0 / 1 or payloads; its events are the non-zero elements. The buffers are
 written here as the hardware walks them, one event or one row after the other; the feeder (core.py) gives them time.
@@ -13,16 +13,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.program import Feed, ProgramError, Run
+from hwsim.engine.reference.memory import AddressGenerator, Layout
+from hwsim.engine.reference.window import Event, Grid, Visit, scan, visits, whole, window_of
+from hwsim.program import CoreRun, ProgramError, Run
 from hwsim.snn.network import Connection
 
 Plane = NDArray[np.integer]
-Grid = NDArray[np.int64]
-Event = tuple[int, int, int, int]
 
 
 class Token(NamedTuple):
-    """An event of a connection's source neuron, or an EOT (connection -1)."""
+    """An event of a connection's source neuron, or an EOT (connection -1).
+
+    A merged token of spikes holds their pattern as its payload, bit n for plane n, and has_payload is 0.
+    """
 
     connection: int
     c: int
@@ -46,6 +49,7 @@ class TokenStream:
     pool_updates   spikes that a pooling unit saw, by plane of the run (in the order in which the run reads them).
     values         bits of values that were read with their events, by plane of the run.
     pooled_values  bits of values that a pooling unit read, by plane of the run.
+    eots           EOTs of the run; in gather order, those of each visit.
     """
 
     tokens: list[Token] = field(default_factory=list)
@@ -55,6 +59,7 @@ class TokenStream:
     pool_updates: list[int] = field(default_factory=list)
     values: list[int] = field(default_factory=list)
     pooled_values: list[int] = field(default_factory=list)
+    eots: int = 0
 
     def __iter__(self) -> Iterator[tuple[Token, int, int, int]]:
         return zip(self.tokens, self.gaps, self.earliest, self.rows, strict=True)
@@ -67,13 +72,43 @@ class TokenStream:
 
 
 def given_stream(
-    tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64]
+    tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64], visit_count: int = 1
 ) -> TokenStream:
-    """A stream that a caller laid out: tokens (n, 6), gaps and earliest (n,)."""
+    """A stream that a caller laid out: tokens (n, 6), gaps and earliest (n,); in gather order, of all visits in turn."""
+    marks = int((np.asarray(tokens).reshape(-1, 6)[:, 0] < 0).sum())
+    if marks % visit_count:
+        raise ProgramError(
+            f"{marks} EOTs for the {visit_count} visits of a run in gather order; each visit receives equally many (R19)"
+        )
     return TokenStream(
         tokens=[Token(*token) for token in tokens.tolist()], gaps=gaps.tolist(), earliest=earliest.tolist(),
-        rows=[0] * len(tokens),
+        rows=[0] * len(tokens), eots=marks // visit_count,
     )
+
+
+@dataclass
+class Fed:
+    """A feed with the planes that it reads: the token grid of each, and how its buffer holds them.
+
+    bits      per neuron in the buffer: 1, or all planes of a merged source beside each other (R21).
+    merged    an event's value is its pattern of planes.
+    payload   for each plane, whether its events carry values.      value_bits  of one of the source's values.
+    """
+
+    position: int
+    connection: Connection
+    grids: list[Grid]
+    payload: list[bool]
+    tiles: Sequence[tuple[int, int]]
+    bits: int = 1
+    merged: bool = False
+    pool_updates: list[int] = field(default_factory=list)
+    value_bits: int = 0
+
+    def token(self, event: Event, n: int) -> Token:
+        c, y, x, value = event
+        valued = self.payload[n] or self.merged
+        return Token(self.position, c, y, x, value if valued else 0, int(self.payload[n]))
 
 
 def run_stream(
@@ -86,46 +121,104 @@ def run_stream(
     planes_of gives a connection's source as (T, H, W, C); payload_of the bits of its events' payloads, 0 for binary events;
     value_bits_of the bits of its source's values as they lie in the buffer; is_hybrid whether it reads a hybrid input, whose
     plane 0 alone carries payloads (whatever payload_of says).
-    ProgramError for pooling that C4 does not define.
+    ProgramError for pooling that C4 does not define, and for sources that cannot be merged (R21).
     """
     run = operation.body
-    none = [0] * operation.eots
-    stream = TokenStream(pool_updates=[*none], values=[*none], pooled_values=[*none])
-    scanned_rows = 0
-    for n in range(operation.eots):
-        for feed in operation.feeds:
-            if n >= len(feed.planes):
-                continue
-            connection = run.connections[feed.connection]
-            plane = planes_of(connection)[feed.planes[n]]
-            has_payload = payload_of(connection) > 0
-            if is_hybrid(connection):
-                _refuse_unit_of_hybrid(connection)
-                # The source's own plane 0, wherever the run comes to it: a step or a second stage starts elsewhere.
-                has_payload = feed.planes[n] == 0
-            if run.core.buffer == "aer":
-                for event in aer_events(plane, connection, feed.tiles, has_payload):
-                    stream.append(_token(feed, event, has_payload))
-            else:
-                for step in bitmap_rows(token_grid(plane, connection, has_payload), run.core.scan_bits):
-                    scanned_rows += 1
-                    for event in step:
-                        stream.append(_token(feed, event, has_payload), scanned_rows)
-                        scanned_rows = 0
-            if connection.pool_mode in ("unit", "max"):
-                stream.pool_updates[n] += int(np.count_nonzero(windows(plane, connection.pool)))
-            if connection.pool_mode == "unit":
-                stream.pooled_values[n] += value_bits_of(connection) * int(np.count_nonzero(windows(plane, connection.pool)))
-            elif has_payload:
-                stream.values[n] += value_bits_of(connection) * int(np.count_nonzero(token_grid(plane, connection, has_payload)))
-        stream.append(EOT, scanned_rows)
-        scanned_rows = 0
+    fed = []
+    for feed in operation.feeds:
+        connection = run.connections[feed.connection]
+        planes = [planes_of(connection)[n] for n in feed.planes]
+        payload = [payload_of(connection) > 0] * len(planes)
+        if is_hybrid(connection):
+            _refuse_unit_of_hybrid(connection)
+            # The source's own plane 0, wherever the run comes to it: a step or a second stage starts elsewhere.
+            payload = [n == 0 for n in feed.planes]
+        fed.append(_fed(run, feed.connection, planes, payload, feed.tiles, value_bits_of(connection)))
+    return stream_of(run, fed, operation.eots)
+
+
+def plane_stream(run: CoreRun, planes: Sequence[NDArray[np.integer]], eots: int) -> TokenStream:
+    """The tokens of a run by itself, from the planes (n, H, W, C) of each of its connections."""
+    fed = []
+    for position, connection in enumerate(run.connections):
+        payload = [run.sends_payloads(position)] * len(planes[position])
+        every = ((0, connection.source_shape[0]),)
+        fed.append(_fed(run, position, list(planes[position]), payload, every))
+    return stream_of(run, fed, eots)
+
+
+def _fed(
+    run: CoreRun, position: int, planes: list[Plane], payload: list[bool], tiles: Sequence[tuple[int, int]],
+    value_bits: int = 0,
+) -> Fed:
+    """A feed as its buffer holds it: a grid per plane, or one grid of patterns for the planes of a merged source."""
+    connection = run.connections[position]
+    # An AER list is not a grid: aer_events makes its pooled positions from the plane itself.
+    grids = planes if run.core.buffer == "aer" else [
+        token_grid(plane, connection, valued) for plane, valued in zip(planes, payload, strict=True)]
+    pooled = connection.pool_mode in ("unit", "max")
+    updates = [int(np.count_nonzero(windows(plane, connection.pool))) for plane in planes] if pooled else []
+    fed = Fed(position, connection, [np.asarray(grid, np.int64) for grid in grids], payload, tiles, pool_updates=updates,
+              value_bits=value_bits)
+    if not run.merged or not planes:
+        return fed
+    if any(payload) != run.sends_payloads(position) or (any(payload) and len(planes) > 1):
+        raise ProgramError(
+            f"connection {position} (from {connection.source!r}) reads {len(planes)} planes, {sum(payload)} of them of values "
+            f"where payload_bits says {run.payload_bits}: merged tokens take spikes, or one plane of values; use "
+            "planes_per_token 'one'"
+        )
+    if not any(payload):
+        pattern = sum((np.not_equal(grid, 0).astype(np.int64) << n for n, grid in enumerate(fed.grids)), np.int64(0))
+        fed.grids, fed.payload, fed.bits, fed.merged = [np.asarray(pattern)], [False], len(planes), True
+    fed.pool_updates = [sum(updates)]
+    return fed
+
+
+def stream_of(run: CoreRun, fed: Sequence[Fed], eots: int) -> TokenStream:
+    """Tokens and gaps: in gather order those of each visit's window, one visit after the other."""
+    if run.merged and eots != 1:
+        raise ProgramError(f"{eots} EOTs for merged planes, which have one (R21)")
+    stream = TokenStream(pool_updates=[0] * eots, values=[0] * eots, pooled_values=[0] * eots, eots=eots)
+    for feed in fed:
+        for n, updates in enumerate(feed.pool_updates[:eots]):
+            stream.pool_updates[n] += updates
+            stream.pooled_values[n] += updates * feed.value_bits * (feed.connection.pool_mode == "unit")
+    addresses = [AddressGenerator(connection, Layout(run)) for connection in run.connections]
+    for visit in visits(run):
+        for n in range(eots):
+            scanned = 0
+            for feed in fed:
+                if n >= len(feed.grids):
+                    continue
+                for rows, events in _steps(run, feed, n, visit):
+                    scanned += rows
+                    for event in events:
+                        if run.core.order == "gather" and not _meets(addresses[feed.position], event, visit):
+                            continue
+                        token = feed.token(event, n)
+                        stream.append(token, scanned)
+                        if feed.connection.pool_mode != "unit":
+                            stream.values[n] += token.has_payload * feed.value_bits
+                        scanned = 0
+            stream.append(EOT, scanned)
     return stream
 
 
-def _token(feed: Feed, event: Event, has_payload: bool) -> Token:
-    c, y, x, value = event
-    return Token(feed.connection, c, y, x, value if has_payload else 0, int(has_payload))
+def _steps(run: CoreRun, feed: Fed, n: int, visit: Visit) -> Iterator[tuple[int, list[Event]]]:
+    """A plane as its buffer gives it: rows read, and the events that are found in them."""
+    grid = feed.grids[n]
+    if run.core.buffer == "aer":
+        yield 0, list(aer_events(grid, feed.connection, feed.tiles, feed.payload[n]))
+        return
+    window = window_of(feed.connection, visit) if run.core.order == "gather" else whole(grid)
+    yield from scan(grid, feed.bits, run.core.scan_bits, window)
+
+
+def _meets(addresses: AddressGenerator, event: Event, visit: Visit) -> bool:
+    """Whether an event has a synapse to a word of the visit."""
+    c, y, x, _ = event
+    return any(access.word in visit.words for access in addresses.accesses(c, y, x))
 
 
 def aer_events(

@@ -1,0 +1,82 @@
+"""Which settings of a core's dataflow can go together, R19 to R24 of docs/cycle-model.md; part of the Program's contract.
+
+A setting by itself is a number of CoreSpec. Here is what no core can be built for, and what would work instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import get_args, get_type_hints
+
+from hwsim.program import CoreRun, CoreSpec, ProgramError
+
+MOST_PLANES = 62
+"""Planes that a merged token's pattern can hold: it travels as a signed number of 64 bits."""
+
+
+def check_dataflow(run: CoreRun) -> None:
+    """ProgramError with all reasons why a run cannot be executed in its core's dataflow."""
+    problems = core_problems(run.core) or table_problems(run)
+    if problems:
+        raise ProgramError("; ".join(problems))
+
+
+def core_problems(core: CoreSpec) -> tuple[str, ...]:
+    """What is wrong with a core's settings, whatever it runs."""
+    found = []
+    hints = get_type_hints(CoreSpec)
+    for field in fields(core):
+        allowed, value = get_args(hints[field.name]), getattr(core, field.name)
+        if allowed and value not in allowed:
+            found.append(f"{field.name} is {value!r}, allowed are {', '.join(allowed)}")
+    if core.accumulators < 1:
+        found.append(f"accumulators is {core.accumulators}; gather order holds at least 1 word in registers")
+    if core.adders < 1:
+        found.append(f"adders is {core.adders}; a lane adds at least 1 bit of a token per cycle")
+    if core.buffer == "aer":
+        for setting, value, other in (
+            ("order", "gather", "scatter"), ("planes_per_token", "all", "one"), ("writer", "word", "serial"),
+        ):
+            if getattr(core, setting) == value:
+                found.append(
+                    f"{setting} {value!r} needs a bitmap: an AER list has no row of a neuron; use buffer 'bitmap', "
+                    f"or {setting} {other!r}")
+    if core.multiplier == "bit_serial" and core.planes_per_token == "one":
+        found.append(
+            "multiplier 'bit_serial' takes payloads as patterns of bits, as merged planes are (R21); use planes_per_token 'all' "
+            "(in a file, token: {planes: merged}), or multiplier 'parallel'")
+    return tuple(found)
+
+
+def table_problems(run: CoreRun) -> tuple[str, ...]:
+    """What merged tokens cannot do for a run's pass table and sources (R21)."""
+    if not run.merged:
+        return ()
+    found = []
+    table = run.table
+    one = "use planes_per_token 'one'"
+    if run.payload_bits and len(run.payload_bits) != len(run.connections):
+        found.append(f"payload_bits names {len(run.payload_bits)} connections, the run has {len(run.connections)}")
+        return tuple(found)
+    spikes = [i for i in range(len(run.connections)) if not run.sends_payloads(i)]
+    if any(p.kind == "shift" for p in table.passes):
+        found.append(
+            "planes_per_token 'all' brings all planes at once, so nothing can be doubled between them (Horner); use shift_at "
+            f"'weight', or {one[4:]}")
+    if table.spike_shift:
+        found.append(f"a hybrid input's first plane holds values and the others spikes, which share no token; {one}")
+    if table.direct and spikes:
+        found.append(
+            f"connection {spikes[0]} sends spikes to a direct table: merged planes of spikes have no timestep in which they "
+            f"could join the current; {one}")
+    if run.plane_sums and len(spikes) < len(run.connections) and not table.direct:
+        found.append(
+            "values and planes of a rate code meet in one layer: only the planes have sums, so the values (a pooling unit's, "
+            f"say) have no timestep; pool folded, or {one}")
+    if run.plane_sums and run.core.order == "scatter":
+        found.append(
+            "planes of a rate code need one sum per plane and neuron, which only the accumulators of gather order have; use "
+            f"order 'gather', or {one}")
+    if table.planes > MOST_PLANES:
+        found.append(f"{table.planes} planes do not fit a merged token, which holds {MOST_PLANES}; {one}")
+    return tuple(found)

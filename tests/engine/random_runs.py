@@ -1,0 +1,171 @@
+"""Random runs of one core in every dataflow, fed from planes, drawn so that the rare is common.
+
+Small grids, few accumulators, narrow potentials, shallow FIFOs, one port; every operator, pool and kind of pass table. A
+drawn setting may be one that is refused: engines must then refuse it both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.program import CoreRun, CoreSpec
+from hwsim.snn.network import Connection, Shape
+from hwsim.snn.neurons import Pass, PassTable
+from hwsim.snn.neurons.base import horner_passes
+
+Rng = np.random.Generator
+TABLES = (
+    "rate", "rate", "direct", "bit_serial", "bit_serial", "horner", "read_out", "staged_read_out", "requantise", "two_stage",
+    "single_spike", "hybrid", "serial_read_out", "payload_bits",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomRun:
+    """Arguments of `Engine.run_planes`."""
+
+    kind: str
+    run: CoreRun
+    planes: tuple[NDArray[np.int64], ...]
+    eots: int
+    potentials: NDArray[np.int64]
+    currents: NDArray[np.int64]
+    flags: NDArray[np.int64]
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        return (self.run, self.planes, self.eots, self.potentials, self.currents, self.flags)
+
+    def with_core(self, **changes: Any) -> RandomRun:
+        """The same layer in another dataflow; EOTs follow from planes_per_token."""
+        core = replace(self.run.core, **changes)
+        run = replace(self.run, core=core)
+        return replace(self, run=run, eots=1 if run.merged else run.table.planes)
+
+
+def random_run(rng: Rng) -> RandomRun:
+    kind = str(rng.choice(TABLES))
+    shape, wires = random_wires(rng)
+    steps = int(rng.integers(1, 5))
+    # Kinds whose sources send values; the others mix them in where the table gives them a meaning.
+    valued = {"direct": 1.0, "payload_bits": 1.0, "requantise": 0.8, "bit_serial": 0.2, "hybrid": 0.5}.get(kind, 0.03)
+    payload_bits = tuple(int(rng.integers(1, 7)) if rng.random() < valued else 0 for _ in wires)
+    payload_bits = tuple(8 if w.pool_mode == "unit" else 0 if w.pool_mode == "max" else bits
+                         for w, bits in zip(wires, payload_bits, strict=True))
+    table = random_table(rng, kind, shape, steps)
+    planes = tuple(
+        random_planes(rng, wire, table.planes, bits, later=rng.random() < 0.1 and kind == "direct")
+        for wire, bits in zip(wires, payload_bits, strict=True))
+    bits = int(rng.choice([6, 8, 10, 16]))
+    core = random_core(rng, bits)
+    groups = -(-shape[0] // core.lanes)
+    low = int(rng.integers(0, groups)) if rng.random() < 0.3 else 0
+    high = int(rng.integers(low + 1, groups + 1)) if rng.random() < 0.3 else groups
+    run = CoreRun(
+        core=core, shape=shape, groups=(low, high), connections=wires, table=table, potential_bits=bits,
+        current_bits=core.current_bits, clear=bool(rng.random() < 0.6), first_plane=int(rng.choice([0, 0, 2])),
+        keep=bool(rng.random() < 0.5), current_fed=any(len(each) for each in planes), payload_bits=payload_bits)
+    top = 1 << (bits - 1)
+    return RandomRun(
+        kind, run, planes, 1 if run.merged else table.planes, rng.integers(-top, top, shape), rng.integers(-9, 10, shape),
+        rng.integers(0, 2, shape))
+
+
+def random_core(rng: Rng, bits: int) -> CoreSpec:
+    merged = rng.random() < 0.35
+    buffer = "bitmap" if rng.random() < 0.9 else "aer"
+    return CoreSpec(
+        lanes=int(rng.choice([1, 2, 3, 4, 8])), potential_bits=bits, current_bits=int(rng.choice([5, 8, 16])),
+        fifo_depth=int(rng.choice([1, 1, 2, 3, 8])), bypass=bool(rng.random() < 0.5), shift_at="weight", buffer=buffer,
+        scan_bits=int(rng.choice([1, 2, 3, 5, 8, 16, 64])), order=str(rng.choice(["scatter", "gather"])),
+        accumulators=int(rng.choice([1, 1, 2, 3, 9])), planes_per_token="all" if merged else "one",
+        adders=int(rng.choice([1, 1, 2, 3])), multiplier="bit_serial" if merged and rng.random() < 0.4 else "parallel",
+        writer=str(rng.choice(["serial", "word"])), membrane_ports=str(rng.choice(["1r1w", "1rw"])),
+        passes=str(rng.choice(["by_pass", "by_word"])))
+
+
+def random_wires(rng: Rng) -> tuple[Shape, tuple[Connection, ...]]:
+    """One or two connections into one layer."""
+    channels, height, width = int(rng.integers(1, 5)), int(rng.integers(1, 6)), int(rng.integers(1, 6))
+    pool = int(rng.choice([1, 1, 1, 2, 3]))
+    mode = str(rng.choice(["folded", "unit", "max"], p=[0.6, 0.2, 0.2])) if pool > 1 else "none"
+    source = (channels, height * pool + int(rng.integers(0, pool)), width * pool + int(rng.integers(0, pool)))
+    common: dict[str, Any] = {"source_shape": source, "pool": pool, "pool_mode": mode}
+    operator = str(rng.choice(["conv2d", "conv2d", "linear", "identity"]))
+    if operator == "linear":
+        wire = Connection("a", "linear", **common)
+        out = int(rng.integers(1, 10))
+    elif operator == "identity":
+        wire = Connection(
+            "a", "identity", stride=int(rng.choice([1, 2])), channel_offset=int(rng.choice([0, 0, 1])), **common)
+        out = channels + wire.channel_offset + int(rng.integers(0, 2))
+    else:
+        kernel = int(rng.integers(1, 4))
+        groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
+        wire = Connection(
+            "a", "conv2d", kernel=kernel, stride=int(rng.choice([1, 1, 2])), padding=int(rng.integers(0, kernel)),
+            groups=groups, **common)
+        out = groups * int(rng.integers(1, 10 // groups + 1))
+        if min(wire.natural_shape(out)) < 1:
+            return random_wires(rng)
+    shape = wire.natural_shape(out)
+    wires = [weighted(rng, wire, shape)]
+    if rng.random() < 0.3:
+        other = Connection("b", "identity", source_shape=(int(rng.integers(1, out + 1)), *shape[1:]))
+        wires.append(weighted(rng, other, shape))
+    return shape, tuple(wires)
+
+
+def weighted(rng: Rng, wire: Connection, shape: Shape) -> Connection:
+    return replace(wire, weights=rng.integers(-20, 21, wire.weight_shape(shape)))
+
+
+def random_planes(rng: Rng, wire: Connection, steps: int, payload_bits: int, later: bool) -> NDArray[np.int64]:
+    """(n, H, W, C): spikes of all steps, or values of one plane; `later`: none, a step after the direct input's."""
+    c, h, w = wire.source_shape
+    density = float(rng.choice([0.0, 0.1, 0.4, 0.9]))
+    number = 0 if later else steps if not payload_bits or (wire.pool_mode == "unit" and rng.random() < 0.5) else 1
+    on = rng.random((number, h, w, c)) < density
+    if wire.pool_mode == "unit" or not payload_bits:
+        return on.astype(np.int64)
+    top = 1 << payload_bits
+    return np.where(on, rng.integers(1 - top, top, on.shape), 0)
+
+
+def random_table(rng: Rng, kind: str, shape: Shape, steps: int) -> PassTable:
+    initial = rng.integers(-20, 21, shape) if rng.random() < 0.6 else np.full(shape, int(rng.integers(-9, 10)))
+    addend = rng.integers(-20, 21, shape) if rng.random() < 0.5 else None
+    threshold = int(rng.integers(1, 60))
+    common: dict[str, Any] = {
+        "initial": initial.astype(np.int64), "reset": str(rng.choice(["soft", "hard"])),
+        "leak_shift": int(rng.integers(1, 4)) if rng.random() < 0.3 else None}
+    adds = addend is not None
+    if kind in ("bit_serial", "payload_bits"):
+        fires = tuple(Pass(steps, "fire", threshold * 8, shift=p + 1, timestep=p) for p in range(steps + 1))
+        return PassTable(steps, fires, weigh_planes=True, **common)
+    if kind == "horner":
+        fires = tuple(Pass(steps, "fire", threshold * 8, shift=p + 1, add=adds and p == 0, timestep=p) for p in range(3))
+        return PassTable(steps, horner_passes(steps) + fires, addend=addend, **common)
+    if kind in ("read_out", "serial_read_out", "staged_read_out"):
+        stages = [Pass(t, "reinitialise", timestep=t - 1) for t in range(1, steps) if kind[:6] == "staged"]
+        # A step of a read-out that is not the last has no pass at all.
+        out = [Pass(steps, "readout", add=adds, timestep=steps - 1)] if rng.random() < 0.8 else []
+        return PassTable(steps, (*stages, *out), addend=addend, weigh_planes=kind[:6] == "serial", **common)
+    if kind == "requantise":
+        return PassTable(steps, (Pass(steps, "requant", threshold),), max_level=int(rng.integers(1, 9)), **common)
+    adds = adds or kind == "direct"
+    flags = {"single_spike": "fire_once", "two_stage": "masked"}.get(kind, "ignore")
+    passes: list[Pass] = []
+    stage = int(rng.integers(0, steps))
+    for t in range(steps):
+        use = "ignore" if kind == "two_stage" and t <= stage else flags
+        passes.append(Pass(t + 1, "fire", threshold, add=adds, timestep=t, flags=use))  # type: ignore[arg-type]
+        if kind == "two_stage" and t == stage:
+            passes.append(Pass(t + 1, "mask", timestep=t))
+    return PassTable(
+        steps, tuple(passes), addend=addend, direct=kind == "direct", flagged=kind in ("single_spike", "two_stage"),
+        spike_shift=int(rng.integers(0, 4)) if kind == "hybrid" else 0, **common)
