@@ -210,6 +210,8 @@ class Result:
             parts = {k: int(counts[INDEX[f"cycles_{k}"]]) for k in ("busy", "stall_hazard", "stall_serialiser")}
             # A slot that issues while EXEC waits is counted in both; it is a busy cycle.
             parts["stall_serialiser"] -= int(counts[INDEX["cycles_overlapped"]])
+            ports = int(counts[INDEX["cycles_stall_port"]])
+            parts |= {"stall_port": ports} if ports else {}
             parts["idle"] = spent - sum(parts.values())
             busy_total += spent
             rows += [{"layer": name, "cause": cause, "cycles": n} for cause, n in parts.items()]

@@ -109,7 +109,7 @@ def _layer_rows(result: Result) -> list[dict[str, Any]]:
     for name in result.facts.layers:
         part = cycles.loc[name]
         total = part.drop(labels=["wait_channel"], errors="ignore").sum()
-        stalls = part.get("stall_hazard", 0) + part.get("stall_serialiser", 0)
+        stalls = sum(part.get(cause, 0) for cause in ("stall_hazard", "stall_port", "stall_serialiser"))
         rows.append({
             "layer": name, "cycles": f"{total / n:,.0f}", "busy": f"{100 * part.get('busy', 0) / max(1, total):.0f} %",
             "stalled": f"{100 * stalls / max(1, total):.0f} %", "synaptic operations": f"{adds.get(name, 0) / n:,.0f}",

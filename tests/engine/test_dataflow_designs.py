@@ -41,3 +41,8 @@ def test_a_design_gives_the_recorded_spikes(coding: str, schedule: str, name: st
     fast, reference = (hwsim.simulate(trace, arch, schedule=schedule, engine=engine) for engine in ("fast", "reference"))
     assert fast.mismatches == reference.mismatches == 0
     assert fast.cycles.tolist() == reference.cycles.tolist()
+    causes = fast.cycles_frame.groupby("cause")["cycles"].sum()
+    assert (fast.cycles_frame["cycles"] >= 0).all()
+    assert causes.sum() == fast.cycles.sum()
+    in_memory = arch.core_spec().order == "scatter"
+    assert ("stall_port" in causes) == (ports == "1rw" and (in_memory or schedule == "step_by_step"))
