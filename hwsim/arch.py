@@ -208,20 +208,23 @@ class Architecture(Fields):
         if changes.get("kind", core["kind"]) != core["kind"]:
             known = core_design(changes["kind"]).model_fields["core"].annotation.model_fields  # type: ignore[union-attr]
             core = {name: value for name, value in core.items() if name in known}
-        return self._changed("core", {**core, **changes})
+            memories = core_design(changes["kind"]).model_fields["memories"].annotation.model_fields  # type: ignore[union-attr]
+            kept = {name: value for name, value in dump_architecture(self)["memories"].items() if name in memories}
+            return self._changed(core={**core, **changes}, memories=kept)
+        return self._changed(core={**core, **changes})
 
     def with_memories(self, **changes: Any) -> Architecture:
         """A copy whose only core has other memories: capacities in bits or as text. Raises ArchitectureError."""
-        return self._changed("memories", {**dump_architecture(self)["memories"], **_as_bits(changes)})
+        return self._changed(memories={**dump_architecture(self)["memories"], **_as_bits(changes)})
 
     def with_spike_buffer(self, **changes: Any) -> Architecture:
         """A copy whose only core has another spike buffer: capacity in bits or as text. Raises ArchitectureError."""
         sizes = {"capacity"} & set(changes)
-        return self._changed("spike_buffer", {
+        return self._changed(spike_buffer={
             **dump_architecture(self)["spike_buffer"], **changes, **_as_bits({name: changes[name] for name in sizes})})
 
-    def _changed(self, part: str, value: dict[str, Any]) -> Architecture:
-        data = {**dump_architecture(self), part: value}
+    def _changed(self, **parts: dict[str, Any]) -> Architecture:
+        data = {**dump_architecture(self), **parts}
         try:
             return Architecture.model_validate(data)
         except ValidationError as error:

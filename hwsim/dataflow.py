@@ -5,20 +5,29 @@ A setting by itself is a number of CoreSpec. Here is what no core can be built f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import get_args, get_type_hints
 
-from hwsim.program import CoreRun, CoreSpec, ProgramError
+from hwsim.program import CoreRun, CoreSpec, Feed, ProgramError
 
 MOST_PLANES = 62
 """Planes that a merged token's pattern can hold: it travels as a signed number of 64 bits."""
 
 
-def check_dataflow(run: CoreRun) -> None:
-    """ProgramError with all reasons why a run cannot be executed in its core's dataflow."""
-    problems = core_problems(run.core) or table_problems(run)
+def check_dataflow(run: CoreRun, feeds: Sequence[Feed] = ()) -> None:
+    """ProgramError with all reasons why a run cannot be executed in its core's dataflow, fed by `feeds` where they are known."""
+    problems = core_problems(run.core) or (*table_problems(run), *feed_problems(run, feeds))
     if problems:
         raise ProgramError("; ".join(problems))
+
+
+def feed_problems(run: CoreRun, feeds: Sequence[Feed]) -> tuple[str, ...]:
+    """What merged tokens cannot be fed with: values in several planes (R21)."""
+    return tuple(
+        f"connection {feed.connection} (from {run.connections[feed.connection].source!r}) sends values in {len(feed.planes)} "
+        "planes: merged tokens take spikes, or one plane of values; pool folded, or use planes_per_token 'one'"
+        for feed in feeds if run.merged and len(feed.planes) > 1 and run.sends_payloads(feed.connection))
 
 
 def core_problems(core: CoreSpec) -> tuple[str, ...]:

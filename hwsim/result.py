@@ -280,9 +280,9 @@ class Result:
     def cycles_frame(self) -> pd.DataFrame:
         """Cycles by resource and layer: resource, layer, cause, cycles (per sample), total_cycles.
 
-        A core is `busy`, stalls (`stall_hazard`, `stall_serialiser`), idles within its runs (`idle`), or has nothing to run
-        (`wait`): it waits for the channel or for other cores. The channel is `busy` or waits. The causes of each resource add
-        up to the elapsed cycles, and none is negative.
+        A core is `busy`, stalls (`stall_hazard`, `stall_port`, `stall_serialiser`), idles within its runs (`idle`), or has
+        nothing to run (`wait`): it waits for the channel or for other cores. The channel is `busy` or waits. The causes of
+        each resource add up to the elapsed cycles, and none is negative.
         """
         import pandas as pd
 
@@ -306,6 +306,8 @@ class Result:
         parts = {k: int(counts[INDEX[f"cycles_{k}"]]) for k in ("busy", "stall_hazard", "stall_serialiser")}
         # A slot that issues while EXEC waits is counted in both; it is a busy cycle.
         parts["stall_serialiser"] -= int(counts[INDEX["cycles_overlapped"]])
+        if ports := int(counts[INDEX["cycles_stall_port"]]):
+            parts["stall_port"] = ports
         parts["idle"] = spent - sum(parts.values())
         return [(core, self.facts.layers[layer], cause, n) for cause, n in parts.items()]
 

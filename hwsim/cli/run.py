@@ -18,6 +18,7 @@ from hwsim.cli.common import (
     read_overrides,
 )
 from hwsim.explanation import off_text
+from hwsim.program import CHANNEL
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -120,14 +121,16 @@ def _check_text(result: Result) -> str:
 
 def _layer_rows(result: Result) -> list[dict[str, Any]]:
     """One row per layer: cycles and their causes, core energy, synaptic operations, per sample."""
-    cycles = result.cycles_frame.pivot_table(index="layer", columns="cause", values="cycles", aggfunc="sum", fill_value=0)
+    frame = result.cycles_frame
+    cores = frame[frame["resource"] != CHANNEL]
+    cycles = cores.pivot_table(index="layer", columns="cause", values="cycles", aggfunc="sum", fill_value=0)
     energy = result.energy[result.energy["scope"] != "system"].groupby("layer")["energy_pj"].sum()
     adds = result.activity[result.activity["event"] == "acc_add"].groupby("layer")["count"].sum()
     rows = []
     for name in result.facts.layers:
         part = cycles.loc[name]
         spent = part.drop(labels=["wait"], errors="ignore").sum()
-        stalls = part.get("stall_hazard", 0) + part.get("stall_serialiser", 0)
+        stalls = sum(part.get(cause, 0) for cause in ("stall_hazard", "stall_port", "stall_serialiser"))
         rows.append({
             "layer": name, "cycles": f"{spent:,.0f}", "busy": f"{100 * part.get('busy', 0) / max(1, spent):.0f} %",
             "stalled": f"{100 * stalls / max(1, spent):.0f} %", "synaptic operations": f"{adds.get(name, 0):,.0f}",

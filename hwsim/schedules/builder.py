@@ -197,7 +197,7 @@ class ProgramBuilder:
             current_fed=any(feed.planes for feed in feeds),
             payload_bits=tuple(self.mapping.network.carries_payload(c) for c in layer.connections),
         )
-        check_dataflow(body)
+        check_dataflow(body, feeds)
         return self.add_run(index, number, feeds, (*deps, *loads), loads, lambda known: Run(
             **known, on=tile.core, timesteps=timesteps, body=body, feeds=feeds, eots=1 if body.merged else table.planes,
             pools=self._turn(plan, number) == 0))

@@ -34,6 +34,7 @@ UNITS: dict[str, Look] = {
     ARITHMETIC: Look("other arithmetic", "#5E2A00"),
     "weight_memory": Look("weight memory", "#0072B2"),
     "membrane_memory": Look("membrane memory", "#56B4E9"),
+    "accumulator_file": Look("accumulator file", "#1B5E8C"),
     "current_memory": Look("current memory", "#B3E0F7"),
     "bias_memory": Look("bias memory", "#003F66"),
     "mask_memory": Look("mask memory", "#7FCDBB"),
@@ -52,6 +53,7 @@ UNITS: dict[str, Look] = {
 CAUSES: dict[str, Look] = {
     "busy": Look("busy", "#0072B2"),
     "stall_hazard": Look("read-after-write stall", "#D55E00"),
+    "stall_port": Look("port stall", "#3D0F5C"),
     "stall_serialiser": Look("serialiser stall", "#E69F00"),
     "idle": Look("idle (no events yet, draining)", "#C4C4C4"),
     "wait": Look("waits for the channel", "#FFFFFF", hatched=True),

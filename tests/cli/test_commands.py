@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import hwsim
+from hwsim.cli.run import _layer_rows
 
 KEYS = {"trace", "coding", "arch", "schedule", "engine", "samples", "cycles", "latency_s", "synaptic_operations",
         "energy_pj", "mismatches", "accuracy", "run_id"}
@@ -126,3 +127,12 @@ def test_mistakes_are_one_text_on_stderr(arguments: tuple[str, ...], trace_files
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_the_cycles_of_each_layer_are_those_of_its_runs(trace_files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """The channel's transfers of a layer are not the core's work on it."""
+    result = hwsim.simulate(trace_files["rate"], "event_core_16", schedule="step_by_step")
+    runs = result.timeline[(result.timeline["kind"] == "run")]
+    spent = (runs["end_cycle"] - runs["start_cycle"]).groupby(runs["layer"]).sum() / result.facts.samples
+    for row in _layer_rows(result):
+        assert row["cycles"] == f"{spent[row['layer']]:,.0f}"

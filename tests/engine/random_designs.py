@@ -152,6 +152,16 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
     })
 
 
+def random_dataflow(rng: Rng) -> dict[str, object]:
+    """Settings of R19 to R24 that a core with a bitmap can have; networks that they do not suit are refused."""
+    flow = {"type": "output_stationary", "accumulators": int(rng.integers(1, 5))}
+    token = {"planes": "merged", "adders": int(rng.integers(1, 4))}
+    return {
+        "dataflow": flow if rng.random() < 0.7 else {"type": "event_driven"},
+        "token": token if rng.random() < 0.4 else {"planes": "single"},
+        "writer": str(rng.choice(["serial", "word"])), "passes": str(rng.choice(["by_pass", "by_word"]))}
+
+
 def random_chip(rng: Rng, network: Network, coding: str) -> Architecture:
     """One to four cores of different lanes, widths, buffers and memories on one channel; entries with a count among them."""
     entries, left = [], int(rng.integers(1, 5))
@@ -159,6 +169,8 @@ def random_chip(rng: Rng, network: Network, coding: str) -> Architecture:
     while left:
         count = int(rng.integers(1, left + 1))
         one = dump_architecture(random_architecture(rng, network, coding))
+        if one["spike_buffer"]["kind"] == "bitmap" and rng.random() < 0.4:
+            one["core"] |= random_dataflow(rng)
         entries.append({"count": count, **{name: one[name] for name in SHORT_FORM}})
         left -= count
     return rebuild_architecture({**{k: v for k, v in first.items() if k not in SHORT_FORM}, "cores": entries})

@@ -43,3 +43,9 @@ def test_a_design_gives_the_recorded_spikes(coding: str, schedule: str, name: st
                        for engine in ("fast", "reference"))
     assert fast.mismatches == reference.mismatches == 0
     assert fast.cycles.tolist() == reference.cycles.tolist()
+    frame = fast.cycles_frame
+    causes = frame[frame["resource"] == "core"].groupby("cause")["cycles"].sum()
+    assert (fast.cycles_frame["cycles"] >= 0).all()
+    assert causes.sum() == fast.cycles.sum()
+    in_memory = not arch.only.has_accumulator_file
+    assert ("stall_port" in causes) == (ports == "1rw" and (in_memory or schedule == "step_by_step"))

@@ -105,6 +105,11 @@ class EventDesign(CoreDesign):
         return self
 
     @property
+    def merges_planes(self) -> bool:
+        """Whether a token is what a neuron sends in all planes (R21)."""
+        return isinstance(self.core.token, MergedPlanes)
+
+    @property
     def has_accumulator_file(self) -> bool:
         """Whether words are held in registers, whose accesses are counted."""
         return isinstance(self.core.dataflow, OutputStationary)

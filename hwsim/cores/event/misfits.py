@@ -39,6 +39,9 @@ def _unit_misfits(network: Network, design: EventDesign) -> list[str]:
     if multiplies and network.input.is_hybrid:
         reasons.append(f"a hybrid input sends spikes that weigh {1 << network.input.spike_shift}, and a {kind} core has no "
                        "weight shifters; use an architecture with core.kind event")
+    if design.merges_planes and network.input.is_hybrid:
+        reasons.append("a hybrid input's first plane holds values and the others spikes, which share no merged token; use "
+                       "token: {planes: single}")
     return reasons
 
 
