@@ -237,3 +237,54 @@ def test_a_last_plane_on_its_way_off_the_chip_takes_room() -> None:
     make_program(spiking_end(), design.with_spike_buffer(capacity=need), "step_by_step")
     with pytest.raises(MappingError, match="spike buffer"):
         make_program(spiking_end(), design.with_spike_buffer(capacity=need - row), "step_by_step")
+
+
+def wide_read_out(timesteps: int = 2) -> Network:
+    """A read-out of 8 x 8 x 8 neurons: 128 words on 4 lanes."""
+    wire = Connection("input", "conv2d", (4, 8, 8), np.ones((8, 4, 3, 3), np.int64), kernel=3, padding=1)
+    return Network(InputSpec((4, 8, 8), "spikes", timesteps), (Layer("out", (8, 8, 8), (wire,), ReadOut(), timesteps),))
+
+
+@pytest.mark.parametrize("schedule", ["layer_by_layer", "step_by_step"])
+def test_potentials_of_a_read_out_leave_before_the_next_tile_takes_their_place(schedule: str) -> None:
+    """64 words of membrane memory, 128 needed: two tiles, each sent off before its core's next run."""
+    design = load_architecture("event_core_16").with_core(lanes=4).with_memories(membrane=64 * 4 * 24)
+    program = make_program(wide_read_out(), design, schedule)
+    stores = {op.tile: op for op in transfers(program) if op.memory == "output"}
+    assert sorted(stores) == [0, 1]
+    assert sum(op.bits for op in stores.values()) == 8 * 64 * 24
+    runs = list(program.runs)
+    for tile, store in stores.items():
+        last = max(run.id for run in runs if run.tile == tile)
+        assert last in store.deps
+        assert all(_waits(program, run.id, store.id) for run in runs if run.id > store.id)
+        assert not [run for run in runs if last < run.id < store.id]
+
+
+def test_the_next_plane_of_the_input_takes_room_step_by_step() -> None:
+    """It comes when the last reader of the plane before has ended, while later layers run: input, hidden, second and last."""
+    wires = [Connection(source, "linear", shape, np.ones((40, int(np.prod(shape))), np.int64))
+             for source, shape in (("input", (4, 6, 6)), ("a", (40, 1, 1)), ("b", (40, 1, 1)))]
+    layers = tuple(Layer(name, (40, 1, 1), (wire,), IntegrateAndFire(), 3, thresholds=np.full(3, 16))
+                   for name, wire in zip("abc", wires, strict=True))
+    network, design = Network(InputSpec((4, 6, 6), "spikes", 3), layers), load_architecture("event_core_16")
+    row = design.row_bits["spike"]
+    planes = {name: -(-neurons // row) * row for name, neurons in (("input", 144), ("a", 40), ("b", 40), ("c", 40))}
+    need = sum(planes.values())  # while b runs: the next input, a, b, and c on its way off the chip
+    make_program(network, design.with_spike_buffer(capacity=need), "step_by_step")
+    with pytest.raises(MappingError, match="spike buffer"):
+        make_program(network, design.with_spike_buffer(capacity=need - row), "step_by_step")
+
+
+def test_what_no_layer_reads_waits_until_the_end_layer_by_layer() -> None:
+    """Its store stands behind all runs, so its planes take room until then."""
+    shape = (40, 1, 1)
+    wires = {"a": Connection("input", "linear", (4, 6, 6), np.ones((40, 144), np.int64)),
+             "b": Connection("input", "linear", (4, 6, 6), np.ones((40, 144), np.int64))}
+    layers = tuple(Layer(name, shape, (wire,), IntegrateAndFire(), 2, thresholds=np.full(2, 16)) for name, wire in wires.items())
+    network, design = Network(InputSpec((4, 6, 6), "spikes", 2), layers), load_architecture("event_core_16")
+    row = design.row_bits["spike"]
+    need = 2 * sum(-(-neurons // row) * row for neurons in (144, 40, 40))
+    make_program(network, design.with_spike_buffer(capacity=need), "layer_by_layer")
+    with pytest.raises(MappingError, match="spike buffer"):
+        make_program(network, design.with_spike_buffer(capacity=need - row), "layer_by_layer")

@@ -162,20 +162,23 @@ class ProgramBuilder:
         return bool(self.mapping.readers(layer.name))
 
     def store_outputs(self, index: int, timesteps: tuple[int, int]) -> dict[str, int]:
-        """Send off what a layer has made and no layer reads, its planes [lo, hi) or its potentials; the store of each core."""
+        """Send off what a layer has made in [lo, hi) and no layer reads; the store of each core."""
         plan, stores = self.mapping.plans[index], {}
         for core in plan.tables:
-            tiles = [tile for tile in plan.tiles if tile.core == core]
-            channels = sum(tile.channels[1] - tile.channels[0] for tile in tiles)
-            if plan.layer.sends:
-                bits, memory = _planes_bits(plan.layer, (0, channels), timesteps), "spike"
-                rows = -(-bits // self._row_bits(core, "spike"))
-            else:
-                neurons = channels * plan.layer.shape[1] * plan.layer.shape[2]
-                bits, rows, memory = neurons * self._design(core).core.potential_bits, 0, "output"
-            stores[core] = self.store(core, tuple(self.written[plan.layer.name, core]), index, memory, rows=rows, bits=bits,
-                                      timesteps=timesteps)
+            channels = sum(tile.channels[1] - tile.channels[0] for tile in plan.tiles if tile.core == core)
+            bits = _planes_bits(plan.layer, (0, channels), timesteps)
+            stores[core] = self.store(core, tuple(self.written[plan.layer.name, core]), index, "spike", bits=bits,
+                                      rows=-(-bits // self._row_bits(core, "spike")), timesteps=timesteps)
         return stores
+
+    def store_potentials(self, index: int, number: int, run: int, timesteps: tuple[int, int]) -> None:
+        """Send off the potentials of a read-out's tile; the next run of its core waits, because it may write over them."""
+        plan = self.mapping.plans[index]
+        tile = plan.tiles[number]
+        neurons = (tile.channels[1] - tile.channels[0]) * plan.layer.shape[1] * plan.layer.shape[2]
+        self.books[tile.core].unsent.append(self.store(
+            tile.core, (run,), index, "output", tile=number, timesteps=timesteps,
+            bits=neurons * self._design(tile.core).core.potential_bits))
 
     # -- runs -----------------------------------------------------------------------------------------------------
 

@@ -27,12 +27,14 @@ def build_layer_by_layer(mapping: Mapping) -> Program:
             feeds = tuple(_feed(build, plan, tile, n) for n in range(len(plan.layer.connections)))
             loads = build.load_weights(index, number, tile, (0, 1))
             build.flush()
-            build.run(index, number, plan.tables[tile.core], feeds, (), span, clear=True, loads=loads)
+            run = build.run(index, number, plan.tables[tile.core], feeds, (), span, clear=True, loads=loads)
+            if not plan.layer.sends:
+                build.later(partial(build.store_potentials, index, number, run, (0, plan.layer.timesteps)))
         if plan.layer.sends:
             build.later(partial(build.hand_over, index, (0, plan.layer.timesteps), reached))
     build.flush()
     for index, plan in enumerate(mapping.plans):
-        if not build.is_read(plan.layer):
+        if plan.layer.sends and not build.is_read(plan.layer):
             build.store_outputs(index, (0, plan.layer.timesteps))
     return build.program()
 

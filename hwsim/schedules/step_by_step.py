@@ -27,10 +27,6 @@ def build_step_by_step(mapping: Mapping) -> Program:
         for index, plan in enumerate(mapping.plans):
             if t < plan.planes:
                 books.layer(t, index)
-    build.flush()
-    for index, plan in enumerate(mapping.plans):
-        if not plan.layer.sends and not build.is_read(plan.layer):
-            build.store_outputs(index, (0, plan.layer.timesteps))
     return build.program()
 
 
@@ -59,6 +55,8 @@ class _Steps:
             run = self._run(t, index, number, loads)
             if plan.spills_of(tile) and t + 1 < plan.planes:
                 build.later(partial(self._spill, run, t, index, number))
+            if not plan.layer.sends and t + 1 == plan.planes:
+                build.later(partial(build.store_potentials, index, number, run, (0, plan.layer.timesteps)))
         if plan.layer.sends and t < plan.layer.timesteps:
             build.later(partial(self._send, t, index, reached))
 

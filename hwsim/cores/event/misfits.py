@@ -99,8 +99,11 @@ def _is_live(network: Network, source: str, at: int, schedule: Schedule) -> bool
     """Whether the source's planes wait while layer `at` runs: made by then, read then or later, or on their way off the chip."""
     written = network.index(source)
     reads = [i for i, layer in enumerate(network) if any(c.source == source for c in layer.connections)]
-    if not reads and source != INPUT and schedule.states_wait:
-        return True  # each plane leaves while later layers, and earlier ones of the next timestep, run
+    if schedule.states_wait and source == INPUT and not network.input.is_direct:
+        return True  # the next plane comes as soon as the last reader of this one has ended, while later layers run
+    if not reads and source != INPUT:
+        # What no layer reads leaves the chip: each plane while other layers run, or all of them at the end.
+        return schedule.states_wait or written <= at
     return written <= at and (at == written or (bool(reads) and max(reads) >= at))
 
 

@@ -112,10 +112,14 @@ def systolic_replay(network: Network, arch: Architecture, schedule: Schedule = L
         feeds = tuple(Feed(n, (0,), ()) for n in range(len(plan.layer.connections)))
         for number, tile in enumerate(plan.tiles):
             loads = build.load_weights(i, number, tile, (0, 1))
+            build.flush()
             make = partial(_array_run, tile.core, run_cost(work, tile, number))
-            build.add_run(i, number, feeds, loads, loads, make)
+            run = build.add_run(i, number, feeds, loads, loads, make)
+            if not plan.layer.sends:
+                build.later(partial(build.store_potentials, i, number, run, (0, 1)))
+    build.flush()
     for i, plan in enumerate(mapping.plans):
-        if not build.is_read(plan.layer):
+        if plan.layer.sends and not build.is_read(plan.layer):
             build.store_outputs(i, (0, 1))
     program = build.program()
     check_program(program)
