@@ -37,6 +37,9 @@ OVERRIDE = "override"
 LEAKAGE = "leakage"
 """Event and unit of what leaks: energy that no event causes is in no other unit's."""
 
+WIDE = ("mult", "payload_read_bits")
+"""Events whose price depends on how wide the layer's values are."""
+
 NOT_MODELLED = (
     "clock tree", "wires between units", "input and output pads", "control and configuration",
     "second ports of memories", "DRAM refresh and background", "voltage regulators",
@@ -75,8 +78,8 @@ class PriceList:
     memories: Mapping[str, Macro]
 
     def price(self, event: str, payload_bits: int | None = None) -> Price:
-        """The price of one count of `event`, pJ. `payload_bits` is the width of a multiplication's event operand
-        (the layer's; the multiplier's own when it is not given) and matters to `mult` only.
+        """The price of one count of `event`, pJ. `payload_bits` is the width of a multiplication's event operand, or of the
+        values that are read (the layer's; the multiplier's own when it is not given): it matters to WIDE only.
 
         Raises EnergyError when there is none, NotProvisionedError when the design has no such hardware.
         """
@@ -92,7 +95,7 @@ class PriceList:
         if known.scope == "system":
             return self._channel(event)
         if event == "payload_read_bits":
-            return self._value_bit(event)
+            return self._value_bit(event, payload_bits)
         if known.unit == "accumulator_file":
             if not self.arch.only.has_accumulator_file:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no accumulator file: it is event driven")
@@ -163,14 +166,17 @@ class PriceList:
         return Price(event, memory.write_pj, f"{memory.formula} x {ratio.value:g} write / read",
                      f"{memory.source}; {reason.text}", weakest([memory.confidence, reason.confidence]))
 
-    def _value_bit(self, event: str) -> Price:
-        """A bit of a value beside its event: its part of a row, or nothing where the list's entry holds the value."""
-        row = self._row(event, "spike")
-        design = self.arch.only
+    def _value_bit(self, event: str, value_bits: int | None) -> Price:
+        """A bit of a value beside its event. An entry of a list holds both, so the bit costs its part of the entry, or nothing
+        where the entry's row was priced with it. Beside a bitmap a value is an access of its own, of a whole row."""
+        row, design = self._row(event, "spike"), self.arch.only
         if design.entry_holds_values:
-            return Price(event, 0.0, "0: the row of a list's entry holds its value", row.source, row.confidence)
-        bits = design.row_bits["spike"]
-        return Price(event, row.pj / bits, f"({row.formula}) / {bits} bits of a row", row.source, row.confidence)
+            return Price(event, 0.0, "0: the row that is read holds its value", row.source, row.confidence)
+        if design.lists_events:
+            bits = design.row_bits["spike"]
+            return Price(event, row.pj / bits, f"({row.formula}) / {bits} bits of an entry", row.source, row.confidence)
+        bits = value_bits or max(1, design.core.payload_bits)
+        return Price(event, row.pj / bits, f"({row.formula}) / {bits} bits of a value", row.source, row.confidence)
 
     def _channel(self, event: str) -> Price:
         from hwsim.technology import dram
@@ -252,7 +258,7 @@ def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str
 
 def price_activity(
     activity: pd.DataFrame, arch: Architecture, elapsed_cycles: float, payload_bits: Mapping[str, int],
-    overrides: Given = None, used: Collection[str] | None = None,
+    overrides: Given = None, used: Collection[str] | None = None, value_bits: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """Counts as picojoules, and leakage over `elapsed_cycles`.
 
@@ -260,6 +266,7 @@ def price_activity(
                    may be means, and the cycles with them: the energy is then a mean as well. A chip of several cores needs
                    `core`, because each core has prices of its own.
     payload_bits   by layer, the width of the multiplications' event operand; needed where `mult` is counted.
+    value_bits     by layer, the width of the values that its runs read; where a layer is left out, the multiplier's own.
 
     Returns the columns of `activity` with component, scope, price_pj, energy_pj, formula and source. `unit` tells who
     does the work; what leaks is the unit `leakage`, whichever component it leaks from. So the sums by unit add up to
@@ -280,12 +287,14 @@ def price_activity(
     found = []
     for name in arch.core_names:
         mine = activity if arch.is_one_core else activity[activity["core"] == name]
-        found.append(_priced(mine, price_list(arch.view(name), overrides, used), payload_bits)[columns])
+        found.append(_priced(mine, price_list(arch.view(name), overrides, used), payload_bits, value_bits or {})[columns])
     leaks = _leakage_frame(arch, _leaks(arch, read_overrides(overrides), used), elapsed_cycles, keys)[columns]
     return pd.concat([*(frame for frame in found if len(frame)), leaks], ignore_index=True)
 
 
-def _priced(activity: pd.DataFrame, prices: PriceList, payload_bits: Mapping[str, int]) -> pd.DataFrame:
+def _priced(
+    activity: pd.DataFrame, prices: PriceList, payload_bits: Mapping[str, int], value_bits: Mapping[str, int]
+) -> pd.DataFrame:
     """One core's counts times its prices."""
     kept = activity[(activity["count"] != 0) & activity["event"].isin(PRICED)].reset_index(drop=True)
     if (kept["count"] < 0).any():
@@ -294,9 +303,11 @@ def _priced(activity: pd.DataFrame, prices: PriceList, payload_bits: Mapping[str
     without = sorted(set(kept.loc[multiplied, "layer"]) - set(payload_bits))
     if without:
         raise EnergyError(f"mult: layer {', '.join(map(str, without))} multiplies; give its width in payload_bits")
-    kept["payload"] = kept["layer"].map(dict(payload_bits)).where(multiplied, 0).astype("int64")
+    read = kept["event"] == "payload_read_bits"
+    kept["payload"] = kept["layer"].map(dict(payload_bits)).where(multiplied, 0).fillna(0).astype("int64")
+    kept["payload"] += kept["layer"].map(dict(value_bits)).where(read, 0).fillna(0).astype("int64")
     distinct = kept[["event", "payload"]].drop_duplicates()
-    found = [prices.price(e, int(b) if e == "mult" else None) for e, b in distinct.itertuples(index=False)]
+    found = [prices.price(e, int(b) or None) for e, b in distinct.itertuples(index=False)]
     distinct = distinct.assign(
         scope=[VOCABULARY[INDEX[p.event]].scope for p in found], price_pj=[p.pj for p in found],
         formula=[p.formula for p in found], source=[p.citation for p in found])

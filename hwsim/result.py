@@ -48,6 +48,7 @@ class Facts:
     """What identifies a run and what was checked, JSON-ready.
 
     mismatches, saturations   counted over all samples.       judged  samples that accuracy is the share of.
+    payload_bits, value_bits  by layer, bits of a multiplication's event operand, and of a value in the buffer; 0: none.
     is_ann                    the trace holds multi-bit activations of a quantised ANN, no spikes.
     setup_cycles              once, before the first sample.
     memories_used             those that the network needs on this design (hwsim/provision.py); the others are off.
@@ -66,6 +67,7 @@ class Facts:
     sample_indices: list[int]
     layers: list[str]
     payload_bits: dict[str, int]
+    value_bits: dict[str, int]
     mismatches: int | None
     mismatches_by_layer: dict[str, int]
     saturations: int
@@ -157,7 +159,7 @@ class Result:
         from hwsim.energy import leakage, price_activity
 
         priced = price_activity(self.activity_by_sample, self.architecture, 0, self.facts.payload_bits, self.overrides,
-                                self.used)
+                                self.used, self.facts.value_bits)
         table = priced.pivot_table(index="sample", columns="scope", values="energy_pj", aggfunc="sum")
         own = table.reindex(index=self.facts.sample_indices, columns=SCOPES).fillna(0.0).to_numpy(np.float64, copy=True)
         leaks_mw = leakage(self.architecture, self.overrides, self.used)["leakage_mw"].sum()
@@ -331,7 +333,7 @@ class Result:
         from hwsim.energy import price_activity
 
         return price_activity(self.activity.drop(columns="total_count"), self.architecture, float(self.cycles.mean()),
-                              self.facts.payload_bits, self.overrides, self.used)
+                              self.facts.payload_bits, self.overrides, self.used, self.facts.value_bits)
 
     @cached_property
     def setup_energy_pj(self) -> float:
@@ -339,7 +341,7 @@ class Result:
         from hwsim.energy import price_activity, scopes
 
         return scopes(price_activity(self.setup_activity, self.architecture, self.facts.setup_cycles,
-                                     self.facts.payload_bits, self.overrides, self.used))["system"]
+                                     self.facts.payload_bits, self.overrides, self.used, self.facts.value_bits))["system"]
 
     @cached_property
     def area(self) -> pd.DataFrame:

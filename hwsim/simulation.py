@@ -186,6 +186,7 @@ class _Book:
             schedule=task.schedule, engine=task.engine, spikes=task.spikes,
             samples=len(task.samples), sample_indices=list(task.samples), layers=[layer.name for layer in network],
             payload_bits=_operand_bits(network, arch),
+            value_bits={layer.name: max(map(network.value_bits, layer.connections), default=0) for layer in network},
             mismatches=int(self.mismatches.sum()) if checked else None,
             mismatches_by_layer={layer.name: int(self.mismatches[i]) for i, layer in enumerate(network) if self.known[i]},
             saturations=self.saturations,

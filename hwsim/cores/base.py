@@ -61,6 +61,11 @@ class CoreDesign(Fields):
         return False
 
     @property
+    def lists_events(self) -> bool:
+        """Whether a row of the spike buffer is an event's entry of a list."""
+        return False
+
+    @property
     def entry_holds_values(self) -> bool:
         """Whether a row of the spike buffer holds the values of its events, so that reading the row reads them."""
         return False

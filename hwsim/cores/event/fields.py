@@ -132,9 +132,13 @@ class EventDesign(CoreDesign):
         }
 
     @property
+    def lists_events(self) -> bool:
+        return self.spike_buffer.kind == "aer"
+
+    @property
     def entry_holds_values(self) -> bool:
         """Whether a row of the spike buffer is an address with its value: a list's, on a core whose outputs are values."""
-        return self.core.requantises and self.spike_buffer.kind == "aer"
+        return self.core.requantises and self.lists_events
 
     @property
     def capacities(self) -> Mapping[str, int]:
