@@ -41,7 +41,7 @@ activities = st.lists(
 @settings(max_examples=50, deadline=None)
 def test_energy_is_count_times_price_and_leakage_power_times_time(activity: pd.DataFrame, cycles: int) -> None:
     prices = price_list(ARCH)
-    energy = price_activity(activity, ARCH, cycles, PAYLOADS)
+    energy = price_activity(activity, ARCH, cycles, PAYLOADS, value_bits=PAYLOADS)
     expected = {"compute": 0.0, "core": 0.0, "system": 0.0}
     for row in activity.itertuples():
         if row.event in PRICED:
