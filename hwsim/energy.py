@@ -307,7 +307,7 @@ def _priced(
     kept["payload"] = kept["layer"].map(dict(payload_bits)).where(multiplied, 0).fillna(0).astype("int64")
     kept["payload"] += kept["layer"].map(dict(value_bits)).where(read, 0).fillna(0).astype("int64")
     distinct = kept[["event", "payload"]].drop_duplicates()
-    found = [prices.price(e, int(b) or None) for e, b in distinct.itertuples(index=False)]
+    found = [prices.price(e, int(b) if e == "mult" else int(b) or None) for e, b in distinct.itertuples(index=False)]
     distinct = distinct.assign(
         scope=[VOCABULARY[INDEX[p.event]].scope for p in found], price_pj=[p.pj for p in found],
         formula=[p.formula for p in found], source=[p.citation for p in found])

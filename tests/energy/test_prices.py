@@ -14,6 +14,7 @@ from hwsim.arch import Architecture, config_folders, dump_architecture, load_arc
 from hwsim.cores import core_model
 from hwsim.energy import (
     PRICED,
+    WIDE,
     EnergyError,
     NotProvisionedError,
     area,
