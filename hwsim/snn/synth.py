@@ -31,8 +31,6 @@ WEIGHT_LIMIT, LINEAR_WEIGHT_LIMIT, FIRST_WEIGHT_LIMIT = 31, 15, 2
 # A residual join scales the skipped spike to about the spread of the convolution it joins.
 SKIP_LOW, SKIP_HIGH = 32, 96
 TUNING_SAMPLES = 4
-SYNTHETIC: dict[str, type[Neuron]] = {model.coding: model for model in MODELS.values() if model.synthetic}
-"""By coding, the models that random traces are made of."""
 MAX_TIMESTEPS, MAX_BITS = 64, 16
 
 
@@ -80,7 +78,7 @@ def synthesise(
     # Two streams and a fixed number of tuning samples: one seed is one network, however many samples are asked for.
     image = Integers(seed, stream=1)
     inputs = [image((1, shape[1], shape[2], shape[0]), 0, 255) for _ in range(max(samples, TUNING_SAMPLES))]
-    settings = (timesteps, density, SYNTHETIC[coding](), pool)
+    settings = (timesteps, density, synthetic_models()[coding], pool)
     net = _build(InputSpec(shape), plans, Integers(seed, stream=0), inputs[:TUNING_SAMPLES], settings, steps)
     del inputs[samples:]
     width = max(safe_potential_bits(net, steps.over(inputs)).values())
@@ -97,6 +95,11 @@ def synthesise(
             last = net.layers[-1].name
             writer.append(Sample(planes, recorded), potentials={last: potentials[last]})
         return writer.finish()
+
+
+def synthetic_models() -> dict[str, Neuron]:
+    """By coding, the models that random traces are made of."""
+    return {model.coding: model() for model in MODELS.values() if model.synthetic}
 
 
 class Steps:
@@ -254,7 +257,8 @@ def _with_level(layer: Layer, level: int, timesteps: int) -> Layer:
     """Thresholds from one number: theta of spikes; half of the last bit's step of numbers, which round to nearest."""
     unit = 2 * level if layer.neuron.writes_numbers else level
     theta = layer.neuron.threshold(unit, timesteps)
-    thresholds, initial = np.full(layer.timesteps, theta, np.int64), np.full((1, 1, 1), unit // 2, np.int64)
+    thresholds = np.full(layer.neuron.thresholds_needed(layer.timesteps), theta, np.int64)
+    initial = np.full((1, 1, 1), unit // 2, np.int64)
     return replace(layer, thresholds=thresholds, initial_potential=initial)
 
 
@@ -283,10 +287,11 @@ def _check(
     wrong = []
     if network not in NETWORKS:
         wrong.append(f"network {network!r}: allowed are {', '.join(NETWORKS)}")
-    model = SYNTHETIC.get(coding)
+    models = synthetic_models()
+    model = models.get(coding)
     if model is None:
-        wrong.append(f"coding {coding!r}: allowed are {', '.join(SYNTHETIC)}")
-    spikes = model is not None and not model().writes_numbers
+        wrong.append(f"coding {coding!r}: allowed are {', '.join(models)}")
+    spikes = model is not None and not model.writes_numbers
     top = MAX_TIMESTEPS if spikes else MAX_BITS
     if not 1 <= timesteps <= top:
         wrong.append(f"timesteps {timesteps}: allowed are 1 to {top} for {coding}")

@@ -248,7 +248,7 @@ def _coding_problems(network: Network, layer: Layer, earlier: dict[str, Layer]) 
     elif sources:
         source = next(iter(sources.values()))
         at_once = source.carries == "payloads"
-        if at_once and len(layer.stages) > 2 and not neuron.adds_each_step:
+        if at_once and len(layer.stages) > 2 and neuron.staged and not neuron.adds_each_step:
             yield f"a {neuron.model} layer of several stages cannot read a direct input, which comes once; give it spikes"
         elif not at_once and not neuron.sums_planes and source.timesteps != layer.timesteps:
             yield f"timesteps is {layer.timesteps}, its sources send {source.timesteps} planes; expected {source.timesteps}"

@@ -105,7 +105,7 @@ class Neuron:
     """Base of the models; a frozen dataclass whose fields are the model's parameters, saved with the trace.
 
     model, coding   names, for files and reports; what others must know of a model is in those below.
-    label           what figures call its coding; empty for the coding's own name.
+    label           what figures call its coding; empty for the coding's own name with blanks.
     sends           what leaves a layer of it: `spikes`, a plane of them per timestep; `bits`, whose planes are the binary digits
                     of one number, most significant first; `values`, one plane of multi-bit activations; or `nothing`.
     reads           what its sources may send: the same, and `payloads`, the one plane of a direct input.

@@ -25,7 +25,6 @@ class SingleSpike(Neuron):
 
     model: ClassVar[str] = "single_spike"
     coding: ClassVar[str] = "single_spike"
-    label: ClassVar[str] = "single spike"
     fires_once: ClassVar[bool] = True
     leak_shift: int | None = None
 
