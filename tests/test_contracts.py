@@ -1,8 +1,9 @@
 """Codings, schedules and kinds of cores are asked, not compared: their names are compared in their own files only.
 
 Every module of hwsim is parsed. Found are comparisons with a name, however the name came there: written out, through a constant
-or a local variable, as a part of the word, in a `match`; dictionaries that choose by such names; and types of neurons asked for
-with `isinstance`. The names come from the registries, so a new model, schedule or kind is looked for as soon as it is listed.
+(imported ones too), a local variable or a parameter, as a part of the word, in a `match`; dictionaries that choose by such names;
+and types of neurons asked for with `isinstance`. The names come from the registries, so a new model, schedule or kind is looked for
+as soon as it is listed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
     # An option's word, looked up in a table of what it asks for.
     "capture/nir_graph.py": ("{'spikes', 'direct'}", "encoding not in driven", "driven[encoding]"),
     "cli/train.py": ("{None, 'bit_serial', 'rate'}", "coding not in _HIGHEST", "_HIGHEST[coding]"),
+    # The words of an input, which a caller gave, looked up among those that there are.
+    "snn/validate.py": ("spec.encoding not in ENCODINGS", "spec.coding not in INPUT_CODINGS",
+                        "INPUT_CODINGS.get(spec.coding)", "INPUT_CODINGS.get(spec.coding) != spec.carries"),
     # A field of the format of test vectors, and the PassTable that it stands for.
     "verify/core_cases.py": ("{'rate', 'bit_serial'}", "TABLES[raw.coding]"),
     # Conversion methods, some of which are called as the coding that they convert to.
@@ -175,7 +179,9 @@ Given = dict[str, dict[str, Words]]
 def scopes(tree: ast.Module, given: Given) -> Iterator[Scope]:
     """Each outermost function or method, and what stands outside of all. `given` by function, then parameter."""
     functions = ast.FunctionDef | ast.AsyncFunctionDef
-    module = Scope(ast.Module([s for s in tree.body if not isinstance(s, functions | ast.ClassDef)], []), {})
+    imported = {alias.asname or alias.name: constants_of(node.module).get(alias.name, frozenset())
+                for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module for alias in node.names}
+    module = Scope(ast.Module([s for s in tree.body if not isinstance(s, functions | ast.ClassDef)], []), imported)
     yield module
     for top in tree.body:
         if isinstance(top, functions):
@@ -184,6 +190,16 @@ def scopes(tree: ast.Module, given: Given) -> Iterator[Scope]:
             body = Scope(ast.Module([s for s in top.body if not isinstance(s, functions)], []), module.constants)
             yield body
             yield from (Scope(s, body.constants, given.get(s.name)) for s in top.body if isinstance(s, functions))
+
+
+@cache
+def constants_of(module: str) -> dict[str, Words]:
+    """Words of the constants that a module of hwsim defines."""
+    path = places().get(module.removeprefix("hwsim.").replace(".", "/") + ".py")
+    if path is None:
+        return {}
+    body = [s for s in ast.parse(path.read_text()).body if isinstance(s, ast.Assign | ast.AnnAssign)]
+    return Scope(ast.Module(list(body), []), {}).constants
 
 
 def passed_on(tree: ast.Module) -> Given:
@@ -245,6 +261,7 @@ PLANTED = (
     'def f(network):\n    found = {n: layer.coding for n, layer in network}\n    return ("direct") in found.values()',
     'def f(layer): return is_rate(layer.coding)\ndef is_rate(word): return word == "rate"',
     'class A:\n    def f(self, layer): return self.g(word=layer.coding)\n    def g(self, word): return word == "rate"',
+    'from hwsim.snn.network import ENCODINGS\nx = spec.encoding in ENCODINGS[:2]',
     'x = row["coding"] == "rate"', 'x = row.get("coding") == "rate"', 'x = getattr(layer, "coding") == "rate"',
     'x = str(layer.coding).lower() == "rate"', 'x = f"{layer.coding}" == "rate"',
     # without being told what it is
