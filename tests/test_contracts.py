@@ -2,8 +2,8 @@
 
 Every module of hwsim is parsed. Found are comparisons with a name, however the name came there: written out, through a constant
 (imported ones too), a local variable or a parameter, as a part of the word, in a `match`; dictionaries that choose by such names;
-and types of neurons asked for with `isinstance`. The names come from the registries, so a new model, schedule or kind is looked for
-as soon as it is listed.
+and types of neurons asked for with `isinstance`. The names come from the registries, so a new model, schedule or kind is looked
+for as soon as it is listed.
 """
 
 from __future__ import annotations
