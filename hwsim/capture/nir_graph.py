@@ -74,9 +74,10 @@ def from_nir(
     opened, where = _open(graph)
     shape = _input_shape(opened, where)
     settings = _settings(where, reset, dt, timesteps, weight_bits, input_scale)
-    if encoding not in ("spikes", "direct"):
-        raise refusal(where, "encoding", repr(encoding), "'spikes' or 'direct'", "choose one")
-    planes, bits = (settings.timesteps, 0) if encoding == "spikes" else (1, payload_bits)
+    driven = {"spikes": (settings.timesteps, 0), "direct": (1, payload_bits)}
+    if encoding not in driven:
+        raise refusal(where, "encoding", repr(encoding), " or ".join(map(repr, driven)), "choose one")
+    planes, bits = driven[encoding]
     spec = InputSpec(fl.layer_shape(shape), encoding, planes, bits, signed)
     return _network(spec, _take(opened, spec, settings), where)
 
@@ -103,7 +104,7 @@ def capture_nir(
     given = read_inputs(where, inputs)
     classes = read_labels(where, labels, len(given.values))
     _check_inputs(where, given, shape, timesteps)
-    planes = given.spec.timesteps if given.spec.encoding == "spikes" else timesteps
+    planes = given.spec.timesteps if given.spec.is_spikes else timesteps
     settings = _settings(where, reset, dt, planes, weight_bits, input_scale)
     taken = _take(opened, given.spec, settings)
     samples = [np.ascontiguousarray(row.transpose(0, 2, 3, 1)) for row in given.recorded]
@@ -115,7 +116,7 @@ def capture_nir(
     with TraceWriter(network, out, name=title, provenance=about) as writer:
         for index, inside in enumerate(samples):
             recorded, potentials = forward(network, inside)
-            read = {layer.name: potentials[layer.name] for layer in network if layer.coding == "readout"}
+            read = {layer.name: potentials[layer.name] for layer in network if not layer.sends}
             writer.append(Sample(inside, recorded), label=None if classes is None else classes[index], potentials=read)
             if progress:
                 progress(index + 1, len(samples))
@@ -178,7 +179,7 @@ def _check_inputs(where: str, given: Inputs, shape: tuple[int, ...], timesteps: 
     if tuple(given.values.shape[-len(shape):]) != shape or given.flat != (len(shape) == 1):
         raise refusal(where, "inputs", f"shape {given.values.shape}", f"samples of shape {shape}, as the Input node says",
                       "reshape them")
-    if given.spec.encoding == "spikes":
+    if given.spec.is_spikes:
         if timesteps not in (None, given.spec.timesteps):
             raise refusal(where, "timesteps", repr(timesteps), f"{given.spec.timesteps}, as many as the input's planes",
                           "leave it out")
@@ -233,8 +234,8 @@ def _node(name: str, node: Any, incoming: list[fl.Flow], spec: InputSpec, settin
         if incoming:
             raise UnsupportedError("edges that lead into it", "none", "correct the graph")
         flat = len(np.asarray(node.input_type["input"]).reshape(-1)) == 1
-        flow = fl.source_flow(INPUT, spec.shape, flat, varies=spec.encoding == "spikes")
-        return fl.scaled(flow, settings.input_scale) if spec.encoding == "direct" else flow
+        flow = fl.source_flow(INPUT, spec.shape, flat, varies=spec.is_spikes)
+        return fl.scaled(flow, settings.input_scale) if spec.is_direct else flow
     if not incoming:
         raise UnsupportedError("no edge that leads here", "at least one", "connect it, or remove the node")
     flow = incoming[0]
@@ -343,7 +344,7 @@ def _wide_enough(network: Network, samples: Sequence[NDArray[np.integer]]) -> Ne
 def _provenance(
     graph: Any, settings: Settings, given: Inputs, taken: Taken, network: Network, different: int, samples: int
 ) -> dict[str, Any]:
-    outputs = samples * sum(layer.neurons * layer.timesteps for layer in network if layer.coding != "readout")
+    outputs = samples * sum(layer.neurons * layer.timesteps for layer in network if layer.sends)
     exact = "every weight, bias and threshold was taken exactly"
     rounded = f"rounded to {settings.weight_bits} bits with a scale a layer in {', '.join(taken.rounded)}; the others are exact"
     return {

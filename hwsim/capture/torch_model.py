@@ -107,7 +107,7 @@ class _Recording:
         given, model = self.given, self.tracker.model
         like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(1))
         tensor = torch.as_tensor(given.values[index].astype(np.float64)).to(like.device, like.dtype)
-        shape, direct = given.spec.shape, given.spec.encoding == "direct"
+        shape, direct = given.spec.shape, given.spec.is_direct
         if self.timesteps is None:
             flow = source_flow(INPUT, shape, given.flat, None, not direct)
             yield (tensor[None], Value(flow)) if direct else (tensor[:, None], Value(flow, "sequence"))
@@ -140,7 +140,8 @@ def _tracker(model: Any, neurons: Mapping[type, Neuron]) -> Tracker:
     if not isinstance(model, torch.nn.Module):
         raise refusal(WHERE, "model", f"a {type(model).__name__}", "a torch.nn.Module", "give the model itself")
     for cls, neuron in neurons.items():
-        if not isinstance(cls, type) or not isinstance(neuron, Neuron) or neuron.coding != "rate":
+        # What a module of any class spikes, in any timestep, must be what the neuron can send.
+        if not isinstance(cls, type) or not isinstance(neuron, Neuron) or neuron.sends != "spikes" or neuron.fires_once:
             raise refusal(WHERE, "neurons", f"{cls!r}: {neuron!r}", "classes and the rate-coded neurons they are replayed as",
                           "e.g. {MyLIF: hwsim.IntegrateAndFire('soft')}")
     return Tracker(model, WHERE, neurons)
@@ -190,11 +191,11 @@ def _provenance(model: Any, given: Inputs, run: Run, network: Network, own: dict
             except PackageNotFoundError:
                 tools.append(package)
     notes = [f"{r.name}: {r.about.note}" for r in run.layers.values() if r.about.note]
-    if given.spec.encoding == "direct":
+    if given.spec.is_direct:
         notes.append("input: the same image in every timestep; its weighted sums are computed once and kept (a current)")
     if network.layers[0].timesteps == 1:
         notes.append("one timestep: if the model makes one timestep a call, say how many there are (timesteps)")
-    notes += [f"{x.name}: its weighted sums are read out, no spiking layer follows" for x in network if x.coding == "readout"]
+    notes += [f"{x.name}: its weighted sums are read out, no spiking layer follows" for x in network if not x.sends]
     doubled = [layer.name for layer in network if _holds_twice(run, layer.name)]
     notes += [f"{name}: reads a sum of several layers, so its weights are held once for each of them" for name in doubled]
     return {"origin": f"captured from the PyTorch model {type(model).__name__}", "tools": ", ".join(tools),
@@ -213,7 +214,7 @@ def _holds_twice(run: Run, name: str) -> bool:
 def _check_timesteps(given: Inputs, timesteps: int | None) -> None:
     if timesteps is None:
         return
-    planes = given.spec.timesteps if given.spec.encoding == "spikes" else None
+    planes = given.spec.timesteps if given.spec.is_spikes else None
     if not is_int(timesteps, 1, MAX_TIMESTEPS):
         raise refusal(WHERE, "timesteps", repr(timesteps), f"1 to {MAX_TIMESTEPS}, or None when one call runs all timesteps",
                       "correct it")
@@ -238,7 +239,7 @@ def _check_run(tracker: Tracker, run: Run, given: Inputs, timesteps: int | None)
         raise refusal(WHERE, tracker.place(tracker.model), f"no spiking layer among {', '.join(seen)[:200]}",
                       f"layers like {', '.join(KNOWN)}", "give a spiking model, or name your own classes in `neurons`")
     counts = {r.name: len(r.planes) for r in run.layers.values()}
-    expected = timesteps or (given.spec.timesteps if given.spec.encoding == "spikes" else max(counts.values()))
+    expected = timesteps or (given.spec.timesteps if given.spec.is_spikes else max(counts.values()))
     for name, count in counts.items():
         if count != expected:
             raise refusal(WHERE, f"module {run.layers[name].path!r}", f"{count} timesteps", f"{expected}, as elsewhere",

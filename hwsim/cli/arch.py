@@ -110,13 +110,15 @@ def _problems(source: str) -> tuple[Architecture | None, list[str]]:
 
 def _print_fits(fits: list[dict[str, Any]]) -> None:
     """Traces down, designs across, the schedules that run in the cells; below it every reason once."""
+    from hwsim.schedules import SCHEDULES
+
     if not fits:
         return
     cells: dict[str, dict[str, str]] = {}
     reasons: dict[str, list[str]] = {}
     for row in fits:
         line = cells.setdefault(row["trace"], {"trace": row["trace"]})
-        runs = row["schedule"].split("_")[0] if row["runs"] else ""
+        runs = SCHEDULES[row["schedule"]].short if row["runs"] else ""
         line[row["arch"]] = " ".join(filter(None, (line.get(row["arch"], ""), runs)))
         if not row["runs"]:
             for reason in row["why"].splitlines()[1:] or [row["why"]]:

@@ -143,10 +143,12 @@ def _cells(row: dict[str, Any], stem: str, reasons: list[str], off: dict[str, st
 
     stem   the one design whose baselines follow; they go without its name.     off   letters of memories.
     """
+    from hwsim.schedules import SCHEDULES
+
     arch = str(row["arch"])
     cells = {
         "coding": f"{row['coding']} T={row['T']}", "arch": arch.removeprefix(stem) or arch,
-        "order": {"layer_by_layer": "layer", "step_by_step": "step"}.get(row["schedule"], row["schedule"]),
+        "order": SCHEDULES[row["schedule"]].short if row["schedule"] in SCHEDULES else row["schedule"],
     }
     if row["reason"]:
         return cells | {"cycles": f"[{reasons.index(row['reason']) + 1}]"} | dict.fromkeys(_NUMBERS, "-")

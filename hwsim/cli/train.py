@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,10 @@ RATE, FINE_RATE = 0.2, 0.02
 """Highest learning rate from random weights, and from trained ones."""
 _ONLY_FOR = {"levels": ("qcfs", "lsq"), "coding": ("qcfs", "lsq"), "timesteps": ("single_spike", "alpha_beta"),
              "threshold": ("qcfs", "lsq", "threshold_relu")}
+
+_HIGHEST: dict[str | None, Callable[[int], int | None]] = {
+    None: lambda levels: None, "bit_serial": lambda levels: None, "rate": lambda levels: levels}
+"""By --coding, the highest level of `levels`; None is what the activation does by itself, levels - 1."""
 
 
 def need_torch() -> Any:
@@ -127,10 +132,10 @@ def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, 
     for name, kinds in _ONLY_FOR.items():
         if given[name] is not None and kind in KINDS and kind not in kinds:
             raise HwsimError(f"--{name} {given[name]} with --activation {kind}: it belongs to {' and '.join(kinds)}")
-    if coding not in (None, "bit_serial", "rate"):
-        raise HwsimError(f"--coding {coding!r} is not known; choose bit_serial or rate")
+    if coding not in _HIGHEST:
+        raise HwsimError(f"--coding {coding!r} is not known; choose {' or '.join(filter(None, _HIGHEST))}")
     steps = 16 if levels is None else levels
-    top = steps if coding == "rate" else None
+    top = _HIGHEST[coding](steps)
     usual = 2 if kind == ALPHA_BETA else 5
     return ActivationSpec(kind, steps, top, noise, ActivationSpec.threshold if threshold is None else threshold,
                           usual if timesteps is None else timesteps)

@@ -50,7 +50,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Run `network` on inputs (N, planes, H, W, C) as a Sample holds them; labels (N,)."""
-    right, sent = 0, {layer.name: 0 for layer in network if layer.coding != "readout"}
+    right, sent = 0, {layer.name: 0 for layer in network if layer.sends}
     for first in range(0, len(inputs), batch):
         planes, logits = run_batch(network, inputs[first : first + batch])
         right += int((logits.argmax(axis=1) == labels[first : first + batch]).sum())
@@ -84,13 +84,15 @@ def _sums(network: Network, layer: Layer, sent: dict[str, Tensor]) -> Tensor:
     at_once = sees_sum(layer)
     grids = []
     for connection in layer.connections:
-        coding, grid = network.source_coding(connection), sent[connection.source]
+        bits, grid = network.weighs_planes(connection), sent[connection.source]
         # One convolution does for all planes where only their sum is asked for.
         summed = at_once and connection.pool_mode != "max"
-        if summed and coding == "bit_serial":
+        if summed and bits:
             grid = _read(grid)
-        elif coding in ("bit_serial", "hybrid"):
-            grid = _weighed(grid, coding, network.input.spike_shift)
+        elif bits:
+            grid = _weighed(grid)
+        elif network.is_hybrid(connection):
+            grid = torch.cat([grid[:1].long(), grid[1:].long() << network.input.spike_shift])
         if summed and len(grid) > 1:
             grid = grid.sum(0, keepdim=True, dtype=torch.int64)
         grids.append(_pool(connection, grid))
@@ -108,17 +110,16 @@ def _sums(network: Network, layer: Layer, sent: dict[str, Tensor]) -> Tensor:
 def _read(planes: Tensor) -> Tensor:
     """The numbers (1, N, H, W, C) that bit planes write, the most significant bit first."""
     if len(planes) > 31:
-        return _weighed(planes, "bit_serial", 0).sum(0, keepdim=True)
+        return _weighed(planes).sum(0, keepdim=True)
     number = planes[0].int()
     for plane in planes[1:]:
         number.mul_(2).add_(plane)
     return number[None]
 
 
-def _weighed(source: Tensor, coding: str, spike_shift: int) -> Tensor:
-    """Planes times what they weigh."""
-    bits = range(len(source) - 1, -1, -1) if coding == "bit_serial" else [0] + [spike_shift] * (len(source) - 1)
-    return source.long() << torch.tensor(list(bits)).reshape(-1, 1, 1, 1, 1)
+def _weighed(planes: Tensor) -> Tensor:
+    """Bit planes times what they weigh, the most significant bit first."""
+    return planes.long() << torch.arange(len(planes) - 1, -1, -1).reshape(-1, 1, 1, 1, 1)
 
 
 def _pool(connection: Connection, grid: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ hwsim.snn.forward; a model without a loop here goes through its own `emit`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import njit
@@ -17,30 +18,21 @@ from numpy.typing import NDArray
 from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are compiled
 from hwsim.snn.forward import sees_sum
 from hwsim.snn.network import Layer
-from hwsim.snn.neurons import BitSerial, IntegrateAndFire, SingleSpike, TwoStage
+from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, SingleSpike, TwoStage
 
 Floats = NDArray[np.floating]
 
 
 def fire(layer: Layer, sums: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
     """Outputs (T, N, H, W, C), uint8 or int32, and final potentials (N, H, W, C) for input sums (S, N, H, W, C)."""
-    neuron, (steps, images) = layer.neuron, sums.shape[:2]
-    if not isinstance(neuron, IntegrateAndFire | TwoStage | SingleSpike | BitSerial):
+    loop, (steps, images) = LOOPS.get(type(layer.neuron)), sums.shape[:2]
+    if loop is None:
         return _by_its_model(layer, sums)
     flat = sums.reshape(steps, images, -1)
     start, bias = (_along(values, layer) for values in (layer.initial_potential, layer.bias))
     spikes = np.empty((layer.timesteps, images, flat.shape[2]), np.uint8)
     potentials = np.empty(spikes.shape[1:])
-    thresholds = np.asarray(layer.thresholds, np.float64)
-    if isinstance(neuron, IntegrateAndFire):
-        integrate(flat, start, bias, thresholds, neuron.reset == "hard", _per(neuron.leak_shift), spikes, potentials)
-    elif isinstance(neuron, TwoStage):
-        two_stage(flat, start, bias, thresholds, layer.stages[1], spikes, potentials)
-    elif isinstance(neuron, SingleSpike):
-        single_spike(flat, start, bias, thresholds, _per(neuron.leak_shift), spikes, potentials)
-    else:
-        halves = np.array([int(layer.thresholds[0]) >> (p + 1) for p in range(layer.timesteps)], np.float64)
-        bit_serial(flat, start + bias, halves, spikes, potentials)
+    loop(layer, flat, start, bias, spikes, potentials)
     c, h, w = layer.shape
     return spikes.reshape(-1, images, h, w, c), potentials.reshape(images, h, w, c)
 
@@ -139,3 +131,33 @@ def bit_serial(sums, start, thresholds, spikes, potentials):  # type: ignore[no-
                 fires = v[j] >= theta
                 out[j] = fires
                 v[j] = v[j] - theta if fires else v[j]
+
+
+def _integrate(layer: Layer, sums: Floats, start: Floats, bias: Floats, spikes: NDArray[Any], potentials: Floats) -> None:
+    neuron = cast(IntegrateAndFire, layer.neuron)
+    integrate(sums, start, bias, _thresholds(layer), neuron.reset == "hard", _per(neuron.leak_shift), spikes, potentials)
+
+
+def _two_stage(layer: Layer, sums: Floats, start: Floats, bias: Floats, spikes: NDArray[Any], potentials: Floats) -> None:
+    two_stage(sums, start, bias, _thresholds(layer), layer.stages[1], spikes, potentials)
+
+
+def _single_spike(layer: Layer, sums: Floats, start: Floats, bias: Floats, spikes: NDArray[Any], potentials: Floats) -> None:
+    neuron = cast(SingleSpike, layer.neuron)
+    single_spike(sums, start, bias, _thresholds(layer), _per(neuron.leak_shift), spikes, potentials)
+
+
+def _bit_serial(layer: Layer, sums: Floats, start: Floats, bias: Floats, spikes: NDArray[Any], potentials: Floats) -> None:
+    halves = np.array([int(layer.thresholds[0]) >> (p + 1) for p in range(layer.timesteps)], np.float64)
+    bit_serial(sums, start + bias, halves, spikes, potentials)
+
+
+def _thresholds(layer: Layer) -> NDArray[np.float64]:
+    return np.asarray(layer.thresholds, np.float64)
+
+
+Loop = Callable[[Layer, Floats, Floats, Floats, NDArray[Any], Floats], None]
+LOOPS: dict[type[Neuron], Loop] = {
+    IntegrateAndFire: _integrate, TwoStage: _two_stage, SingleSpike: _single_spike, BitSerial: _bit_serial,
+}
+"""The compiled loop of a model. A loop takes the layer, sums, start, bias, and fills spikes (T, N, J) and potentials (N, J)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwsim.snn.network import INPUT, Connection, Layer, Network
+from hwsim.snn.network import Connection, Layer, Network
 
 
 def worst_case_bits(network: Network) -> dict[str, int]:
@@ -26,8 +26,8 @@ def worst_case(network: Network, layer: Layer) -> int:
     added = sum(_largest_sum(network, connection, layer) for connection in layer.connections)
     start = int(np.abs(layer.initial_potential).max(initial=0))
     bias = 0 if layer.bias is None else int(np.abs(layer.bias).max(initial=0))
-    every_step = layer.coding in ("rate", "single_spike")
-    if every_step and any(network.source_coding(c) == "direct" for c in layer.connections):
+    every_step = layer.neuron.adds_each_step
+    if every_step and any(network.is_direct(c) for c in layer.connections):
         added *= layer.timesteps
     return start + bias * (layer.timesteps if every_step else 1) + added
 
@@ -37,20 +37,4 @@ def _largest_sum(network: Network, connection: Connection, layer: Layer) -> int:
     assert connection.weights is not None
     weights = np.abs(connection.weights.astype(np.int64)).reshape(len(connection.weights), -1)
     window = 1 if connection.pool_mode == "max" else connection.pool**2
-    return int(weights.sum(axis=1).max()) * window * _largest_value(network, connection)
-
-
-def _largest_value(network: Network, connection: Connection) -> int:
-    """What all planes of one source neuron can be worth together."""
-    coding, planes = network.source_coding(connection), network.source_timesteps(connection)
-    spec = network.input
-    top = (1 << spec.payload_bits) - 1 if not spec.signed else 1 << (spec.payload_bits - 1)
-    if coding == "direct":
-        return top
-    if coding == "hybrid":
-        return top + ((planes - 1) << spec.spike_shift)
-    if coding == "quantised":
-        return (1 << network.layer(connection.source).payload_bits) - 1
-    if coding == "single_spike" and connection.source != INPUT:
-        return 1
-    return (1 << planes) - 1 if coding == "bit_serial" else planes
+    return int(weights.sum(axis=1).max()) * window * network.largest_output(connection)

@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 
 from hwsim.errors import HwsimError
 from hwsim.snn.neurons import Neuron
+from hwsim.snn.neurons.base import Received, Sent
 
 INPUT = "input"
 Shape = tuple[int, int, int]
 IntArray = NDArray[np.int64]
 Operator = Literal["conv2d", "linear", "identity"]
 PoolMode = Literal["none", "folded", "unit", "max"]
+Encoding = Literal["direct", "spikes", "hybrid"]
+InputCoding = Literal["rate", "bit_serial"]
+ENCODINGS: tuple[Encoding, ...] = ("direct", "spikes", "hybrid")
+INPUT_CODINGS: dict[str, Received] = {"rate": "spikes", "bit_serial": "bits"}
+"""Codings of an input that is driven by spikes, and what its planes then are."""
 
 
 class NetworkError(HwsimError):
@@ -125,9 +131,24 @@ class Layer:
         return self.neuron.sends != "nothing"
 
     @property
+    def sends_spikes(self) -> bool:
+        """Whether what leaves are binary spikes, in `timesteps` planes."""
+        return self.neuron.sends_spikes
+
+    @property
     def sends_values(self) -> bool:
         """Whether what leaves are multi-bit activations of a quantised ANN."""
-        return self.neuron.sends == "values"
+        return self.neuron.sends_values
+
+    @property
+    def carries(self) -> Sent:
+        """What its planes are to a reader."""
+        return self.neuron.sends
+
+    @property
+    def source_coding(self) -> str:
+        """The name of what it sends, for errors and reports."""
+        return self.coding
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +160,11 @@ class InputSpec:
     """
 
     shape: Shape
-    encoding: Literal["direct", "spikes", "hybrid"] = "direct"
+    encoding: Encoding = "direct"
     timesteps: int = 1
     payload_bits: int = 8
     signed: bool = False
-    coding: Literal["rate", "bit_serial"] = "rate"
+    coding: InputCoding = "rate"
     spike_shift: int = 0
 
     @property
@@ -151,13 +172,42 @@ class InputSpec:
         return self.encoding == "direct"
 
     @property
+    def is_spikes(self) -> bool:
+        return self.encoding == "spikes"
+
+    @property
     def is_hybrid(self) -> bool:
         return self.encoding == "hybrid"
 
     @property
+    def carries(self) -> Received:
+        """What its planes are to a reader; those of a hybrid input are a plane per timestep, as spikes are."""
+        if self.is_direct:
+            return "payloads"
+        return INPUT_CODINGS.get(self.coding, "spikes") if self.is_spikes else "spikes"
+
+    @property
+    def source_coding(self) -> str:
+        """The name of what it sends, for errors and reports: its encoding, or the coding of its spikes."""
+        return self.coding if self.is_spikes else self.encoding
+
+    @property
     def weighs_planes(self) -> bool:
         """Whether its planes are bits of its values."""
-        return self.encoding == "spikes" and self.coding == "bit_serial"
+        return self.carries == "bits"
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of one value as it lies in the buffer; 0 when all planes are spikes."""
+        return 0 if self.is_spikes else self.payload_bits
+
+    @property
+    def largest_output(self) -> int:
+        """Largest magnitude that all planes of one input can be worth together."""
+        if self.is_spikes:
+            return (1 << self.timesteps) - 1 if self.weighs_planes else self.timesteps
+        top = 1 << (self.payload_bits - 1) if self.signed else (1 << self.payload_bits) - 1
+        return top + ((self.timesteps - 1) << self.spike_shift)
 
     def plane_bits(self, plane: int) -> int:
         """Bits of one value of a plane: payloads in the planes that carry them, else one."""
@@ -186,6 +236,10 @@ class Network:
     def layer(self, name: str) -> Layer:
         return self.layers[self.index(name)]
 
+    def source(self, connection: Connection) -> InputSpec | Layer:
+        """The input or the layer that a connection reads."""
+        return self.input if connection.source == INPUT else self.layer(connection.source)
+
     @property
     def is_ann(self) -> bool:
         """Whether it is a quantised ANN: values in one plane everywhere, no spikes."""
@@ -197,9 +251,7 @@ class Network:
 
     def source_coding(self, connection: Connection) -> str:
         """`direct`, `hybrid`, `rate`, `bit_serial`, `single_spike` or `quantised`: how a connection's events carry values."""
-        if connection.source == INPUT:
-            return self.input.coding if self.input.encoding == "spikes" else self.input.encoding
-        return self.layer(connection.source).coding
+        return self.source(connection).source_coding
 
     def is_direct(self, connection: Connection) -> bool:
         """Whether the source is a direct input: one plane of payloads, whatever T."""
@@ -211,13 +263,19 @@ class Network:
 
     def weighs_planes(self, connection: Connection) -> bool:
         """Whether the source's planes are bits, each of its own weight."""
-        spec = self.input if connection.source == INPUT else self.layer(connection.source).neuron
-        return spec.weighs_planes
+        return self.source(connection).carries == "bits"
+
+    def largest_output(self, connection: Connection) -> int:
+        """Largest magnitude that all planes of one source neuron can be worth together."""
+        if connection.source == INPUT:
+            return self.input.largest_output
+        layer = self.layer(connection.source)
+        return layer.neuron.largest_output(layer)
 
     def source_timesteps(self, connection: Connection) -> int:
         """Planes that the source emits (1 for a direct input)."""
         if connection.source == INPUT:
-            return 1 if self.input.encoding == "direct" else self.input.timesteps
+            return 1 if self.input.is_direct else self.input.timesteps
         return self.layer(connection.source).timesteps
 
     def carries_payload(self, connection: Connection) -> int:
@@ -234,5 +292,5 @@ class Network:
     def value_bits(self, connection: Connection) -> int:
         """Bits of one value as it lies in the source's buffer; 0 when the source sends spikes."""
         if connection.source == INPUT:
-            return 0 if self.input.encoding == "spikes" else self.input.payload_bits
+            return self.input.value_bits
         return self.layer(connection.source).payload_bits

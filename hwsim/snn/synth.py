@@ -19,7 +19,7 @@ from hwsim.errors import HwsimError
 from hwsim.program import Sample
 from hwsim.snn.forward import forward, layer_sums, safe_potential_bits, to_planes
 from hwsim.snn.network import INPUT, Connection, InputSpec, IntArray, Layer, Network, Shape
-from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise
+from hwsim.snn.neurons import MODELS, Neuron, ReadOut
 from hwsim.snn.trace import Trace
 from hwsim.snn.trace_writer import TraceWriter
 
@@ -31,6 +31,7 @@ WEIGHT_LIMIT, LINEAR_WEIGHT_LIMIT, FIRST_WEIGHT_LIMIT = 31, 15, 2
 # A residual join scales the skipped spike to about the spread of the convolution it joins.
 SKIP_LOW, SKIP_HIGH = 32, 96
 TUNING_SAMPLES = 4
+MAX_TIMESTEPS, MAX_BITS = 64, 16
 
 
 class SynthError(HwsimError):
@@ -77,7 +78,7 @@ def synthesise(
     # Two streams and a fixed number of tuning samples: one seed is one network, however many samples are asked for.
     image = Integers(seed, stream=1)
     inputs = [image((1, shape[1], shape[2], shape[0]), 0, 255) for _ in range(max(samples, TUNING_SAMPLES))]
-    settings = (timesteps, density, coding, pool)
+    settings = (timesteps, density, synthetic_models()[coding], pool)
     net = _build(InputSpec(shape), plans, Integers(seed, stream=0), inputs[:TUNING_SAMPLES], settings, steps)
     del inputs[samples:]
     width = max(safe_potential_bits(net, steps.over(inputs)).values())
@@ -94,6 +95,11 @@ def synthesise(
             last = net.layers[-1].name
             writer.append(Sample(planes, recorded), potentials={last: potentials[last]})
         return writer.finish()
+
+
+def synthetic_models() -> dict[str, Neuron]:
+    """By coding, the models that random traces are made of."""
+    return {model.coding: model() for model in MODELS.values() if model.synthetic}
 
 
 class Steps:
@@ -173,7 +179,7 @@ NETWORKS: dict[str, Callable[[int | None], tuple[Shape, list[Plan]]]] = {
 
 # -- building and tuning ------------------------------------------------------------------------------------------
 
-Settings = tuple[int, float, str, str]
+Settings = tuple[int, float, Neuron, str]
 
 
 def _build(
@@ -198,13 +204,11 @@ def _build(
 
 def _drawn(net: Network, plan: Plan, draw: Integers, settings: Settings, last: bool) -> Layer:
     """A layer with random weights and no threshold yet."""
-    timesteps, _, coding, pool = settings
+    timesteps, _, hidden, pool = settings
     connections = tuple(_connection(net, wire, plan.channels, draw, pool) for wire in plan.wires)
-    neuron: Neuron = ReadOut() if last else {
-        "rate": IntegrateAndFire, "bit_serial": BitSerial, "quantised": Requantise
-    }[coding]()
+    neuron: Neuron = ReadOut() if last else hidden
     shape = connections[0].natural_shape(plan.channels)
-    if coding == "quantised":
+    if hidden.sends_values:
         return Layer(plan.name, shape, connections, neuron, 1, payload_bits=0 if last else timesteps)
     return Layer(plan.name, shape, connections, neuron, timesteps)
 
@@ -224,15 +228,15 @@ def _connection(net: Network, wire: Wire, channels: int, draw: Integers, pool: s
 
 def _tuned(layer: Layer, sums: list[IntArray], settings: Settings) -> Layer:
     """The layer with the threshold, and where that is not enough the bias, that gives the asked density."""
-    timesteps, density, coding, _ = settings
-    if layer.coding == "readout":
+    timesteps, density, _, _ = settings
+    if not layer.sends:
         return layer
     neurons = len(sums) * layer.neurons * timesteps
     target = round(density * neurons)
 
     def spikes(candidate: Layer) -> int:
         outputs = [candidate.neuron.emit(s, candidate)[0] for s in sums]
-        return sum(_set_bits(o) if coding == "quantised" else int(o.sum()) for o in outputs)
+        return sum(_set_bits(o) for o in outputs)
 
     # A neuron that starts at half of the threshold is silent only if twice its sum stays below.
     top = 2 * max(1, *(int(np.abs(s).sum(axis=0).max()) for s in sums))
@@ -243,19 +247,18 @@ def _tuned(layer: Layer, sums: list[IntArray], settings: Settings) -> Layer:
     # Zero-mean sums cannot spike more often than about half of the time: spread them over the levels that there are,
     # then raise them all by a bias.
     spread = sum(int(np.abs(s).sum()) // s.size for s in sums) // len(sums)
-    level = max(1, spread if layer.coding == "rate" else spread >> (timesteps - 1))
+    level = max(1, spread >> (timesteps - 1) if layer.neuron.writes_numbers else spread)
     fixed = _with_level(layer, level, timesteps)
     bias = _bisect(lambda n: target - spikes(_with_bias(fixed, n)), 0, top + (2 * level << timesteps))
     return min((best, _with_bias(fixed, bias)), key=lambda candidate: abs(spikes(candidate) - target))
 
 
 def _with_level(layer: Layer, level: int, timesteps: int) -> Layer:
-    """Thresholds from one number: theta for rate, half the step of a level for the others, which round to nearest."""
-    if layer.coding == "rate":
-        theta, start = level, level // 2
-    else:
-        theta, start = 2 * level << (timesteps if layer.coding == "bit_serial" else 0), level
-    thresholds, initial = np.full(layer.timesteps, theta, np.int64), np.full((1, 1, 1), start, np.int64)
+    """Thresholds from one number: theta of spikes; half of the last bit's step of numbers, which round to nearest."""
+    unit = 2 * level if layer.neuron.writes_numbers else level
+    theta = layer.neuron.threshold(unit, timesteps)
+    thresholds = np.full(layer.neuron.thresholds_needed(layer.timesteps), theta, np.int64)
+    initial = np.full((1, 1, 1), unit // 2, np.int64)
     return replace(layer, thresholds=thresholds, initial_potential=initial)
 
 
@@ -284,9 +287,12 @@ def _check(
     wrong = []
     if network not in NETWORKS:
         wrong.append(f"network {network!r}: allowed are {', '.join(NETWORKS)}")
-    if coding not in ("rate", "bit_serial", "quantised"):
-        wrong.append(f"coding {coding!r}: allowed are rate, bit_serial, quantised")
-    top = 64 if coding == "rate" else 16
+    models = synthetic_models()
+    model = models.get(coding)
+    if model is None:
+        wrong.append(f"coding {coding!r}: allowed are {', '.join(models)}")
+    spikes = model is not None and not model.writes_numbers
+    top = MAX_TIMESTEPS if spikes else MAX_BITS
     if not 1 <= timesteps <= top:
         wrong.append(f"timesteps {timesteps}: allowed are 1 to {top} for {coding}")
     if not 0 < density < 1:
@@ -297,7 +303,7 @@ def _check(
         wrong.append(f"seed {seed}: 0 or more")
     if head is not None and (head < 1 or network != "vgg16-cifar10"):
         wrong.append(f"head {head}: a positive width, for vgg16-cifar10 only")
-    if pool not in ("folded", "unit", "max") or (pool == "max" and coding != "rate"):
+    if pool not in ("folded", "unit", "max") or (pool == "max" and not spikes):
         wrong.append(f"pool {pool!r}: allowed are folded, unit, and max with rate coding")
     if wrong:
         raise SynthError("synthetic trace: " + "; ".join(wrong))

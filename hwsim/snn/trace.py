@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.program import Sample
 from hwsim.snn.network import INPUT, Network
+from hwsim.snn.neurons import Requantise
 from hwsim.snn.trace_arrays import LayerLike, build_network, describe_input, gather_spikes, samples_of
 from hwsim.snn.trace_file import TraceFile
 from hwsim.snn.trace_manifest import (
@@ -194,15 +195,15 @@ class Trace:
     @property
     def coding(self) -> str:
         """`rate`, `bit_serial`, `single_spike` or `quantised` when all hidden layers agree, else `mixed`."""
-        found = {layer.coding for layer in self.network if layer.coding != "readout"}
+        found = {layer.coding for layer in self.network if layer.sends}
         if not found:
-            return "quantised" if self.network.input.encoding == "direct" else self.network.input.coding
+            return Requantise.coding if self.network.is_ann else self.network.input.coding
         return found.pop() if len(found) == 1 else "mixed"
 
     @property
     def timesteps(self) -> int:
         """Most timesteps (bit planes) that a hidden layer takes; 1 for a quantised ANN."""
-        hidden = [layer.timesteps for layer in self.network if layer.coding != "readout"]
+        hidden = [layer.timesteps for layer in self.network if layer.sends]
         return max(hidden, default=self.network.input.timesteps)
 
     @property
@@ -365,7 +366,8 @@ class Trace:
             known.add("/labels")
             self._file.expect("/labels", (self.samples,), "int64")
             labels = self._file.array("/labels")
-            classes = self.network.layers[-1].neurons if self.network.layers[-1].coding == "readout" else 1 << 31
+            last = self.network.layers[-1]
+            classes = 1 << 31 if last.sends else last.neurons
             if int(labels.min()) < 0 or int(labels.max()) >= classes:
                 raise trouble(self._where, "/labels", f"labels from {labels.min()} to {labels.max()}",
                               f"0 to {classes - 1}, one a read-out neuron", "number the classes from 0")

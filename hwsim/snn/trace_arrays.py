@@ -60,7 +60,7 @@ def gather_spikes(layers: Sequence[LayerLike], spikes: Mapping[str, ArrayLike] |
 
 def samples_of(network: Network, inputs: NDArray[Any], spikes: Mapping[str, NDArray[Any]]) -> Iterator[Sample]:
     """Samples (T, H, W, C) one by one; spikes that were not given are computed."""
-    sending = [layer.name for layer in network if layer.coding != "readout"]
+    sending = [layer.name for layer in network if layer.sends]
     missing, unknown = [n for n in sending if n not in spikes], sorted(set(spikes) - set(sending))
     if unknown:
         raise trouble(WHERE, "spikes", f"layers {', '.join(unknown)}", f"names among {', '.join(sending)}", "rename")
@@ -178,7 +178,7 @@ def _timesteps(
     if recorded is not None:
         return int(recorded.shape[1])
     planes = network.source_timesteps(connections[0])
-    if neuron.coding in ("rate", "single_spike", "bit_serial") and network.source_coding(connections[0]) == "direct":
+    if neuron.sends_spikes and network.is_direct(connections[0]):
         thresholds = np.asarray(item.get("thresholds", 0))
         if thresholds.ndim != 1:
             raise trouble(WHERE, f"layer {name!r}", "no timesteps", "how many it takes of a direct input",
@@ -190,16 +190,16 @@ def _timesteps(
 def _thresholds(
     item: dict[str, Any], neuron: Neuron, timesteps: int, connections: tuple[Connection, ...], name: str
 ) -> NDArray[np.int64]:
-    if neuron.coding == "readout":
+    if not neuron.thresholds_needed(timesteps):
         return np.zeros(0, np.int64)
     value = item.get("thresholds")
     if value is None:
         if any(c.weights is not None for c in connections):
             raise trouble(WHERE, f"layer {name!r}", "no thresholds", "an integer, or one a timestep", "give thresholds")
         # Nothing is computed without weights, so any threshold will do that the neuron model accepts.
-        value = 1 << timesteps if neuron.coding == "bit_serial" else 1
+        value = neuron.threshold(1, timesteps)
     array = _integers(value, "thresholds", name)
-    return np.full(timesteps, array) if array.ndim == 0 else array
+    return np.full(neuron.thresholds_needed(timesteps), array) if array.ndim == 0 else array
 
 
 def _by_channel(value: Any, key: str, name: str) -> NDArray[np.int64]:

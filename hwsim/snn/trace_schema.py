@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hwsim.snn.hdf5_scan import MAX_OBJECTS
 from hwsim.snn.hdf5_writer import Attribute
-from hwsim.snn.network import Connection, InputSpec, Layer, Network, Shape
+from hwsim.snn.network import ENCODINGS, INPUT_CODINGS, Connection, InputSpec, Layer, Network, Shape
 from hwsim.snn.neurons import MODELS, Neuron
 from hwsim.snn.trace_manifest import Manifest, TraceError, product, trouble
 from hwsim.snn.validate import is_int
@@ -136,7 +136,7 @@ def capabilities(network: Network) -> tuple[str, ...]:
 
 def known_capabilities() -> set[str]:
     """What this hwsim understands; RESERVED names what it does not understand yet."""
-    known = {"input:direct", "input:spikes", "input:hybrid", "pool:folded", "pool:unit", "pool:max", "stages"}
+    known = {"pool:folded", "pool:unit", "pool:max", "stages"} | {f"input:{name}" for name in ENCODINGS}
     known |= {f"operator:{name}" for name in ("conv2d", "linear", "identity")}
     for cls in MODELS.values():
         known |= {f"neuron:{cls.model}", f"coding:{cls.coding}"}
@@ -201,13 +201,13 @@ def columns(network: Network) -> dict[str, Column]:
     """Columns of the input (under "input") and of every layer that sends anything, in order."""
     spec = network.input
     c, h, w = spec.shape
-    bits = 0 if spec.encoding == "spikes" else spec.payload_bits
+    bits = spec.value_bits
     found = {"input": Column(f"/input/{'values' if bits else 'spikes'}", (spec.timesteps, h, w, c), bits, spec.signed,
-                             spec.encoding == "hybrid")}
+                             spec.is_hybrid)}
     for layer in network:
         c, h, w = layer.shape
         bits = layer.payload_bits
-        if layer.coding != "readout":
+        if layer.sends:
             path = f"/layers/{layer.name}/{'values' if bits else 'spikes'}"
             found[layer.name] = Column(path, (layer.timesteps, h, w, c), bits)
     return found
@@ -241,7 +241,7 @@ def encode(network: Network) -> tuple[dict[str, dict[str, Attribute]], dict[str,
         "shape": list(spec.shape), "encoding": spec.encoding, "timesteps": spec.timesteps, "payload_bits": spec.payload_bits,
         "signed": int(spec.signed), "coding": spec.coding,
     }
-    if spec.encoding == "hybrid":
+    if spec.is_hybrid:
         said["spike_shift"] = spec.spike_shift
     groups: dict[str, dict[str, Attribute]] = {"/input": said, "/layers": {"order": [layer.name for layer in network]}}
     arrays: dict[str, NDArray[Any]] = {}
@@ -307,10 +307,10 @@ def _attributes_of(manifest: Manifest, path: str, where: str) -> dict[str, Attri
 def _decode_input(manifest: Manifest, where: str) -> InputSpec:
     r = Reader(where, "/input", _attributes_of(manifest, "/input", where))
     spec = InputSpec(
-        shape=r.shape(), encoding=r.text("encoding", ("direct", "spikes", "hybrid")),  # type: ignore[arg-type]
+        shape=r.shape(), encoding=r.text("encoding", ENCODINGS),  # type: ignore[arg-type]
         timesteps=r.integer("timesteps"),
         payload_bits=r.integer("payload_bits"), signed=bool(r.integer("signed", 0, 1)),
-        coding=r.text("coding", ("rate", "bit_serial")),  # type: ignore[arg-type]
+        coding=r.text("coding", tuple(INPUT_CODINGS)),  # type: ignore[arg-type]
         spike_shift=r.integer("spike_shift") if "spike_shift" in r.attributes else 0,
     )
     r.finish()

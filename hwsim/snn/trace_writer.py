@@ -121,7 +121,7 @@ class TraceWriter:
             raise trouble(self.where, place, f"{sorted(given)}", f"{sorted(self._extras)} as for sample 0",
                           "give labels, logits and potentials for every sample or for none")
         last = self.network.layers[-1]
-        if label is not None and not 0 <= whole_number(label, place) < (last.neurons if last.coding == "readout" else 1 << 31):
+        if label is not None and not 0 <= whole_number(label, place) < (1 << 31 if last.sends else last.neurons):
             raise trouble(self.where, place, f"label {label}", f"0 to {last.neurons - 1}, one a neuron of {last.name}",
                           "number the classes from 0")
         # All is checked before anything is written, so that a refused sample leaves no half of itself behind.

@@ -8,13 +8,13 @@ an absurd size is refused before memory is asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, Shape
-from hwsim.snn.neurons import MODELS
+from hwsim.snn.network import ENCODINGS, INPUT, INPUT_CODINGS, Connection, InputSpec, Layer, Network, Shape
+from hwsim.snn.neurons import MODELS, Neuron
 
 MAX_TIMESTEPS = 64
 MAX_PAYLOAD_BITS = 16
@@ -22,13 +22,6 @@ MAX_SIDE = 1 << 20
 MAX_NEURONS = 1 << 28
 WEIGHT_LIMIT = 1 << 31
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-CODINGS = ("rate", "bit_serial")
-STAGED = ("two_stage", "read_out")
-IN_TIME = ("rate", "single_spike", "direct", "hybrid")  # what arrives timestep by timestep
-SOURCES_OF = {
-    "rate": IN_TIME, "single_spike": IN_TIME, "bit_serial": ("bit_serial", "direct"), "quantised": ("quantised", "direct"),
-    "readout": ("rate", "single_spike", "bit_serial", "quantised", "direct", "hybrid"),
-}
 
 
 def validate_network(network: Network) -> list[str]:
@@ -70,21 +63,22 @@ def _integer_problem(name: str, value: Any, low: int, high: int) -> Iterator[str
 def _input_problems(spec: InputSpec) -> Iterator[str]:
     if (text := _shape_problem(spec.shape)) is not None:
         yield text
-    if spec.encoding not in ("direct", "spikes", "hybrid"):
-        yield f"encoding is {spec.encoding!r}, allowed are 'direct', 'spikes' and 'hybrid'"
-    if spec.coding not in CODINGS:
-        yield f"coding is {spec.coding!r}, allowed are {', '.join(map(repr, CODINGS))}"
+    if spec.encoding not in ENCODINGS:
+        yield f"encoding is {spec.encoding!r}, allowed are {_listed(map(repr, ENCODINGS))}"
+    if spec.coding not in INPUT_CODINGS:
+        yield f"coding is {spec.coding!r}, allowed are {', '.join(map(repr, INPUT_CODINGS))}"
     yield from _integer_problem("timesteps", spec.timesteps, 1, MAX_TIMESTEPS)
-    if spec.encoding == "spikes":
+    if spec.is_spikes:
         if spec.signed:
             yield "spikes are declared signed; negative spikes are reserved, expected unsigned"
     else:
         yield from _integer_problem("payload_bits", spec.payload_bits, 1, MAX_PAYLOAD_BITS)
-    if spec.encoding == "direct" and spec.timesteps != 1:
+    if spec.is_direct and spec.timesteps != 1:
         yield f"timesteps is {spec.timesteps}; a direct input is one plane, expected 1"
-    if spec.encoding == "hybrid" and spec.coding != "rate":
-        yield f"coding is {spec.coding!r}; the spikes of a hybrid input are not bit planes, expected 'rate'"
-    yield from _integer_problem("spike_shift", spec.spike_shift, 0, MAX_PAYLOAD_BITS if spec.encoding == "hybrid" else 0)
+    if spec.is_hybrid and INPUT_CODINGS.get(spec.coding) != spec.carries:
+        fitting = " or ".join(repr(coding) for coding, carried in INPUT_CODINGS.items() if carried == spec.carries)
+        yield f"coding is {spec.coding!r}; the spikes of a hybrid input are not bit planes, expected {fitting}"
+    yield from _integer_problem("spike_shift", spec.spike_shift, 0, MAX_PAYLOAD_BITS if spec.is_hybrid else 0)
 
 
 def _layer_problems(layer: Layer) -> Iterator[str]:
@@ -100,7 +94,7 @@ def _layer_problems(layer: Layer) -> Iterator[str]:
     yield from _integer_problem("timesteps", layer.timesteps, 1, MAX_TIMESTEPS)
     yield from _integer_problem("potential_bits", layer.potential_bits, 2, 63)
     yield from _integer_problem("payload_bits", layer.payload_bits, 0, MAX_PAYLOAD_BITS)
-    if layer.payload_bits and layer.coding in (*CODINGS, "single_spike"):
+    if layer.payload_bits and layer.sends_spikes:
         yield f"payload_bits is {layer.payload_bits}, but {layer.coding} spikes are binary; expected 0"
     yield from _stage_problems(layer)
     sound = True
@@ -120,16 +114,19 @@ def _stage_problems(layer: Layer) -> Iterator[str]:
         or any(a >= b for a, b in zip(stages, stages[1:], strict=False))
     ):
         yield f"stages are {stages}; expected rising timesteps from 0 to {layer.timesteps}"
-    elif len(stages) > 2 and layer.neuron.model not in STAGED:
-        yield f"stages are {stages}; of several stages are {' and '.join(STAGED)} neurons only, expected () or (0, T)"
+    elif len(stages) > 2 and not layer.neuron.staged:
+        allowed = _listed(model.model for model in MODELS.values() if model.staged)
+        yield f"stages are {stages}; of several stages are {allowed} neurons only, expected () or (0, T)"
 
 
 def _threshold_problems(layer: Layer) -> Iterator[str]:
-    theta = layer.thresholds
+    theta, needed = layer.thresholds, layer.neuron.thresholds_needed(layer.timesteps)
     if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.kind not in "iu":
         yield "thresholds must be a one-dimensional array of integers"
-    elif layer.coding != "readout" and len(theta) != layer.timesteps:
-        yield f"has {len(theta)} thresholds, expected one a timestep: {layer.timesteps}"
+    elif len(theta) != needed:
+        each = "one a timestep: " if needed == layer.timesteps else ""
+        yield f"has {len(theta)} thresholds, expected {each}{needed}" if needed else (
+            f"has {len(theta)} thresholds, and a {layer.neuron.model} neuron never fires: leave its thresholds out")
     elif len(theta) and int(theta.min()) < 1:
         yield f"thresholds must be 1 or more, the lowest is {int(theta.min())}"
 
@@ -168,10 +165,10 @@ def _connection_problems(
     yield from wrong
     if not wrong:
         yield from _weight_problems(layer, c)
-    coding = _planes(network, c.source, earlier)[0]
-    if c.pool_mode == "max" and coding not in ("rate", "single_spike"):
+    source = network.source(c)
+    if c.pool_mode == "max" and (source.carries != "spikes" or network.is_hybrid(c)):
         yield "max pooling is the OR of binary spikes and is wrong for bit planes and values; use 'folded' or 'unit'"
-    if c.pool_mode == "unit" and coding == "hybrid":
+    if c.pool_mode == "unit" and network.is_hybrid(c):
         yield "a pooling unit would add spikes to values that weigh differently; pool a hybrid input 'folded'"
 
 
@@ -227,29 +224,39 @@ def _weight_problems(layer: Layer, c: Connection) -> Iterator[str]:
         yield "weights exceed 32 bits"
 
 
-def _planes(network: Network, source: str, earlier: dict[str, Layer]) -> tuple[str, int]:
-    """Coding and number of planes of a source, direct inputs counting as one plane."""
-    if source == INPUT:
-        spec = network.input
-        return (spec.coding, spec.timesteps) if spec.encoding == "spikes" else (spec.encoding, spec.timesteps)
-    return earlier[source].coding, earlier[source].timesteps
+def _listed(names: Iterable[str]) -> str:
+    """Names as a sentence lists them: a, b and c."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _coding_problems(network: Network, layer: Layer, earlier: dict[str, Layer]) -> Iterator[str]:
-    sources = [c.source for c in layer.connections if c.source == INPUT or c.source in earlier]
-    kinds = {source: _planes(network, source, earlier) for source in sources}
-    for source, (coding, _) in kinds.items():
-        allowed = SOURCES_OF.get(layer.coding, SOURCES_OF["readout"])
-        if coding not in allowed:
-            why = "never sends anything" if coding == "readout" else f"sends {coding} events"
-            yield f"source {source!r} {why}; {layer.coding} layers read {' or '.join(allowed)} sources"
+    neuron = layer.neuron
+    sources: dict[str, InputSpec | Layer] = {
+        c.source: network.input if c.source == INPUT else earlier[c.source]
+        for c in layer.connections if c.source == INPUT or c.source in earlier
+    }
+    for name, source in sources.items():
+        if source.carries not in neuron.reads:
+            why = "never sends anything" if source.carries == "nothing" else f"sends {source.source_coding} events"
+            yield f"source {name!r} {why}; {layer.coding} layers read {' or '.join(_readable(neuron))} sources"
+    kinds = {name: (source.source_coding, source.timesteps) for name, source in sources.items()}
     if len(set(kinds.values())) > 1:
         # A core keeps one current and one plane count a run (docs/cycle-model.md R11, R12), so feeds cannot be mixed.
-        seen = ", ".join(f"{source!r} {coding} x {planes}" for source, (coding, planes) in kinds.items())
+        seen = ", ".join(f"{name!r} {coding} x {planes}" for name, (coding, planes) in kinds.items())
         yield f"its sources differ in coding or timesteps ({seen}); all of one layer must be alike"
-    elif layer.coding == "readout" and len(layer.stages) > 2 and ("direct", 1) in kinds.values():
-        yield "a read-out of several stages cannot read a direct input, which comes once; give it spikes"
-    elif kinds:
-        coding, planes = next(iter(kinds.values()))
-        if layer.coding in ("rate", "single_spike", "readout") and coding != "direct" and planes != layer.timesteps:
-            yield f"timesteps is {layer.timesteps}, its sources send {planes} planes; expected {planes}"
+    elif sources:
+        source = next(iter(sources.values()))
+        at_once = source.carries == "payloads"
+        if at_once and len(layer.stages) > 2 and neuron.staged and not neuron.adds_each_step:
+            yield f"a {neuron.model} layer of several stages cannot read a direct input, which comes once; give it spikes"
+        elif not at_once and not neuron.sums_planes and source.timesteps != layer.timesteps:
+            yield f"timesteps is {layer.timesteps}, its sources send {source.timesteps} planes; expected {source.timesteps}"
+
+
+def _readable(neuron: Neuron) -> list[str]:
+    """Names of all that a model may read: codings of layers, and encodings of the input."""
+    inputs = [InputSpec((1, 1, 1), encoding) for encoding in ENCODINGS]
+    known: dict[str, str] = {model.coding: model.sends for model in MODELS.values()}
+    known |= {spec.source_coding: spec.carries for spec in inputs}
+    return [name for name, carried in known.items() if carried in neuron.reads]

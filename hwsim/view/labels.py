@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hwsim.baseline.twins import AT_AREA
 from hwsim.cores.chip import chip_model
+from hwsim.snn.neurons import MODELS
 
 if TYPE_CHECKING:
     from hwsim.result import Result
@@ -41,7 +42,10 @@ class Rows:
         return len(self.labels) + HEADING * len(self.headings)
 
 
-_CODINGS = {"bit_serial": "bit-serial", "quantised": "ANN", "single_spike": "single spike", "rate": "rate"}
+def coding_label(coding: str) -> str:
+    """What figures call a coding: what its model says, or the name itself."""
+    labels = {model.coding: model.label for model in MODELS.values() if model.label}
+    return labels.get(coding, coding.replace("_", " "))
 
 
 def _family(result: Result) -> str:
@@ -85,7 +89,7 @@ def _told_apart(results: Sequence[Result], labels: list[str]) -> list[str]:
 def _label(result: Result) -> str:
     """What tells a bar from the others of its family; schedules are all one to a quantised ANN, which has one step."""
     f, ann = result.facts, result.facts.is_ann
-    parts = [_CODINGS.get(f.coding, f.coding.replace("_", " ")) + ("" if ann else f" T={f.timesteps}")]
+    parts = [coding_label(f.coding) + ("" if ann else f" T={f.timesteps}")]
     chip = result.architecture
     if kind := ", ".join(filter(None, dict.fromkeys(chip_model(chip).label(design) for design in chip.cores))):
         parts.append(kind)

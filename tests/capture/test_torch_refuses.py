@@ -17,6 +17,7 @@ from torch.nn import functional  # noqa: E402
 
 from hwsim import TraceError  # noqa: E402
 from hwsim.capture import CaptureError, capture_torch  # noqa: E402
+from hwsim.snn.neurons import BitSerial, Requantise, SingleSpike  # noqa: E402
 from tests.capture.spiking_models import images, loud, spikes  # noqa: E402
 
 
@@ -210,6 +211,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "negative labels": ({"labels": [-1, 1]}, "lowest -1"),
     "bits": ({"inputs": GOOD + 0.5, "input_bits": 0}, "input_bits"),
     "neurons": ({"neurons": {"a": 1}}, "neurons: found 'a': 1"),
+    "neuron of bits": ({"neurons": {nn.ReLU: BitSerial()}}, "the rate-coded neurons"),
+    "neuron of values": ({"neurons": {nn.ReLU: Requantise()}}, "the rate-coded neurons"),
+    "neuron that fires once": ({"neurons": {nn.ReLU: SingleSpike()}}, "the rate-coded neurons"),
     "no model": ({"model": 3}, "torch.nn.Module"),
     "large": ({"inputs": GOOD + 70000.0}, "65535"),
 }

@@ -43,6 +43,10 @@ def first(**how: Any) -> Layer:
     return neuron_layer("a", conv(INPUT, (2, 6, 6)), **how)
 
 
+def pooled(mode: str) -> Layer:
+    return neuron_layer("a", conv(INPUT, (2, 6, 6), pool=2, pool_mode=mode), shape=(4, 3, 3))
+
+
 def second(**how: Any) -> Network:
     """A sound first layer and a convolution from it with one thing changed."""
     return net(first(), neuron_layer("b", conv("a", (4, 6, 6), **how)))
@@ -50,6 +54,7 @@ def second(**how: Any) -> Network:
 
 IDENTITY = Connection("a", "identity", (4, 6, 6), np.ones(4, np.int8))
 SPIKES = {"encoding": "spikes", "timesteps": 4}
+HYBRID = {"encoding": "hybrid", "timesteps": 4}
 BITS = {"neuron": BitSerial()}
 LEVELS = {"neuron": Requantise(), "payload_bits": 4}
 PROBLEMS: dict[str, tuple[Network, str]] = {
@@ -63,6 +68,7 @@ PROBLEMS: dict[str, tuple[Network, str]] = {
     "input coding": (net(first(), coding="phase"), "coding is 'phase'"),
     "input bits": (net(first(), payload_bits=17), "payload_bits is 17"),
     "direct planes": (net(first(), timesteps=4), "a direct input is one plane"),
+    "bit planes of a hybrid input": (net(first(), **HYBRID, coding="bit_serial"), "not bit planes, expected 'rate'"),
     "signed spikes": (net(first(), **SPIKES, signed=True), "negative spikes are reserved"),
     "timesteps": (net(first(timesteps=65, thresholds=np.full(65, 9))), "timesteps is 65"),
     "potential_bits": (net(first(potential_bits=1)), "potential_bits is 1"),
@@ -105,8 +111,10 @@ PROBLEMS: dict[str, tuple[Network, str]] = {
     "max of bits": (net(first(**BITS), neuron_layer("b", replace(IDENTITY, pool=2, pool_mode="max"), **BITS,
                                                     shape=(4, 3, 3))),
                     "max pooling is the OR"),
-    "max of values": (net(neuron_layer("a", conv(INPUT, (2, 6, 6), pool=2, pool_mode="max"), shape=(4, 3, 3))),
-                      "max pooling is the OR"),
+    "max of values": (net(pooled("max")), "max pooling is the OR"),
+    "max of a hybrid input": (net(pooled("max"), **HYBRID), "max pooling is the OR"),
+    "unit of a hybrid input": (net(pooled("unit"), **HYBRID), "pool a hybrid input 'folded'"),
+    "stages of a direct input": (net(first(neuron=ReadOut(), stages=(0, 2, 4))), "cannot read a direct input, which comes once"),
     "two levels": (net(first(**LEVELS, timesteps=2, thresholds=np.full(2, 4))), "a quantised ANN layer has 1"),
     "leak": (net(first(neuron=IntegrateAndFire(leak_shift=0))), "leak_shift is 0"),
     "reset": (net(first(neuron=IntegrateAndFire(reset="none"))), "reset is 'none'"),  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
-"""Neuron models, one file each. A model says two things and nothing else.
+"""Neuron models, one file each. A model says two things, and declares what others must know of it (`Neuron`).
 
 `lower(layer, context)` gives its PassTable: which passes the hardware makes over the membrane words, after which
 end-of-timestep mark, with which threshold. `emit(sums, layer)` is the same arithmetic without hardware: what
 comes out for the given input sums, exact and without saturation; traces are made with it, engines never use it.
-To add a model: write a file with both, add it to MODELS, and follow docs/recipes.md.
+To add a model: write a file with both, add it to MODELS, and follow docs/recipes.md. No other module knows a model's name.
 """
 
 from __future__ import annotations

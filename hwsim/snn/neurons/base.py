@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PassKind = Literal["fire", "shift", "readout", "requant", "mask", "reinitialise"]
 FlagUse = Literal["ignore", "masked", "fire_once"]
+Sent = Literal["spikes", "bits", "values", "nothing"]
+Received = Literal["spikes", "bits", "values", "payloads"]
 
 
 @dataclass(frozen=True)
@@ -103,18 +105,64 @@ class Neuron:
     """Base of the models; a frozen dataclass whose fields are the model's parameters, saved with the trace.
 
     model, coding   names, for files and reports; what others must know of a model is in those below.
-    sends           what leaves a layer of it: `spikes`, `values` (multi-bit, of a quantised ANN), or `nothing` (a read-out).
+    label           what figures call its coding; empty for the coding's own name with blanks.
+    sends           what leaves a layer of it: `spikes`, a plane of them per timestep; `bits`, whose planes are the binary digits
+                    of one number, most significant first; `values`, one plane of multi-bit activations; or `nothing`.
+    reads           what its sources may send: the same, and `payloads`, the one plane of a direct input.
     in_time         its output of timestep t needs no input of a later timestep, so a layer can run step by step.
-    weighs_planes   its planes are bits: the reader of plane t shifts it by the bit's weight.
-    sums_planes     it looks at the sum of all planes of its input at once, not at one timestep after the other.
+    sums_planes     it looks at the sum of all planes of its input at once, so it may have other timesteps than its sources.
+    adds_each_step  its bias and a direct input are added in every timestep, not once.
+    fires_once      a neuron sends at most one spike per sample.
+    staged          a layer of it may have several stages.
+    synthetic       random traces are made of it (`hwsim trace synth`): it works without stages and with any input.
     """
 
     model: ClassVar[str]
     coding: ClassVar[str]
-    sends: ClassVar[Literal["spikes", "values", "nothing"]] = "spikes"
+    label: ClassVar[str] = ""
+    sends: ClassVar[Sent] = "spikes"
+    reads: ClassVar[frozenset[Received]] = frozenset({"spikes", "payloads"})
     in_time: ClassVar[bool] = True
-    weighs_planes: ClassVar[bool] = False
     sums_planes: ClassVar[bool] = False
+    adds_each_step: ClassVar[bool] = True
+    fires_once: ClassVar[bool] = False
+    staged: ClassVar[bool] = False
+    synthetic: ClassVar[bool] = False
+
+    @property
+    def weighs_planes(self) -> bool:
+        """Whether its planes are bits: the reader of plane t shifts it by the bit's weight."""
+        return self.sends == "bits"
+
+    @property
+    def sends_spikes(self) -> bool:
+        """Whether its outputs are binary, in as many planes as the layer has timesteps."""
+        return self.sends in ("spikes", "bits")
+
+    @property
+    def sends_values(self) -> bool:
+        """Whether its outputs are multi-bit activations of a quantised ANN."""
+        return self.sends == "values"
+
+    @property
+    def writes_numbers(self) -> bool:
+        """Whether its outputs are numbers of a fixed width, in bits or whole; spikes are counted instead."""
+        return self.sends in ("bits", "values")
+
+    def thresholds_needed(self, timesteps: int) -> int:
+        """How many thresholds a layer of `timesteps` has: one per timestep; none for a model that never fires."""
+        return 0 if self.sends == "nothing" else timesteps
+
+    def threshold(self, unit: int, timesteps: int) -> int:
+        """The threshold with which one spike, or the least significant bit or level, is worth `unit` of the potential."""
+        return unit
+
+    def largest_output(self, layer: Layer) -> int:
+        """What all planes that a neuron of `layer` sends can be worth together, in units of one spike, last bit or level."""
+        if self.fires_once:
+            return 1
+        bits = {"bits": layer.timesteps, "values": layer.payload_bits}
+        return (1 << bits[self.sends]) - 1 if self.writes_numbers else layer.timesteps
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         """The pass table of `layer`."""

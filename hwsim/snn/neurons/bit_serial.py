@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, horner_passes, spread
+from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, Received, Sent, horner_passes, spread
 
 if TYPE_CHECKING:
     from hwsim.snn.network import Layer
@@ -26,9 +26,16 @@ class BitSerial(Neuron):
 
     model: ClassVar[str] = "bit_serial"
     coding: ClassVar[str] = "bit_serial"
+    label: ClassVar[str] = "bit-serial"
+    sends: ClassVar[Sent] = "bits"
+    reads: ClassVar[frozenset[Received]] = frozenset({"bits", "payloads"})
     in_time: ClassVar[bool] = False
-    weighs_planes: ClassVar[bool] = True
     sums_planes: ClassVar[bool] = True
+    adds_each_step: ClassVar[bool] = False
+    synthetic: ClassVar[bool] = True
+
+    def threshold(self, unit: int, timesteps: int) -> int:
+        return unit << timesteps
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         horner = context.shift_at == "membrane" and context.planes > 1

@@ -23,6 +23,7 @@ class IntegrateAndFire(Neuron):
 
     model: ClassVar[str] = "integrate_and_fire"
     coding: ClassVar[str] = "rate"
+    synthetic: ClassVar[bool] = True
     reset: Literal["soft", "hard"] = "soft"
     leak_shift: int | None = None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, horner_passes, spread
+from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, Received, Sent, horner_passes, spread
 
 if TYPE_CHECKING:
     from hwsim.snn.network import Layer
@@ -23,7 +23,10 @@ class ReadOut(Neuron):
 
     model: ClassVar[str] = "read_out"
     coding: ClassVar[str] = "readout"
-    sends: ClassVar[Literal["spikes", "values", "nothing"]] = "nothing"
+    sends: ClassVar[Sent] = "nothing"
+    reads: ClassVar[frozenset[Received]] = frozenset({"spikes", "bits", "values", "payloads"})
+    adds_each_step: ClassVar[bool] = False
+    staged: ClassVar[bool] = True
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         horner = context.binary_weighted and context.shift_at == "membrane" and context.planes > 1
@@ -43,6 +46,3 @@ class ReadOut(Neuron):
         counted = sums[layer.stages[-2] :] if layer.stages else sums
         potential = counted.sum(axis=0) + spread(layer.initial_potential, layer) + spread(layer.bias, layer)
         return np.zeros((0, *layer.shape), np.int64), potential
-
-    def problems(self, layer: Layer) -> list[str]:
-        return ["a read-out never fires: leave its thresholds out"] if len(layer.thresholds) else []

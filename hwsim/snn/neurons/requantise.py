@@ -7,12 +7,12 @@ out. `thresholds` holds the step (the LSB, theta / 2**T of the bit-serial twin);
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, spread
+from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, Received, Sent, spread
 
 if TYPE_CHECKING:
     from hwsim.snn.network import Layer
@@ -24,8 +24,12 @@ class Requantise(Neuron):
 
     model: ClassVar[str] = "requantise"
     coding: ClassVar[str] = "quantised"
-    sends: ClassVar[Literal["spikes", "values", "nothing"]] = "values"
+    label: ClassVar[str] = "ANN"
+    sends: ClassVar[Sent] = "values"
+    reads: ClassVar[frozenset[Received]] = frozenset({"values", "payloads"})
     sums_planes: ClassVar[bool] = True
+    adds_each_step: ClassVar[bool] = False
+    synthetic: ClassVar[bool] = True
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         step = Pass(after_eot=context.planes, kind="requant", threshold=int(layer.thresholds[0]))

@@ -25,6 +25,7 @@ class SingleSpike(Neuron):
 
     model: ClassVar[str] = "single_spike"
     coding: ClassVar[str] = "single_spike"
+    fires_once: ClassVar[bool] = True
     leak_shift: int | None = None
 
     def lower(self, layer: Layer, context: Context) -> PassTable:

@@ -26,6 +26,7 @@ class TwoStage(Neuron):
 
     model: ClassVar[str] = "two_stage"
     coding: ClassVar[str] = "rate"
+    staged: ClassVar[bool] = True
 
     def lower(self, layer: Layer, context: Context) -> PassTable:
         adds = layer.bias is not None or context.direct
