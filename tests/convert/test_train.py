@@ -574,7 +574,7 @@ def test_a_checkpoint_depends_on_no_name_of_a_module_or_class(tmp_path: Path) ->
 def test_the_names_of_tensors_are_the_formats() -> None:
     """What files hold. A renamed attribute must not change them: then the files of before would not load."""
     per_kind = {"qcfs": ["threshold"], "lsq": ["raw_step"], "threshold_relu": ["threshold"], "relu": [],
-                "alpha_beta": ["raw_threshold", "raw_worth"]}
+                "alpha_beta": ["raw_threshold", "raw_scale"]}
     norm = [f"connections.0.norm.{n}" for n in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")]
     weight, bias = (f"connections.0.operator.{n}" for n in ("weight", "bias"))
     for kind, own in per_kind.items():
