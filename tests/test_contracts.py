@@ -282,7 +282,8 @@ PLANTED = (
     'def f():\n    return lambda layer: layer.coding == "rate"',
 )
 SOUND = (
-    'w = op.kind == "run"', 'x = core.multiplier == "bit_serial"', 't = p.kind == "readout"', 'v = layer.sends', 'u = name == "rate"', 'x = a.coding == b.coding',
+    'w = op.kind == "run"', 'x = core.multiplier == "bit_serial"',
+    't = p.kind == "readout"', 'v = layer.sends', 'u = name == "rate"', 'x = a.coding == b.coding',
     'x = layer.carries == "spikes"', 'x = {"spikes": 1, "cycles": 2}', 'x = row["event"] == "event"', 'x = word in SCHEDULES',
     'x = MODELS[layer.neuron.model]', 'x = f"coding:{layer.coding}"', 'x = layer.coding.replace("_", " ")',
     'x = isinstance(value, Neuron)', 'x = InputSpec(shape, "spikes", 4)', 'x = design.with_core(kind="systolic")',
