@@ -34,6 +34,8 @@ ASKED = {"coding": CODINGS, "codings": CODINGS, "encoding": CODINGS, "input_codi
 """What holds a name, and the names that it must not be compared with."""
 COMMON = frozenset({"rate", "direct", "spikes", "readout", "event"})
 """Names that are also words of other things (a pass reads out, a learning rate): found only beside what holds such a name."""
+OTHERS = frozenset({"multiplier"})
+"""What holds another choice that shares a word: a core's multiplier may be bit-serial."""
 TYPES = frozenset(model.__name__ for model in MODELS.values())
 STRING_METHODS = frozenset({"startswith", "endswith", "find", "index", "count", "removeprefix", "removesuffix", "split",
                             "partition"})
@@ -135,7 +137,8 @@ class Scope:
 
     def compared(self, sides: list[ast.AST], every: Words) -> bool:
         said = frozenset[str]().union(*map(self.words, sides)) & every
-        return bool(said - COMMON or said & frozenset().union(*map(self.holds, sides)))
+        apart = any(getattr(side, "attr", getattr(side, "id", "")) in OTHERS for side in sides)
+        return bool(said - COMMON and not apart or said & frozenset().union(*map(self.holds, sides)))
 
     def found(self, node: ast.AST, every: Words) -> bool:
         """Whether the node chooses by one of the names `every`."""
@@ -279,7 +282,8 @@ PLANTED = (
     'def f():\n    return lambda layer: layer.coding == "rate"',
 )
 SOUND = (
-    'w = op.kind == "run"', 't = p.kind == "readout"', 'v = layer.sends', 'u = name == "rate"', 'x = a.coding == b.coding',
+    'w = op.kind == "run"', 'x = core.multiplier == "bit_serial"',
+    't = p.kind == "readout"', 'v = layer.sends', 'u = name == "rate"', 'x = a.coding == b.coding',
     'x = layer.carries == "spikes"', 'x = {"spikes": 1, "cycles": 2}', 'x = row["event"] == "event"', 'x = word in SCHEDULES',
     'x = MODELS[layer.neuron.model]', 'x = f"coding:{layer.coding}"', 'x = layer.coding.replace("_", " ")',
     'x = isinstance(value, Neuron)', 'x = InputSpec(shape, "spikes", 4)', 'x = design.with_core(kind="systolic")',
