@@ -31,7 +31,16 @@ def _operation(value: Any) -> list[Any]:
     return found
 
 
+def _entry(value: Any) -> list[Any]:
+    """[letter, cycle, numbers] of a log."""
+    if not (isinstance(value, list) and len(value) >= 2 and type(value[0]) is str and all(type(n) is int for n in value[1:])):
+        raise ValueError("[letter, cycle, numbers]")
+    found: list[Any] = value
+    return found
+
+
 Operation = Annotated[list[Any], PlainValidator(_operation)]
+LogRow = Annotated[list[Any], PlainValidator(_entry)]
 Bit = Annotated[int, Field(ge=0, le=1)]
 Cycle = Annotated[int, Field(ge=0, le=MAX_CYCLE)]
 Numbers = Annotated[list[int], Field(min_length=256, max_length=256)]
@@ -62,7 +71,7 @@ class OdinExpectFields(Fields):
     done: int | None
     log_entries: int = 0
     log_sha256: str = Field(default="", pattern="^[0-9a-f]{64}$")
-    log: list[list[int | str]] = []
+    log: list[LogRow] = []
 
 
 class OdinCaseFields(Fields):

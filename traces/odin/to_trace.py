@@ -1,12 +1,12 @@
 """Makes a trace of the trained network of this folder, which any core of hwsim can replay: fashion_mnist_100.h5.
 
-    python traces/odin/to_trace.py [--samples 64] [--out traces/odin/fashion_mnist_100.h5]
+    python traces/odin/to_trace.py [--samples 90] [--out traces/odin/fashion_mnist_100.h5]
 
 A trace has at most 64 timesteps, and a layer of it has one threshold. So an image's 100 events become 50 timesteps of the next
 two brightest pixels each, and the 100 neurons become ten layers, one per threshold. A read-out counts the spikes of each class.
-Within a timestep the chip takes pixels in the order of their numbers. No neuron fires twice in a timestep: after a reset, one event
-adds at most 7, and the smallest threshold is 10. The recorded spikes are computed here, event by event, with ODIN's addition; in
-the trained order this arithmetic gives the counts that PyTorch gave, which is checked first.
+Within a timestep the chip takes pixels in the order of their numbers. No neuron fires twice in a timestep: after a reset, one
+event adds at most 7, and the smallest threshold is 10. The recorded spikes are computed here, event by event, with ODIN's
+addition; in the trained order this arithmetic gives the counts that PyTorch gave, which is checked first.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def make(weights: np.ndarray, thresholds: np.ndarray, order: np.ndarray, labels:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--samples", type=int, default=64)
+    options.add_argument("--samples", type=int, default=90)
     options.add_argument("--out", type=Path, default=TRACE)
     chosen = options.parse_args()
     with np.load(NETWORK) as file:

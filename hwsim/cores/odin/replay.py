@@ -87,8 +87,8 @@ class OdinReplay:
         Raises OdinError where `spikes` asks to feed layers the recording: on the chip, neurons feed each other.
         """
         if spikes == "trace" and self.placement.feeds_back:
-            raise OdinError("spikes='trace': the layers of this network feed each other on the chip, so recorded spikes cannot be put "
-                            "in their place; use spikes='computed'")
+            raise OdinError("spikes='trace': the layers of this network feed each other on the chip, so recorded spikes cannot "
+                            "take their place; use spikes='computed'")
         operations = self.program.operations
         steps = self.placement.network.input.timesteps
         counts = np.zeros((len(operations), steps, len(EVENTS)), np.int64)
