@@ -52,16 +52,18 @@ class Placement:
 
 def place(network: Network, arch: Architecture, schedule: Schedule) -> Placement:
     """The network on the chip. Raises MappingError with every reason why it does not run there."""
-    reasons = list(_chip_misfits(arch))
+    reasons = list(_chip_misfits(arch, schedule))
     on_chip = tuple(layer for layer in network if layer.sends)
     for layer in network:
         reasons += _layer_misfits(network, layer) if layer.sends else _read_out_misfits(network, layer)
     if not on_chip:
         reasons.append("no layer spikes, so there is nothing to run: ODIN's neurons fire")
     mapping = None
-    if all(_is_crossbar(c) for layer in on_chip for c in layer.connections) and on_chip:
+    if on_chip and all(_is_crossbar(c) for layer in on_chip for c in layer.connections):
         mapping, found = _mapping(network, on_chip)
         reasons += found
+    elif (total := sum(layer.neurons for layer in on_chip)) > NEURONS:
+        reasons.append(f"the layers that spike have {total:,} neurons, and ODIN has {NEURONS}; use a smaller network")
     design = arch.cores[0]
     assert isinstance(design, OdinDesign)
     if mapping is not None and mapping.core.scheduler.feedback and not design.core.scheduler.feedback:
@@ -74,7 +76,9 @@ def place(network: Network, arch: Architecture, schedule: Schedule) -> Placement
     return Placement(network, replace(mapping, core=core), on_chip, _fan_out(network, mapping), -(-highest // LARGEST_LEAK))
 
 
-def _chip_misfits(arch: Architecture) -> Iterator[str]:
+def _chip_misfits(arch: Architecture, schedule: Schedule) -> Iterator[str]:
+    if schedule.states_wait:
+        yield "all layers are on the chip at once, so it has one order, its own; use --schedule layer_by_layer"
     if not arch.is_one_core:
         yield f"{arch.name} has {len(arch.core_names)} cores, and nothing connects ODIN cores yet; give it one"
     for design in arch.cores:

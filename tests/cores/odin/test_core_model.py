@@ -165,7 +165,7 @@ def test_what_it_counts_has_a_price_and_nothing_else_has(shipped: Result) -> Non
     assert {price.event for price in prices.prices()} == core_model("odin").events
     assert all(price.pj > 0 for price in prices.prices())
     for event in set(PRICED) - core_model("odin").events:
-        with pytest.raises(NotProvisionedError, match="odin core counts no such event"):
+        with pytest.raises(NotProvisionedError, match="kind odin count no such event"):
             prices.price(event)
     assert set(shipped.area["component"]) == {
         "accumulator", "comparator", "reset", "fifo", "serialiser", "weight_memory", "membrane_memory"}
@@ -271,6 +271,14 @@ def test_all_reasons_come_at_once() -> None:
     text = refused(layer, design=design)
     for reason in ("soft reset", "V >> 2", "threshold 300", "found weight 9", "core.output.source is 'controller'"):
         assert reason in text, reason
+
+
+def test_a_convolutional_network_is_told_its_size_as_well() -> None:
+    with Trace.open(ROOT / "traces" / "fashion_mnist_rate_t4.h5") as trace, pytest.raises(hwsim.MappingError) as error:
+        hwsim.simulate(trace, "odin", schedule="step_by_step")
+    for reason in ("layer conv1: soft reset", "conv2d, expected linear", "payloads of 8 bits", "neurons, and ODIN has 256",
+                   "identity, expected linear", "use --schedule layer_by_layer"):
+        assert reason in str(error.value), reason
 
 
 def test_one_core_only() -> None:
