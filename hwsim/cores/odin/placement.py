@@ -55,7 +55,7 @@ def place(network: Network, arch: Architecture, schedule: Schedule) -> Placement
     reasons = list(_chip_misfits(arch, schedule))
     on_chip = tuple(layer for layer in network if layer.sends)
     for layer in network:
-        reasons += _layer_misfits(network, layer) if layer.sends else _read_out_misfits(network, layer)
+        reasons += _layer_misfits(network, layer) if layer.sends else _read_out_misfits(layer)
     if not on_chip:
         reasons.append("no layer spikes, so there is nothing to run: ODIN's neurons fire")
     mapping = None
@@ -129,7 +129,7 @@ def _neuron_misfits(network: Network, layer: Layer, where: str) -> Iterator[str]
         yield f"{where}: found threshold {thresholds[0]}, expected 1 to {LARGEST_THRESHOLD}: it has 8 bits"
 
 
-def _read_out_misfits(network: Network, layer: Layer) -> Iterator[str]:
+def _read_out_misfits(layer: Layer) -> Iterator[str]:
     """A read-out has no place on the chip: whoever receives the spikes adds them up."""
     for connection in layer.connections:
         here = f"layer {layer.name}, from {connection.source}"

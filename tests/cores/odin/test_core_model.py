@@ -120,6 +120,29 @@ def test_both_engines_are_found_by_name_and_say_the_same(shipped: Result) -> Non
     assert fast.task.hash != reference.task.hash
 
 
+@pytest.mark.parametrize(("name", "place"), [
+    ("fast", "hwsim.cores.odin.fast.OdinFastEngine.run"), ("reference", "hwsim.cores.odin.reference.OdinReferenceEngine.run")])
+def test_the_engine_that_is_named_is_the_one_that_runs(name: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*arguments: object) -> None:
+        raise NotImplementedError(place)
+
+    monkeypatch.setattr(place, run)
+    with pytest.raises(NotImplementedError, match=place):
+        hwsim.simulate(SHIPPED, "odin", engine=name, samples=1)
+
+
+def test_a_full_chip_fires_in_the_timestep_of_its_event() -> None:
+    """256 neurons that fire with every event: the last one's spike belongs to its event as well, and stops the next event."""
+    spikes = np.array([1, 0, 1, 1, 0], bool).reshape(1, 5, 1, 1, 1)
+    layer = {"name": "a", "weights": np.full((256, 1), 7), "thresholds": 7, "neuron": HARD}
+    with Trace.from_arrays(spikes, [layer]) as trace:
+        result = hwsim.simulate(trace, "odin")
+    assert result.mismatches == 0
+    assert counts(result)["spike_out"] == 3 * 256
+    assert counts(result)["cycles_busy"] == 512 * 4
+    assert result.accuracy is None, "nothing reads it out"
+
+
 def test_laws_of_the_counts(shipped: Result) -> None:
     found = counts(shipped)
     with Trace.open(SHIPPED) as trace:
