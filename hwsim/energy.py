@@ -91,7 +91,7 @@ class PriceList:
             return Price(event, pj, f"{pj:g}", OVERRIDE, OVERRIDE)
         known, model = VOCABULARY[INDEX[event]], core_model(self.arch.core.kind)
         if model.events is not None and event not in model.events:
-            raise NotProvisionedError(f"{event}: a {self.arch.core.kind} core counts no such event")
+            raise NotProvisionedError(f"{event}: cores of kind {self.arch.core.kind} count no such event")
         if known.scope == "system":
             return self._channel(event)
         if event == "payload_read_bits":

@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "event": "hwsim.cores.event",
     "multiply_accumulate": "hwsim.cores.event",
     "systolic": "hwsim.cores.systolic",
+    "odin": "hwsim.cores.odin",
 }
 """core.kind in a YAML file, and the package that knows it."""
 

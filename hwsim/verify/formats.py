@@ -6,9 +6,11 @@ from typing import Any
 
 from hwsim.verify.core_cases import CoreCases
 from hwsim.verify.format import Format, VerifyError, brief
+from hwsim.verify.odin_cases import OdinCases
 
 FORMATS: tuple[Format, ...] = (
     CoreCases(),
+    OdinCases(),
 )
 
 

@@ -2,5 +2,6 @@
 
 `fields` describes the core, `configuration` one programmed chip, `stimulus` what its pins see, `record` what a run did.
 `reference` and `fast` are the two engines; they share those four and nothing else. `verify` holds an engine against recorded
-cases.
+cases. `placement` puts the network of a trace on the chip or says why not, `replay` runs its samples, and `model` is what the
+rest of hwsim sees.
 """

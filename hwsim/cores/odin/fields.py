@@ -6,9 +6,13 @@ here so that the file says what it means; any value but the proved one is refuse
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from hwsim.cores.base import CoreDesign, CoreFields
+from hwsim.fields import Fields
 
 NEURONS = 256
 SYNAPSES_PER_WORD = 8
@@ -16,28 +20,17 @@ WORDS_PER_SOURCE = NEURONS // SYNAPSES_PER_WORD
 SYNAPSE_WORDS = NEURONS * WORDS_PER_SOURCE
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _reject_booleans(cls, value: Any, info: Any) -> Any:
-        """YAML's `true` would pass for 1."""
-        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is int:
-            raise ValueError(f"found {value}, expected a number")
-        return value
-
-
-class OdinScheduler(_Strict):
+class OdinScheduler(Fields):
     """The FIFO of events that wait to be processed (O6)."""
 
     depth: int = Field(default=32, ge=1, le=1024)
     """Entries. The chip has 32; other depths follow the same rule but were not compared with it."""
     feedback: bool = True
-    """Spikes of the core's own neurons enter the scheduler. False is the chip's open loop."""
+    """Spikes of the core's own neurons enter the scheduler. False is the chip's open loop. In a design, True means that they may:
+    a network whose layers read no other layer runs in the open loop all the same, because the register is part of a mapping."""
 
 
-class OdinOutput(_Strict):
+class OdinOutput(Fields):
     """The output link: a four-phase handshake (O7)."""
 
     source: Literal["neuron", "controller"] = "neuron"
@@ -53,17 +46,18 @@ class OdinOutput(_Strict):
         return latches
 
 
-class OdinInput(_Strict):
+class OdinInput(Fields):
     """The input link: a four-phase handshake (O4)."""
 
     latches: int = Field(default=2, ge=1, le=8)
     """Latches on the sender's request. The chip has 2; other numbers follow O4 but were not compared with it."""
 
 
-class OdinFields(_Strict):
+class OdinFields(CoreFields):
     """One ODIN core: a crossbar of 256 sources and 256 leaky integrate-and-fire neurons."""
 
     kind: Literal["odin"] = "odin"
+    """A crossbar of 256 sources and 256 neurons, one neuron after the other: docs/odin.md."""
     neurons: int = NEURONS
     """Neurons, and sources of the crossbar. A smaller network uses the first neurons of a core of 256."""
     neuron: str = "lif"
@@ -101,15 +95,18 @@ class OdinFields(_Strict):
         return learning
 
 
-class OdinMemory(_Strict):
+class OdinMemory(Fields):
     """One on-chip memory with a single port that reads or writes in a cycle."""
 
     words: int
+    """Rows."""
     bits: int
+    """Bits of a row."""
     ports: Literal["1rw"] = "1rw"
+    """One port that reads or writes in a cycle."""
 
 
-class OdinMemories(_Strict):
+class OdinMemories(Fields):
     """The two memories of the chip. Their sizes follow from the crossbar, so only these are accepted."""
 
     membrane: OdinMemory = OdinMemory(words=NEURONS, bits=128)
@@ -125,3 +122,33 @@ class OdinMemories(_Strict):
             found = f"{memory.words} x {memory.bits} bits"
             raise ValueError(f"found {found}, expected {words} x {bits} bits: ODIN's memory cannot be resized")
         return memory
+
+
+class OdinDesign(CoreDesign):
+    """An ODIN core and its two memories."""
+
+    core: OdinFields
+    memories: OdinMemories = OdinMemories()
+
+    timing_fields = (
+        "count", "core.neurons", "core.neuron", "core.learning", "core.scheduler.depth", "core.scheduler.feedback",
+        "core.output.source", "core.output.latches", "core.input.latches",
+        *(f"memories.{memory}.{field}" for memory in ("membrane", "weight") for field in ("words", "bits", "ports")),
+    )
+
+    @property
+    def pe_count(self) -> int:
+        """One adder, whatever the number of neurons."""
+        return 1
+
+    @property
+    def row_bits(self) -> Mapping[str, int]:
+        return {"membrane": self.memories.membrane.bits, "weight": self.memories.weight.bits}
+
+    @property
+    def capacities(self) -> Mapping[str, int]:
+        memories = self.memories
+        return {name: one.words * one.bits for name, one in (("membrane", memories.membrane), ("weight", memories.weight))}
+
+
+DESIGN = OdinDesign

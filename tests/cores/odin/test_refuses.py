@@ -23,7 +23,7 @@ def at(place: int, value: int) -> np.ndarray:
 @pytest.mark.parametrize(("fields", "text"), [
     ({"neurons": 257}, "found 257 neurons, expected 256"),
     ({"neurons": 128}, "give a smaller network to a core of 256"),
-    ({"neurons": True}, "found True, expected a number"),
+    ({"neurons": True}, "found True, allowed is a value of another kind"),
     ({"neuron": "izhikevich"}, "ODIN's Izhikevich neuron is not modelled"),
     ({"learning": True}, "online learning .SDSP. is not modelled"),
     ({"output": {"latches": 3}}, "only 2 is proved"),
