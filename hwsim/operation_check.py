@@ -8,9 +8,11 @@ once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.dataflow import core_problems, feed_problems, table_problems
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, CoreRun, CoreSpec, Feed, Operation, Program, Run, Transfer
@@ -57,6 +59,7 @@ class OperationCheck:
         self.program, self.network = program, program.network
         self._known: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self._step: dict[int, int] = {}
+        self._payloads: dict[int, tuple[int, ...]] = {}
         network = self.network
         self.spans = {-1: max(1, network.input.timesteps)}
         for i, layer in enumerate(network.layers):
@@ -126,7 +129,7 @@ class OperationCheck:
         """What is wrong with a run whose layer and timesteps exist; what needs sound numbers is asked for last."""
         layer, body, table = self.network.layers[op.layer], op.body, op.body.table
         sound = True
-        for text in (*self._keep(("core", id(body.core)), lambda: core_misfits(body.core)), *_unlike(layer, body),
+        for text in (*self._keep(("core", body.core), lambda: core_misfits(body.core)), *_unlike(layer, body),
                      *self._keep(("table", id(table), op.layer), lambda: table_misfits(table, layer))):
             sound = False
             yield text
@@ -144,20 +147,27 @@ class OperationCheck:
                 return
         if self.network.has_weights:
             table, bits = body.table, body.potential_bits
-            yield from self._keep(("values", id(table), bits), lambda: _values(table, bits))
-            yield from self._keep(
-                ("steps", id(table), bits, body.current_bits, body.merged, id(layer)), lambda: self._steps(layer, body))
+            for name, values in (("initial", table.initial), ("addend", table.addend)):
+                if values is not None:
+                    yield from self._keep(("values", id(values), name, bits), partial(_values, name, values, bits))
+            yield from self._steps(layer, body)
 
     def _steps(self, layer: Layer, body: CoreRun) -> Iterator[str]:
         """Products that do not fit 64 bits on top of what they are added to."""
         table = body.table
         room = LARGEST - (1 << (body.current_bits if table.direct else body.potential_bits) - 1)
         shifts = (table.planes - 1 + body.merged if table.weigh_planes else 0) + table.spike_shift
-        for number, wire in enumerate(layer.connections):
-            value = (1 << max(1, self.network.carries_payload(wire))) - 1
+        for number, (wire, carried) in enumerate(zip(layer.connections, self._carried(layer), strict=True)):
+            value = (1 << max(1, carried)) - 1
             if self._largest(wire) * value << shifts > room:
                 yield (f"can add {self._largest(wire)} x {value} x 2**{shifts} from connection {number}, which does not fit 64 "
                        "bits; use fewer planes, bits of a value or bits of a weight")
+
+    def _carried(self, layer: Layer) -> tuple[int, ...]:
+        """Bits of the payloads of each connection's events."""
+        if id(layer) not in self._payloads:
+            self._payloads[id(layer)] = tuple(self.network.carries_payload(wire) for wire in layer.connections)
+        return self._payloads[id(layer)]
 
     def _largest(self, wire: Connection) -> int:
         if id(wire) not in self._step:
@@ -176,7 +186,7 @@ class OperationCheck:
             yield (f"has feeds of connections {named}; each of the layer's {len(wires)} has one, without planes where it brings "
                    "nothing")
             return
-        carried = tuple(self.network.carries_payload(wire) for wire in wires)
+        carried = self._carried(self.network.layers[op.layer])
         if body.payload_bits != carried and (body.payload_bits or (body.merged and any(carried))):
             yield f"has payload_bits {body.payload_bits}; the events of its connections carry {carried}"
             return
@@ -285,11 +295,10 @@ def _planes(op: Run) -> Iterator[str]:
                "of its table"))
 
 
-def _values(table: PassTable, bits: int) -> Iterator[str]:
+def _values(name: str, values: NDArray[np.int64], bits: int) -> Iterator[str]:
     limit = 1 << (bits - 1)
-    for name, values in (("initial", table.initial), ("addend", table.addend)):
-        if values is not None and (int(values.min()) < -limit or int(values.max()) >= limit):
-            yield f"has a pass table whose {name}, {int(values.min())} to {int(values.max())}, does not fit {bits}-bit potentials"
+    if int(values.min()) < -limit or int(values.max()) >= limit:
+        yield f"has a pass table whose {name}, {int(values.min())} to {int(values.max())}, does not fit {bits}-bit potentials"
 
 
 def _tiles(tiles: Sequence[tuple[int, int]], source: str, channels: int) -> Iterator[str]:

@@ -112,6 +112,7 @@ class _Order:
             last[op.resource] = op.id
         self.makers: dict[str, dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
         self.loads: dict[tuple[str, int, str, int], int] = {}
+        self._needed: dict[tuple[str, int, str], int | None] = {}
         names = [layer.name for layer in program.network.layers]
         for op in program.operations:
             if isinstance(op, Run):
@@ -128,7 +129,25 @@ class _Order:
             for feed in run.feeds:
                 source = run.body.connections[feed.connection].source
                 for plane in feed.planes:
-                    yield from self._unready(run, source, plane)
+                    needed = self._needed_for(source, plane, run.on)
+                    if needed is None or self.before[run.id] & needed != needed:
+                        yield from self._unready(run, source, plane)
+
+    def _needed_for(self, source: str, plane: int, core: str) -> int | None:
+        """The operations that must have ended before a core reads a plane; None if something of it never gets there."""
+        key = (source, plane, core)
+        if key not in self._needed:
+            needed: int | None = 0
+            if source == INPUT and (load := self.loads.get((INPUT, plane, core, 0))) is not None:
+                needed = 1 << load
+            for maker in self.makers[source][plane]:
+                load = self.loads.get((source, plane, core, maker.tile)) if maker.on != core else maker.id
+                if needed is None or load is None or not (self.before[load] | 1 << load) >> maker.id & 1:
+                    needed = None
+                else:
+                    needed |= 1 << maker.id | 1 << load
+            self._needed[key] = needed
+        return self._needed[key]
 
     def _unready(self, run: Run, source: str, plane: int) -> Iterator[str]:
         what = f"operation {run.id} reads plane {plane} of {source}"

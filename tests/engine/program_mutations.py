@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, ChannelSpec, Operation, Program, Run, Transfer
+from hwsim.snn.network import Connection
 from hwsim.snn.neurons import Pass
 
 Rng = np.random.Generator
@@ -43,6 +44,19 @@ def reordered(program: Program, order: list[int]) -> Program:
     return replace(program, operations=tuple(
         replace(program.operations[old], id=place, deps=tuple(new[d] for d in program.operations[old].deps if d in new))
         for place, old in enumerate(order)))
+
+
+def without_weights(program: Program) -> Program:
+    """The same Program for a trace that holds spikes only."""
+    bare: dict[int, Connection] = {}
+
+    def stripped(wires: tuple[Connection, ...]) -> tuple[Connection, ...]:
+        return tuple(bare.setdefault(id(wire), replace(wire, weights=None)) for wire in wires)
+
+    layers = tuple(replace(layer, connections=stripped(layer.connections)) for layer in program.network.layers)
+    for run in list(program.runs):
+        program = with_body(program, run.id, connections=stripped(run.body.connections))
+    return replace(program, network=replace(program.network, layers=layers))
 
 
 def mutated(rng: Rng, program: Program) -> Program:

@@ -17,7 +17,7 @@ from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import CHANNEL, ChannelSpec, Feed, Program, ProgramError, Run, Transfer
 from hwsim.program_check import check_program
 from hwsim.snn.network import INPUT
-from tests.engine.program_mutations import changed, mutated, reordered, with_body, with_core, with_table
+from tests.engine.program_mutations import changed, mutated, reordered, with_body, with_core, with_table, without_weights
 from tests.engine.random_designs import random_sample
 from tests.engine.test_engines_agree import draw_program
 from tests.engine.test_several_cores import assert_equal, draw
@@ -292,8 +292,9 @@ def refused_or_equal(seed: int) -> str:
     if drawn is None:
         return "none"
     rng = np.random.default_rng(seed)
-    program = mutated(rng, drawn[0])
-    sample, spikes = random_sample(rng, program.network), ("trace", "computed")[int(rng.integers(2))]
+    program = mutated(rng, without_weights(drawn[0]) if rng.random() < 0.2 else drawn[0])
+    spikes = "computed" if program.network.has_weights and rng.random() < 0.5 else "trace"
+    sample = random_sample(rng, program.network)
     records = []
     for engine in (FastEngine(), ReferenceEngine()):
         try:
