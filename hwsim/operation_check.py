@@ -53,18 +53,18 @@ def channel_misfits(program: Program) -> Iterator[str]:
 
 
 class OperationCheck:
-    """The rules for one operation of `program`. Answers about shared parts are kept, by the identity of the part."""
+    """The rules for one operation of `program`. Answers about what operations share are kept."""
 
     def __init__(self, program: Program) -> None:
         self.program, self.network = program, program.network
         self._known: dict[tuple[Any, ...], tuple[str, ...]] = {}
-        self._step: dict[int, int] = {}
+        self._weights: dict[int, int] = {}
         self._payloads: dict[int, tuple[int, ...]] = {}
         network = self.network
+        # By layer, how many timesteps it has: those of its output, or the planes that it reads if there are more.
         self.spans = {-1: max(1, network.input.timesteps)}
         for i, layer in enumerate(network.layers):
             self.spans[i] = max(layer.timesteps, *(network.source_timesteps(c) for c in layer.connections), 1)
-        """By layer, how many timesteps it has: those of its output, or the planes that it reads if there are more."""
 
     def misfits(self, op: Operation, place: int) -> Iterator[str]:
         """What is wrong with the operation at `place` of the list."""
@@ -79,6 +79,8 @@ class OperationCheck:
                    "can come before it")
         if op.resource not in self.program.resources:
             yield f"{where} runs on {op.resource!r}; the program's resources are {', '.join(self.program.resources)}"
+        elif isinstance(op, Run) and op.on == CHANNEL:
+            yield f"{where} runs on {op.on!r}, which computes nothing; the program's cores are {', '.join(self.program.cores)}"
         first = 0 if isinstance(op, Run) else -1
         if not is_whole(op.layer, first, len(self.network.layers) - 1):
             yield f"{where} belongs to layer {op.layer} of a network of {len(self.network.layers)}"
@@ -98,7 +100,7 @@ class OperationCheck:
         return "the input" if layer < 0 else f"layer {self.network.layers[layer].name!r}"
 
     def _keep(self, key: tuple[Any, ...], found: Any) -> tuple[str, ...]:
-        """The texts of `found()`, made once for each key of identities."""
+        """The texts of `found()`, made once for each key."""
         if key not in self._known:
             self._known[key] = tuple(found())
         return self._known[key]
@@ -170,10 +172,10 @@ class OperationCheck:
         return self._payloads[id(layer)]
 
     def _largest(self, wire: Connection) -> int:
-        if id(wire) not in self._step:
+        if id(wire) not in self._weights:
             weights = np.asarray(wire.weights)
-            self._step[id(wire)] = max(int(weights.max(initial=0)), -int(weights.min(initial=0)))
-        return self._step[id(wire)]
+            self._weights[id(wire)] = max(int(weights.max(initial=0)), -int(weights.min(initial=0)))
+        return self._weights[id(wire)]
 
     def _feeds(self, op: Run) -> Iterator[str]:
         """C2: every connection has one feed, of planes that its source has, from tiles that make up the source."""

@@ -151,6 +151,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("an unknown plane", feed(planes=(77,)), r"reads planes \[77\]"),
     ("a plane before all", feed(planes=(-1,)), r"planes \[-1\]"),
     ("a plane twice", feed(planes=(0, 0)), "one of them twice"),
+    ("a run on the channel", run(on=CHANNEL), "runs on 'channel', which computes nothing"),
     ("a run of the input", run(layer=-1), "belongs to layer -1"),
     ("a tile below zero", run(tile=-1), "tiles are counted from 0"),
     ("timesteps that there are not", run(timesteps=(0, 99)), "covers timesteps 0 to 98; there are 0 to"),
