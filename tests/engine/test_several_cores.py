@@ -15,7 +15,6 @@ from hwsim.engine.fast import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import split_channels
 from hwsim.program import CHANNEL, CoreLog, Program, ProgramError, Run, SampleRecord, Transfer
-from hwsim.program_check import check_program
 from hwsim.simulation import make_program
 from hwsim.snn.network import Network
 from tests.engine.random_designs import random_chip, random_network, random_sample
@@ -163,51 +162,6 @@ def test_a_split_covers_every_channel_once_and_begins_at_whole_groups(channels: 
     spans = [(span, own) for span, own in zip(split_channels(channels, lanes), lanes, strict=True) if span != (0, 0)]
     assert [c for span, _ in spans for c in range(*span)] == list(range(channels))
     assert all(span[0] % own == 0 for span, own in spans)
-
-
-# --- check_program -----------------------------------------------------------------------------------------------------
-
-
-def shared_program() -> Program:
-    """Some random program whose cores share a layer and send planes to each other."""
-    for seed in range(200):
-        if drawn := draw(seed):
-            runs = list(drawn[0].runs)
-            sends = any(op.label == "load spike" and op.layer >= 0 for op in drawn[0].operations)
-            if sends and any(a.layer == b.layer and a.tile < b.tile for a in runs for b in runs):
-                return drawn[0]
-    raise AssertionError("no such program")
-
-
-def refused(program: Program, number: int, change: dict[str, object], text: str) -> None:
-    operations = list(program.operations)
-    operations[number] = replace(operations[number], **change)  # type: ignore[arg-type]
-    broken = replace(program, operations=tuple(operations))
-    for engine in (FastEngine(), ReferenceEngine()):
-        with pytest.raises(ProgramError, match=text):
-            engine.run_sample(broken, None, "trace")  # type: ignore[arg-type]
-
-
-def test_programs_that_cannot_be_executed_are_refused_by_both_engines() -> None:
-    program = shared_program()
-    check_program(program)
-    runs = list(program.runs)
-    load = next(op for op in program.operations if op.label == "load spike" and op.layer >= 0)
-    reader = next(run for run in runs if load.id in run.deps)
-    refused(program, load.id, {"bits": "by sample"}, "bits 'by sample': there is no network")
-    refused(program, load.id, {"bits": -1}, "moves -1 bits")
-    refused(program, load.id, {"targets": ("core7",)}, "the program's resources are core0")
-    refused(program, load.id, {"targets": ("core0", "core1")}, "between the channel and one core")
-    refused(program, load.id, {"source": "core0", "targets": ("core1",)}, "without a network")
-    refused(program, load.id, {"deps": (load.id,)}, "dependencies point backwards")
-    refused(program, load.id, {"id": 99}, "an id is the position")
-    refused(program, reader.id, {"on": "core9"}, "runs on 'core9'")
-    refused(program, reader.id, {"deps": ()}, "have not been sent there before|does not wait for")
-    one, other = next((a, b) for a in runs for b in runs if a.layer == b.layer and a.tile < b.tile)
-    refused(program, other.id, {"body": one.body}, "both hold channel")
-    refused(program, reader.id, {"body": replace(reader.body, groups=(0, 999))}, "computes groups 0 to 998")
-    cut = replace(reader.body, last_channel=reader.body.groups[0] * reader.body.core.lanes)
-    refused(program, reader.id, {"body": cut}, "outside of its last group")
 
 
 def test_a_chip_that_mixes_models_is_refused() -> None:

@@ -8,6 +8,7 @@ and an operation begins when its resource is free and all it depends on has ende
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from weakref import WeakSet
 
 import numpy as np
 import simpy
@@ -28,6 +29,9 @@ from hwsim.snn.network import INPUT, Connection, Layer
 
 class ReferenceEngine:
     """Executes runs and programs as the cycle model says, one clock cycle after the other."""
+
+    def __init__(self) -> None:
+        self._checked: WeakSet[Program] = WeakSet()
 
     def run_core(
         self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
@@ -68,6 +72,9 @@ class ReferenceEngine:
             raise ValueError(f"spikes is {spikes!r}, allowed are 'trace' and 'computed'")
         if spikes == "computed" and not program.network.has_weights:
             raise ProgramError("the trace has no weights, so spikes cannot be computed; use spikes='trace'")
+        if program not in self._checked:
+            check_program(program)
+            self._checked.add(program)
         chip = Chip(program, sample, computed=spikes == "computed", record=record)
         chip.execute()
         return chip.report()
@@ -77,7 +84,6 @@ class Chip:
     """A Program in execution on one sample: the states, the outputs, and the record of both."""
 
     def __init__(self, program: Program, sample: Sample, computed: bool, record: bool) -> None:
-        check_program(program)
         self.program, self.sample, self.network = program, sample, program.network
         self.computed, self.record = computed, record
         self.clock = Clock()
