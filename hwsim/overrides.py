@@ -89,7 +89,7 @@ def _read_yaml(path: str | Path) -> Mapping[str, Any]:
 
     import yaml
 
-    from hwsim.arch import duplicate_keys
+    from hwsim.arch_mistakes import duplicate_keys
 
     try:
         with open(path, encoding="utf-8") as file:
