@@ -21,6 +21,7 @@ import numpy as np
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import dump_architecture, rebuild_architecture
+from hwsim.overrides import plain_overrides
 from hwsim.result import Facts, Result, ResultError
 from hwsim.task import Task
 
@@ -143,13 +144,20 @@ def load_result(folder: str | Path) -> Result:
             task=Task.from_json(body["task"]), facts=facts, architecture=arch,
             cycles=samples["cycles"].to_numpy(np.int64), layer_counts=layer_counts,
             operation_counts=operation_counts, operations=operations,
-            spans=spans.reshape(facts.samples, len(operations), 2), overrides=body["overrides"],
+            spans=spans.reshape(facts.samples, len(operations), 2), overrides=_overrides(root, body["overrides"]),
             leak_unused=body["leak_unused"],
         )
     except ResultError:
         raise
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ResultError(f"{root}: the saved result does not fit together ({error}); save it again") from None
+
+
+def _overrides(root: Path, found: Any) -> dict[str, Any]:
+    """The overrides of a saved result: a mapping, never the path of one. Raises ResultError."""
+    if not isinstance(found, dict):
+        raise ResultError(f"{root / RESULT}: overrides: found {found!r}, expected a mapping of event to pJ; save it again")
+    return plain_overrides(found)
 
 
 def _body(root: Path) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _accuracy_text(result: Result) -> str:
 def _check_text(result: Result) -> str:
     f = result.facts
     if f.mismatches is None:
-        return "the trace has no weights: nothing was computed, nothing compared"
+        return "nothing was compared: the trace has no weights or no outputs, or the core computes none"
     verdict = "every output is bit for bit the recorded one" if f.mismatches == 0 else f"{f.mismatches} outputs differ"
     where = "one sample" if f.samples == 1 else f"all {f.samples} samples"
     return f"{verdict}; {f.saturations} saturations, in {where}"
