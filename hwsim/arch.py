@@ -137,6 +137,10 @@ class Architecture(Fields):
         return [(self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),)}), design.count)
                 for design in self.cores]
 
+    def entries(self) -> list[tuple[str, Architecture]]:
+        """Each kind of core as a chip of its own, with the name of its entry in a file: `cores[0]`, or "" where there is one."""
+        return [("" if len(self.cores) == 1 else f"cores[{at}]", one) for at, (one, _) in enumerate(self.kinds())]
+
     @property
     def is_one_core(self) -> bool:
         return len(self.core_names) == 1

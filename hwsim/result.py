@@ -127,7 +127,7 @@ class Result:
 
     @property
     def mismatches(self) -> int | None:
-        """Outputs of the whole run unlike the recorded ones; None when the trace has no weights."""
+        """Outputs of the whole run unlike the recorded ones; None where nothing was computed, or nothing is recorded."""
         return self.facts.mismatches
 
     @property

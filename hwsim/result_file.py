@@ -12,6 +12,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -41,6 +43,20 @@ def save_result(result: Result, folder: str | Path) -> Path:
     The files appear all at once: they are written beside the folder and moved.
     """
     target = check_target(folder)
+    with writing(target):
+        return _save(result, target)
+
+
+@contextmanager
+def writing(target: str | Path) -> Iterator[None]:
+    """Turns what a disk says, which may name no file, into a ResultError that names `target`."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultError(f"{target}: cannot be written ({error.strerror or error}); make room, or name another folder") from None
+
+
+def _save(result: Result, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

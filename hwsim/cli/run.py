@@ -38,7 +38,7 @@ def run_command(
     leak_unused: LeakOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    from hwsim.result_file import check_target
+    from hwsim.result_file import check_target, writing
     from hwsim.simulation import simulate
 
     if out is not None:
@@ -50,7 +50,8 @@ def run_command(
         result.save(out)
         from hwsim.view.plot import save_figures
 
-        save_figures([result], out)
+        with writing(out):
+            save_figures([result], out)
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
     if as_json:
