@@ -412,6 +412,8 @@ class Result:
         simulations or with a sample in common, ResultError for different prices or designs of different names.
         """
         results = list(results)
+        if strange := [found for found in results if not isinstance(found, Result)]:
+            raise ResultError(f"found {strange[0]!r} among the results, expected hwsim.Result; load a saved one with load_result")
         task = merged(result.task for result in results)
         first = results[0]
         if len({result.price_id for result in results}) > 1:

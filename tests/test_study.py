@@ -94,6 +94,8 @@ def test_what_does_not_belong_together_is_not_merged(rate_trace: Trace, bit_seri
     for nothing in ([], iter(())):
         with pytest.raises(TaskError, match="nothing to merge"):
             Result.merge(nothing)
+    with pytest.raises(ResultError, match="found 5 among the results"):
+        Result.merge([one, 5])  # type: ignore[list-item]
     named = hwsim.load_architecture(ARCH).model_copy(update={"name": "other"})
     alike = hwsim.simulate(rate_trace, named, samples=[1])
     with pytest.raises(ResultError, match=rf"different names \({ARCH}, other\)"):
