@@ -23,6 +23,8 @@ _HOMES = {
     "Architecture": "hwsim.arch", "ArchitectureError": "hwsim.arch", "load_architecture": "hwsim.arch",
     "MappingError": "hwsim.mapping", "ProgramError": "hwsim.program", "Result": "hwsim.result",
     "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
+    "Task": "hwsim.task", "TaskError": "hwsim.task",
+    "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
     "HwsimError": "hwsim.errors", "load_result": "hwsim.result_file", "EnergyError": "hwsim.energy",
 }
 """Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from hwsim.snn.network import Connection, InputSpec, Layer, Network, NetworkError
     from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
     from hwsim.snn.trace import Trace, TraceError
+    from hwsim.study import Point, StudyError, run_study
+    from hwsim.task import Task, TaskError
 
 
 def __getattr__(name: str) -> Any:

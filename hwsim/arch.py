@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from hwsim.arch_mistakes import BOTH_FORMS, SHORT_FORM, both_forms, duplicate_keys, explain, kind_of
 from hwsim.cores import CoreKindError, core_design
 from hwsim.cores.base import CoreDesign
 from hwsim.errors import HwsimError
 from hwsim.fields import Fields, Hertz
 from hwsim.program import ChannelSpec
 
-SHORT_FORM = ("core", "spike_buffer", "memories")
-"""What stands at the top of a file that describes one core."""
 MAX_CORES = 4096
 
 
@@ -70,10 +69,8 @@ def _by_kind(entry: Any) -> Any:
         return entry
     if not isinstance(entry, dict):
         raise ValueError(f"found {type(entry).__name__}, allowed a mapping with core, memories ...")
-    core = entry.get("core", {})
-    kind = core.get("kind", "event") if isinstance(core, dict) else "event"
     try:
-        design = core_design(kind)
+        design = core_design(kind_of(entry.get("core")))
     except CoreKindError as error:
         raise PydanticCustomError("core_kind", "{reason}", {"reason": str(error)}) from None
     return design.model_validate(entry)
@@ -101,19 +98,21 @@ class Architecture(Fields):
         given = [name for name in SHORT_FORM if name in data]
         if "cores" in data:
             if given:
-                raise ValueError(f"cores and {' and '.join(given)} are both given: a list of cores has them inside each "
-                                 "entry, a file of one core has them at its top")
+                raise PydanticCustomError(BOTH_FORMS, "{reason}", {"reason": (
+                    f"cores and {' and '.join(given)} are both given: a list of cores has them inside each entry, a file of one "
+                    "core has them at its top")})
             return data
         rest = {name: value for name, value in data.items() if name not in SHORT_FORM}
         return {**rest, "cores": [{name: data[name] for name in given}]}
 
-    @model_validator(mode="after")
-    def _some_and_not_too_many(self) -> Architecture:
-        if not self.cores:
-            raise ValueError("cores is empty, a chip has at least one")
-        if (total := sum(design.count for design in self.cores)) > MAX_CORES:
+    @field_validator("cores", mode="after")
+    @classmethod
+    def _some_and_not_too_many(cls, cores: tuple[CoreDesign, ...]) -> tuple[CoreDesign, ...]:
+        if not cores:
+            raise ValueError("the list is empty, a chip has at least one core")
+        if (total := sum(design.count for design in cores)) > MAX_CORES:
             raise ValueError(f"{total} cores in all, allowed up to {MAX_CORES}")
-        return self
+        return cores
 
     # -- the chip -------------------------------------------------------------------------------------------------
 
@@ -138,6 +137,10 @@ class Architecture(Fields):
         return [(self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),)}), design.count)
                 for design in self.cores]
 
+    def entries(self) -> list[tuple[str, Architecture]]:
+        """Each kind of core as a chip of its own, with the name of its entry in a file: `cores[0]`, or "" where there is one."""
+        return [("" if len(self.cores) == 1 else f"cores[{at}]", one) for at, (one, _) in enumerate(self.kinds())]
+
     @property
     def is_one_core(self) -> bool:
         return len(self.core_names) == 1
@@ -155,10 +158,13 @@ class Architecture(Fields):
         return ChannelSpec(self.channel.bits_per_cycle, self.channel.latency_cycles)
 
     def timing(self) -> dict[str, Any]:
-        """Everything that decides cycles and counts, JSON-ready; names, clock, prices and technology do not."""
+        """Everything that decides cycles and counts, JSON-ready; names, clock, prices and technology do not.
+
+        Core by core: an entry of count 2 and two equal entries are one machine.
+        """
         channel = {name.removeprefix("channel."): getattr(self.channel, name.removeprefix("channel."))
                    for name in CHIP_TIMING_FIELDS}
-        return {"channel": channel, "cores": [design.timing() for design in self.cores]}
+        return {"channel": channel, "cores": [one.only.timing() for one, count in self.kinds() for _ in range(count)]}
 
     def timing_hash(self) -> str:
         """Hash of `timing`."""
@@ -224,12 +230,7 @@ class Architecture(Fields):
             **dump_architecture(self)["spike_buffer"], **changes, **_as_bits({name: changes[name] for name in sizes})})
 
     def _changed(self, **parts: dict[str, Any]) -> Architecture:
-        data = {**dump_architecture(self), **parts}
-        try:
-            return Architecture.model_validate(data)
-        except ValidationError as error:
-            texts = [_explain(e, Path(self.name), None, data) for e in error.errors()]
-            raise ArchitectureError("\n".join(texts).replace(f"{self.name}:1: ", f"{self.name}: ")) from None
+        return rebuild_architecture({**dump_architecture(self), **parts})
 
 
 def _as_bits(sizes: dict[str, Any]) -> dict[str, Any]:
@@ -263,8 +264,27 @@ def _with_units(core: dict[str, Any]) -> dict[str, Any]:
 
 
 def rebuild_architecture(data: dict[str, Any]) -> Architecture:
-    """The design that `dump_architecture` wrote. Raises ValueError (pydantic) when it is not one."""
-    return Architecture.model_validate(data)
+    """The design that `dump_architecture` wrote. Raises ArchitectureError with every mistake when it is not one."""
+    name = data.get("name")
+    return _validated(data, name if isinstance(name, str) and name else "architecture", None)
+
+
+def _validated(data: dict[str, Any], where: str, root: yaml.Node | None) -> Architecture:
+    """The design, or ArchitectureError with all mistakes; `root` is the YAML that `data` was read from, if any."""
+    texts = duplicate_keys(root, where)
+    try:
+        made = Architecture.model_validate(data)
+    except ValidationError as error:
+        texts += [explain(e, where, root, data, Architecture) for e in error.errors()]
+        if both_forms(data):  # a mistake of the whole, which hides those of the fields
+            listed = {key: value for key, value in data.items() if key not in SHORT_FORM}
+            try:
+                Architecture.model_validate(listed)
+            except ValidationError as more:
+                texts += [explain(e, where, root, listed, Architecture) for e in more.errors()]
+    if texts:
+        raise ArchitectureError("\n".join(texts))
+    return made
 
 
 def load_architecture(source: str | Path | Architecture) -> Architecture:
@@ -287,14 +307,7 @@ def load_architecture(source: str | Path | Architecture) -> Architecture:
         raise ArchitectureError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(data, dict):
         raise ArchitectureError(f"{path}: found {type(data).__name__}, expected a mapping with name, core, memories ...")
-    doubled = duplicate_keys(root, path)
-    try:
-        architecture = Architecture.model_validate(data)
-    except ValidationError as error:
-        raise ArchitectureError("\n".join(doubled + [_explain(e, path, root, data) for e in error.errors()])) from None
-    if doubled:
-        raise ArchitectureError("\n".join(doubled))
-    return architecture
+    return _validated(data, str(path), root)
 
 
 def find_config(source: str | Path) -> Path:
@@ -316,85 +329,3 @@ def config_folders() -> list[Path]:
     """Where shipped designs are: beside the package in a checkout, inside it when installed."""
     here = Path(__file__).resolve().parent
     return [p for p in (here.parent / "arch_configs", here / "arch_configs") if p.is_dir()]
-
-
-def duplicate_keys(root: yaml.Node | None, path: Path) -> list[str]:
-    """YAML lets a key appear twice and keeps the last; that is a mistake nobody sees."""
-    found, stack = [], [root]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    found.append(f"{path}:{key.start_mark.line + 1}: {key.value}: given twice, keep one")
-                seen.add(key.value)
-                stack.append(value)
-    return found
-
-
-def _explain(error: Any, path: Path, root: yaml.Node | None, data: Any) -> str:
-    """One pydantic error as `file:line: field: found ..., allowed ...`; `data` is what was validated."""
-    loc = list(error["loc"])
-    short = isinstance(data, dict) and "cores" not in data
-    if (short or root is None) and loc[:2] == ["cores", 0]:
-        loc = loc[2:]  # the entry that the short form stands for
-    line = _line_of(root, loc)
-    name = _dotted(loc) or "file"
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        model = _model_of(list(error["loc"])[:-1], data)
-        allowed = [field for field in model.model_fields if not (short and field == "cores")]
-        extra = SHORT_FORM if model is Architecture else ()
-        return f"{path}:{line}: {name}: unknown field, allowed are {', '.join([*allowed, *extra])}"
-    if kind == "missing":
-        return f"{path}:{line}: {name}: missing, it must be given"
-    if kind == "core_kind":
-        return f"{path}:{line}: {name + '.' if name != 'file' else ''}core.kind: {error['msg']}"
-    reason = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind in ("value_error",):
-        return f"{path}:{line}: {name}: {reason}"
-    return f"{path}:{line}: {name}: found {error['input']!r}, allowed {reason}"
-
-
-def _dotted(loc: list[str | int]) -> str:
-    """cores[0].core.lanes"""
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _model_of(loc: list[str | int], data: Any) -> Any:
-    """The model that holds the fields at `loc`."""
-    model: Any = Architecture
-    at = data
-    if isinstance(data, dict) and "cores" not in data:
-        at = {"cores": [{name: data[name] for name in SHORT_FORM if name in data}]}
-    for part in loc:
-        at = at[part] if isinstance(at, dict | list | tuple) else None  # type: ignore[index]
-        if isinstance(part, int):
-            core = at.get("core", {}) if isinstance(at, dict) else {}
-            model = core_design(core.get("kind", "event"))
-        elif part != "cores":
-            model = model.model_fields[part].annotation
-    return model
-
-
-def _line_of(root: yaml.Node | None, loc: list[str | int]) -> int:
-    """Line of the deepest key of `loc` that the file has (1-based)."""
-    line, node = 0, root
-    for part in loc:
-        if isinstance(part, int) and isinstance(node, yaml.SequenceNode) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-            continue
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for key, value in node.value:
-            if key.value == part:
-                line, node = key.start_mark.line, value
-                break
-        else:
-            break
-    return line + 1

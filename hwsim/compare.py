@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.arch import Architecture, ArchitectureError, load_architecture
-from hwsim.baseline.twins import Unbuilt, has_baselines, twins
-from hwsim.cores.chip import chip_model, memories_used
+from hwsim.baseline.twins import Unbuilt, has_baselines, twins, why_no_baselines
+from hwsim.cores.chip import chip_model, memories_used, why_nothing_runs
 from hwsim.energy import check_prices
 from hwsim.program import ProgramError
 from hwsim.schedules import SCHEDULES, schedule_by_name
@@ -137,12 +137,15 @@ def _baselines(
     designs: Sequence[Architecture], traces: Sequence[Trace], jobs: Sequence[Job], schedule: str,
     overrides: Mapping[str, Any] | None, leak_unused: bool, found: Comparison,
 ) -> list[Job]:
-    """Every ANN trace on the baselines of every event core."""
+    """Every ANN trace on the baselines of every event core; a chip of several has none, which is told."""
     made: list[Job] = []
     for trace in traces:
         if not trace.network.is_ann:
             continue
         for design in designs:
+            if reason := why_no_baselines(design):
+                name = f"{design.name}+baselines"
+                found.missing.append(Missing(trace.name, trace.coding, trace.timesteps, name, schedule, reason))
             if not has_baselines(design):
                 continue
             spiking = [t.network for t, d, _ in jobs if d is design]
@@ -166,7 +169,10 @@ def _distinct(designs: list[Architecture]) -> list[Architecture]:
 
 
 def _schedules_of(trace: Trace, design: Architecture, schedules: Sequence[str]) -> Sequence[str]:
-    """A quantised ANN has one timestep, so the schedules are the same to it: one row is enough."""
+    """A quantised ANN has one timestep, so the schedules are the same to it: one row is enough, and one refusal is where
+    nothing runs."""
+    if why_nothing_runs(design):
+        return schedules[:1]
     return schedules if chip_model(design).timed and not trace.network.is_ann else schedules[:1]
 
 
@@ -174,7 +180,7 @@ def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
     """Why a trace does not run on a design under a schedule; None when it does."""
     try:
         chip_model(design).check(trace.network, design, schedule_by_name(schedule))
-    except ProgramError as error:
+    except (ProgramError, ArchitectureError) as error:
         return str(error)
     return None
 

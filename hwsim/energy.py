@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,8 +244,8 @@ def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str
     """Identity of all prices of a chip, leakage included: equal numbers, equal hash, wherever they come from."""
     from hashlib import sha256
 
-    lines = []
-    for one, _ in arch.kinds():
+    lines: list[str] = []
+    for one, _ in groupby(one for one, _ in arch.kinds()):  # a core listed twice in a row and a count of 2 are the same
         prices = price_list(one, overrides, used)
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
         lines += [f"mult {bits} {pj:.12g}" for bits, pj in prices.multiplications()]

@@ -14,16 +14,39 @@ if TYPE_CHECKING:
 
 def explain_rows(energy: pd.DataFrame) -> list[dict[str, Any]]:
     """One row per event, component and price, by scope and falling energy: scope, unit, component, event, count, price_pj,
-    energy_pj, share (of the system's energy), formula, source. The rows add up to the system's energy; counts and
+    energy_pj, share (of the system's energy), formula, source, cores: those that the row is of where it is not of all that
+    have the event, else "". The rows add up to the system's energy; counts and
     energies are per sample where those of `energy` are."""
     keys = ["scope", "unit", "component", "event", "price_pj", "formula", "source"]
     grouped = energy.groupby(keys, as_index=False, sort=False)[["count", "energy_pj"]].sum()
+    grouped["cores"] = _cores(energy, keys)
     whole = float(grouped["energy_pj"].sum())
     grouped["share"] = grouped["energy_pj"] / whole if whole else 0.0
     grouped["order"] = grouped["scope"].map({scope: i for i, scope in enumerate(SCOPES)})
     ordered = grouped.sort_values(["order", "energy_pj"], ascending=[True, False], kind="stable")
-    names = ["scope", "unit", "component", "event", "count", "price_pj", "energy_pj", "share", "formula", "source"]
+    names = ["scope", "unit", "component", "event", "count", "price_pj", "energy_pj", "share", "formula", "source",
+             "cores"]
     return [{str(k): v for k, v in row.items()} for row in ordered[names].to_dict("records")]
+
+
+def _cores(energy: pd.DataFrame, keys: list[str]) -> list[str]:
+    """For each group of `keys`, in the order of their appearance, the cores it is of, "" where these are all of its event."""
+    if "core" not in energy:
+        return [""] * energy.groupby(keys, sort=False).ngroups
+    event = keys[:4]
+    mine = [(tuple(group[event].iloc[0]), list(group["core"].unique())) for _, group in energy.groupby(keys, sort=False)]
+    every: dict[tuple[str, ...], set[str]] = {}
+    for key, names in mine:
+        every.setdefault(key, set()).update(names)
+    return [_ranges(names) if set(names) != every[key] else "" for key, names in mine]
+
+
+def _ranges(names: Sequence[str]) -> str:
+    """`core0 to core2, core5`: cores in their order, neighbours as a range."""
+    numbers = sorted(int(name.removeprefix("core")) for name in names)
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(f"core{a}" if a == b else f"core{a} to core{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def explain(energy: pd.DataFrame, off: Sequence[str] = ()) -> str:
@@ -46,7 +69,8 @@ def explain(energy: pd.DataFrame, off: Sequence[str] = ()) -> str:
             joules = format_si(row["energy_pj"] * 1e-12, "J", 4)
             lines.append(f"  {name:<27}{_count(row['count']):>20} x {row['price_pj']:>10.5g} pJ = {joules:>9} "
                          f"{100 * row['share']:>6.2f}%  [{numbers[row['source']]}]")
-            lines += wrap(row["formula"], 120, initial_indent=" " * 6, subsequent_indent=" " * 8)
+            of = f"{row['cores']}: " if row["cores"] else ""
+            lines += wrap(of + row["formula"], 120, initial_indent=" " * 6, subsequent_indent=" " * 8)
     if off:
         lines += ["", *wrap(off_text(off), 120, subsequent_indent="  ")]
     lines += ["", "sources"]

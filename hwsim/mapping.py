@@ -26,7 +26,7 @@ class MappingError(ProgramError):
 class Tile:
     """Channels [c0, c1) of a layer on one core: its output groups [lo, hi), weight rows, real weights, membrane words.
 
-    rows   output rows [a, b); all rows of the layer, until rule R25 cuts them too.
+    rows   output rows [a, b); all rows of the layer: nothing cuts them yet.
     """
 
     core: str
@@ -112,7 +112,8 @@ def weight_misfits(connection: Connection, weight_bits: int, where: str) -> list
 def split_channels(channels: int, lanes: Sequence[int]) -> list[tuple[int, int]]:
     """Channels [c0, c1) for each of several cores, (0, 0) for one that gets none: in proportion to their lanes.
 
-    c0 is a multiple of the lanes of its own core (C9), so a core may get none of a layer of few channels.
+    c0 is a multiple of the lanes of its own core, so a core may get none of a layer of few channels (docs/cycle-model.md,
+    Several cores).
     """
     found, start, total, before = [], 0, sum(lanes), 0
     for n, own in enumerate(lanes):

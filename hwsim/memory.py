@@ -152,19 +152,18 @@ def check_timing(arch: Architecture, used: Collection[str] | None = None) -> lis
 
     `used` names the memories that are on, None means all: nobody waits for a memory that is off.
 
-    Each text names the memory, its access time, the period, the largest bank that fits this clock and the clock that
-    fits this bank. Raises MemoryProfileError, TechnologyError.
+    Each text names the memory (with its entry of `cores` where there are several), its access time, the period, the largest
+    bank that fits this clock and the clock that fits this bank. Raises MemoryProfileError, TechnologyError.
     """
-    slow = [_too_slow(one, m) for one, _ in arch.kinds() for m in macros(one, used).values()
+    return [_too_slow(one, f"{where}: " if where else "", m) for where, one in arch.entries() for m in macros(one, used).values()
             if not _fits(m.access_ns, arch.period_ns)]
-    return list(dict.fromkeys(slow))
 
 
 def _fits(access_ns: float, period_ns: float) -> bool:
     return access_ns <= period_ns * (1 + 1e-9)
 
 
-def _too_slow(arch: Architecture, m: Macro) -> str:
+def _too_slow(arch: Architecture, where: str, m: Macro) -> str:
     tech, mhz = arch.technology, arch.clock / 1e6
     largest = 0
     for kib in range(m.bank_bits // 8192, 0, -1):  # from the top: access time does not rise everywhere
@@ -175,7 +174,7 @@ def _too_slow(arch: Architecture, m: Macro) -> str:
     fits = (f"a bank may have {largest} KiB (a memory of {largest * m.banks} KiB)" if largest else
             "not even a bank of 1 KiB is fast enough")
     banks = f"{m.banks} bank{'s' if m.banks > 1 else ''} of {format_bits(m.bank_bits)} x {m.word_bits} bit"
-    return (f"{arch.name}: {m.name} memory ({banks}, {tech.memory}): access takes {m.access_ns:.2f} ns, the clock "
+    return (f"{arch.name}: {where}{m.name} memory ({banks}, {tech.memory}): access takes {m.access_ns:.2f} ns, the clock "
             f"period is {arch.period_ns:.2f} ns; at {mhz:g} MHz {fits}, or this bank needs a clock of at most "
             f"{int(1e4 / m.access_ns) / 10:g} MHz")
 

@@ -5,9 +5,9 @@ pJ by event, mW by component. Which names there are is said here; what a design 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from hwsim.activity import INDEX, SCOPES, VOCABULARY
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 PRICED: tuple[str, ...] = tuple(e.name for e in VOCABULARY if e.scope in SCOPES)
 """Events that cost energy; the others count cycles."""
+
+
+HIGHEST = 1e12
+"""pJ and mW: a joule per event, a gigawatt per component. Beyond it sums of energies overflow."""
 
 
 class EnergyError(HwsimError):
@@ -42,8 +46,11 @@ def read_overrides(given: Mapping[str, Any] | str | Path | Overrides | None) -> 
     if isinstance(given, Overrides):
         return given
     where = "overrides"
-    if not isinstance(given, Mapping):
+    if isinstance(given, str | PathLike):
         where, given = str(given), _read_yaml(given)
+    if not isinstance(given, Mapping):
+        raise EnergyError(f"overrides: found {given!r}, expected a mapping such as {{'acc_add': 0.05}}, or the path of a YAML "
+                          "file with one")
     prices = {name: value for name, value in given.items() if name != "leakage_mw"}
     leaks = given.get("leakage_mw", {})
     wrong = []
@@ -55,11 +62,17 @@ def read_overrides(given: Mapping[str, Any] | str | Path | Overrides | None) -> 
         wrong.append(f"leakage_mw: found {leaks!r}, allowed a mapping of component to mW")
         leaks = {}
     for name, value in [*prices.items(), *((f"leakage_mw.{key}", mw) for key, mw in leaks.items())]:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-            wrong.append(f"{name}: found {value!r}, allowed a number of at least 0")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= HIGHEST:
+            wrong.append(f"{name}: found {value!r}, allowed a number of at least 0 and at most {HIGHEST:g}")
     if wrong:
         raise EnergyError("\n".join(f"{where}: {text}" for text in wrong))
     return Overrides({k: float(v) for k, v in prices.items()}, {k: float(v) for k, v in leaks.items()})
+
+
+def plain_overrides(given: Mapping[str, Any] | str | Path | Overrides | None) -> dict[str, Any]:
+    """Overrides of any form as one mapping, JSON-ready, which `read_overrides` reads back. Raises EnergyError."""
+    found = read_overrides(given)
+    return {**found.prices, **({"leakage_mw": dict(found.leakage_mw)} if found.leakage_mw else {})}
 
 
 def parse_overrides(path: str | Path | None, items: Iterable[str] = ()) -> dict[str, Any]:
@@ -67,9 +80,8 @@ def parse_overrides(path: str | Path | None, items: Iterable[str] = ()) -> dict[
 
     An item is `event=pJ` or `leakage_mw.component=mW`. Raises EnergyError.
     """
-    file = read_overrides(path)
-    prices: dict[str, Any] = dict(file.prices)
-    leaks = dict(file.leakage_mw)
+    prices = plain_overrides(path)
+    leaks = prices.pop("leakage_mw", {})
     for item in items:
         name, _, value = item.partition("=")
         try:
@@ -89,7 +101,7 @@ def _read_yaml(path: str | Path) -> Mapping[str, Any]:
 
     import yaml
 
-    from hwsim.arch import duplicate_keys
+    from hwsim.arch_mistakes import duplicate_keys
 
     try:
         with open(path, encoding="utf-8") as file:

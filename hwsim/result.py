@@ -11,7 +11,7 @@ however many samples follow. Three numbers are ratios of means: power, utilisati
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from hwsim.activity import EVENTS, INDEX, SCOPES, VOCABULARY
 from hwsim.arch import Architecture, Technology
 from hwsim.errors import HwsimError
+from hwsim.overrides import plain_overrides
 from hwsim.program import CHANNEL
 from hwsim.task import Task, merged
 
@@ -128,7 +129,7 @@ class Result:
 
     @property
     def mismatches(self) -> int | None:
-        """Outputs of the whole run unlike the recorded ones; None when the trace has no weights."""
+        """Outputs of the whole run unlike the recorded ones; None where nothing was computed, or nothing is recorded."""
         return self.facts.mismatches
 
     @property
@@ -367,11 +368,11 @@ class Result:
     # -- repricing, saving --------------------------------------------------------------------------------------
 
     def reprice(
-        self, overrides: Mapping[str, Any] | None = None, *, leak_unused: bool | None = None, **technology: Any
+        self, overrides: Mapping[str, Any] | str | Path | None = None, *, leak_unused: bool | None = None, **technology: Any
     ) -> Result:
         """The same cycles and counts at other prices: overrides by event, or other technology tables by name.
 
-        overrides     pJ by event, as for `simulate`; they replace those of this result.
+        overrides     pJ by event or the path of a YAML file, as for `simulate`; they replace those of this result.
         leak_unused   whether memories that the network does not use leak and take area; None leaves it as it is.
         technology    units, memory, dram (names or paths of tables), temperature_k (300, 360); what is left out stays.
 
@@ -380,13 +381,15 @@ class Result:
         """
         from hwsim.energy import check_prices
 
-        design = self.architecture.model_copy(update={"technology": _technology(self.architecture, technology)})
         leaks = self.leak_unused if leak_unused is None else leak_unused
-        priced = replace(self, architecture=design, overrides=dict(overrides or {}), leak_unused=leaks)
+        design = self.architecture.model_copy(update={"technology": _technology(self.architecture, technology, leaks)})
+        priced = replace(self, architecture=design, overrides=plain_overrides(overrides), leak_unused=leaks)
         check_prices(design, priced.overrides, priced.used)
         return priced
 
-    def priced(self, arch: Architecture, overrides: Mapping[str, Any] | None = None, leak_unused: bool = False) -> Result:
+    def priced(
+        self, arch: Architecture, overrides: Mapping[str, Any] | str | Path | None = None, leak_unused: bool = False
+    ) -> Result:
         """The same cycles and counts on a design that differs in names, clock or prices only.
 
         Raises RepriceError for a design that takes other cycles; what `reprice` raises for prices.
@@ -394,24 +397,32 @@ class Result:
         if arch.timing() != self.architecture.timing():
             raise RepriceError(f"{arch.name} differs from {self.architecture.name} in fields that decide cycles or counts; "
                                "simulate it")
+        if wrong := _not_boolean(leak_unused):
+            raise RepriceError(wrong)
         from hwsim.energy import check_prices
 
-        found = replace(self, architecture=arch, overrides=dict(overrides or {}), leak_unused=leak_unused,
+        found = replace(self, architecture=arch, overrides=plain_overrides(overrides), leak_unused=leak_unused,
                         facts=replace(self.facts, arch=arch.name))
         check_prices(arch, found.overrides, found.used)
         return found
 
     @staticmethod
-    def merge(results: Sequence[Result]) -> Result:
+    def merge(results: Iterable[Result]) -> Result:
         """One result of all samples of several, which ran different samples of one simulation at the same prices.
 
         It equals the result of one run over all of them, in the order given. Raises TaskError for results of different
-        simulations or with a sample in common, ResultError for different prices.
+        simulations or with a sample in common, ResultError for different prices or designs of different names.
         """
+        results = list(results)
+        if strange := [found for found in results if not isinstance(found, Result)]:
+            raise ResultError(f"found {strange[0]!r} among the results, expected hwsim.Result; load a saved one with load_result")
         task = merged(result.task for result in results)
         first = results[0]
         if len({result.price_id for result in results}) > 1:
             raise ResultError("results at different prices cannot be merged; reprice them alike first")
+        if len(names := dict.fromkeys(result.facts.arch for result in results)) > 1:
+            raise ResultError(f"results of designs of different names ({', '.join(names)}) cannot be merged, one name would not "
+                              "be true of all; give them one with Result.priced(design)")
         facts = [result.facts for result in results]
         judged = sum(f.judged for f in facts)
         right = sum(round((f.accuracy or 0.0) * f.judged / 100) for f in facts)
@@ -464,12 +475,18 @@ def _spread(values: NDArray[Any]) -> float | None:
     return float(np.std(values, ddof=1)) if np.ptp(values) else 0.0
 
 
-def _technology(arch: Architecture, changes: Mapping[str, Any]) -> Technology:
+def _not_boolean(leak_unused: Any) -> str:
+    """Why it is no answer to whether unused memories leak; empty for True and False."""
+    return "" if isinstance(leak_unused, bool) else f"leak_unused is {leak_unused!r}, expected True or False"
+
+
+def _technology(arch: Architecture, changes: Mapping[str, Any], leak_unused: Any) -> Technology:
     """The design's technology with other tables. Raises RepriceError with every argument that cannot be."""
     allowed = {"units": "the name of a units table", "memory": "the name of a memory profile",
                "dram": "the name of a DRAM table", "temperature_k": "300 or 360 (kelvin)"}
     wrong = [f"reprice: {name}={value!r}: there is no such setting; allowed are {', '.join(allowed)}, leak_unused and "
              "overrides by event" for name, value in changes.items() if name not in allowed]
+    wrong += [f"reprice: {text}" for text in [_not_boolean(leak_unused)] if text]
     known = {name: value for name, value in changes.items() if name in allowed}
     try:
         made = Technology.model_validate(arch.technology.model_dump() | known)

@@ -12,6 +12,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +23,7 @@ import numpy as np
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import dump_architecture, rebuild_architecture
+from hwsim.overrides import plain_overrides
 from hwsim.result import Facts, Result, ResultError
 from hwsim.task import Task
 
@@ -40,6 +43,20 @@ def save_result(result: Result, folder: str | Path) -> Path:
     The files appear all at once: they are written beside the folder and moved.
     """
     target = check_target(folder)
+    with writing(target):
+        return _save(result, target)
+
+
+@contextmanager
+def writing(target: str | Path) -> Iterator[None]:
+    """Turns what a disk says, which may name no file, into a ResultError that names `target`."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultError(f"{target}: cannot be written ({error.strerror or error}); make room, or name another folder") from None
+
+
+def _save(result: Result, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -143,13 +160,20 @@ def load_result(folder: str | Path) -> Result:
             task=Task.from_json(body["task"]), facts=facts, architecture=arch,
             cycles=samples["cycles"].to_numpy(np.int64), layer_counts=layer_counts,
             operation_counts=operation_counts, operations=operations,
-            spans=spans.reshape(facts.samples, len(operations), 2), overrides=body["overrides"],
+            spans=spans.reshape(facts.samples, len(operations), 2), overrides=_overrides(root, body["overrides"]),
             leak_unused=body["leak_unused"],
         )
     except ResultError:
         raise
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ResultError(f"{root}: the saved result does not fit together ({error}); save it again") from None
+
+
+def _overrides(root: Path, found: Any) -> dict[str, Any]:
+    """The overrides of a saved result: a mapping, never the path of one. Raises ResultError."""
+    if not isinstance(found, dict):
+        raise ResultError(f"{root / RESULT}: overrides: found {found!r}, expected a mapping of event to pJ; save it again")
+    return plain_overrides(found)
 
 
 def _body(root: Path) -> dict[str, Any]:

@@ -21,9 +21,10 @@ from hwsim.cores.event.engines import ENGINES
 from hwsim.cores.model import Machine
 from hwsim.energy import check_prices
 from hwsim.errors import HwsimError
+from hwsim.overrides import plain_overrides
 from hwsim.program import Operation, Program, Sample, SampleRecord, Transfer
 from hwsim.result import Facts, Result
-from hwsim.schedules import Schedule, schedule_by_name
+from hwsim.schedules import SCHEDULES, Schedule, schedule_by_name
 from hwsim.snn.network import Network
 from hwsim.snn.trace import Trace
 from hwsim.task import Task
@@ -43,7 +44,7 @@ def simulate(
     engine: str = "fast",
     spikes: str = "trace",
     samples: int | Sequence[int] | None = None,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | str | Path | None = None,
     leak_unused: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
@@ -54,13 +55,16 @@ def simulate(
     engine     fast (Numba) or reference (SimPy): the same numbers to the cycle.
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
-    overrides  prices by event name, see hwsim.energy.
+    overrides  prices by event name or the path of a YAML file with them, see hwsim.overrides.
     leak_unused   memories of the design that the network does not use leak and take area; else they are off.
     progress   called with (samples done, samples in all).
 
     Returns a Result. Raises TraceError, ArchitectureError, MappingError, ProgramError or SimulationError, each with
     one clear text.
     """
+    if not isinstance(leak_unused, bool):
+        raise SimulationError(f"leak_unused is {leak_unused!r}, expected True or False")
+    prices = plain_overrides(overrides)
     design = load_architecture(arch)
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
     try:
@@ -68,14 +72,14 @@ def simulate(
         machine = _machine(opened, design, schedule_by_name(schedule), engine)
         used = list(chip_model(design).memories_used(opened.network, design))
         # A wrong price, or a memory that no table describes, must not cost a simulation.
-        check_prices(design, overrides, None if leak_unused else used)
+        check_prices(design, prices, None if leak_unused else used)
         book = _Book(opened, machine.program, len(task.samples))
         for done, index in enumerate(task.samples):
             sample = opened.sample(index)
             book.add(done, index, sample, machine.run(sample, spikes))
             if progress:
                 progress(done + 1, len(task.samples))
-        return replace(book.result(design, task, used), overrides=overrides or {}, leak_unused=leak_unused)
+        return replace(book.result(design, task, used), overrides=prices, leak_unused=leak_unused)
     finally:
         if opened is not trace:
             opened.close()
@@ -88,6 +92,8 @@ def make_task(
     """The Task that `simulate` runs for the same arguments. Raises SimulationError or ProgramError for what cannot be."""
     _one_of("engine", engine, ENGINES)
     _one_of("spikes", spikes, SPIKES)
+    if not isinstance(schedule, str):
+        raise SimulationError(f"unknown schedule {schedule!r}, allowed are {', '.join(SCHEDULES)}")
     schedule_by_name(schedule)
     chosen = _choose(samples, trace.samples)
     if spikes == "computed" and not trace.has_weights:
@@ -97,20 +103,24 @@ def make_task(
 
 
 def _one_of(what: str, found: str, allowed: Iterable[str]) -> None:
-    if found not in allowed:
+    if not isinstance(found, str) or found not in allowed:
         raise SimulationError(f"unknown {what} {found!r}, allowed are {', '.join(allowed)}")
 
 
 def _choose(samples: int | Sequence[int] | None, there: int) -> list[int]:
     if samples is None:
         return list(range(there))
-    if isinstance(samples, (bool, float, str)):
+    listed = isinstance(samples, Iterable) and not isinstance(samples, (str, bytes, Mapping))
+    if isinstance(samples, bool) or not (listed or isinstance(samples, (int, np.integer))):
         raise SimulationError(f"samples is {samples!r}, expected a number from 1 to {there}, a list of indices, or None")
     if isinstance(samples, (int, np.integer)):
         if not 1 <= samples <= there:
             raise SimulationError(f"samples is {samples}, the trace holds {there}; choose 1 to {there}")
         return list(range(int(samples)))
-    chosen = [int(i) for i in samples]
+    given = list(samples)
+    if strange := [i for i in given if isinstance(i, bool) or not isinstance(i, (int, np.integer))]:
+        raise SimulationError(f"samples holds {strange[0]!r}, expected whole numbers from 0 to {there - 1}")
+    chosen = [int(i) for i in given]
     wrong = [i for i in chosen if not 0 <= i < there]
     if wrong or not chosen or len(set(chosen)) != len(chosen):
         raise SimulationError(f"samples is {chosen}, expected different indices from 0 to {there - 1}")
@@ -143,6 +153,8 @@ class _Book:
         self.spans = np.zeros((samples, len(self.operations), 2), np.int64)
         self.mismatches = np.zeros(layers, np.int64)
         self.known = np.zeros(layers, bool)
+        self.sends = any(layer.sends for layer in program.network)
+        self.computed = False
         self.saturations = 0
         self.right = self.judged = 0
 
@@ -159,27 +171,32 @@ class _Book:
         self.saturations += int(record.saturations.sum())
         self.known |= record.mismatches >= 0
         self.mismatches += np.maximum(record.mismatches, 0)
-        self._check_readouts(index, record)
+        # Whoever computes also compares what layers send; a network of read-outs alone sends nothing to compare.
+        computed = self.trace.has_weights and (not self.sends or bool((record.mismatches >= 0).any()))
+        self.computed |= computed
+        self._check_readouts(index, record, computed)
 
-    def _check_readouts(self, index: int, record: SampleRecord) -> None:
-        """Final potentials against the recorded ones, and the class that they choose against the label."""
+    def _check_readouts(self, index: int, record: SampleRecord, computed: bool) -> None:
+        """Final potentials against the recorded ones, and the class that they choose against the label.
+
+        Where nothing is computed, nothing is compared, and the class is that of the recorded potentials.
+        """
         network = self.program.network
         recorded = self.trace.final_potentials(index)
         for i, layer in enumerate(network):
-            if not layer.sends and self.trace.has_weights and layer.name in recorded:
+            if not layer.sends and computed and layer.name in recorded:
                 self.known[i] = True
                 self.mismatches[i] += int((record.potentials[layer.name] != recorded[layer.name]).sum())
         last = network.layers[-1]
         if self.trace.labels is None or last.sends:
             return
-        answer = record.potentials[last.name] if self.trace.has_weights else recorded.get(last.name)
+        answer = record.potentials[last.name] if computed else recorded.get(last.name)
         if answer is not None:
             self.judged += 1
             self.right += int(np.argmax(answer.reshape(-1)) == self.trace.labels[index])
 
     def result(self, arch: Architecture, task: Task, used: list[str]) -> Result:
         network = self.program.network
-        checked = self.trace.has_weights
         facts = Facts(
             trace=self.trace.name, trace_hash=self.trace.content_hash, coding=self.trace.coding,
             timesteps=self.trace.timesteps, is_ann=network.is_ann, arch=arch.name,
@@ -187,7 +204,7 @@ class _Book:
             samples=len(task.samples), sample_indices=list(task.samples), layers=[layer.name for layer in network],
             payload_bits=_operand_bits(network, arch),
             value_bits={layer.name: max(map(network.value_bits, layer.connections), default=0) for layer in network},
-            mismatches=int(self.mismatches.sum()) if checked else None,
+            mismatches=int(self.mismatches.sum()) if self.computed and self.known.any() else None,
             mismatches_by_layer={layer.name: int(self.mismatches[i]) for i, layer in enumerate(network) if self.known[i]},
             saturations=self.saturations,
             accuracy=100.0 * self.right / self.judged if self.judged else None, judged=self.judged,

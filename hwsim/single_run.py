@@ -29,6 +29,9 @@ def runs_of_tile(
     trace: Trace, arch: Architecture, layer: str, *, schedule: str = "layer_by_layer", tile: int = 0, timestep: int = 0,
 ) -> tuple[Program, list[Run]]:
     """The Program, and its runs of one tile of `layer` from the clear on up to the run that begins with `timestep`."""
+    if not arch.is_one_core:
+        raise SingleRunError(f"{arch.name} has {len(arch.core_names)} cores, and a run by itself, as its Verilog, is that of a "
+                             "design of one core; give a design that has one (core, spike_buffer and memories at the top)")
     names = [one.name for one in trace.network]
     if layer not in names:
         raise SingleRunError(f"{trace.name}: no layer {layer!r}; its layers are {', '.join(names)}")

@@ -3,18 +3,20 @@
 A point is a trace on a design, with a schedule and prices. Its key is the hash of its Task and of its price list, known before
 anything runs, so a point whose row is there is never run again, and a row of another model version is never taken for it.
 Points that differ in prices only are simulated once. Rows are appended to `rows.jsonl`, one JSON object per line, whole or
-not at all: a killed study goes on where it stopped. Points run in worker processes; one that fails keeps its reason in its row.
+not at all: a killed study goes on where it stopped. Points run in worker processes; one that fails, however it fails, keeps its
+reason in its row.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,12 +26,17 @@ from hwsim.arch import Architecture, dump_architecture, load_architecture, rebui
 from hwsim.cores.chip import memories_used
 from hwsim.energy import price_hash
 from hwsim.errors import HwsimError
+from hwsim.overrides import plain_overrides
 from hwsim.result import Result
 from hwsim.simulation import make_task, simulate
 from hwsim.snn.trace import Trace
 
 ROWS = "rows.jsonl"
 Row = dict[str, Any]
+BEGINNING = b'{"key": "'
+"""Of every row, and so of every line that a kill cut off."""
+SUMMARY = ("task", "samples", "cycles", "energy_pj", "run_id")
+"""What a row has at least, of whatever model version, unless it has an `error`."""
 
 
 class StudyError(HwsimError):
@@ -51,7 +58,7 @@ class Point:
     spikes: str = "trace"
     engine: str = "fast"
     samples: int | Sequence[int] | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] | str | Path = field(default_factory=dict)
     leak_unused: bool = False
     labels: Mapping[str, Any] = field(default_factory=dict)
 
@@ -65,23 +72,49 @@ class Point:
         """Its architecture. Raises ArchitectureError."""
         return load_architecture(self.arch) if isinstance(self.arch, str) else rebuild_architecture(dict(self.arch))
 
+    def check(self) -> None:
+        """Raises StudyError with all fields that are of no kind that they can be; what they say is not looked at."""
+        allowed: dict[str, tuple[Any, str]] = {
+            "trace": (str | Path, "the path of a trace"), "arch": (str | Mapping, "a name, a path, or a design's data"),
+            "overrides": (str | Path | Mapping | None, "a mapping of event to pJ, or the path of a YAML file"),
+            "leak_unused": (bool, "True or False"), "labels": (Mapping, "a mapping")}
+        wrong = [f"{name} is {getattr(self, name)!r}, expected {expected}" for name, (kind, expected) in allowed.items()
+                 if not isinstance(getattr(self, name), kind)]
+        if not wrong and not _can_be_written(self.labels):
+            wrong = [f"labels is {self.labels!r}, expected what JSON can say: text, finite numbers, lists, mappings"]
+        if wrong:
+            raise StudyError("; ".join(wrong))
+
+
+def _can_be_written(labels: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(dict(labels), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
 
 @dataclass(frozen=True)
 class _Known:
-    """What a point is before it runs: its key, and the hash of the Task that it shares with points of other prices."""
+    """What a point is before it runs: its key, the hash of the Task that it shares with points of other prices, and itself as
+    plain data, which any process can be sent."""
 
     key: str
     task: str
+    point: Point
 
 
 def identify(point: Point) -> _Known:
     """Key and Task of a point. Raises HwsimError for a point that cannot run."""
+    point.check()
     design = point.design()
     with Trace.open(point.trace) as trace:
         task = make_task(trace, design, schedule=point.schedule, engine=point.engine, spikes=point.spikes, samples=point.samples)
         used = None if point.leak_unused else list(memories_used(trace.network, design))
-    prices = price_hash(design, point.overrides, used)
-    return _Known(sha256(f"{task.hash} {prices}".encode()).hexdigest()[:32], task.hash)
+    overrides = plain_overrides(point.overrides)
+    key = sha256(f"{task.hash} {price_hash(design, overrides, used)}".encode()).hexdigest()[:32]
+    return _Known(key, task.hash, replace(
+        point, arch=dump_architecture(design), samples=list(task.samples), overrides=overrides, labels=dict(point.labels)))
 
 
 def run_study(
@@ -93,18 +126,22 @@ def run_study(
     A row holds `key`, `task`, `labels`, and the summary of the Result, or `error` with the reason why the point failed; points
     that failed are tried again the next time.
     workers    processes, by default one for each processor.    executor   any of concurrent.futures, used instead of them.
-    Raises StudyError when a worker dies or the folder cannot be written: the rows made so far stay.
+    Raises StudyError when a worker dies or the folder cannot be written: the rows made so far stay; and for what is no Point.
     """
     every = list(points)
+    for i, point in enumerate(every):
+        if not isinstance(point, Point):
+            raise StudyError(f"points[{i}] is {point!r}, expected a hwsim.Point")
     there = {row["key"]: row for row in read_rows(folder) if "error" not in row}
     found: dict[int, Row] = {}
     tasks: dict[str, list[tuple[int, str]]] = {}
     for i, point in enumerate(every):
         try:
             known = identify(point)
-        except HwsimError as error:
+        except Exception as error:  # one bad point never ends the others
             found[i] = _failed(point, _key_of(point), error)
             continue
+        every[i] = known.point
         if known.key in there:
             found[i] = there[known.key] | {"labels": dict(point.labels)}
         else:
@@ -154,31 +191,41 @@ def _pool(workers: int | None, most: int, executor: Executor | None) -> Iterator
 
 def run_points(points: Sequence[Point]) -> list[Row]:
     """Points of one Task: simulated once, priced for each. A row's fields, or `error`, for each; runs in a worker."""
-    first, result, rows = points[0], None, []
+    result, rows = None, []
     for point in points:
         try:
             if result is None:
-                result = simulate(first.trace, first.design(), schedule=first.schedule, engine=first.engine, spikes=first.spikes,
-                                  samples=first.samples, overrides=first.overrides, leak_unused=first.leak_unused)
+                result = simulate(point.trace, point.design(), schedule=point.schedule, engine=point.engine, spikes=point.spikes,
+                                  samples=point.samples, overrides=point.overrides, leak_unused=point.leak_unused)
             rows.append(_row(result.priced(point.design(), point.overrides, point.leak_unused)))
-        except HwsimError as error:
-            rows.append({"error": f"{type(error).__name__}: {error}"})
+        except Exception as error:  # one bad point never ends the others
+            rows.append({"error": _reason(error)})
     return rows
 
 
 def _row(result: Result) -> Row:
-    return {"task": result.task.hash, "prices": result.price_id, "model_version": result.task.model_version, **result.summary()}
+    """Raises StudyError where a number of the summary is not finite: JSON could not say it."""
+    row = {"task": result.task.hash, "prices": result.price_id, "model_version": result.task.model_version, **result.summary()}
+    numbers = [(name, value) for name, values in row.items()
+               for value in (values.values() if isinstance(values, dict) else [values])]
+    if wrong := [f"{name} is {value}" for name, value in numbers if isinstance(value, float) and not math.isfinite(value)]:
+        raise StudyError(f"numbers that are not finite: {', '.join(dict.fromkeys(wrong))}; check clock and prices")
+    return row
 
 
-def _failed(point: Point, key: str, error: HwsimError) -> Row:
-    return {"key": key, "labels": dict(point.labels), "error": f"{type(error).__name__}: {error}"}
+def _failed(point: Point, key: str, error: Exception) -> Row:
+    labels = dict(point.labels) if isinstance(point.labels, Mapping) and _can_be_written(point.labels) else {}
+    return {"key": key, "labels": labels, "error": _reason(error)}
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _key_of(point: Point) -> str:
     """Of a point that has no Task: what was asked for."""
-    body = asdict(point)
-    body.pop("labels")
-    return sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:32]
+    body = {one.name: repr(getattr(point, one.name)) for one in fields(point) if one.name != "labels"}
+    return sha256(json.dumps(body).encode()).hexdigest()[:32]
 
 
 # --- the file ----------------------------------------------------------------------------------------------------------
@@ -187,22 +234,39 @@ def _key_of(point: Point) -> str:
 def read_rows(folder: str | Path) -> list[Row]:
     """All rows of a study's folder in the order in which they were made, of any model version; none where there is no file.
 
-    A last line that a killed process left unfinished is no row. Raises StudyError for a file that is not a study's.
+    A line that a killed process left unfinished is no row. Raises StudyError for a file that is not a study's, or cannot be
+    read.
     """
     path = Path(folder) / ROWS
-    if not path.exists():
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read as rows of a study ({error.strerror}); name another folder") from None
     rows = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+    for number, line in enumerate(content.split(b"\n"), 1):
         try:
             row = json.loads(line)
-        except ValueError:  # the empty end of the file, or cut off by a kill: its point runs again
-            continue
-        if not isinstance(row, dict) or not isinstance(row.get("key"), str):
-            raise StudyError(f"{path}:{number}: found {str(row)[:60]!r}, expected a row of a study with its key; name another "
-                             "folder")
+        except (ValueError, RecursionError):
+            if line.startswith(BEGINNING) or BEGINNING.startswith(line):
+                continue  # the empty end of the file, or cut off by a kill: its point runs again
+            row = line.decode(errors="replace")
+        if wrong := _no_row(row):
+            raise StudyError(f"{path}:{number}: found {str(row)[:60]!r}, expected a row of a study {wrong}; name another folder, "
+                             "or delete the line")
         rows.append(row)
     return rows
+
+
+def _no_row(row: Any) -> str:
+    """What a line lacks to be a row; empty when it lacks nothing."""
+    if not isinstance(row, dict) or not isinstance(row.get("key"), str):
+        return "with its key"
+    if isinstance(row.get("error"), str):
+        return ""
+    lacking = [name for name in SUMMARY if name not in row]
+    return f"with an error, or with {', '.join(lacking)}" if lacking else ""
 
 
 def _append(folder: str | Path, rows: list[Row]) -> None:

@@ -19,6 +19,7 @@ from hwsim.arch import (
     rebuild_architecture,
 )
 from hwsim.cores import KINDS, core_design
+from hwsim.energy import price_hash
 from hwsim.units import format_bits, parse_bits, parse_hz
 
 SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
@@ -83,6 +84,74 @@ def test_other_bad_files(tmp_path: Path, content: str, expected: str) -> None:
     with pytest.raises(ArchitectureError, match=str(path)) as error:
         load_architecture(path)
     assert expected in str(error.value)
+
+
+ENTRY = """
+  - {core: %s, bogus: 1, spike_buffer: {kind: bitmap, capacity: 1 MiB}, memories: {weight: 1 KiB, membrane: 1 KiB}}
+"""
+CORE = "{spike_buffer: {kind: bitmap, capacity: 1 MiB}, memories: {weight: 1 KiB, membrane: 1 KiB}"
+
+
+def mistakes(tmp_path: Path, content: str) -> list[str]:
+    """What is told of a bad file, line by line, without the file's name."""
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(ArchitectureError) as error:
+        load_architecture(path)
+    return [text.removeprefix(f"{path}:") for text in str(error.value).splitlines()]
+
+
+@pytest.mark.parametrize(("given", "found"), [("", "nothing"), ("5", "5"), ("[1]", "[1]"), ("text", "'text'")])
+def test_a_core_that_is_no_mapping_is_told_with_all_else_that_is_wrong(tmp_path: Path, given: str, found: str) -> None:
+    told = mistakes(tmp_path, "name: x\ncores:" + ENTRY % given)
+    assert told == [f"3: cores[0].core: found {found}, allowed a mapping of its fields",
+                    "3: cores[0].bogus: unknown field, allowed are count, core, spike_buffer, memories"]
+    short = mistakes(tmp_path, f"name: x\ncore: {given}\nspike_buffer: {{kind: bitmap, capacity: 1 MiB}}\n"
+                               "memories: {weight: 1 KiB, membrane: 1 KiB}\nbogus: 1\n")
+    assert short[0] == f"2: core: found {found}, allowed a mapping of its fields"
+    assert short[1].startswith("5: bogus: unknown field")
+    assert len(short) == 2
+
+
+def test_keys_given_twice_are_found_in_lists_too_and_once_for_all_aliases(tmp_path: Path) -> None:
+    told = mistakes(tmp_path, f"name: x\ncores:\n  - &a\n    count: 1\n    count: 2\n    <<: {CORE}}}\n  - *a\nname: y\n")
+    assert told == ["5: count: given twice, keep one", "8: name: given twice, keep one"]
+
+
+def test_both_forms_at_once_hide_no_other_mistake(tmp_path: Path) -> None:
+    told = mistakes(tmp_path, f"name: x\ncore: {{lanes: 4}}\nclocks: 4\ncores:\n  - {CORE}, count: 0}}\n")
+    assert [text.split(": ")[0:2] for text in told] == [["4", "cores"], ["5", "cores[0].count"], ["3", "clocks"]]
+    assert "cores and core are both given" in told[0]
+
+
+def test_a_list_of_no_or_of_too_many_cores_is_told_at_its_line(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "name: x\nclock: 1 MHz\ncores: []\n") == [
+        "3: cores: the list is empty, a chip has at least one core"]
+    every = f"  - {CORE}, count: 4000}}\n"
+    assert mistakes(tmp_path, f"name: x\nclock: 1 MHz\ncores:\n{every * 2}") == [
+        "3: cores: 8000 cores in all, allowed up to 4096"]
+    assert mistakes(tmp_path, f"name: x\ncores:\n  - {CORE}, count: 5000}}\n") == [
+        "3: cores[0].count: found 5000, allowed less than or equal to 4096"]
+
+
+def test_a_design_as_data_is_refused_like_a_file() -> None:
+    good = dump_architecture(load_architecture("event_core_16"))
+    with pytest.raises(ArchitectureError) as error:
+        rebuild_architecture({**good, "core": {"lanes": 0, "lannes": 1}, "clock": 5})
+    assert [text.split(": ")[:2] for text in str(error.value).splitlines()] == [
+        ["event_core_16", "clock"], ["event_core_16", "core.lanes"], ["event_core_16", "core.lannes"]]
+    with pytest.raises(ArchitectureError, match="architecture: name: missing"):
+        rebuild_architecture({})
+
+
+def test_cores_listed_one_by_one_are_the_same_machine_as_their_count() -> None:
+    data = dump_architecture(load_architecture("event_core_16"))
+    entry = {name: data.pop(name) for name in ("core", "spike_buffer", "memories")}
+    counted, listed, three = (rebuild_architecture({**data, "cores": cores}) for cores in (
+        [entry | {"count": 2}], [entry, entry], [entry | {"count": 3}]))
+    assert counted.timing() == listed.timing() != three.timing()
+    assert counted.timing_hash() == listed.timing_hash() != three.timing_hash()
+    assert price_hash(counted) == price_hash(listed) != price_hash(three)
 
 
 def test_binary_missing_and_unknown_files(tmp_path: Path) -> None:

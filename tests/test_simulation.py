@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -264,3 +266,46 @@ def test_kernels_find_a_place_without_a_writable_home(tmp_path: Path) -> None:
             "numba.config.CACHE_DIR = ''; cache.settle_cache_folder(); print(numba.config.CACHE_DIR)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "hwsim-kernels-" in done.stdout
+
+
+@pytest.mark.parametrize("given", [5, True, [("acc_add", 1)], object()])
+def test_overrides_are_a_mapping_or_a_path(rate_trace: Trace, tmp_path: Path, given: Any) -> None:
+    result = hwsim.simulate(rate_trace, "event_core_16", samples=1)
+    for use in (result.reprice, lambda what: hwsim.simulate(rate_trace, "event_core_16", overrides=what),
+                lambda what: result.priced(result.architecture, what)):
+        with pytest.raises(hwsim.EnergyError, match="overrides: found .*, expected a mapping such as .* or the path"):
+            use(given)
+    file = tmp_path / "prices.yaml"
+    file.write_text("acc_add: 2\n")
+    priced = result.reprice({"acc_add": 2})
+    assert result.reprice(file).run_id == result.reprice(str(file)).run_id == priced.run_id != result.run_id
+    assert hwsim.load_result(result.reprice(file).save(tmp_path / "saved")).run_id == priced.run_id
+
+
+@pytest.mark.parametrize("found", [5, "prices.yaml", None])
+def test_overrides_of_a_saved_result_are_a_mapping(rate_trace: Trace, tmp_path: Path, found: object) -> None:
+    path = hwsim.simulate(rate_trace, "event_core_16", samples=1).save(tmp_path / "run") / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "overrides": found}))
+    with pytest.raises(hwsim.ResultError, match=r"result.json: overrides: found .*, expected a mapping"):
+        hwsim.load_result(path.parent)
+
+
+@pytest.mark.parametrize("given", ["no", 0, 1, [True]])
+def test_whether_unused_memories_leak_is_true_or_false(rate_trace: Trace, given: Any) -> None:
+    with pytest.raises(hwsim.SimulationError, match="leak_unused is .*, expected True or False"):
+        hwsim.simulate(rate_trace, "event_core_16", leak_unused=given)
+    result = hwsim.simulate(rate_trace, "event_core_16", samples=1)
+    with pytest.raises(hwsim.RepriceError, match="leak_unused is .*, expected True or False"):
+        result.reprice(leak_unused=given)
+    with pytest.raises(hwsim.RepriceError, match="leak_unused is .*, expected True or False"):
+        result.priced(result.architecture, leak_unused=given)
+
+
+def test_a_network_of_one_readout_is_compared_with_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends nothing, so the read-out is all that there is to compare; without a record there is nothing."""
+    trace = hwsim.Trace.from_arrays(np.ones((1, 2, 1, 2, 2), np.uint8), [
+        {"name": "out", "operator": "linear", "source": "input", "neuron": "read_out", "weights": np.ones((3, 4), np.int64)}])
+    assert hwsim.simulate(trace, "event_core_16").mismatches is None
+    for recorded, wrong in ((8, 0), (7, 3)):
+        monkeypatch.setattr(trace, "final_potentials", lambda index, value=recorded: {"out": np.full((3, 1, 1), value)})
+        assert hwsim.simulate(trace, "event_core_16").facts.mismatches_by_layer == {"out": wrong}

@@ -91,8 +91,16 @@ def test_what_does_not_belong_together_is_not_merged(rate_trace: Trace, bit_seri
         Result.merge([one, hwsim.simulate(rate_trace, ARCH, samples=[1], schedule="step_by_step")])
     with pytest.raises(ResultError, match="different prices"):
         Result.merge([one, hwsim.simulate(rate_trace, ARCH, samples=[1], overrides={"acc_add": 1.0})])
-    with pytest.raises(TaskError, match="nothing to merge"):
-        Result.merge([])
+    for nothing in ([], iter(())):
+        with pytest.raises(TaskError, match="nothing to merge"):
+            Result.merge(nothing)
+    with pytest.raises(ResultError, match="found 5 among the results"):
+        Result.merge([one, 5])  # type: ignore[list-item]
+    named = hwsim.load_architecture(ARCH).model_copy(update={"name": "other"})
+    alike = hwsim.simulate(rate_trace, named, samples=[1])
+    with pytest.raises(ResultError, match=rf"different names \({ARCH}, other\)"):
+        Result.merge([one, alike])
+    assert Result.merge(r for r in (one, alike.priced(one.architecture))).facts.samples == 2
     with pytest.raises(TaskError, match="not a Task"):
         Task.from_json({"samples": [1]})
 
@@ -177,6 +185,89 @@ def test_a_file_that_is_no_studys_is_refused(path: Path, tmp_path: Path) -> None
     (tmp_path / ROWS).write_text('{"a": 1}\n')
     with pytest.raises(StudyError, match=r"rows.jsonl:1: .*expected a row of a study"):
         run_study([Point.of(path, ARCH)], tmp_path)
+
+
+NO_POINTS: list[tuple[dict[str, Any], str]] = [
+    ({"arch": {"name": "x", "core": {"lanes": 0}}}, "ArchitectureError: x: core.lanes: found 0"),
+    ({"arch": {}}, "ArchitectureError: architecture: name: missing"), ({"arch": 5}, "StudyError: arch is 5"),
+    ({"trace": 5}, "StudyError: trace is 5"), ({"schedule": ["a"]}, r"SimulationError: unknown schedule ['a']"),
+    ({"engine": ["a"]}, "SimulationError: unknown engine ['a']"), ({"spikes": None}, "SimulationError: unknown spikes None"),
+    ({"samples": ["a"]}, "SimulationError: samples holds 'a'"), ({"samples": [0, 1.5]}, "SimulationError: samples holds 1.5"),
+    ({"samples": object()}, "SimulationError: samples is"), ({"samples": b"1"}, "SimulationError: samples is"),
+    ({"overrides": 5}, "StudyError: overrides is 5"),
+    ({"overrides": {"acc_add": 1e308}}, "EnergyError: overrides: acc_add: found 1e+308"),
+    ({"overrides": {"acc_add": float("nan")}}, "EnergyError: overrides: acc_add: found nan"),
+    ({"leak_unused": "no"}, "StudyError: leak_unused is 'no'"), ({"labels": 5}, "StudyError: labels is 5"),
+    ({"labels": {"a": float("nan")}}, "StudyError: labels is {'a': nan}"), ({"labels": {"a": object()}}, "StudyError: labels is"),
+]
+
+
+@pytest.mark.parametrize(("what", "expected"), NO_POINTS)
+def test_no_mistake_in_a_point_ends_the_study_or_costs_a_run(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: dict[str, Any], expected: str,
+) -> None:
+    monkeypatch.setattr("hwsim.study.simulate", None)  # nothing runs
+    bad = replace(Point.of(path, ARCH), **what)
+    rows = run_study([bad, bad], tmp_path, executor=ThreadPoolExecutor(1))
+    assert [row["error"][:len(expected)] for row in rows] == [expected] * 2
+    assert read_rows(tmp_path) == rows
+
+
+def test_whatever_goes_wrong_in_a_run_is_its_rows_error(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*what: object, **more: object) -> Result:
+        raise ZeroDivisionError("no reason")
+
+    monkeypatch.setattr("hwsim.study.simulate", fails)
+    (row,) = run_study([Point.of(path, ARCH)], tmp_path, executor=ThreadPoolExecutor(1))
+    assert row["error"] == "ZeroDivisionError: no reason"
+
+
+def test_a_number_that_is_not_finite_is_its_rows_error(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = Result.summary
+    strange = {"power_w": float("inf"), "energy_pj": {"core": float("nan")}}
+    monkeypatch.setattr(Result, "summary", lambda self: summary(self) | strange)
+    (row,) = run_study([Point.of(path, ARCH)], tmp_path, executor=ThreadPoolExecutor(1))
+    assert row["error"].startswith("StudyError: numbers that are not finite: energy_pj is nan, power_w is inf")
+
+
+def test_prices_may_be_a_file(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text("acc_add: 0.2\n")
+    points = [Point.of(path, ARCH, overrides=given) for given in ({"acc_add": 0.2}, str(tmp_path / "prices.yaml"))]
+    assert identify(points[0]).key == identify(points[1]).key
+    one, other = run_study(points, tmp_path, executor=ThreadPoolExecutor(1))
+    assert one == other
+    assert "error" not in one
+
+
+def test_what_is_no_point_is_refused_before_anything_runs(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"points\[1\] is 'x', expected a hwsim.Point"):
+        run_study([Point.of(path, ARCH), "x"], tmp_path)  # type: ignore[list-item]
+    assert not (tmp_path / ROWS).exists()
+
+
+@pytest.mark.parametrize(("content", "told"), [
+    (b"my diary\nsecond\n", ":1: found 'my diary'"), (b"no line's end", ":1: found"), (b"\xff\xfe\x00\x01\n", ":1: found"),
+    (b"[1, 2]\n", r":1: found '\[1, 2\]'"), (b'{"key": "a"}\n', ":1: .* with an error, or with task, samples, cycles"),
+    (b'{"key": "a", "error": "b"}\ndiary\n', ":2: found 'diary'"), (b'{"key": "a", "error": 1}\n', ":1: .*with an error"),
+])
+def test_a_file_of_something_else_is_refused_with_its_line(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / ROWS).write_bytes(content)
+    with pytest.raises(StudyError, match=rf"{ROWS}{told}"):
+        read_rows(tmp_path)
+    assert (tmp_path / ROWS).read_bytes() == content
+
+
+def test_a_first_row_that_was_cut_off_and_gone_on_after_is_none(tmp_path: Path) -> None:
+    for cut in (b"{", b'{"key": "ab'):
+        (tmp_path / ROWS).write_bytes(cut + b'\n{"key": "a", "error": "b"}\n')
+        assert [row["key"] for row in read_rows(tmp_path)] == ["a"]
+
+
+def test_rows_that_are_a_folder_and_folders_that_are_a_file(path: Path, tmp_path: Path) -> None:
+    (tmp_path / ROWS).mkdir()
+    for folder in (tmp_path, path):
+        with pytest.raises(StudyError, match=f"{ROWS}: cannot be read as rows of a study"):
+            run_study([Point.of(path, ARCH)], folder)
 
 
 def die(points: object) -> None:

@@ -40,6 +40,14 @@ def has_baselines(design: Architecture) -> bool:
     return design.is_one_core and isinstance(only, EventDesign) and not only.core.requantises
 
 
+def why_no_baselines(design: Architecture) -> str:
+    """Why a chip whose every core alone would have baselines has none itself; empty for any other."""
+    if design.is_one_core or not all(has_baselines(one) for one, _ in design.kinds()):
+        return ""
+    return (f"{design.name} has {len(design.core_names)} cores, and baselines are made for a design of one; compare a design "
+            "of one of its cores as well, or a baseline's own file")
+
+
 def twins(
     design: Architecture, ann: Network, spiking: Sequence[Network] = (), overrides: Mapping[str, Any] | None = None,
     leak_unused: bool = False,

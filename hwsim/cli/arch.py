@@ -71,7 +71,8 @@ def check(
     trace: Annotated[list[str] | None, typer.Option("--trace", help="Also: does this trace run on it? Repeatable.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check designs: fields, memory access times against the clock, and which traces run on them. Exit 1 if any fails."""
+    """Check designs: fields, memory access times against the clock, cores that run networks together, and which traces run on
+    them. Exit 1 if any fails."""
     designs, findings = [], []
     for name in archs:
         design, problems = _problems(name)
@@ -91,9 +92,10 @@ def check(
 
 
 def _problems(source: str) -> tuple[Architecture | None, list[str]]:
-    """A design and all that is wrong with it: its file, its prices and area, its memories' access times."""
+    """A design and all that is wrong with it: its file, its prices and area, its cores, its memories' access times."""
     from hwsim.arch import load_architecture
     from hwsim.area import area
+    from hwsim.cores.chip import why_nothing_runs
     from hwsim.energy import check_prices
     from hwsim.errors import HwsimError
     from hwsim.memory import check_timing
@@ -103,7 +105,8 @@ def _problems(source: str) -> tuple[Architecture | None, list[str]]:
         design = load_architecture(source)
         check_prices(design)
         area(design)
-        return design, check_timing(design)
+        nothing = why_nothing_runs(design)
+        return design, [*([f"nothing runs on it: {nothing}"] if nothing else []), *check_timing(design)]
     except HwsimError as error:
         return design, str(error).splitlines()
 

@@ -97,12 +97,14 @@ def _refusals(found: Comparison) -> list[str]:
 def _save(found: Comparison, out: str) -> None:
     from pathlib import Path
 
+    from hwsim.result_file import writing
     from hwsim.view.plot import save_figures
 
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    found.table.to_csv(folder / TABLE, index=False)
-    save_figures(found.results, folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        found.table.to_csv(folder / TABLE, index=False)
+        save_figures(found.results, folder)
 
 
 def _print_table(found: Comparison) -> None:

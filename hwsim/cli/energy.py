@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from hwsim.cli.common import (
     with_footnotes,
 )
 
+if TYPE_CHECKING:
+    from hwsim.energy import PriceList
+
 energy_app = typer.Typer(no_args_is_help=True)
 
 
@@ -28,13 +31,30 @@ def show(
     prices: PricesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what every event costs on a design, with formula and source."""
-    from hwsim.activity import VOCABULARY
+    """Print what every event costs on a design, with formula and source; a section for each kind of core."""
     from hwsim.arch import load_architecture
-    from hwsim.energy import NotProvisionedError, price_list
+    from hwsim.energy import check_prices, price_list
 
-    design = load_architecture(arch)
-    listed = price_list(design, read_overrides(price, prices))
+    design, given = load_architecture(arch), read_overrides(price, prices)
+    check_prices(design, given)
+    sections = [{"core": where or "cores[0]", "count": count, "kind": one.core.kind, **_prices(price_list(one, given))}
+                for (where, one), (_, count) in zip(design.entries(), design.kinds(), strict=True)]
+    if as_json:
+        several = {"cores": sections} if not design.is_one_core else {}
+        listed = several or {name: sections[0][name] for name in ("prices", "cannot_happen")}
+        print_json({"arch": design.name, **listed})
+        return
+    typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory})")
+    for section in sections:
+        title = "" if design.is_one_core else f"\n{section['core']}: {section['count']} x {section['kind']}"
+        _print_prices(section, title)
+
+
+def _prices(listed: PriceList) -> dict[str, Any]:
+    """Every event's price on one core, and the events that cannot happen on it."""
+    from hwsim.activity import VOCABULARY
+    from hwsim.energy import NotProvisionedError
+
     rows, absent = [], []
     for event in VOCABULARY:
         if event.scope == "cycles":
@@ -46,10 +66,13 @@ def show(
             continue
         rows.append({"event": event.name, "scope": event.scope, "pJ": p.pj, "formula": p.formula,
                      "confidence": p.confidence, "source": p.source})
-    if as_json:
-        print_json({"arch": design.name, "prices": rows, "cannot_happen": absent})
-        return
-    typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory})\n")
+    return {"prices": rows, "cannot_happen": absent}
+
+
+def _print_prices(section: dict[str, Any], title: str) -> None:
+    """One core's prices as a table, with its sources below it."""
+    rows, absent = section["prices"], section["cannot_happen"]
+    typer.echo(f"{title}\n")
     lines, notes = with_footnotes([
         {"event": r["event"], "scope": r["scope"], "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
          "source": f"{r['source']} ({r['confidence']})"} for r in rows])

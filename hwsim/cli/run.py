@@ -38,7 +38,7 @@ def run_command(
     leak_unused: LeakOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    from hwsim.result_file import check_target
+    from hwsim.result_file import check_target, writing
     from hwsim.simulation import simulate
 
     if out is not None:
@@ -50,7 +50,8 @@ def run_command(
         result.save(out)
         from hwsim.view.plot import save_figures
 
-        save_figures([result], out)
+        with writing(out):
+            save_figures([result], out)
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
     if as_json:
@@ -113,7 +114,7 @@ def _accuracy_text(result: Result) -> str:
 def _check_text(result: Result) -> str:
     f = result.facts
     if f.mismatches is None:
-        return "the trace has no weights: nothing was computed, nothing compared"
+        return "nothing was compared: the trace has no weights or no outputs, or the core computes none"
     verdict = "every output is bit for bit the recorded one" if f.mismatches == 0 else f"{f.mismatches} outputs differ"
     where = "one sample" if f.samples == 1 else f"all {f.samples} samples"
     return f"{verdict}; {f.saturations} saturations, in {where}"

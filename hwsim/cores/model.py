@@ -34,10 +34,12 @@ class CoreModel(Protocol):
     """One kind of core. A chip's cores are all of one model.
 
     timed    whether timesteps and schedules mean anything to it; else every network runs in one way.
+    several  whether a chip may have several of its cores; else nothing runs on such a chip.
     events   events of hwsim.activity that it can count, so that no other needs a price; None: every event.
     """
 
     timed: bool
+    several: bool
     events: Collection[str] | None
 
     def engine_of(self, asked: str) -> str:

@@ -17,8 +17,8 @@ RESERVED = {"pipelined": "it comes with the network between cores"}
 
 def schedule_by_name(name: str) -> Schedule:
     """The schedule of that name; ProgramError names the ones there are."""
-    if name not in SCHEDULES:
-        extra = f"; {name} is not built yet, {RESERVED[name]}" if name in RESERVED else ""
+    if not isinstance(name, str) or name not in SCHEDULES:
+        extra = f"; {name} is not built yet, {RESERVED[name]}" if isinstance(name, str) and name in RESERVED else ""
         raise ProgramError(f"unknown schedule {name!r}, allowed are {', '.join(SCHEDULES)}{extra}")
     return SCHEDULES[name]
 

@@ -67,3 +67,18 @@ def test_without_its_line_in_the_registry_nobody_knows_it(tmp_path: Path) -> Non
     (tmp_path / "third.yaml").write_text(YAML)
     with pytest.raises(hwsim.ArchitectureError, match="core.kind: found 'counter', allowed 'event', 'multiply_accumulate'"):
         hwsim.load_architecture(tmp_path / "third.yaml")
+
+
+def test_a_core_that_computes_nothing_has_compared_nothing(
+    design: hwsim.Architecture, rate_trace: Trace, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its records say that outputs are unknown; the potentials beside them are nobody's answer."""
+    last = rate_trace.network.layers[-1].name
+    classes = [int(np.argmax(rate_trace.final_potentials(i)[last])) for i in range(rate_trace.samples)]
+    assert any(classes), "zeros would be right by chance"
+    monkeypatch.setattr(rate_trace, "labels", np.array(classes))
+    result = hwsim.simulate(rate_trace, design)
+    assert rate_trace.has_weights
+    assert result.mismatches is None
+    assert result.facts.mismatches_by_layer == {}
+    assert result.accuracy == 100

@@ -13,16 +13,24 @@ from hwsim.units import format_bits
 
 def misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
     """Reasons, other than the sizes of tiles, why the network cannot run; empty when there are none."""
-    designs = [design for design in arch.cores if isinstance(design, EventDesign)]
-    reasons = schedule.misfits(network)
-    for design in designs:
-        reasons += _unit_misfits(network, design)
-        for layer in network:
-            reasons += _width_misfits(network, layer, design)
+    reasons = schedule.misfits(network) + _of_entries(network, arch)
     if not reasons:
         for name in arch.core_names:
             reasons += _buffer_misfits(network, arch, name, schedule)
     return list(dict.fromkeys(reasons))
+
+
+def _of_entries(network: Network, arch: Architecture) -> list[str]:
+    """What does not fit the units and widths of the chip's cores; an entry of `cores` is named where others fit."""
+    found: dict[str, list[str]] = {}
+    for where, one in arch.entries():
+        design = one.only
+        assert isinstance(design, EventDesign)
+        widths = [text for layer in network for text in _width_misfits(network, layer, design)]
+        for reason in _unit_misfits(network, design) + widths:
+            found.setdefault(reason, []).append(where)
+    return [text if len(set(places)) == len(arch.cores) else f"{', '.join(dict.fromkeys(places))}: {text}"
+            for text, places in found.items()]
 
 
 def _unit_misfits(network: Network, design: EventDesign) -> list[str]:

@@ -21,7 +21,7 @@ from hwsim.snn.network import Connection, Network
 class EventModel:
     """Implements hwsim.cores.model.CoreModel."""
 
-    timed = True
+    timed = several = True
     events = None
 
     def engine_of(self, asked: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hwsim.arch import Architecture
+from hwsim.cores.chip import why_nothing_runs
 from hwsim.cores.systolic.fields import SystolicDesign
 from hwsim.cores.systolic.work import LayerWork
 from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower, refusal, weight_misfits
@@ -42,8 +43,8 @@ def map_systolic(network: Network, arch: Architecture, schedule: Schedule) -> tu
 
 def _misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
     reasons = []
-    if not arch.is_one_core:
-        return [f"{len(arch.core_names)} systolic arrays: a chip of several is not modelled, give it one"]
+    if reason := why_nothing_runs(arch):
+        return [reason]
     if not isinstance(arch.only, SystolicDesign):
         return [f"core.kind is {arch.core.kind}, expected systolic"]
     if schedule.states_wait:

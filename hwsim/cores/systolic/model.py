@@ -22,7 +22,7 @@ ENGINE = "closed_form"
 class SystolicModel:
     """Implements hwsim.cores.model.CoreModel."""
 
-    timed = False
+    timed = several = False
     events = None
 
     def engine_of(self, asked: str) -> str:

@@ -41,7 +41,7 @@ class Count(Operation):
 class CounterModel:
     """Implements hwsim.cores.model.CoreModel."""
 
-    timed = False
+    timed = several = False
     events = frozenset({"acc_add", "buffer_read", "buffer_write", "channel_read_bits", "channel_write_bits"})
 
     def engine_of(self, asked: str) -> str:

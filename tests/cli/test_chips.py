@@ -1,0 +1,182 @@
+"""Chips of several cores at the command line: what runs on none is told, and texts name the core that they are about."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import hwsim
+from hwsim.arch import SHORT_FORM, dump_architecture, load_architecture
+from hwsim.cli import main
+from hwsim.compare import compare
+from hwsim.cores.chip import why_nothing_runs
+from hwsim.explanation import explain, explain_rows
+from hwsim.memory import check_timing
+from hwsim.simulation import make_program
+from hwsim.snn.trace import Trace
+
+
+def entry(name: str, **changes: Any) -> dict[str, Any]:
+    """A shipped design of one core as an entry of `cores`."""
+    design = load_architecture(name)
+    data = dump_architecture(design.with_core(**changes) if changes else design)
+    return {part: data[part] for part in SHORT_FORM}
+
+
+def chip(folder: Path, name: str, *cores: dict[str, Any], clock: str = "100 MHz") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"name": name, "clock": clock, "cores": list(cores)}))
+    return path
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    return chip(tmp_path, "mixed", entry("event_core_16"), entry("systolic_8x8"))
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    return chip(tmp_path, "arrays", entry("systolic_8x8") | {"count": 2})
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    return chip(tmp_path, "pair", entry("event_core_16", lanes=2), entry("event_core_16", lanes=4))
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """The command line in this process: exit status, stdout, stderr."""
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hwsim", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_of:
+            main()
+        shown = capsys.readouterr()
+        return int(exit_of.value.code or 0), shown.out, shown.err
+
+    return call
+
+
+@pytest.mark.parametrize(("which", "why"), [
+    ("mixed", "mixes cores of kinds event, systolic"), ("arrays", "has 2 cores of kind systolic")])
+def test_a_chip_on_which_nothing_runs_fails_its_check(which: str, why: str, called: Any, request: pytest.FixtureRequest) -> None:
+    status, shown, _ = called("arch", "check", request.getfixturevalue(which))
+    assert status == 1
+    assert "nothing runs on it: " in shown
+    assert why in shown
+
+
+def test_a_chip_on_which_networks_run_passes_its_check(called: Any, pair: Path) -> None:
+    assert why_nothing_runs(load_architecture(pair)) == ""
+    assert called("arch", "check", pair)[:2] == (0, "pair: ok\n")
+
+
+def test_compare_goes_on_past_a_chip_on_which_nothing_runs(
+    rate_trace: Trace, quantised_trace: Trace, mixed: Path, arrays: Path,
+) -> None:
+    found = compare([rate_trace, quantised_trace], [mixed, arrays, "event_core_16"], samples=1, baselines=False)
+    assert {result.facts.arch for result in found.results} == {"event_core_16"}
+    told = {(trace, arch): why for trace, arch, _, why in found.refused}
+    for trace in (rate_trace, quantised_trace):
+        assert "mixes cores" in told[trace.name, "mixed"]
+        assert "has 2 cores of kind systolic" in told[trace.name, "arrays"]
+    assert len(found.refused) == len(told), "one line for a chip and a trace, whatever the schedules"
+
+
+def test_a_chip_of_several_cores_has_no_baselines_and_says_so(quantised_trace: Trace, rate_trace: Trace, pair: Path) -> None:
+    found = compare([rate_trace, quantised_trace], [pair], samples=1)
+    (row,) = found.missing
+    assert (row.trace, row.arch) == (quantised_trace.name, "pair+baselines")
+    assert "pair has 2 cores, and baselines are made for a design of one" in row.reason
+    assert found.rows[-1]["reason"] == row.reason
+    assert not compare([rate_trace, quantised_trace], [pair], samples=1, baselines=False).missing
+
+
+def test_clock_texts_name_the_core_where_there_are_several(tmp_path: Path) -> None:
+    both = load_architecture(chip(tmp_path, "both", entry("event_core_16"), entry("event_core_64"), clock="2 GHz"))
+    weight = [text for text in check_timing(both) if "weight memory" in text]
+    assert [text.split(" weight")[0] for text in weight] == ["both: cores[0]:", "both: cores[1]:"]
+    one = load_architecture(chip(tmp_path, "one", entry("event_core_16"), clock="2 GHz"))
+    assert all(text.startswith("one: ") and "cores[" not in text for text in check_timing(one))
+
+
+def test_misfits_name_the_core_that_they_are_of_and_none_where_all_are(rate_trace: Trace, tmp_path: Path) -> None:
+    def refusal(*cores: dict[str, Any]) -> str:
+        with pytest.raises(hwsim.MappingError) as error:
+            make_program(rate_trace.network, load_architecture(chip(tmp_path, "x", *cores)))
+        return str(error.value)
+
+    wide, narrow = entry("event_core_16"), entry("event_core_16", weight_bits=2)
+    assert "\n  - cores[1]: layer" in refusal(wide, narrow)
+    assert "cores[0]" not in refusal(wide, narrow)
+    assert "cores[" not in refusal(narrow, narrow)
+    assert refusal(narrow) == refusal(narrow, narrow)
+
+
+def test_explain_tells_the_cores_where_prices_differ_between_them(rate_trace: Trace, pair: Path) -> None:
+    result = hwsim.simulate(rate_trace, pair)
+    rows = explain_rows(result.energy)
+    assert sum(row["energy_pj"] for row in rows) == pytest.approx(result.energy_pj["system"])
+    reads = {row["cores"]: row for row in rows if row["event"] == "weight_read"}
+    assert set(reads) == {"core0", "core1"}
+    for core, row in reads.items():
+        mine = result.energy[(result.energy["core"] == core) & (result.energy["event"] == "weight_read")]
+        assert row["energy_pj"] == pytest.approx(mine["energy_pj"].sum())
+    assert {row["cores"] for row in rows if row["event"] == "acc_add"} == {""}, "an addition costs the same on both"
+    assert "      core1: " in explain(result.energy)
+    assert not any(row["cores"] for row in explain_rows(hwsim.simulate(rate_trace, "event_core_16").energy))
+
+
+def test_explain_names_neighbours_as_a_range(rate_trace: Trace, tmp_path: Path) -> None:
+    three = chip(tmp_path, "three", entry("event_core_16", lanes=2) | {"count": 2}, entry("event_core_16", lanes=4))
+    reads = {row["cores"] for row in explain_rows(hwsim.simulate(rate_trace, three).energy) if row["event"] == "weight_read"}
+    assert reads == {"core0 to core1", "core2"}
+
+
+def test_energy_show_has_a_section_for_each_kind_of_core(called: Any, pair: Path) -> None:
+    status, shown, errors = called("energy", "show", pair)
+    assert (status, errors) == (0, "")
+    assert [line for line in shown.splitlines() if line.startswith("cores[")] == ["cores[0]: 1 x event", "cores[1]: 1 x event"]
+    body = json.loads(called("energy", "show", pair, "--json")[1])
+    prices = [{row["event"]: row["pJ"] for row in section["prices"]} for section in body["cores"]]
+    assert prices[0]["weight_read"] < prices[1]["weight_read"]
+    assert prices[0]["acc_add"] == prices[1]["acc_add"]
+
+
+def test_rtl_export_is_of_a_design_of_one_core(called: Any, pair: Path, tmp_path: Path, trace_files: dict[str, Path]) -> None:
+    layer = Trace.open(trace_files["rate"]).network.layers[0].name
+    status, _, told = called("rtl", "export", "--arch", pair, "--trace", trace_files["rate"], "--layer", layer, "-o",
+                             tmp_path / "c.v")
+    assert status == 2
+    assert told.startswith("error: pair has 2 cores, and a run by itself, as its Verilog, is that of a design of one core")
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk, writing fails with an error that names no file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_a_disk_that_is_full_is_told_with_the_folder(
+    command: str, called: Any, trace_files: dict[str, Path], tmp_path: Path,
+) -> None:
+    hwsim.simulate(trace_files["rate"], "event_core_16", samples=1)  # kernels are compiled and kept before the disk is full
+    with files_of_at_most(200):
+        status, _, told = called(command, trace_files["rate"], "--arch", "event_core_16", "--samples", 1, "--out",
+                                 tmp_path / "out")
+    assert status == 2
+    assert told.startswith(f"error: {tmp_path / 'out'}: cannot be written (")
