@@ -17,6 +17,7 @@ import hwsim
 from hwsim.arch import SHORT_FORM, dump_architecture, load_architecture
 from hwsim.cli import main
 from hwsim.compare import compare
+from hwsim.cores import KINDS, core_model
 from hwsim.cores.chip import why_nothing_runs
 from hwsim.explanation import explain, explain_rows
 from hwsim.memory import check_timing
@@ -72,6 +73,11 @@ def test_a_chip_on_which_nothing_runs_fails_its_check(which: str, why: str, call
     assert status == 1
     assert "nothing runs on it: " in shown
     assert why in shown
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_of_core_says_whether_a_chip_may_have_several(kind: str) -> None:
+    assert isinstance(core_model(kind).several, bool)
 
 
 def test_a_chip_on_which_networks_run_passes_its_check(called: Any, pair: Path) -> None:

@@ -22,7 +22,7 @@ ROWS = ("weight_read", "weight_write", "membrane_read_accumulate", "membrane_wri
 class OdinModel:
     """Implements hwsim.cores.model.CoreModel."""
 
-    timed = False
+    timed = several = False
     events = frozenset({*ROWS, *terms()})
 
     def engine_of(self, asked: str) -> str:
