@@ -246,6 +246,15 @@ def test_a_quantised_network_sends_values() -> None:
     assert record.outputs["a"].max() == 7
 
 
+def test_values_of_sixteen_bits_need_no_recording() -> None:
+    wire = Connection(INPUT, "conv2d", (1, 2, 2), np.full((1, 1, 1, 1), 1 << 12), 1)
+    first = Layer("a", (1, 2, 2), (wire,), Requantise(), 1, np.array([1]), payload_bits=16)
+    last = Layer("out", (1, 1, 1), (Connection("a", "linear", (1, 2, 2), np.ones((1, 4), int)),), ReadOut(), 1)
+    network, inputs = Network(InputSpec((1, 2, 2)), (first, last)), np.array([0, 1, 8, 15]).reshape(1, 2, 2, 1)
+    record = ENGINE.run_sample(program_of(network, core_spec(lanes=1), "layer_by_layer"), Sample(inputs, {}), "computed")
+    assert record.outputs["a"].ravel().tolist() == [0, 1 << 12, 1 << 15, 15 << 12]
+
+
 # -- C6 ---------------------------------------------------------------------------------------------------------------
 
 

@@ -187,7 +187,8 @@ class Chip:
     def _output_buffer(self, layer: Layer) -> NDArray[np.integer]:
         channels, height, width = layer.shape
         recorded = self.sample.recorded.get(layer.name)
-        dtype = recorded.dtype if recorded is not None else np.dtype(np.int16 if layer.payload_bits > 8 else np.uint8)
+        bits = layer.payload_bits
+        dtype = recorded.dtype if recorded is not None else np.uint8 if bits <= 8 else np.int16 if bits < 16 else np.int32
         return np.zeros((layer.timesteps, height, width, channels), dtype)
 
     def report(self) -> SampleRecord:
