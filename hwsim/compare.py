@@ -63,6 +63,11 @@ class Comparison:
                 *map(_missing_row, self.missing)]
 
     @property
+    def notes(self) -> list[str]:
+        """What the core models of the results say beside their numbers, each sentence once."""
+        return [note for note in dict.fromkeys(chip_model(r.architecture).note for r in self.results) if note]
+
+    @property
     def flags(self) -> list[str]:
         """For each result, how far its accuracy is from that of the most accurate one; empty within 0.5 points."""
         known = [_accuracy(r) for r in self.results]

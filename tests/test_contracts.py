@@ -51,8 +51,6 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
     "verify/core_cases.py": ("{'rate', 'bit_serial'}", "TABLES[raw.coding]"),
     # Conversion methods, some of which are called as the coding that they convert to.
     "convert/methods.py": ("{'ann', 'bit_serial', 'rate', 'alpha_beta', 'two_stage', 'noise_adaptor', 'single_spike'}",),
-    # Names of architectures: a remark below the table is made where one says `systolic`. No core model says yet what it counts.
-    "cli/compare.py": ("'systolic' in str(row['arch'])",),
 }
 """All that is allowed: words of a user or of a file, where they are read. Each is one expression, as `shown` prints it."""
 

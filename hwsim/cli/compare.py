@@ -130,9 +130,8 @@ def _print_table(found: Comparison) -> None:
                    f"{', '.join(f'{letter} {name}' for name, letter in off.items())}")
     if stem and any(row["arch"].startswith("+") for row in rows):
         typer.echo(f"+: the ANN baselines of {stem}; @area: as large as it is")
-    if any("systolic" in str(row["arch"]) for row in records):
-        typer.echo("a systolic array's operations include the zeros and the padding that it multiplies: "
-                   "compare its pJ/SOP with care")
+    for note in found.notes:
+        typer.echo(note)
     if any(found.flags):
         typer.echo("* accuracy is more than 0.5 points below the best row: compare its energy with care")
 

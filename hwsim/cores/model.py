@@ -35,11 +35,13 @@ class CoreModel(Protocol):
 
     timed    whether timesteps and schedules mean anything to it; else every network runs in one way.
     several  whether a chip may have several of its cores; else nothing runs on such a chip.
+    note     what must be said below a table with its results; empty for nothing.
     events   events of hwsim.activity that it can count, so that no other needs a price; None: every event.
     """
 
     timed: bool
     several: bool
+    note: str
     events: Collection[str] | None
 
     def engine_of(self, asked: str) -> str:

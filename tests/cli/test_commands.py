@@ -71,6 +71,9 @@ def test_text_output_fits_a_terminal(trace_files: dict[str, Path], tmp_path: Pat
     compared = call("compare", trace_files["rate"], "--arch", "event_core_64", cwd=tmp_path)
     assert compared.returncode == 0, compared.stderr
     assert max(map(len, compared.stdout.splitlines())) <= 160
+    assert "the zeros and the padding" not in compared.stdout
+    arrays = call("compare", trace_files["quantised"], "--arch", "event_core_64", cwd=tmp_path)
+    assert arrays.stdout.count("the zeros and the padding that it multiplies") == 1
 
 
 def test_trace_commands(tmp_path: Path) -> None:

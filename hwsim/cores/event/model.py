@@ -22,6 +22,7 @@ class EventModel:
     """Implements hwsim.cores.model.CoreModel."""
 
     timed = several = True
+    note = ""
     events = None
 
     def engine_of(self, asked: str) -> str:

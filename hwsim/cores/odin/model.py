@@ -23,6 +23,7 @@ class OdinModel:
     """Implements hwsim.cores.model.CoreModel."""
 
     timed = several = False
+    note = ""
     events = frozenset({*ROWS, *terms()})
 
     def engine_of(self, asked: str) -> str:

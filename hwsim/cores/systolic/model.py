@@ -23,6 +23,7 @@ class SystolicModel:
     """Implements hwsim.cores.model.CoreModel."""
 
     timed = several = False
+    note = "a systolic array's operations include the zeros and the padding that it multiplies: compare its pJ/SOP with care"
     events = None
 
     def engine_of(self, asked: str) -> str:

@@ -42,6 +42,7 @@ class CounterModel:
     """Implements hwsim.cores.model.CoreModel."""
 
     timed = several = False
+    note = ""
     events = frozenset({"acc_add", "buffer_read", "buffer_write", "channel_read_bits", "channel_write_bits"})
 
     def engine_of(self, asked: str) -> str:
