@@ -77,7 +77,7 @@ def test_a_file_writes_a_dataflow_as_its_units_own_it() -> None:
     data["spike_buffer"]["kind"] = "bitmap"
     data["memories"]["membrane"] = {"capacity": "96 KiB", "ports": "1rw"}
     design = rebuild_architecture(data)
-    spec = design.core_spec()
+    spec = design.only.core_spec()
     assert (spec.order, spec.accumulators, spec.planes_per_token, spec.adders) == ("gather", 4, "all", 2)
     assert (spec.multiplier, spec.writer, spec.membrane_ports, spec.passes) == ("bit_serial", "word", "1rw", "by_word")
     assert design.memories.membrane == 96 * 1024 * 8
@@ -86,7 +86,7 @@ def test_a_file_writes_a_dataflow_as_its_units_own_it() -> None:
 
 def test_a_file_that_names_no_dataflow_has_todays_and_its_hash() -> None:
     design = load_architecture("event_core_64")
-    assert design.core_spec().plain
+    assert design.only.core_spec().plain
     named = design.with_core(writer="serial", token={"planes": "single"}, lane={"multiplier": "parallel"})
     assert named.timing_hash() == design.timing_hash()
     assert design.with_core(passes="by_word").timing_hash() != design.timing_hash()
