@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from typing import get_args, get_type_hints
 
 from hwsim.program import CoreRun, CoreSpec, Feed, ProgramError
@@ -30,14 +31,19 @@ def feed_problems(run: CoreRun, feeds: Sequence[Feed]) -> tuple[str, ...]:
         for feed in feeds if run.merged and len(feed.planes) > 1 and run.sends_payloads(feed.connection))
 
 
+@cache
+def _choices() -> dict[str, tuple[str, ...]]:
+    """What each setting of CoreSpec that is a word can be. Evaluating its annotations is slow."""
+    hints = get_type_hints(CoreSpec)
+    return {field.name: allowed for field in fields(CoreSpec) if (allowed := get_args(hints[field.name]))}
+
+
 def core_problems(core: CoreSpec) -> tuple[str, ...]:
     """What is wrong with a core's settings, whatever it runs."""
     found = []
-    hints = get_type_hints(CoreSpec)
-    for field in fields(core):
-        allowed, value = get_args(hints[field.name]), getattr(core, field.name)
-        if allowed and value not in allowed:
-            found.append(f"{field.name} is {value!r}, allowed are {', '.join(allowed)}")
+    for name, allowed in _choices().items():
+        if (value := getattr(core, name)) not in allowed:
+            found.append(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
     if core.accumulators < 1:
         found.append(f"accumulators is {core.accumulators}; gather order holds at least 1 word in registers")
     if core.adders < 1:
