@@ -89,9 +89,11 @@ def _buffer_misfits(network: Network, arch: Architecture, name: str, schedule: S
     if buffer.kind == "aer" and address > buffer.address_bits:
         return [f"{place}addresses need {address} bits, spike_buffer.address_bits is {buffer.address_bits}"]
     worst, at = 0, 0
+    reads = _readers(network)
+    bits = {source: _plane_bits(network, source, _channels_held(network, arch, name, source, reads[source]), design, schedule)
+            for source in reads}
     for i in range(len(network.layers)):
-        live = sum(_plane_bits(network, s, _channels_held(network, arch, name, s), design, schedule)
-                   for s in _producers(network) if _is_live(network, s, i, schedule))
+        live = sum(bits[source] for source in reads if _is_live(network, source, i, reads[source], schedule))
         worst, at = max((worst, at), (live, i))
     if worst <= buffer.capacity:
         return []
@@ -103,10 +105,18 @@ def _producers(network: Network) -> list[str]:
     return [INPUT, *(layer.name for layer in network if layer.sends)]
 
 
-def _is_live(network: Network, source: str, at: int, schedule: Schedule) -> bool:
+def _readers(network: Network) -> dict[str, list[int]]:
+    """By producer, in network order: the layers that read it."""
+    found: dict[str, list[int]] = {source: [] for source in _producers(network)}
+    for i, layer in enumerate(network):
+        for source in {connection.source for connection in layer.connections}:
+            found[source].append(i)
+    return found
+
+
+def _is_live(network: Network, source: str, at: int, reads: list[int], schedule: Schedule) -> bool:
     """Whether the source's planes wait while layer `at` runs: made by then, read then or later, or on their way off the chip."""
     written = network.index(source)
-    reads = [i for i, layer in enumerate(network) if any(c.source == source for c in layer.connections)]
     if schedule.states_wait and source == INPUT and not network.input.is_direct:
         return True  # the next plane comes as soon as the last reader of this one has ended, while later layers run
     if not reads and source != INPUT:
@@ -115,9 +125,8 @@ def _is_live(network: Network, source: str, at: int, schedule: Schedule) -> bool
     return written <= at and (at == written or (bool(reads) and max(reads) >= at))
 
 
-def _channels_held(network: Network, arch: Architecture, name: str, source: str) -> int:
+def _channels_held(network: Network, arch: Architecture, name: str, source: str, reads: list[int]) -> int:
     """Channels of a source that a core holds: its own, and those of other cores too where it reads them."""
-    reads = [i for i, layer in enumerate(network) if any(c.source == source for c in layer.connections)]
     reads_it = any(_share(network, arch, name, i) for i in reads)
     if source == INPUT:
         return network.input.shape[0] if reads_it else 0
