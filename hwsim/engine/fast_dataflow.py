@@ -174,9 +174,11 @@ class DataflowCore(Core):
         return listed
 
     def _sum_plane(self, sources: Sequence[Source], t: int) -> None:
-        """The sum of plane t of every feed, then onto the potentials, unless nothing follows that could add it."""
-        if not self.count_sum(t):
-            return
+        """The sum of plane t of every feed, then onto the potentials, unless nothing follows that could add it.
+
+        A sum that nobody adds is made all the same, and its clipped steps count.
+        """
+        added = self.count_sum(t)
         if not self.state.arithmetic:
             return
         sums = self.sums()
@@ -185,7 +187,8 @@ class DataflowCore(Core):
                 events, _ = source.feed.events(source.planes[t], source.timesteps[t])
                 if events.number:
                     self.clipped += self._add_onto(sums, self.pack.potential, source.synapses, events, 1)
-        self.add_sums(sums)
+        if added:
+            self.add_sums(sums)
 
     def count_sum(self, t: int) -> bool:
         """Counts who adds the sum of plane t: the first pass after it, or else the stores; False if there is nobody."""

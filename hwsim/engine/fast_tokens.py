@@ -160,13 +160,13 @@ class TokenCore(DataflowCore):
 
     def _sum_tokens(self, t: int, touched: dict[int, Ints]) -> None:
         """R21: the sum of plane t, then onto the potentials, if anything follows that adds it."""
-        if not self.count_sum(t):
-            return
+        added = self.count_sum(t)
         sums = self.sums()
         for k, words in touched.items():
             if int(self.tokens[k, 4]) >> t & 1:
                 self._add_factors(k, words, [1], sums)
-        self.add_sums(sums)
+        if added:
+            self.add_sums(sums)
 
     def _time_tokens(self, touched: dict[int, Ints]) -> None:
         loads, stores = self.moves
