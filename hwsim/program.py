@@ -199,19 +199,13 @@ class Operation:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Run(Operation):
-    """A core at work on one tile.
+class CoreOperation(Operation):
+    """A core at work. Each core model derives its own.
 
-    on          the core.                 body   all that does not depend on the sample.
-    feeds       where its events come from.      eots   EOTs that it receives.
-    pools       whether the pooling units' work counts in it: once for each core and layer (A4).
+    on   the core, which is the resource that it takes.
     """
 
     on: str
-    body: CoreRun
-    feeds: tuple[Feed, ...]
-    eots: int
-    pools: bool = True
 
     @property
     def resource(self) -> str:
@@ -224,6 +218,21 @@ class Run(Operation):
     @property
     def kind(self) -> str:
         return "run"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run(CoreOperation):
+    """An event core at work on one tile.
+
+    body    all that does not depend on the sample.    feeds   where its events come from.
+    eots    EOTs that it receives.
+    pools   whether the pooling units' work counts in it: once for each core and layer (A4).
+    """
+
+    body: CoreRun
+    feeds: tuple[Feed, ...]
+    eots: int
+    pools: bool = True
 
 
 BY_SAMPLE: Literal["by sample"] = "by sample"

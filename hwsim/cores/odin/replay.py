@@ -20,7 +20,7 @@ from hwsim.cores.odin.fields import NEURONS
 from hwsim.cores.odin.placement import Placement
 from hwsim.cores.odin.record import COUNTS, OdinEngine, OdinRecord
 from hwsim.cores.odin.stimulus import OdinStimulus, time_reference
-from hwsim.program import Operation, Program, Sample, SampleRecord
+from hwsim.program import CoreOperation, Program, Sample, SampleRecord
 from hwsim.program_check import check_program
 from hwsim.schedules.base import Schedule
 from hwsim.snn.forward import layer_sums
@@ -32,23 +32,10 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Stream(Operation):
+class Stream(CoreOperation):
     """Input events at full rate until the chip is at rest. `clears`: time references instead of the timesteps' spikes."""
 
-    on: str
     clears: bool = False
-
-    @property
-    def resource(self) -> str:
-        return self.on
-
-    @property
-    def core(self) -> str:
-        return self.on
-
-    @property
-    def kind(self) -> str:
-        return "run"
 
     @property
     def label(self) -> str:

@@ -13,7 +13,7 @@ from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture
 from hwsim.cores.systolic.mapping import map_systolic
 from hwsim.cores.systolic.work import RunCost, run_cost
-from hwsim.program import Feed, Operation, Program, Sample, SampleRecord, Transfer
+from hwsim.program import CoreOperation, Feed, Operation, Program, Sample, SampleRecord, Transfer
 from hwsim.program_check import check_program
 from hwsim.schedules.base import Schedule
 from hwsim.schedules.builder import ProgramBuilder
@@ -26,23 +26,10 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ArrayRun(Operation):
+class ArrayRun(CoreOperation):
     """The array at work on one tile: cycles and counts that no sample changes."""
 
-    on: str
     cost: RunCost
-
-    @property
-    def resource(self) -> str:
-        return self.on
-
-    @property
-    def core(self) -> str:
-        return self.on
-
-    @property
-    def kind(self) -> str:
-        return "run"
 
 
 @dataclass(frozen=True, eq=False)

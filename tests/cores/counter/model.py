@@ -12,7 +12,7 @@ from hwsim.arch import Architecture
 from hwsim.cores.model import Machine
 from hwsim.cores.parts import Part, Term
 from hwsim.mapping import MappingError, refusal
-from hwsim.program import CHANNEL, Operation, Program, Sample, SampleRecord, Transfer
+from hwsim.program import CHANNEL, CoreOperation, Program, Sample, SampleRecord, Transfer
 from hwsim.program_check import check_program
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
@@ -20,22 +20,8 @@ from tests.cores.counter.fields import CounterDesign
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Count(Operation):
+class Count(CoreOperation):
     """All spikes of one layer, counted."""
-
-    on: str
-
-    @property
-    def resource(self) -> str:
-        return self.on
-
-    @property
-    def core(self) -> str:
-        return self.on
-
-    @property
-    def kind(self) -> str:
-        return "run"
 
 
 class CounterModel:
