@@ -22,7 +22,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 import numpy as np
 
 import hwsim
-from hwsim.snn.synth import synthesise
+from hwsim.trace.synth import synthesise
 
 
 def best_of(times: int, work: Callable[[], object]) -> float:

@@ -24,8 +24,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 import numpy as np
 
 import hwsim
-from hwsim.snn.trace import Trace, TraceWriter
-from hwsim.snn.trace_file import TraceFile
+from hwsim.trace.file import TraceFile
+from hwsim.trace.reader import Trace, TraceWriter
 
 TRACES = Path(__file__).parents[1] / "traces"
 SHIPPED = ("fashion_mnist_rate_t4", "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_vgg16_bit_serial_t4")

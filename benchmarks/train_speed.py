@@ -20,10 +20,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from hwsim.convert.activations import ActivationSpec
-from hwsim.convert.native import native_kernels
-from hwsim.convert.train import multiplies_bfloat16
-from hwsim.convert.zoo import build_network
+from hwsim.sources.activations import ActivationSpec
+from hwsim.sources.zoo import build_network
+from hwsim.training.native import native_kernels
+from hwsim.training.train import multiplies_bfloat16
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "simulate": "hwsim.simulation", "SimulationError": "hwsim.simulation",
-    "Trace": "hwsim.snn.trace", "TraceError": "hwsim.snn.trace",
+    "Trace": "hwsim.trace.reader", "TraceError": "hwsim.trace.reader",
     "Network": "hwsim.snn.network", "Layer": "hwsim.snn.network", "Connection": "hwsim.snn.network",
     "InputSpec": "hwsim.snn.network", "NetworkError": "hwsim.snn.network",
     "IntegrateAndFire": "hwsim.snn.neurons", "BitSerial": "hwsim.snn.neurons", "ReadOut": "hwsim.snn.neurons",
@@ -25,7 +25,7 @@ _HOMES = {
     "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
     "Task": "hwsim.task", "TaskError": "hwsim.task",
     "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
-    "HwsimError": "hwsim.errors", "load_result": "hwsim.result_file", "EnergyError": "hwsim.energy",
+    "HwsimError": "hwsim.errors", "load_result": "hwsim.result_file", "EnergyError": "hwsim.cost.energy",
 }
 """Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
 
@@ -34,7 +34,7 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from hwsim.arch import Architecture, ArchitectureError, load_architecture
     from hwsim.capture import CaptureError, capture_nir, capture_torch, from_nir
-    from hwsim.energy import EnergyError
+    from hwsim.cost.energy import EnergyError
     from hwsim.errors import HwsimError
     from hwsim.mapping import MappingError
     from hwsim.program import ProgramError
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from hwsim.simulation import SimulationError, simulate
     from hwsim.snn.network import Connection, InputSpec, Layer, Network, NetworkError
     from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
-    from hwsim.snn.trace import Trace, TraceError
     from hwsim.study import Point, StudyError, run_study
     from hwsim.task import Task, TaskError
+    from hwsim.trace.reader import Trace, TraceError
 
 
 def __getattr__(name: str) -> Any:

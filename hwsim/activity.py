@@ -77,3 +77,9 @@ VOCABULARY: tuple[Event, ...] = (
 EVENTS: tuple[str, ...] = tuple(event.name for event in VOCABULARY)
 INDEX: dict[str, int] = {name: i for i, name in enumerate(EVENTS)}
 SCOPES = ("compute", "core", "system")
+
+UNIT_OF = {
+    "weight": "weight_memory", "membrane": "membrane_memory", "current": "current_memory", "bias": "bias_memory",
+    "mask": "mask_memory", "spike": "spike_buffer",
+}
+"""The unit of VOCABULARY that each memory of an architecture is."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from hwsim.arch import Architecture, ArchitectureError, load_architecture
 from hwsim.baseline.twins import Unbuilt, has_baselines, twins, why_no_baselines
-from hwsim.cores.chip import chip_model, memories_used, why_nothing_runs
-from hwsim.energy import check_prices
+from hwsim.chip.cores import chip_model, memories_used, why_nothing_runs
+from hwsim.cost.energy import check_prices
 from hwsim.program import ProgramError
 from hwsim.schedules import SCHEDULES, schedule_by_name
 from hwsim.simulation import simulate
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hwsim.arch import Architecture
+from hwsim.passes import PassTable
 from hwsim.program import ProgramError
 from hwsim.snn.network import Connection, Layer, Network
-from hwsim.snn.neurons import Context, PassTable
+from hwsim.snn.neurons import Context
 
 
 class MappingError(ProgramError):

@@ -24,8 +24,8 @@ from pydantic import ValidationError
 
 from hwsim.activity import EVENTS, INDEX, SCOPES, VOCABULARY
 from hwsim.arch import Architecture, Technology
+from hwsim.cost.overrides import plain_overrides
 from hwsim.errors import HwsimError
-from hwsim.overrides import plain_overrides
 from hwsim.program import CHANNEL
 from hwsim.task import Task, merged
 
@@ -52,7 +52,7 @@ class Facts:
     payload_bits, value_bits  by layer, bits of a multiplication's event operand, and of a value in the buffer; 0: none.
     is_ann                    the trace holds multi-bit activations of a quantised ANN, no spikes.
     setup_cycles              once, before the first sample.
-    memories_used             those that the network needs on this design (hwsim/provision.py); the others are off.
+    memories_used             those that the network needs on this design (hwsim/cores/provision.py); the others are off.
     """
 
     trace: str
@@ -145,7 +145,7 @@ class Result:
     @cached_property
     def energy_pj(self) -> dict[str, float]:
         """Picojoules of one sample in the three cumulative scopes: compute, core, system."""
-        from hwsim.energy import scopes
+        from hwsim.cost.energy import scopes
 
         return scopes(self.energy)
 
@@ -157,7 +157,7 @@ class Result:
     @cached_property
     def sample_energy_pj(self) -> dict[str, NDArray[np.float64]]:
         """Picojoules of each sample in the three cumulative scopes: (samples,) each, in the order of `cycles`."""
-        from hwsim.energy import leakage, price_activity
+        from hwsim.cost.energy import leakage, price_activity
 
         priced = price_activity(self.activity_by_sample, self.architecture, 0, self.facts.payload_bits, self.overrides,
                                 self.used, self.facts.value_bits)
@@ -211,7 +211,7 @@ class Result:
     @cached_property
     def clock_problems(self) -> list[str]:
         """Memories that are on and slower than the clock; numbers at such a clock are those of no real design."""
-        from hwsim.memory import check_timing
+        from hwsim.cost.memory import check_timing
 
         return check_timing(self.architecture, self.used)
 
@@ -225,7 +225,7 @@ class Result:
     @cached_property
     def price_id(self) -> str:
         """Identity of the price list, with what leaks."""
-        from hwsim.energy import price_hash
+        from hwsim.cost.energy import price_hash
 
         return price_hash(self.architecture, self.overrides, self.used)
 
@@ -331,7 +331,7 @@ class Result:
         `unit` is who does the work, and `leakage` for all that leaks; `component` is the hardware, and holds both its
         work and its leakage. Either adds up to the system's energy.
         """
-        from hwsim.energy import price_activity
+        from hwsim.cost.energy import price_activity
 
         return price_activity(self.activity.drop(columns="total_count"), self.architecture, float(self.cycles.mean()),
                               self.facts.payload_bits, self.overrides, self.used, self.facts.value_bits)
@@ -339,7 +339,7 @@ class Result:
     @cached_property
     def setup_energy_pj(self) -> float:
         """System energy of what is done once (loading weights that stay); leakage of its cycles included."""
-        from hwsim.energy import price_activity, scopes
+        from hwsim.cost.energy import price_activity, scopes
 
         return scopes(price_activity(self.setup_activity, self.architecture, self.facts.setup_cycles,
                                      self.facts.payload_bits, self.overrides, self.used, self.facts.value_bits))["system"]
@@ -347,7 +347,7 @@ class Result:
     @cached_property
     def area(self) -> pd.DataFrame:
         """Area of units and of the memories that are on: component, count, area_um2, source."""
-        from hwsim.area import area
+        from hwsim.cost.area import area
 
         return area(self.architecture, self.used)
 
@@ -379,7 +379,7 @@ class Result:
         Raises RepriceError with every argument that cannot be; EnergyError, TechnologyError or MemoryProfileError for a
         table that is not there or lacks a price.
         """
-        from hwsim.energy import check_prices
+        from hwsim.cost.energy import check_prices
 
         leaks = self.leak_unused if leak_unused is None else leak_unused
         design = self.architecture.model_copy(update={"technology": _technology(self.architecture, technology, leaks)})
@@ -399,7 +399,7 @@ class Result:
                                "simulate it")
         if wrong := _not_boolean(leak_unused):
             raise RepriceError(wrong)
-        from hwsim.energy import check_prices
+        from hwsim.cost.energy import check_prices
 
         found = replace(self, architecture=arch, overrides=plain_overrides(overrides), leak_unused=leak_unused,
                         facts=replace(self.facts, arch=arch.name))

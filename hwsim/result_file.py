@@ -23,7 +23,7 @@ import numpy as np
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import dump_architecture, rebuild_architecture
-from hwsim.overrides import plain_overrides
+from hwsim.cost.overrides import plain_overrides
 from hwsim.result import Facts, Result, ResultError
 from hwsim.task import Task
 

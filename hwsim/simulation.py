@@ -16,18 +16,20 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
-from hwsim.cores.chip import chip_model
-from hwsim.cores.event.engines import ENGINES
+from hwsim.chip.cores import chip_model
 from hwsim.cores.model import Machine
-from hwsim.energy import check_prices
+from hwsim.cost.energy import check_prices
+from hwsim.cost.overrides import plain_overrides
+from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
-from hwsim.overrides import plain_overrides
-from hwsim.program import Operation, Program, Sample, SampleRecord, Transfer
+from hwsim.program import Operation, Program, Transfer
+from hwsim.record import SampleRecord
 from hwsim.result import Facts, Result
 from hwsim.schedules import SCHEDULES, Schedule, schedule_by_name
 from hwsim.snn.network import Network
-from hwsim.snn.trace import Trace
+from hwsim.snn.sample import Sample
 from hwsim.task import Task
+from hwsim.trace.reader import Trace
 
 SPIKES = ("trace", "computed")
 
@@ -55,7 +57,7 @@ def simulate(
     engine     fast (Numba) or reference (SimPy): the same numbers to the cycle.
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
-    overrides  prices by event name or the path of a YAML file with them, see hwsim.overrides.
+    overrides  prices by event name or the path of a YAML file with them, see hwsim.cost.overrides.
     leak_unused   memories of the design that the network does not use leak and take area; else they are off.
     progress   called with (samples done, samples in all).
 

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.cores.chip import memories_used
-from hwsim.energy import price_hash
+from hwsim.chip.cores import memories_used
+from hwsim.cost.energy import price_hash
+from hwsim.cost.overrides import plain_overrides
 from hwsim.errors import HwsimError
-from hwsim.overrides import plain_overrides
 from hwsim.result import Result
 from hwsim.simulation import make_task, simulate
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 
 ROWS = "rows.jsonl"
 Row = dict[str, Any]

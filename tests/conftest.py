@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hwsim.snn.synth import synthesise
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
+from hwsim.trace.synth import synthesise
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,7 +19,7 @@ from hwsim.arch import (
     rebuild_architecture,
 )
 from hwsim.cores import KINDS, core_design
-from hwsim.energy import price_hash
+from hwsim.cost.energy import price_hash
 from hwsim.units import format_bits, parse_bits, parse_hz
 
 SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))

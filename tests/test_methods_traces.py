@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 import hwsim
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "traces" / "methods"
@@ -95,7 +95,7 @@ def test_damaged_measurements_are_said_in_one_line(text: str, tmp_path: Path, mo
 
 def test_only_finished_checkpoints_that_a_row_is_made_from_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    from hwsim.convert.checkpoint import load_checkpoint, save_checkpoint
+    from hwsim.sources.checkpoint import load_checkpoint, save_checkpoint
 
     make, few = script(), load_checkpoint(FOLDER / "fashion_mnist_tiny_qcfs4.pt")
     monkeypatch.setattr(make, "HERE", tmp_path)

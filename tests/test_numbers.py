@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 import hwsim
 from hwsim.cli import app
 from hwsim.compare import comparison_row
-from hwsim.explanation import explain_rows
+from hwsim.cost.explanation import explain_rows
 from hwsim.result import Result
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 from hwsim.view.segments import energy_by_layer, energy_by_unit, scope_totals, time_by_cause, time_by_layer
 from tests.conftest import ROOT
 
@@ -300,7 +300,7 @@ def test_repricing_tells_all_mistakes_at_once(runs: dict[Any, list[Result]]) -> 
 def test_a_memory_beyond_its_table_is_refused_before_anything_is_simulated(
     rate_trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hwsim.engine.fast.FastEngine.run_sample", None)
+    monkeypatch.setattr("hwsim.engine.fast.chip.FastEngine.run_sample", None)
     design = hwsim.load_architecture("event_core_64")
     vast = design.with_memories(weight=2**30)
     for run in (lambda: hwsim.simulate(rate_trace, vast), lambda: hwsim.simulate(rate_trace, vast, overrides={"cmp": 0.1})):

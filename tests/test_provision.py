@@ -12,20 +12,20 @@ import pytest
 from typer.testing import CliRunner
 
 import hwsim
-from hwsim.activity import VOCABULARY
+from hwsim.activity import UNIT_OF, VOCABULARY
 from hwsim.arch import Architecture
-from hwsim.area import area_mm2
 from hwsim.baseline.twins import Unbuilt, twins
+from hwsim.chip.cores import memories_used
 from hwsim.cli import app
 from hwsim.compare import compare
-from hwsim.cores.chip import memories_used
-from hwsim.energy import NotProvisionedError, leakage, price_list
-from hwsim.engine.fast import FastEngine
+from hwsim.cost.area import area_mm2
+from hwsim.cost.energy import NotProvisionedError, leakage, price_list
+from hwsim.cost.memory import macros
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.mapping import MappingError
-from hwsim.memory import UNIT_OF, macros
 from hwsim.simulation import make_program
 from hwsim.snn.network import Network
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 
@@ -228,7 +228,7 @@ def test_a_comparison_never_writes_over_a_saved_run(trace_files: dict[str, Path]
 def test_a_design_without_a_price_is_refused_before_a_comparison_starts(
     rate_trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hwsim.engine.fast.FastEngine.run_sample", None)
+    monkeypatch.setattr("hwsim.engine.fast.chip.FastEngine.run_sample", None)
     vast = DESIGN.with_memories(weight=2**30).model_copy(update={"name": "vast"})
     with pytest.raises(hwsim.HwsimError, match="weight memory: a bank of .* lies beyond"):
         compare([rate_trace], [DESIGN, vast])

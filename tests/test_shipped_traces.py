@@ -11,7 +11,7 @@ import pytest
 import hwsim
 from hwsim.compare import why_not
 from hwsim.schedules import SCHEDULES
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 
 SHIPPED = sorted((ROOT / "traces").glob("*.h5"))

@@ -12,10 +12,10 @@ import pytest
 
 import hwsim
 from hwsim.activity import INDEX
-from hwsim.program import Sample
 from hwsim.snn.network import Network
-from hwsim.snn.trace import Trace
-from hwsim.snn.trace_writer import TraceWriter
+from hwsim.snn.sample import Sample
+from hwsim.trace.reader import Trace
+from hwsim.trace.writer import TraceWriter
 
 CASES = [
     ("rate", "event_core_64", "layer_by_layer"), ("rate", "event_core_64", "step_by_step"),
@@ -123,7 +123,7 @@ def test_narrow_potentials_saturate_and_the_loop_still_closes(rate_trace: Trace)
 
 def test_repricing_never_simulates_again(rate_trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
     result = hwsim.simulate(rate_trace, "event_core_64")
-    monkeypatch.setattr("hwsim.engine.fast.FastEngine.run_sample", None)
+    monkeypatch.setattr("hwsim.engine.fast.chip.FastEngine.run_sample", None)
     dearer = result.reprice({"acc_add": 1.0})
     assert dearer.sim_id == result.sim_id
     assert dearer.run_id != result.run_id

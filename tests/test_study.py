@@ -17,9 +17,9 @@ import pytest
 import hwsim
 from hwsim.result import Result, ResultError
 from hwsim.simulation import make_task
-from hwsim.snn.trace import Trace
 from hwsim.study import ROWS, Point, StudyError, identify, read_rows, run_study
 from hwsim.task import Task, TaskError
+from hwsim.trace.reader import Trace
 
 ARCH = "event_core_16"
 

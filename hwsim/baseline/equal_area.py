@@ -1,7 +1,7 @@
 """Equal area: how many lanes, or rows of a systolic array, fit into the area of another design (mm2).
 
 A search over copies of an architecture that differ in one number; what a design measures is the caller's area function
-(hwsim/area.py, `area_mm2`), so prices and areas stay in one place.
+(hwsim/cost/area.py, `area_mm2`), so prices and areas stay in one place.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 dense systolic arrays, each with as many multipliers as the core has lanes, and again with as many as fit its area.
 
 Areas are in mm2 and count the memories that are on: those of the core that its traces use, those of a baseline that the
-ANN uses (hwsim/provision.py).
+ANN uses (hwsim/cores/provision.py).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from hwsim.arch import Architecture
-from hwsim.area import area_mm2
 from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows, grown
-from hwsim.cores.chip import memories_used
+from hwsim.chip.cores import memories_used
 from hwsim.cores.event.fields import EventDesign
-from hwsim.energy import price_list
+from hwsim.cost.area import area_mm2
+from hwsim.cost.energy import price_list
+from hwsim.cost.memory import macros
 from hwsim.errors import HwsimError
-from hwsim.memory import macros
 from hwsim.snn.network import Network
 
 AT_AREA = "@area"

@@ -24,13 +24,13 @@ from hwsim.capture.inputs import Inputs, read_inputs, read_labels
 from hwsim.capture.nir_float import Step, changed, float_spikes
 from hwsim.capture.nir_nodes import SPIKING, Firing, Reset, firing, plain, uniform
 from hwsim.capture.quantise import Scaled, quantise
-from hwsim.program import Sample
 from hwsim.snn.forward import forward, safe_potential_bits
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
 from hwsim.snn.neurons import ReadOut
-from hwsim.snn.trace import Trace
-from hwsim.snn.trace_writer import TraceWriter
+from hwsim.snn.sample import Sample
 from hwsim.snn.validate import MAX_TIMESTEPS, is_int, validate_network
+from hwsim.trace.reader import Trace
+from hwsim.trace.writer import TraceWriter
 
 POTENTIAL_BITS = 24
 HINTS = {"dt": "it is the length of a timestep in the graph's unit of time (1e-4 from SpikingJelly and snnTorch)",

@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.capture.errors import UnsupportedError, refusal
 from hwsim.capture.inputs import Inputs, read_inputs, read_labels
-from hwsim.program import Sample
 from hwsim.snn.network import INPUT, Layer, Network
 from hwsim.snn.neurons import Neuron, ReadOut
-from hwsim.snn.trace import Trace
-from hwsim.snn.trace_writer import TraceWriter
+from hwsim.snn.sample import Sample
 from hwsim.snn.validate import MAX_TIMESTEPS, is_int
+from hwsim.trace.reader import Trace
+from hwsim.trace.writer import TraceWriter
 
 if TYPE_CHECKING:
     from hwsim.capture.torch_tracker import Recorded, Run, Tracker

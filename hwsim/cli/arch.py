@@ -22,8 +22,8 @@ def show(
 ) -> None:
     """Print a design: its parameters, memories, area and leakage."""
     from hwsim.arch import dump_architecture, load_architecture
-    from hwsim.area import area
-    from hwsim.energy import leakage
+    from hwsim.cost.area import area
+    from hwsim.cost.energy import leakage
 
     design = load_architecture(arch)
     areas, leaks = area(design), leakage(design)
@@ -50,7 +50,7 @@ def show(
 
 
 def _memory_rows(design: Any) -> list[dict[str, Any]]:
-    from hwsim.memory import macros
+    from hwsim.cost.memory import macros
 
     rows = []
     for place, (one, _) in enumerate(design.kinds()):
@@ -94,11 +94,11 @@ def check(
 def _problems(source: str) -> tuple[Architecture | None, list[str]]:
     """A design and all that is wrong with it: its file, its prices and area, its cores, its memories' access times."""
     from hwsim.arch import load_architecture
-    from hwsim.area import area
-    from hwsim.cores.chip import why_nothing_runs
-    from hwsim.energy import check_prices
+    from hwsim.chip.cores import why_nothing_runs
+    from hwsim.cost.area import area
+    from hwsim.cost.energy import check_prices
+    from hwsim.cost.memory import check_timing
     from hwsim.errors import HwsimError
-    from hwsim.memory import check_timing
 
     design = None
     try:
@@ -139,7 +139,7 @@ def _fits(designs: list[Any], traces: list[str]) -> list[dict[str, Any]]:
     """One row for each trace, architecture and schedule: whether it runs, and why not."""
     from hwsim.compare import why_not
     from hwsim.schedules import SCHEDULES
-    from hwsim.snn.trace import Trace
+    from hwsim.trace.reader import Trace
 
     rows = []
     for path in traces:

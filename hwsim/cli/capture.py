@@ -14,7 +14,7 @@ from hwsim.errors import HwsimError
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
-    from hwsim.snn.trace import Trace
+    from hwsim.trace.reader import Trace
 
 capture_app = typer.Typer(no_args_is_help=True)
 

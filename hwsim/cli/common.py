@@ -62,7 +62,7 @@ def read_overrides(price: list[str] | None, prices: str | None) -> dict[str, Any
     """Prices of a YAML file, then those of the command line on top of them."""
     if not price and not prices:
         return {}
-    from hwsim.energy import parse_overrides
+    from hwsim.cost.energy import parse_overrides
 
     return parse_overrides(prices, price or [])
 

@@ -51,10 +51,10 @@ def convert_command(
         if value not in allowed:
             raise HwsimError(f"{name} is {value!r}, allowed are {' and '.join(allowed)}")
     need_torch()
-    from hwsim.convert.checkpoint import load_checkpoint
-    from hwsim.convert.data import load_dataset
     from hwsim.convert.integers import Widths
     from hwsim.convert.methods import Request, convert, measure, record
+    from hwsim.sources.checkpoint import load_checkpoint
+    from hwsim.sources.data import load_dataset
 
     loaded = load_checkpoint(checkpoint)
     dataset = load_dataset(loaded.description.dataset, data, verify=not unverified)

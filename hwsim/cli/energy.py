@@ -19,7 +19,7 @@ from hwsim.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from hwsim.energy import PriceList
+    from hwsim.cost.energy import PriceList
 
 energy_app = typer.Typer(no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def show(
 ) -> None:
     """Print what every event costs on a design, with formula and source; a section for each kind of core."""
     from hwsim.arch import load_architecture
-    from hwsim.energy import check_prices, price_list
+    from hwsim.cost.energy import check_prices, price_list
 
     design, given = load_architecture(arch), read_overrides(price, prices)
     check_prices(design, given)
@@ -53,7 +53,7 @@ def show(
 def _prices(listed: PriceList) -> dict[str, Any]:
     """Every event's price on one core, and the events that cannot happen on it."""
     from hwsim.activity import VOCABULARY
-    from hwsim.energy import NotProvisionedError
+    from hwsim.cost.energy import NotProvisionedError
 
     rows, absent = [], []
     for event in VOCABULARY:
@@ -91,7 +91,7 @@ def explain_command(
     as_json: JsonOption = False,
 ) -> None:
     """Print a run's energy per sample as count x price = energy, line by line, with sources. Other prices need no new run."""
-    from hwsim.explanation import explain, explain_rows
+    from hwsim.cost.explanation import explain, explain_rows
     from hwsim.result_file import load_result
 
     result = load_result(run)

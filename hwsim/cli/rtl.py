@@ -11,8 +11,10 @@ from hwsim.cli.common import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture
-    from hwsim.program import CoreReplay, Program, Run, Sample
-    from hwsim.snn.trace import Trace
+    from hwsim.program import Program, Run
+    from hwsim.record import CoreReplay
+    from hwsim.snn.sample import Sample
+    from hwsim.trace.reader import Trace
 
 rtl_app = typer.Typer(no_args_is_help=True)
 
@@ -41,9 +43,10 @@ def export(
 ) -> None:
     """Write the Verilog of the core that runs one tile of one layer: the RTL that the engines are proved against."""
     from hwsim.arch import load_architecture
+    from hwsim.cores.event.runs import runs_of_tile
+    from hwsim.engine.single_run import payload_bits
     from hwsim.errors import HwsimError
-    from hwsim.single_run import payload_bits, runs_of_tile
-    from hwsim.snn.trace import Trace
+    from hwsim.trace.reader import Trace
 
     targets = _targets(out, testbench, (arch, trace), force)
     if eots is not None and testbench is None:
@@ -128,7 +131,7 @@ def _origin(
 
 def _replay(program: Program, runs: list[Run], recorded: Sample, eots: int | None) -> CoreReplay:
     """The run as the testbench feeds it: all of it, or as many whole timesteps as keep the simulation short."""
-    from hwsim.single_run import replay_core
+    from hwsim.engine.single_run import replay_core
 
     replay = replay_core(program, runs, recorded, eots)
     if eots is not None or replay.log.done <= CYCLES_BY_DEFAULT:

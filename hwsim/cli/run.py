@@ -17,7 +17,7 @@ from hwsim.cli.common import (
     progress,
     read_overrides,
 )
-from hwsim.explanation import off_text
+from hwsim.cost.explanation import off_text
 from hwsim.program import CHANNEL
 from hwsim.units import format_si
 

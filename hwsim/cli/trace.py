@@ -11,7 +11,7 @@ from hwsim.cli.common import JsonOption, print_json, print_table, progress
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
-    from hwsim.snn.trace import Trace
+    from hwsim.trace.reader import Trace
 
 trace_app = typer.Typer(no_args_is_help=True)
 
@@ -23,7 +23,7 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Print what a trace holds: network, coding, samples, spike density by layer, where it came from."""
-    from hwsim.snn.trace import Trace
+    from hwsim.trace.reader import Trace
 
     with Trace.open(trace) as opened:
         measured = min(samples, opened.samples)
@@ -70,7 +70,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Read everything, verify every checksum and hash. Exit status 2 and one clear text at the first broken file."""
-    from hwsim.snn.trace import Trace
+    from hwsim.trace.reader import Trace
 
     checked: list[dict[str, Any]] = []
     for path in traces:
@@ -98,7 +98,7 @@ def synth(
 ) -> None:
     """Make a synthetic trace: random weights, and the spikes that its own arithmetic produces, so a replay checks."""
     from hwsim.errors import HwsimError
-    from hwsim.snn.synth import synthesise
+    from hwsim.trace.synth import synthesise
 
     target = Path(out)
     if target.exists() and not force:

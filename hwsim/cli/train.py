@@ -15,9 +15,9 @@ from hwsim.cli.common import JsonOption, percent, print_json, progress
 from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
-    from hwsim.convert.activations import ActivationSpec
-    from hwsim.convert.checkpoint import Checkpoint
-    from hwsim.convert.train import Epoch
+    from hwsim.sources.activations import ActivationSpec
+    from hwsim.sources.checkpoint import Checkpoint
+    from hwsim.training.train import Epoch
 
 RATE, FINE_RATE = 0.2, 0.02
 """Highest learning rate from random weights, and from trained ones."""
@@ -87,11 +87,11 @@ def train_command(
 ) -> None:
     """Train a source network; a checkpoint after every epoch, so a killed run goes on with --resume."""
     torch = need_torch()
-    from hwsim.convert.augment import Augmentation
-    from hwsim.convert.checkpoint import load_checkpoint
-    from hwsim.convert.data import load_dataset
-    from hwsim.convert.train import Recipe, train
-    from hwsim.convert.zoo import Variant, check_network
+    from hwsim.sources.checkpoint import load_checkpoint
+    from hwsim.sources.data import load_dataset
+    from hwsim.sources.zoo import Variant, check_network
+    from hwsim.training.augment import Augmentation
+    from hwsim.training.train import Recipe, train
 
     if threshold is not None and start is not None:
         raise HwsimError(f"--threshold {threshold} with --from {start}: thresholds go on from the checkpoint's; leave one out")
@@ -126,7 +126,7 @@ def train_command(
 def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, timesteps: int | None,
                 threshold: float | None) -> ActivationSpec:
     """What the options ask for. Raises HwsimError for one that the activation does not have."""
-    from hwsim.convert.activations import ALPHA_BETA, KINDS, ActivationSpec
+    from hwsim.sources.activations import ALPHA_BETA, KINDS, ActivationSpec
 
     given = {"levels": levels, "coding": coding, "timesteps": timesteps, "threshold": threshold}
     for name, kinds in _ONLY_FOR.items():
@@ -142,7 +142,7 @@ def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, 
 
 
 def _summary(last: Checkpoint, done: list[Epoch], seconds: float) -> dict[str, Any]:
-    from hwsim.convert.train import BEST
+    from hwsim.training.train import BEST
 
     d = last.description
     return {

@@ -29,7 +29,7 @@ from hwsim.convert.integers import (
     units_of_input,
     weight_scale,
 )
-from hwsim.convert.source import Source
+from hwsim.convert.source import FoldedSource
 from hwsim.snn.network import Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire
 
@@ -81,10 +81,10 @@ def scaling_factors(percentiles: FloatArray, mu: float, timesteps: int) -> Scali
     return best
 
 
-def algorithm_1(source: Source, timesteps: int, percentiles: Mapping[str, FloatArray]) -> dict[str, Scaling]:
+def algorithm_1(source: FoldedSource, timesteps: int, percentiles: Mapping[str, FloatArray]) -> dict[str, Scaling]:
     """The factors of each layer that fires.
 
-    percentiles   by layer name, of its activations on training images (hwsim.convert.calibrate.activation_percentiles).
+    percentiles   by layer name, of its activations on training images (hwsim.sources.calibrate.activation_percentiles).
     """
     check_timesteps(timesteps)
     found = {}
@@ -98,7 +98,7 @@ def algorithm_1(source: Source, timesteps: int, percentiles: Mapping[str, FloatA
     return found
 
 
-def to_alpha_beta(source: Source, timesteps: int, factors: Mapping[str, Scaling], widths: Widths = USUAL_WIDTHS) -> Network:
+def to_alpha_beta(source: FoldedSource, timesteps: int, factors: Mapping[str, Scaling], widths: Widths = USUAL_WIDTHS) -> Network:
     """The SNN of `timesteps` with the factors of each layer that fires: Algorithm 1's, or those that fine-tuning led to."""
     check_timesteps(timesteps)
     units = units_of_input(source, widths)

@@ -30,26 +30,26 @@ from hwsim.convert.integers import (
     units_of_input,
     weight_scale,
 )
-from hwsim.convert.source import Source, SourceLayer
+from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Layer, Network
 from hwsim.snn.neurons import BitSerial, Requantise
 
 
 def to_bit_serial(
-    source: Source, timesteps: int, widths: Widths = USUAL_WIDTHS, below: Literal["refire", "truncate"] = "refire"
+    source: FoldedSource, timesteps: int, widths: Widths = USUAL_WIDTHS, below: Literal["refire", "truncate"] = "refire"
 ) -> Network:
     """The bit-serial SNN of `timesteps` bits. Its thresholds are multiples of 2**T, so every shift divides exactly."""
     check_timesteps(timesteps, 16)
     return _convert(source, timesteps, widths, below, spiking=True)
 
 
-def to_quantised_ann(source: Source, bits: int, widths: Widths = USUAL_WIDTHS) -> Network:
+def to_quantised_ann(source: FoldedSource, bits: int, widths: Widths = USUAL_WIDTHS) -> Network:
     """The integer ANN of the same weights and levels: what the bit-serial SNN equals, and the baseline's workload."""
     check_timesteps(bits, 16)
     return _convert(source, bits, widths, "refire", spiking=False)
 
 
-def _convert(source: Source, bits: int, widths: Widths, below: str, spiking: bool) -> Network:
+def _convert(source: FoldedSource, bits: int, widths: Widths, below: str, spiking: bool) -> Network:
     units = units_of_input(source, widths)
     layers: list[Layer] = []
     for layer in source.layers:

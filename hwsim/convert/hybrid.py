@@ -1,4 +1,4 @@
-"""Single-spike networks with hybrid input encoding (paper 004) as integers: what hwsim.convert.single_spike trained.
+"""Single-spike networks with hybrid input encoding (paper 004) as integers: what hwsim.sources.single_spike trained.
 
 The first plane of the input carries the normalised pixel in fixed point, with as many fractional bits as `payload_bits`
 leave; each later plane the spikes of Eq. 4-5, which weigh one, 2**spike_shift of that fixed point. Hidden spikes weigh one.
@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from hwsim.convert.integers import USUAL_WIDTHS, Widths, connections, finish, scaled, weight_scale
-from hwsim.convert.single_spike import SMALLEST_THRESHOLD, SingleSpikeLayer, SingleSpikeNetwork, spike_times
 from hwsim.convert.source import SourceConnection, SourceLayer, check_numbers
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
 from hwsim.snn.neurons import ReadOut, SingleSpike
+from hwsim.sources.single_spike import SMALLEST_THRESHOLD, SingleSpikeLayer, SingleSpikeNetwork, spike_times
 
 HIGHEST_SHIFT = 8
 

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.convert.source import Source, SourceLayer
+from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.errors import HwsimError
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import ReadOut
@@ -58,17 +58,17 @@ def check_timesteps(timesteps: int, highest: int = 64) -> None:
         raise ConversionError(f"timesteps is {timesteps}, expected 1 to {highest}")
 
 
-def input_unit(source: Source, widths: Widths) -> float:
+def input_unit(source: FoldedSource, widths: Widths) -> float:
     """Value of one step of the signed payloads that carry normalised pixels."""
     return source.largest_input / ((1 << (widths.payload_bits - 1)) - 1)
 
 
-def input_spec(source: Source, widths: Widths) -> InputSpec:
+def input_spec(source: FoldedSource, widths: Widths) -> InputSpec:
     """Direct input of signed payloads. Folding the mean into a bias instead would be wrong at a padded border."""
     return InputSpec(source.input_shape, "direct", 1, widths.payload_bits, signed=True)
 
 
-def payloads(source: Source, images: NDArray[np.uint8], unit: float) -> NDArray[np.int16]:
+def payloads(source: FoldedSource, images: NDArray[np.uint8], unit: float) -> NDArray[np.int16]:
     """Images (N, H, W, C), 0 to 255, as the integers (N, 1, H, W, C) that a direct input sends."""
     values = (images / 255.0 - source.mean) / source.std
     return np.round(values / unit).astype(np.int16)[:, None]
@@ -128,6 +128,6 @@ def finish(spec: InputSpec, layers: list[Layer], widths: Widths) -> Network:
     return Network(spec, sized)
 
 
-def units_of_input(source: Source, widths: Widths) -> dict[str, float]:
+def units_of_input(source: FoldedSource, widths: Widths) -> dict[str, float]:
     """What one event of the input is worth."""
     return {INPUT: input_unit(source, widths)}

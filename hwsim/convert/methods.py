@@ -15,24 +15,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwsim.convert.activations import ALPHA_BETA
 from hwsim.convert.alpha_beta import Scaling, algorithm_1, to_alpha_beta
-from hwsim.convert.augment import Normaliser
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
-from hwsim.convert.calibrate import CALIBRATION_IMAGES, activation_percentiles
-from hwsim.convert.checkpoint import Checkpoint
-from hwsim.convert.data import Dataset
 from hwsim.convert.evaluate import Evaluation, evaluate, run_batch
 from hwsim.convert.hybrid import encode, to_single_spike
 from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads
-from hwsim.convert.networks import SourceNetwork
 from hwsim.convert.rate import to_rate, to_two_stage
-from hwsim.convert.single_spike import SingleSpikeNetwork
-from hwsim.convert.source import Source, fold
-from hwsim.program import Sample
+from hwsim.convert.source import FoldedSource, fold
 from hwsim.snn.network import Network
-from hwsim.snn.trace import Trace, TraceWriter
+from hwsim.snn.sample import Sample
 from hwsim.snn.validate import validate_network
+from hwsim.sources.activations import ALPHA_BETA
+from hwsim.sources.calibrate import CALIBRATION_IMAGES, activation_percentiles
+from hwsim.sources.checkpoint import Checkpoint
+from hwsim.sources.data import Dataset
+from hwsim.sources.networks import SourceNetwork
+from hwsim.sources.normaliser import Normaliser
+from hwsim.sources.single_spike import SingleSpikeNetwork
+from hwsim.trace.reader import Trace, TraceWriter
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Converted:
     notes: dict[str, Any]
 
 
-def _folded(request: Request, checkpoint: Checkpoint) -> tuple[Source, Encode]:
+def _folded(request: Request, checkpoint: Checkpoint) -> tuple[FoldedSource, Encode]:
     """The ANN in numbers, and how its images become signed payloads."""
     says = checkpoint.description
     source = fold(checkpoint.network(), says.mean, says.std)

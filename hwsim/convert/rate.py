@@ -24,18 +24,18 @@ from hwsim.convert.integers import (
     units_of_input,
     weight_scale,
 )
-from hwsim.convert.source import Source
+from hwsim.convert.source import FoldedSource
 from hwsim.snn.network import Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire, Neuron, TwoStage
 
 
-def to_rate(source: Source, timesteps: int, widths: Widths = USUAL_WIDTHS) -> Network:
+def to_rate(source: FoldedSource, timesteps: int, widths: Widths = USUAL_WIDTHS) -> Network:
     """The rate-coded SNN of `timesteps` timesteps."""
     check_timesteps(timesteps)
     return _convert(source, timesteps, timesteps, widths, IntegrateAndFire(), ())
 
 
-def to_two_stage(source: Source, timesteps: int, tau: int = 4, widths: Widths = USUAL_WIDTHS) -> Network:
+def to_two_stage(source: FoldedSource, timesteps: int, tau: int = 4, widths: Widths = USUAL_WIDTHS) -> Network:
     """SRP: `tau` timesteps to find the neurons to leave out, then `timesteps` that count. Latency is their sum."""
     if tau < 1:
         raise ConversionError(f"tau is {tau}, expected 1 or more timesteps in the first stage; without one use rate")
@@ -45,7 +45,7 @@ def to_two_stage(source: Source, timesteps: int, tau: int = 4, widths: Widths = 
 
 
 def _convert(
-    source: Source, steps: int, counted: int, widths: Widths, neuron: Neuron, stages: tuple[int, ...]
+    source: FoldedSource, steps: int, counted: int, widths: Widths, neuron: Neuron, stages: tuple[int, ...]
 ) -> Network:
     units = units_of_input(source, widths)
     layers: list[Layer] = []

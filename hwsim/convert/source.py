@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwsim.convert.networks import Neurons, SourceError, SourceNetwork, Synapses
 from hwsim.snn.network import Connection, Shape
+from hwsim.sources.networks import Neurons, SourceError, SourceNetwork, Synapses
 
 FloatArray = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class SourceLayer:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class FoldedSource:
     """A trained ANN. mean, std (C,): normalisation of its inputs."""
 
     name: str
@@ -70,14 +70,14 @@ class Source:
         return float(max(np.abs((0 - self.mean) / self.std).max(), np.abs((1 - self.mean) / self.std).max()))
 
 
-def fold(network: SourceNetwork, mean: Any, std: Any) -> Source:
+def fold(network: SourceNetwork, mean: Any, std: Any) -> FoldedSource:
     """`network` in evaluation mode, each BatchNorm folded into the weights and biases before it.
 
     mean, std: a number a channel, in units of pixel / 255. Raises SourceError for NaN or infinite weights, and for an
     activation that no spikes can carry.
     """
     layers = tuple(_fold_layer(name, layer) for name, layer in network.layers.items())
-    return Source(network.name, network.input_shape, np.asarray(mean, np.float64), np.asarray(std, np.float64), layers)
+    return FoldedSource(network.name, network.input_shape, np.asarray(mean, np.float64), np.asarray(std, np.float64), layers)
 
 
 def _fold_layer(name: str, layer: Neurons) -> SourceLayer:
@@ -116,8 +116,8 @@ def _fold_connection(synapses: Synapses) -> tuple[SourceConnection, FloatArray]:
 
 def _scale_of(name: str, activation: Any) -> tuple[float, int, int]:
     """(threshold, levels, top) of a layer's activation."""
-    from hwsim.convert.activations import Lsq, Qcfs, ThresholdRelu
-    from hwsim.convert.surrogate import AlphaBeta
+    from hwsim.sources.activations import Lsq, Qcfs, ThresholdRelu
+    from hwsim.sources.surrogate import AlphaBeta
 
     if activation is None:
         return 0.0, 0, 0

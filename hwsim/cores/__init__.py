@@ -14,7 +14,6 @@ from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
     from hwsim.cores.base import CoreDesign
-    from hwsim.cores.model import CoreModel
 
 KINDS: dict[str, str] = {
     "event": "hwsim.cores.event",
@@ -29,7 +28,7 @@ class CoreKindError(HwsimError):
     """A kind of core that nobody knows; the text lists those that are known."""
 
 
-def _package(kind: object) -> str:
+def package_of(kind: object) -> str:
     if not isinstance(kind, str) or kind not in KINDS:
         raise CoreKindError(f"found {kind!r}, allowed {', '.join(map(repr, KINDS))}")
     return KINDS[kind]
@@ -37,11 +36,5 @@ def _package(kind: object) -> str:
 
 def core_design(kind: object) -> type[CoreDesign]:
     """The fields of a core of this kind. Raises CoreKindError."""
-    found: type[CoreDesign] = import_module(f"{_package(kind)}.fields").DESIGN
-    return found
-
-
-def core_model(kind: object) -> CoreModel:
-    """What a core of this kind does. Raises CoreKindError."""
-    found: CoreModel = import_module(f"{_package(kind)}.model").MODEL
+    found: type[CoreDesign] = import_module(f"{package_of(kind)}.fields").DESIGN
     return found

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hwsim.cores import package_of
 from hwsim.cores.parts import Part, Term
-from hwsim.program import Program, Sample, SampleRecord
-from hwsim.schedules.base import Schedule
-from hwsim.snn.network import Connection, Network
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # only annotations name them, and prices, which ask what a core is made of, load nothing of them
     from hwsim.arch import Architecture
     from hwsim.cores.base import CoreDesign
-
-RunSample = Callable[[Sample, str], SampleRecord]
+    from hwsim.program import Program
+    from hwsim.record import SampleRecord
+    from hwsim.schedules.base import Schedule
+    from hwsim.snn.network import Connection, Network
+    from hwsim.snn.sample import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Machine:
     """
 
     program: Program
-    run: RunSample
+    run: Callable[[Sample, str], SampleRecord]
     engine: str
 
 
@@ -79,3 +81,9 @@ class CoreModel(Protocol):
     def label(self, design: CoreDesign) -> str:
         """What tells this kind of core from an event core, for bars; empty for an event core."""
         ...
+
+
+def core_model(kind: object) -> CoreModel:
+    """What a core of this kind does. Raises CoreKindError."""
+    found: CoreModel = import_module(f"{package_of(kind)}.model").MODEL
+    return found

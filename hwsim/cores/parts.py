@@ -7,11 +7,10 @@ A term is an operation of the units table with its widths in bits. What a kind o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from hwsim.technology import OperationName
-
+OperationName = Literal["add", "mult", "shift", "compare", "reset", "clear", "register"]
+"""Operations of a units table (hwsim/cost/technology)."""
 ADDRESS_BITS = 16
 """Adders of the address generator: memories of up to 65,536 rows."""
 CONNECTION_BITS = 2
@@ -21,7 +20,7 @@ POOL_BITS = 8
 RECIPROCAL_BITS = 16
 """The multiplier that replaces a requantiser's division, a fixed-point reciprocal of the threshold."""
 
-Term = tuple["OperationName", tuple[int, ...]]
+Term = tuple[OperationName, tuple[int, ...]]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def slot_layout(p: Parameters) -> data.StructLayout:
     return data.StructLayout({"valid": unsigned(1), "kind": Kind, "word": p.word_shape})
 
 
-class Core(wiring.Component):
+class HardwareCore(wiring.Component):
     """One core, elaborated for `p`.
 
     start, clear, eots   begin a run of so many EOTs, with a clear or without; sampled when no run is on or one is done.

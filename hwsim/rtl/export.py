@@ -20,10 +20,10 @@ from amaranth.back import verilog
 
 from hwsim import __version__
 from hwsim.errors import HwsimError
+from hwsim.passes import Pass, PassTable
 from hwsim.program import CoreRun
 from hwsim.rtl.ports import ExportParameters, Port, PortedCore
 from hwsim.snn.network import Connection
-from hwsim.snn.neurons import Pass, PassTable
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 WIDTH = 118

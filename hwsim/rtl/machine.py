@@ -11,8 +11,9 @@ import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from hwsim.program import CoreLog, CoreRun
-from hwsim.rtl.core import Core, HostMemory
+from hwsim.program import CoreRun
+from hwsim.record import CoreLog
+from hwsim.rtl.core import HardwareCore, HostMemory
 from hwsim.rtl.memories import pack, unpack
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.stimulus import ALWAYS, Feeder, Observer, Probe, Ready, Stimulus, parameters_of, state_widths
@@ -24,7 +25,7 @@ PATIENCE = 20_000
 class Machine:
     """A core that runs any number of stimuli one after the other. `levels`: the value of every spike, one list a run."""
 
-    def __init__(self, p: Parameters, core: type[Core] = Core) -> None:
+    def __init__(self, p: Parameters, core: type[HardwareCore] = HardwareCore) -> None:
         self.p, self._make = p, core
         self.cycles = 0
         self.levels: list[list[int]] = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from amaranth import Const, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum
 
-from hwsim.program import ISSUE_KINDS
+from hwsim.record import ISSUE_KINDS
 from hwsim.rtl.parameters import Parameters, counter
 
 

@@ -15,9 +15,9 @@ from amaranth import signed, unsigned
 from amaranth.lib import data
 from amaranth.utils import bits_for
 
+from hwsim.passes import Pass
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Connection, IntArray
-from hwsim.snn.neurons import Pass
 
 Word = list[int]
 

@@ -1,6 +1,6 @@
 """The core behind plain ports: what an exported core looks like from outside, one wire a meaning.
 
-A Core (core.py) speaks in structures and streams; Verilog has neither. PortedCore gives each field a port of its own, and
+A HardwareCore (core.py) speaks in structures and streams; Verilog has neither. PortedCore gives each field a port of its own, and
 leaves out what the layer cannot use: the connection where there is one only, payloads where no event has one (and with them,
 after synthesis, the multipliers), levels where nothing is requantised, the activity strobes unless they are asked for.
 """
@@ -15,7 +15,7 @@ from amaranth import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwsim.rtl.core import Core, HostMemory
+from hwsim.rtl.core import HardwareCore, HostMemory
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.sequencer import EOT_COUNT_BITS
 
@@ -45,7 +45,7 @@ class PortedCore(wiring.Component):
     """`payloads`: events carry payloads. `activity`: the strobes and slots are ports too."""
 
     def __init__(self, p: Parameters, payloads: bool, activity: bool = False) -> None:
-        self.p, self.core = p, Core(p)
+        self.p, self.core = p, HardwareCore(p)
         self._wires = list(self._all(payloads, activity))
         super().__init__({port.name: (In if port.is_input else Out)(port.bits) for port, _ in self._wires})
 

@@ -10,10 +10,10 @@ from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hwsim.passes import Pass
 from hwsim.rtl.operation import Kind, operation_layout
 from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.wires import wire
-from hwsim.snn.neurons import Pass
 
 EOT_COUNT_BITS = 16
 

@@ -15,9 +15,10 @@ from amaranth.lib import data
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.program import ISSUE_KINDS, CoreLog, CoreRun
+from hwsim.program import CoreRun
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.rtl.activity import EXEC_EVENTS, ISSUE_EVENTS
-from hwsim.rtl.core import Core
+from hwsim.rtl.core import HardwareCore
 from hwsim.rtl.parameters import Parameters
 
 Ready = Callable[[int], bool]
@@ -79,7 +80,7 @@ class Field:
 class Probe:
     """All that is observed of a core, as one value."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: HardwareCore) -> None:
         p = core.p
         parts: list[tuple[str, Value]] = [
             ("done", core.done), ("push", core.tokens.valid & core.tokens.ready),

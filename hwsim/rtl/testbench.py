@@ -13,7 +13,7 @@ from string import Template
 
 import numpy as np
 
-from hwsim.program import CoreReplay
+from hwsim.record import CoreReplay
 from hwsim.rtl.export import CoreExport, lint_off
 from hwsim.rtl.ports import Port
 from hwsim.snn.network import IntArray

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwsim.checks.dataflow import check_dataflow
 from hwsim.cores.base import CoreDesign
-from hwsim.dataflow import check_dataflow
 from hwsim.mapping import LayerPlan, Mapping, Tile
+from hwsim.passes import PassTable
 from hwsim.program import CHANNEL, CoreRun, Feed, Operation, Program, Run, Transfer
 from hwsim.snn.network import INPUT, Connection, Layer
-from hwsim.snn.neurons import PassTable
 
 
 @dataclass

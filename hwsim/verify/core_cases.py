@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pydantic import Field, PlainValidator
 
 from hwsim.activity import INDEX
-from hwsim.program import ISSUE_KINDS, CoreLog, CoreRun, CoreSpec
+from hwsim.passes import Pass, PassTable, horner_passes
+from hwsim.program import CoreRun, CoreSpec
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.snn.network import Connection
-from hwsim.snn.neurons import Pass, PassTable
-from hwsim.snn.neurons.base import horner_passes
 from hwsim.verify.engines import CORE_ENGINES, run_core_of
 from hwsim.verify.fields import Fields, IntArray, Shape, parse
 from hwsim.verify.format import CaseError, Difference, Format, first_difference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from hwsim.program import CoreLog
+from hwsim.record import CoreLog
 from hwsim.verify.format import VerifyError
 
 RunCore = Callable[..., CoreLog]
@@ -13,7 +13,7 @@ RunCore = Callable[..., CoreLog]
 
 
 def _fast() -> RunCore:
-    from hwsim.engine.fast import FastEngine
+    from hwsim.engine.fast.chip import FastEngine
 
     return FastEngine().run_core
 

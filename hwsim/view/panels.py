@@ -64,7 +64,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Column:
+class NumberColumn:
     """Numbers beside the bars of a panel, one a row, flush right."""
 
     header: str
@@ -80,7 +80,7 @@ class Panel:
     rows: Rows
     segments: Sequence[Segment]
     axis: Axis
-    columns: Sequence[Column] = ()
+    columns: Sequence[NumberColumn] = ()
     labelled: bool = True
     marks: dict[str, Values] = field(default_factory=dict)
 
@@ -195,7 +195,7 @@ def _draw_cut(axes: Axes, y: float, width: float) -> None:
                   transform=axes.get_yaxis_transform(), zorder=4)
 
 
-class Entry(NamedTuple):
+class LegendEntry(NamedTuple):
     """One word of the legend, placed: inches from the left, line, and what is drawn before it."""
 
     x: float
@@ -204,26 +204,26 @@ class Entry(NamedTuple):
     symbol: Look | str | None
 
 
-def _legend(left: Panel, right: Panel) -> list[Entry]:
+def _legend(left: Panel, right: Panel) -> list[LegendEntry]:
     """A paragraph for each panel over the width of the page; what the right shares with the left is said once."""
     named: list[tuple[str, Look | str]] = [(s.look.label, s.look) for s in left.segments]
     named += [(MARKS[name][2], name) for name in left.marks]
     said = {s.key for s in left.segments}
     rest: list[tuple[str, Look | str]] = [(s.look.label, s.look) for s in right.segments if s.key not in said]
-    entries: list[Entry] = []
+    entries: list[LegendEntry] = []
     for title, symbols in ((left.title, named), (right.title, rest)):
         x, line = MARGIN + LEAD, entries[-1].line + 1 if entries else 0
-        entries.append(Entry(MARGIN, line, title, None))
+        entries.append(LegendEntry(MARGIN, line, title, None))
         for text, symbol in symbols:
             needed = 0.22 + inches(text, SMALL)
             if x > MARGIN + LEAD and x + needed > WIDTH - MARGIN:
                 x, line = MARGIN + LEAD, line + 1
-            entries.append(Entry(x, line, text, symbol))
+            entries.append(LegendEntry(x, line, text, symbol))
             x += needed + 0.2
     return entries
 
 
-def _draw_entry(page: Page, entry: Entry, top: float) -> None:
+def _draw_entry(page: Page, entry: LegendEntry, top: float) -> None:
     y = top + LINE * entry.line
     if entry.symbol is None:
         page.text(entry.x, y, entry.text, size=SMALL, weight="bold", va="center_baseline")

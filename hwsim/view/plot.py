@@ -16,7 +16,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from hwsim.view.labels import Rows, design, grouped, mean_of, off, title, traces
-from hwsim.view.panels import MARKS, Axis, Column, Panel, two_panels
+from hwsim.view.panels import MARKS, Axis, NumberColumn, Panel, two_panels
 from hwsim.view.segments import (
     Values,
     diagonal,
@@ -78,7 +78,7 @@ def _many_energies(results: Sequence[Result]) -> Figure:
     units, note = merge_small(energy_by_unit(ordered))
     totals = scope_totals(ordered)
     axis = Axis.fitting(units, "J")
-    columns = [Column(f"{scope}\n{axis.unit}", [number(axis.scale * v) for v in values])
+    columns = [NumberColumn(f"{scope}\n{axis.unit}", [number(axis.scale * v) for v in values])
                for scope, values in totals.items()]
     columns[2:2] = _spreads([r.spread["energy_pj"]["core"] for r in ordered], 1e-12 * axis.scale)
     left = Panel("By unit", rows, units, axis, columns, marks={k: totals[k] for k in MARKS})
@@ -95,10 +95,10 @@ def _many_latencies(results: Sequence[Result]) -> Figure:
     latency = total(causes)
     busy = next((s.values for s in causes if s.key == "busy"), np.zeros(len(ordered)))
     columns = [
-        Column("cycles", [f"{r.cycles.mean():,.0f}" for r in ordered], 0.8),
-        Column(f"latency\n{axis.unit}", [number(axis.scale * v) for v in latency]),
+        NumberColumn("cycles", [f"{r.cycles.mean():,.0f}" for r in ordered], 0.8),
+        NumberColumn(f"latency\n{axis.unit}", [number(axis.scale * v) for v in latency]),
         *_spreads([r.spread["latency_s"] for r in ordered], axis.scale),
-        Column("busy", [percent(b, t) for b, t in zip(busy, latency, strict=True)]),
+        NumberColumn("busy", [percent(b, t) for b, t in zip(busy, latency, strict=True)]),
     ]
     left = Panel("By cause", rows, causes, axis, columns)
     right = Panel("By layer", rows, time_by_layer(ordered), axis, labelled=False)
@@ -106,11 +106,11 @@ def _many_latencies(results: Sequence[Result]) -> Figure:
                       [axis.note(latency), _SPREAD_NOTE if len(columns) > 3 else "", traces(ordered)], alike=True)
 
 
-def _spreads(spreads: Sequence[float | None], scale: float) -> list[Column]:
+def _spreads(spreads: Sequence[float | None], scale: float) -> list[NumberColumn]:
     """A column of standard deviations, right of the means that they belong to; none where nothing has one."""
     if all(spread is None for spread in spreads):
         return []
-    return [Column("±", ["" if spread is None else number(scale * spread) for spread in spreads], 0.5)]
+    return [NumberColumn("±", ["" if spread is None else number(scale * spread) for spread in spreads], 0.5)]
 
 
 def _one_energy(result: Result) -> Figure:
@@ -160,9 +160,9 @@ def _scaled(spread: float | None, scale: float) -> float | None:
     return None if spread is None else scale * spread
 
 
-def _value_columns(values: Values, axis: Axis, whole: float) -> list[Column]:
-    return [Column(axis.unit, [number(axis.scale * v) for v in values]),
-            Column("share", [percent(v, whole) for v in values], 0.5)]
+def _value_columns(values: Values, axis: Axis, whole: float) -> list[NumberColumn]:
+    return [NumberColumn(axis.unit, [number(axis.scale * v) for v in values]),
+            NumberColumn("share", [percent(v, whole) for v in values], 0.5)]
 
 
 def _write(figure: Figure, path: Path) -> Path:

@@ -12,9 +12,9 @@ from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture, load_architecture
 from hwsim.cores.systolic.replay import SystolicReplay, systolic_replay
 from hwsim.mapping import MappingError
-from hwsim.program import Sample
 from hwsim.snn.forward import forward, layer_sums, pool
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
+from hwsim.snn.sample import Sample
 from tests.baseline import array_simulator
 from tests.baseline.networks import DATAFLOWS, convolution, quantised, read_out, systolic, vgg16_cifar
 from tests.engine.random_designs import random_network, random_sample

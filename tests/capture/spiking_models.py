@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hwsim.snn.network import Network
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 
 
 def loud(model: Any, factor: float = 4.0) -> Any:

@@ -15,14 +15,15 @@ import yaml
 
 import hwsim
 from hwsim.arch import SHORT_FORM, dump_architecture, load_architecture
+from hwsim.chip.cores import why_nothing_runs
 from hwsim.cli import main
 from hwsim.compare import compare
-from hwsim.cores import KINDS, core_model
-from hwsim.cores.chip import why_nothing_runs
-from hwsim.explanation import explain, explain_rows
-from hwsim.memory import check_timing
+from hwsim.cores import KINDS
+from hwsim.cores.model import core_model
+from hwsim.cost.explanation import explain, explain_rows
+from hwsim.cost.memory import check_timing
 from hwsim.simulation import make_program
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 
 
 def entry(name: str, **changes: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from hwsim.cli import main  # noqa: E402
-from hwsim.convert.checkpoint import load_checkpoint  # noqa: E402
+from hwsim.sources.checkpoint import load_checkpoint  # noqa: E402
 
 SETTINGS = ("--dataset", "fashion_mnist", "--unverified", "--batch", 20, "--rate", 0.02, "--no-flip", "--shift", 0,
             "--threads", 1, "--precision", "float32")

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from hwsim.convert.networks import ConnectionSpec, LayerSpec, SourceNetwork
-from hwsim.convert.source import Source, SourceConnection, SourceLayer
+from hwsim.convert.source import FoldedSource, SourceConnection, SourceLayer
 from hwsim.snn.network import INPUT, Connection, Network
+from hwsim.sources.networks import ConnectionSpec, LayerSpec, SourceNetwork
 
 Rng = np.random.Generator
 # With these, the largest normalised pixel is 127/128 and one step of an 8-bit payload 1/128.
@@ -44,11 +44,11 @@ def image_shape(rng: Rng) -> tuple[int, int, int]:
     return (2, 8, 8) if rng.random() < 0.5 else (2, 6, 10)
 
 
-def random_source(rng: Rng, exact: bool = False, levels: int = 16, top: int | None = None) -> Source:
+def random_source(rng: Rng, exact: bool = False, levels: int = 16, top: int | None = None) -> FoldedSource:
     """A source as dataclasses, thresholds near a high percentile of what occurs."""
     shape = image_shape(rng)
     network = SourceNetwork("random", shape, wires(rng, norm=False), lambda: torch.nn.Identity(), {})
-    source = Source("random", shape, np.full(2, MEAN), np.full(2, STD), ())
+    source = FoldedSource("random", shape, np.full(2, MEAN), np.full(2, STD), ())
     found = {INPUT: payload_grid(rng, source, 8) * PIXEL}
     for name, layer in network.layers.items():
         thresholds = {x.name: x.threshold for x in source.layers}
@@ -82,7 +82,7 @@ def _weights(rng: Rng, c: Connection, shape: tuple[int, int, int], unit: float, 
     return steps / 64 * unit
 
 
-def payload_grid(rng: Rng, source: Source, count: int, bits: int = 8) -> np.ndarray:
+def payload_grid(rng: Rng, source: FoldedSource, count: int, bits: int = 8) -> np.ndarray:
     """Random payloads (N, C, H, W) of a signed direct input."""
     top = (1 << (bits - 1)) - 1
     return rng.integers(-top, top + 1, (count, *source.input_shape))
@@ -167,7 +167,7 @@ def matrix(connection: Connection, weights: np.ndarray, shape: tuple[int, int, i
 
 
 def float_ann(
-    source: Source, values: np.ndarray,
+    source: FoldedSource, values: np.ndarray,
     activation: Callable[[np.ndarray, SourceLayer], np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Real outputs (N, C, H, W) of every layer for real inputs (N, C, H, W). activation: QCFS unless given."""
@@ -220,7 +220,7 @@ def populations_of(network: Network) -> list[Population]:
     ) for layer in network]
 
 
-def real_populations(source: Source) -> list[Population]:
+def real_populations(source: FoldedSource) -> list[Population]:
     """The SNN of the source's real numbers: threshold lambda, V(0) = lambda / 2, a spike worth lambda."""
     return [Population(
         layer.name, layer.shape,
@@ -260,15 +260,15 @@ def float_snn(
     return Run(spikes, v)
 
 
-def one_neuron(levels: int, threshold: float = 1.0, top: int | None = None) -> Source:
+def one_neuron(levels: int, threshold: float = 1.0, top: int | None = None) -> FoldedSource:
     """A neuron that gets its input as it is."""
     shape = (1, 1, 1)
     wire = SourceConnection(Connection(INPUT, "identity", shape), np.ones(1))
     layer = SourceLayer("relay", shape, (wire,), np.zeros(1), threshold, levels, levels - 1 if top is None else top)
-    return Source("one", shape, np.zeros(1), np.ones(1), (layer,))
+    return FoldedSource("one", shape, np.zeros(1), np.ones(1), (layer,))
 
 
-def worth_of_logits(source: Source, unit: Mapping[str, float]) -> float:
+def worth_of_logits(source: FoldedSource, unit: Mapping[str, float]) -> float:
     """Real value of one step of the read-out's potentials; unit: what an event of each source is worth."""
     wires = source.layers[-1].connections
     return max(np.abs(c.weights).max() * unit[c.geometry.source] for c in wires) / 127

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
-from hwsim.convert.activations import (  # noqa: E402
+from hwsim.sources.activations import (  # noqa: E402
     ActivationError,
     ActivationSpec,
     Lsq,

@@ -10,7 +10,7 @@ import pytest
 from hwsim.convert.alpha_beta import BETAS, Scaling, algorithm_1, loss, scaling_factors, staircase, to_alpha_beta
 from hwsim.convert.evaluate import run_batch
 from hwsim.convert.integers import ConversionError, Widths
-from hwsim.convert.source import Source
+from hwsim.convert.source import FoldedSource
 from hwsim.snn.network import Layer
 from hwsim.snn.neurons import IntegrateAndFire
 from hwsim.snn.validate import validate_network
@@ -139,7 +139,7 @@ def test_staircase_is_what_a_strict_neuron_sends(timesteps: int) -> None:
     np.testing.assert_array_equal(staircase(inputs.astype(float), float(theta), timesteps), sent)
 
 
-def scaled_populations(source: Source, found: dict[str, Scaling]) -> list[Population]:
+def scaled_populations(source: FoldedSource, found: dict[str, Scaling]) -> list[Population]:
     """Eq. 8: a spike is worth beta V outright, weights as they were trained, U > V, nothing at the start."""
     return [Population(
         layer.name, layer.shape,

@@ -6,7 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hwsim.convert.augment import Augmentation, Normaliser, augmented  # noqa: E402
+from hwsim.sources.normaliser import Normaliser  # noqa: E402
+from hwsim.training.augment import Augmentation, augmented  # noqa: E402
 
 
 def batch(count: int = 64, size: int = 12) -> torch.Tensor:

@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 
 from PIL import Image  # noqa: E402
 
-from hwsim.convert import autoaugment  # noqa: E402
-from hwsim.convert.autoaugment import POLICY, SIGNED, UNSIGNED, apply, auto_augmented  # noqa: E402
+from hwsim.training import autoaugment  # noqa: E402
+from hwsim.training.autoaugment import POLICY, SIGNED, UNSIGNED, apply, auto_augmented  # noqa: E402
 
 FILL = (9, 8, 7)
 

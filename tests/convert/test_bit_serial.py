@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from hwsim.arch import Architecture
-from hwsim.convert.activations import Lsq, Qcfs
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
 from hwsim.convert.evaluate import run_batch
 from hwsim.convert.integers import ConversionError, Widths, input_unit
-from hwsim.convert.source import Source, fold
-from hwsim.engine.fast import FastEngine
+from hwsim.convert.source import FoldedSource, fold
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import Sample
 from hwsim.simulation import make_program
 from hwsim.snn.forward import forward
 from hwsim.snn.network import INPUT, Network
+from hwsim.snn.sample import Sample
 from hwsim.snn.validate import validate_network
+from hwsim.sources.activations import Lsq, Qcfs
 from tests.convert.sources import (
     MEAN,
     PIXEL,
@@ -44,7 +44,7 @@ def levels_of(planes: np.ndarray) -> np.ndarray:
     return np.tensordot(planes, 2 ** np.arange(planes.shape[1])[::-1], (1, 0))
 
 
-def assert_equals_the_ann(source: Source, network: Network, grid: np.ndarray, truth: dict[str, np.ndarray]) -> None:
+def assert_equals_the_ann(source: FoldedSource, network: Network, grid: np.ndarray, truth: dict[str, np.ndarray]) -> None:
     """Every neuron and logit of the bit-serial network is the ANN's; truth: real outputs by layer name."""
     assert validate_network(network) == []
     planes, logits = run_batch(network, as_inputs(grid))

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hwsim.convert import data
-from hwsim.convert.data import DataError, Dataset, load_dataset
+from hwsim.sources import data
+from hwsim.sources.data import DataError, Dataset, load_dataset
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 BATCHES = [f"data_batch_{i}" for i in range(1, 6)]

@@ -11,7 +11,7 @@ from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
 from hwsim.convert.evaluate import run_batch
 from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads, scaled
 from hwsim.convert.rate import to_rate, to_two_stage
-from hwsim.convert.source import Source
+from hwsim.convert.source import FoldedSource
 from hwsim.snn.forward import layer_sums
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.validate import validate_network
@@ -58,7 +58,7 @@ def test_bit_thresholds_divide_exactly_and_the_level_is_the_real_one() -> None:
             assert np.abs(made.bias.ravel() - layer.bias * scale).max() <= 0.5 + 1e-6
 
 
-def multiplied(source: Source, steps: int) -> Network:
+def multiplied(source: FoldedSource, steps: int) -> Network:
     """The other way to fold an average: where a layer pools, its own weights stay those of the average, and the sums,
     which are k**2 times larger, meet threshold, bias, initial potential and sibling weights times k**2."""
     network = to_rate(source, steps)
@@ -110,7 +110,7 @@ def test_both_pool_modes_are_one_network() -> None:
                 np.testing.assert_array_equal(folded[0][name], unit[0][name])
 
 
-def normalised(rng: Rng) -> tuple[Source, np.ndarray]:
+def normalised(rng: Rng) -> tuple[FoldedSource, np.ndarray]:
     """A source with a mean and standard deviation of its own in each channel, and images (N, H, W, C)."""
     source = replace(random_source(rng), mean=np.array([0.49, 0.31]), std=np.array([0.25, 0.4]))
     c, h, w = source.input_shape

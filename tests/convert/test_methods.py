@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from hwsim.convert.activations import ActivationSpec
-from hwsim.convert.augment import Normaliser
-from hwsim.convert.calibrate import activation_percentiles
-from hwsim.convert.checkpoint import Checkpoint, Description
-from hwsim.convert.data import Dataset
 from hwsim.convert.integers import ConversionError, Widths
 from hwsim.convert.methods import Request, convert, measure, record
-from hwsim.convert.networks import SourceError
 from hwsim.errors import HwsimError
 from hwsim.simulation import simulate
 from hwsim.snn.forward import forward
 from hwsim.snn.validate import validate_network
+from hwsim.sources.activations import ActivationSpec
+from hwsim.sources.calibrate import activation_percentiles
+from hwsim.sources.checkpoint import Checkpoint, Description
+from hwsim.sources.data import Dataset
+from hwsim.sources.networks import SourceError
+from hwsim.sources.normaliser import Normaliser
 
 # Those that start from a Source; hwsim.convert.hybrid starts from a trained spiking network.
 CONVERSIONS = {

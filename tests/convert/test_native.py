@@ -13,11 +13,11 @@ if shutil.which("g++") is None:
 
 from torch import Tensor, nn  # noqa: E402
 
-from hwsim.convert import native  # noqa: E402
-from hwsim.convert.activations import ActivationSpec  # noqa: E402
-from hwsim.convert.native.functions import staircase  # noqa: E402
-from hwsim.convert.native.library import built_path, library  # noqa: E402
-from hwsim.convert.networks import ConnectionSpec, LayerSpec, Neurons  # noqa: E402
+from hwsim.sources.activations import ActivationSpec  # noqa: E402
+from hwsim.sources.networks import ConnectionSpec, LayerSpec, Neurons  # noqa: E402
+from hwsim.training import native  # noqa: E402
+from hwsim.training.native.functions import staircase  # noqa: E402
+from hwsim.training.native.library import built_path, library  # noqa: E402
 
 TOLERANCE = 3e-5
 """Of the largest value: Winograd's transforms add a decimal digit to float32's rounding (Lavin, Gray 2016, section 7)."""
@@ -110,7 +110,7 @@ def test_layers_that_normalise_and_quantise_in_one_are_torchs(channels: int, siz
 
 
 def test_the_staircase_alone_is_torchs() -> None:
-    from hwsim.convert import activations
+    from hwsim.sources import activations
 
     torch.manual_seed(2)
     z, dy = 3 * torch.randn(4, 10, 6, 6), torch.randn(4, 10, 6, 6)
@@ -136,7 +136,7 @@ def test_what_does_not_fit_stays_with_torch() -> None:
 
 
 def test_the_network_is_as_before_when_the_kernels_are_left_by_an_error() -> None:
-    from hwsim.convert import activations
+    from hwsim.sources import activations
 
     conv = nn.Conv2d(16, 16, 3, padding=1)
     with pytest.raises(RuntimeError), native.native_kernels(conv):
@@ -165,8 +165,8 @@ def test_more_threads_than_the_kernels_start_are_cut_down() -> None:
 
 def test_what_is_hooked_into_still_runs() -> None:
     """The bits' regulariser counts every layer, with the kernels as without."""
-    from hwsim.convert.regulariser import BitRegulariser
-    from hwsim.convert.zoo import build_network
+    from hwsim.sources.zoo import build_network
+    from hwsim.training.regulariser import BitRegulariser
 
     torch.manual_seed(4)
     network = build_network("tiny", ActivationSpec("qcfs", 16).make, input_shape=(1, 8, 8))

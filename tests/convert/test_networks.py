@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hwsim.convert.activations import ActivationSpec  # noqa: E402
-from hwsim.convert.networks import ConnectionSpec, LayerSpec, SourceError, SourceNetwork, with_dropout  # noqa: E402
-from hwsim.convert.zoo import NETWORKS, USUAL, Variant, build_network, shortcut_of  # noqa: E402
 from hwsim.snn.network import INPUT  # noqa: E402
+from hwsim.sources.activations import ActivationSpec  # noqa: E402
+from hwsim.sources.networks import ConnectionSpec, LayerSpec, SourceError, SourceNetwork, with_dropout  # noqa: E402
+from hwsim.sources.zoo import NETWORKS, USUAL, Variant, build_network, shortcut_of  # noqa: E402
 
 RELU = ActivationSpec("relu").make
 

@@ -6,9 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hwsim.convert.activations import ActivationError, ActivationSpec, Lsq, Qcfs  # noqa: E402
-from hwsim.convert.regulariser import BitRegulariser, bit_ones  # noqa: E402
-from hwsim.convert.zoo import build_network  # noqa: E402
+from hwsim.sources.activations import ActivationError, ActivationSpec, Lsq, Qcfs  # noqa: E402
+from hwsim.sources.zoo import build_network  # noqa: E402
+from hwsim.training.regulariser import BitRegulariser, bit_ones  # noqa: E402
 
 
 @pytest.mark.parametrize(("top", "bits"), [(1, 1), (3, 2), (4, 3), (15, 4), (16, 5)])

@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
-from hwsim.convert.activations import ActivationSpec, upper_quantile  # noqa: E402
-from hwsim.convert.networks import SourceError, SourceNetwork  # noqa: E402
-from hwsim.convert.single_spike import (  # noqa: E402
+from hwsim.sources.activations import ActivationSpec, upper_quantile  # noqa: E402
+from hwsim.sources.networks import SourceError, SourceNetwork  # noqa: E402
+from hwsim.sources.single_spike import (  # noqa: E402
     BETA,
     GAMMA,
     QUANTILE,
@@ -23,8 +23,8 @@ from hwsim.convert.single_spike import (  # noqa: E402
     hybrid_loss,
     spike_times,
 )
-from hwsim.convert.train import ceilings  # noqa: E402
-from hwsim.convert.zoo import build_network  # noqa: E402
+from hwsim.sources.zoo import build_network  # noqa: E402
+from hwsim.training.train import ceilings  # noqa: E402
 
 T = 5
 MEAN, STD = (0.4,), (0.25,)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from hwsim.convert.activations import ActivationError, ActivationSpec
 from hwsim.convert.alpha_beta import staircase
-from hwsim.convert.data import Dataset
 from hwsim.convert.evaluate import run_batch
 from hwsim.convert.integers import ConversionError, Widths
 from hwsim.convert.methods import Request, convert
-from hwsim.convert.networks import SourceNetwork
-from hwsim.convert.surrogate import SMALLEST, AlphaBeta
+from hwsim.sources.activations import ActivationError, ActivationSpec
+from hwsim.sources.data import Dataset
+from hwsim.sources.networks import SourceNetwork
+from hwsim.sources.surrogate import SMALLEST, AlphaBeta
 from tests.convert.test_methods import checkpoint, data  # noqa: F401  (a fixture)
 
 SPEC = ActivationSpec("alpha_beta", timesteps=3, threshold=1.5)

@@ -18,16 +18,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hwsim.convert import checkpoint as checkpoints  # noqa: E402
-from hwsim.convert.activations import ActivationError, ActivationSpec  # noqa: E402
 from hwsim.convert.alpha_beta import scaling_factors  # noqa: E402
-from hwsim.convert.augment import Augmentation, Normaliser  # noqa: E402
-from hwsim.convert.calibrate import activation_percentiles  # noqa: E402
-from hwsim.convert.checkpoint import Checkpoint, CheckpointError, load_checkpoint, previous_of, save_checkpoint  # noqa: E402
-from hwsim.convert.networks import SourceError, SourceNetwork  # noqa: E402
-from hwsim.convert.single_spike import SingleSpikeNetwork  # noqa: E402
-from hwsim.convert.train import BEST, CALIBRATION_IMAGES, LAST, Recipe, TrainError, Training, accuracy, train  # noqa: E402
-from hwsim.convert.zoo import USUAL, Variant  # noqa: E402
+from hwsim.sources import checkpoint as checkpoints  # noqa: E402
+from hwsim.sources.activations import ActivationError, ActivationSpec  # noqa: E402
+from hwsim.sources.calibrate import activation_percentiles  # noqa: E402
+from hwsim.sources.checkpoint import Checkpoint, CheckpointError, load_checkpoint, previous_of, save_checkpoint  # noqa: E402
+from hwsim.sources.networks import SourceError, SourceNetwork  # noqa: E402
+from hwsim.sources.normaliser import Normaliser  # noqa: E402
+from hwsim.sources.single_spike import SingleSpikeNetwork  # noqa: E402
+from hwsim.sources.zoo import USUAL, Variant  # noqa: E402
+from hwsim.training.augment import Augmentation  # noqa: E402
+from hwsim.training.train import BEST, CALIBRATION_IMAGES, LAST, Recipe, TrainError, Training, accuracy, train  # noqa: E402
 from tests.convert.tiny_set import tiny_set  # noqa: E402
 
 DATA = tiny_set()

@@ -10,15 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hwsim.convert.activations import ActivationSpec  # noqa: E402
-from hwsim.convert.checkpoint import Checkpoint, Description, load_checkpoint  # noqa: E402
-from hwsim.convert.data import Dataset  # noqa: E402
 from hwsim.convert.integers import ConversionError, Widths  # noqa: E402
 from hwsim.convert.methods import Request, convert, record  # noqa: E402
-from hwsim.convert.train import Recipe, Training  # noqa: E402
-from hwsim.convert.zoo import Variant  # noqa: E402
 from hwsim.simulation import simulate  # noqa: E402
 from hwsim.snn.forward import forward  # noqa: E402
+from hwsim.sources.activations import ActivationSpec  # noqa: E402
+from hwsim.sources.checkpoint import Checkpoint, Description, load_checkpoint  # noqa: E402
+from hwsim.sources.data import Dataset  # noqa: E402
+from hwsim.sources.zoo import Variant  # noqa: E402
+from hwsim.training.train import Recipe, Training  # noqa: E402
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.29, 0.29, 0.29)
 NARROW = Variant(width=1 / 16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwsim.convert.data import Dataset, moments
+from hwsim.sources.data import Dataset, moments
 
 
 def tiny_set(train: int = 200, test: int = 100, seed: int = 1) -> Dataset:

@@ -10,7 +10,7 @@ import pytest
 import hwsim
 from hwsim.cores import KINDS
 from hwsim.result import Result
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 from hwsim.view.plot import energy_figure, latency_figure
 
 YAML = """name: third

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwsim.activity import EVENTS, INDEX, VOCABULARY
 from hwsim.arch import load_architecture
-from hwsim.energy import (
+from hwsim.cost.energy import (
     PRICED,
     EnergyError,
     NotProvisionedError,
@@ -20,7 +20,7 @@ from hwsim.energy import (
     price_list,
     scopes,
 )
-from hwsim.explanation import explain, explain_rows
+from hwsim.cost.explanation import explain, explain_rows
 
 ARCH = load_architecture("event_core_64")
 THERE = [e for e in VOCABULARY if e.unit not in ("mask_memory", "accumulator_file")]

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.arch import Architecture, config_folders, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.memory import MemoryProfileError, check_timing, macro, macros
-from hwsim.technology import FOLDER
+from hwsim.cost.memory import MemoryProfileError, check_timing, macro, macros
+from hwsim.cost.technology.tables import FOLDER
 
 KIB = 8 * 1024
 SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))

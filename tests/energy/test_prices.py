@@ -11,8 +11,8 @@ import pytest
 
 from hwsim.activity import EVENTS, VOCABULARY
 from hwsim.arch import Architecture, config_folders, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.cores import core_model
-from hwsim.energy import (
+from hwsim.cores.model import core_model
+from hwsim.cost.energy import (
     PRICED,
     WIDE,
     EnergyError,
@@ -24,8 +24,8 @@ from hwsim.energy import (
     price_hash,
     price_list,
 )
-from hwsim.memory import macros
-from hwsim.technology import CONFIDENCES, shipped, unit_cost
+from hwsim.cost.memory import macros
+from hwsim.cost.technology.tables import CONFIDENCES, shipped, unit_cost
 
 SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
 UNITS = [name for name in shipped("units") if name != "aladdin_40nm"]
@@ -242,7 +242,7 @@ def test_hot_memories_leak_more_and_units_as_before() -> None:
 
 
 def test_importing_prices_loads_nothing_heavy() -> None:
-    code = ("import sys, hwsim.energy\n"
+    code = ("import sys, hwsim.cost.energy\n"
             "print(*(m for m in ('pandas', 'numpy', 'pydantic', 'yaml', 'hwsim.arch') if m in sys.modules))")
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []

@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from hwsim.technology import FOLDER, dram, unit_cost
+from hwsim.cost.technology.tables import FOLDER, dram, unit_cost
 
 TABLE_4 = {  # Datta et al., bit-serial conversion, Table 4: pJ at 8 and 32 bits
     "mult": (0.2, 3.1), "add": (0.03, 0.1), "shift": (0.024, 0.13), "compare": (0.03, 0.08), "reset": (0.03, 0.1),

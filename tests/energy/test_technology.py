@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.energy import EnergyError, price_list
-from hwsim.memory import macro
-from hwsim.technology import FOLDER, TechnologyError, dram, memory, shipped, unit_cost, units
+from hwsim.cost.energy import EnergyError, price_list
+from hwsim.cost.memory import macro
+from hwsim.cost.technology.tables import FOLDER, TechnologyError, dram, memory, shipped, unit_cost, units
 
 LOADERS = {"units": units, "memory": memory, "dram": dram}
 Node = Any

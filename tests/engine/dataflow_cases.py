@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.program import ISSUE_KINDS, CoreLog, CoreRun, CoreSpec
+from hwsim.passes import Pass, PassTable, horner_passes
+from hwsim.program import CoreRun, CoreSpec
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.snn.network import Connection
-from hwsim.snn.neurons import Pass, PassTable
-from hwsim.snn.neurons.base import horner_passes
 
 PATH = Path(__file__).parents[1] / "data" / "dataflow_cases.json.gz"
 

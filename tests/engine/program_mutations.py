@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.passes import Pass
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, ChannelSpec, Operation, Program, Run, Transfer
 from hwsim.snn.network import Connection
-from hwsim.snn.neurons import Pass
 
 Rng = np.random.Generator
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, rebuild_architecture
 from hwsim.cores.event.tiles import connection_rows
-from hwsim.program import Sample
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise, SingleSpike, TwoStage
+from hwsim.snn.sample import Sample
 
 Rng = np.random.Generator
 STAGED, FLAGGED = "two_stage", ("two_stage", "single_spike")

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.passes import Pass, PassTable, horner_passes
 from hwsim.program import CoreRun, CoreSpec
 from hwsim.snn.network import Connection, Shape
-from hwsim.snn.neurons import Pass, PassTable
-from hwsim.snn.neurons.base import horner_passes
 
 Rng = np.random.Generator
 TABLES = (

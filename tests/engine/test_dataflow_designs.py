@@ -9,7 +9,7 @@ import pytest
 import hwsim
 from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
 from hwsim.errors import HwsimError
-from hwsim.snn.synth import synthesise
+from hwsim.trace.synth import synthesise
 
 GATHER = {"dataflow": {"type": "output_stationary", "accumulators": 2}}
 MERGED = {"token": {"planes": "merged", "adders": 2}, "writer": "word"}

@@ -14,9 +14,10 @@ import pytest
 
 pytest.importorskip("amaranth", reason="the machinery of mutants is beside the golden hardware: pip install 'hwsim[rtl]'")
 
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import CoreLog, ProgramError
+from hwsim.program import ProgramError
+from hwsim.record import CoreLog
 from tests.engine.dataflow_cases import load_cases
 from tests.engine.random_runs import random_run
 from tests.rtl.mutation import Modules, Mutant, Target, copies, edited, mutant
@@ -59,13 +60,13 @@ MUTANTS: tuple[Mutant, ...] = (
     reference("R24", "pass by pass", sequencer=('if self.run.core.passes == "by_word":', "if False:")),
     reference("A5", "slots are not busy", sequencer=('activity["cycles_busy"] += slots', 'activity["cycles_busy"] += 1')),
     fast("R19", "a visit takes one word more", kernels_dataflow=("min(low + held, groups)", "min(low + held + 1, groups)")),
-    fast("R19", "loads are never made", fast_dataflow=("if self.gathers and not run.clear else 0)", "if False else 0)")),
+    fast("R19", "loads are never made", dataflow=("if self.gathers and not run.clear else 0)", "if False else 0)")),
     fast("R20", "a row is read again", kernels_dataflow=("(row_0 != last_row)", "1")),
     fast("R20", "an event is known with its first bit", kernels_patterns=(
         "((first + channel) * bits - 1)", "((first + channel - 1) * bits)")),
-    fast("R21", "one adder", fast_dataflow=("kp.count_patterns(events.values[:number], self.run.core.adders,",
+    fast("R21", "one adder", dataflow=("kp.count_patterns(events.values[:number], self.run.core.adders,",
                                             "kp.count_patterns(events.values[:number], 1,")),
-    fast("R21", "sums go on from plane to plane", fast_dataflow=("        self._sums[...] = 0\n", "")),
+    fast("R21", "sums go on from plane to plane", dataflow=("        self._sums[...] = 0\n", "")),
     fast("R22", "a word's spikes leave one after the other", flow_log=("(0 if word_writer else rank)", "rank")),
     fast("R22", "EXEC waits for the word writer", kernels_dataflow=("if word_writer:\n", "if False:\n")),
     fast("R23", "only the first word of an event stalls", kernels_dataflow=(
@@ -86,7 +87,7 @@ def reference_logs(made: Modules | None, arguments: tuple[Any, ...]) -> CoreLog:
     at = made["hwsim.engine.reference.clock"].Clock()
     stream = made["hwsim.engine.reference.tokens"].plane_stream(run, planes, eots)
     flags = states[2] if len(states) > 2 else np.zeros(run.shape, np.int64)
-    core = made["hwsim.engine.reference.core"].Core(at, run, stream, states[0], states[1], flags)
+    core = made["hwsim.engine.reference.core"].ReferenceCore(at, run, stream, states[0], states[1], flags)
     core.count_pools()
     at.run(until=at.process(core.process()))
     return core.core_log()
@@ -95,7 +96,7 @@ def reference_logs(made: Modules | None, arguments: tuple[Any, ...]) -> CoreLog:
 def log_of(one: Mutant, made: Modules, arguments: tuple[Any, ...]) -> CoreLog:
     if one.target == "reference":
         return reference_logs(made, arguments)
-    return made["hwsim.engine.fast"].FastEngine().run_planes(*arguments)
+    return made["hwsim.engine.fast.chip"].FastEngine().run_planes(*arguments)
 
 
 @cache

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from hwsim.arch import ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.energy import EnergyError, price_list
-from hwsim.engine.fast import FastEngine
+from hwsim.cost.energy import EnergyError, price_list
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
+from hwsim.passes import Pass, PassTable
 from hwsim.program import CoreRun, CoreSpec, ProgramError
 from hwsim.snn.network import Connection
-from hwsim.snn.neurons import Pass, PassTable
 
 CORE = CoreSpec(lanes=2, potential_bits=8, current_bits=8, fifo_depth=2, bypass=True, shift_at="weight", buffer="bitmap")
 WIRE = Connection("a", "linear", (2, 1, 1), np.ones((3, 2), np.int64))

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.engine.reference.tokens import plane_stream
-from hwsim.program import ISSUE_KINDS, CoreLog, CoreSpec, Program, ProgramError, Run
-from hwsim.snn.neurons import PassTable
+from hwsim.passes import PassTable
+from hwsim.program import CoreSpec, Program, ProgramError, Run
+from hwsim.record import ISSUE_KINDS, CoreLog
 from tests.engine.random_designs import random_sample
 from tests.engine.random_runs import TABLES, RandomRun, random_run
 from tests.engine.test_engines_agree import assert_same as assert_same_sample

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwsim.activity import EVENTS
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import MappingError
-from hwsim.program import CoreLog, Program, SampleRecord
+from hwsim.program import Program
+from hwsim.record import CoreLog, SampleRecord
 from hwsim.simulation import make_program
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 

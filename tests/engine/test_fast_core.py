@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from hwsim.activity import INDEX
-from hwsim.engine.fast import FastEngine
-from hwsim.program import ISSUE_KINDS, CoreLog, CoreRun, CoreSpec, ProgramError
+from hwsim.engine.fast.chip import FastEngine
+from hwsim.passes import Pass, PassTable
+from hwsim.program import CoreRun, CoreSpec, ProgramError
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.snn.network import Connection
-from hwsim.snn.neurons import Pass, PassTable
 from hwsim.verify.core_cases import CoreCase
 from tests.engine.core_cases import load_cases
 

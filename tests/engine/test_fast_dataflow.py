@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from tests.engine.dataflow_cases import DataflowCase, load_cases
 
 CASES = load_cases()

@@ -14,25 +14,17 @@ import numpy as np
 import pytest
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.mapping import MappingError
-from hwsim.program import (
-    ISSUE_KINDS,
-    ChannelSpec,
-    CoreLog,
-    CoreRun,
-    CoreSpec,
-    Feed,
-    Program,
-    ProgramError,
-    Run,
-    Sample,
-)
+from hwsim.passes import Pass, PassTable
+from hwsim.program import ChannelSpec, CoreRun, CoreSpec, Feed, Program, ProgramError, Run
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.simulation import make_program
 from hwsim.snn.forward import connection_sums, forward
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
-from hwsim.snn.neurons import IntegrateAndFire, Pass, PassTable, SingleSpike, TwoStage
+from hwsim.snn.neurons import IntegrateAndFire, SingleSpike, TwoStage
 from hwsim.snn.neurons.base import Context
+from hwsim.snn.sample import Sample
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 from tests.engine.test_fast_core import step_through, synapses
 from tests.engine.test_fast_samples import tokens_of

@@ -14,27 +14,16 @@ import numpy as np
 import pytest
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.mapping import MappingError
-from hwsim.program import (
-    CHANNEL,
-    ChannelSpec,
-    CoreLog,
-    CoreRun,
-    CoreSpec,
-    Feed,
-    Program,
-    ProgramError,
-    Run,
-    Sample,
-    SampleRecord,
-    Transfer,
-)
+from hwsim.program import CHANNEL, ChannelSpec, CoreRun, CoreSpec, Feed, Program, ProgramError, Run, Transfer
+from hwsim.record import CoreLog, SampleRecord
 from hwsim.simulation import make_program
 from hwsim.snn.forward import forward
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire, ReadOut
 from hwsim.snn.neurons.base import Context
+from hwsim.snn.sample import Sample
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 
 SPEC = CoreSpec(lanes=2, potential_bits=8, current_bits=8, fifo_depth=4, bypass=True, shift_at="weight", buffer="aer")

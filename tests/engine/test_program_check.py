@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hwsim.engine.fast import FastEngine
+from hwsim.checks.program import check_program
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import CHANNEL, ChannelSpec, Feed, Program, ProgramError, Run, Transfer
-from hwsim.program_check import check_program
 from hwsim.snn.network import INPUT
 from tests.engine.program_mutations import changed, mutated, reordered, with_body, with_core, with_table, without_weights
 from tests.engine.random_designs import random_sample
@@ -344,7 +344,7 @@ def test_engines_check_a_program_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[Program] = []
     program = spiking()
     sample = random_sample(np.random.default_rng(0), program.network)
-    for module, engine in (("hwsim.engine.fast", FastEngine()), ("hwsim.engine.reference.chip", ReferenceEngine())):
+    for module, engine in (("hwsim.engine.fast.chip", FastEngine()), ("hwsim.engine.reference.chip", ReferenceEngine())):
         monkeypatch.setattr(f"{module}.check_program", checked.append)
         for _ in range(3):
             engine.run_sample(program, sample, "trace")

@@ -15,22 +15,12 @@ import pytest
 
 from hwsim.activity import INDEX
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import (
-    CHANNEL,
-    ChannelSpec,
-    CoreRun,
-    CoreSpec,
-    Feed,
-    Operation,
-    Program,
-    ProgramError,
-    Run,
-    Sample,
-    SampleRecord,
-    Transfer,
-)
+from hwsim.passes import PassTable
+from hwsim.program import CHANNEL, ChannelSpec, CoreRun, CoreSpec, Feed, Operation, Program, ProgramError, Run, Transfer
+from hwsim.record import SampleRecord
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, PoolMode
-from hwsim.snn.neurons import BitSerial, Context, IntegrateAndFire, PassTable, ReadOut, Requantise
+from hwsim.snn.neurons import BitSerial, Context, IntegrateAndFire, ReadOut, Requantise
+from hwsim.snn.sample import Sample
 
 ENGINE = ReferenceEngine()
 

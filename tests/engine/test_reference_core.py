@@ -9,9 +9,10 @@ import pytest
 
 from hwsim.activity import INDEX
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import ISSUE_KINDS, CoreLog, CoreRun, CoreSpec, ProgramError
+from hwsim.passes import Pass, PassTable
+from hwsim.program import CoreRun, CoreSpec, ProgramError
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.snn.network import Connection
-from hwsim.snn.neurons import Pass, PassTable
 
 ENGINE = ReferenceEngine()
 EOT = (-1, 0, 0, 0, 0, 0)

@@ -15,9 +15,12 @@ import pytest
 from hwsim.activity import INDEX
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.engine.reference.tokens import run_stream
-from hwsim.program import CoreLog, CoreRun, Feed, Program, ProgramError, Sample
+from hwsim.passes import Pass
+from hwsim.program import CoreRun, Feed, Program, ProgramError
+from hwsim.record import CoreLog
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
-from hwsim.snn.neurons import IntegrateAndFire, Pass, ReadOut, SingleSpike, TwoStage
+from hwsim.snn.neurons import IntegrateAndFire, ReadOut, SingleSpike, TwoStage
+from hwsim.snn.sample import Sample
 from tests.engine.test_reference_chip import core_spec, program_of
 from tests.engine.test_reference_core import EOT, NEVER, counted, event, issued, linear_run, spec
 from tests.engine.test_reference_tokens import operation, places, wire

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hwsim.engine.reference.tokens import TokenStream, run_stream
+from hwsim.passes import PassTable
 from hwsim.program import CoreRun, CoreSpec, Feed, ProgramError, Run
 from hwsim.snn.network import Connection
-from hwsim.snn.neurons import PassTable
 
 
 def operation(

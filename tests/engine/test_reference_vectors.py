@@ -10,7 +10,7 @@ import pytest
 
 from hwsim.activity import INDEX
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import ISSUE_KINDS, CoreLog
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.verify.core_cases import CoreCase
 from tests.engine.core_cases import load_cases
 

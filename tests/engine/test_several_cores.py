@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from hwsim.activity import INDEX
 from hwsim.arch import SHORT_FORM, Architecture, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import split_channels
-from hwsim.program import CHANNEL, CoreLog, Program, ProgramError, Run, SampleRecord, Transfer
+from hwsim.program import CHANNEL, Program, ProgramError, Run, Transfer
+from hwsim.record import CoreLog, SampleRecord
 from hwsim.simulation import make_program
 from hwsim.snn.network import Network
 from tests.engine.random_designs import random_chip, random_network, random_sample

@@ -15,21 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import INDEX
-from hwsim.program import CoreLog, CoreRun, CoreSpec
+from hwsim.passes import Pass, PassTable
+from hwsim.program import CoreRun, CoreSpec
+from hwsim.record import CoreLog
 from hwsim.rtl.stimulus import NOT_THE_CORES, Stimulus
 from hwsim.snn.network import Connection, Layer
-from hwsim.snn.neurons import (
-    BitSerial,
-    Context,
-    IntegrateAndFire,
-    Neuron,
-    Pass,
-    PassTable,
-    ReadOut,
-    Requantise,
-    SingleSpike,
-    TwoStage,
-)
+from hwsim.snn.neurons import BitSerial, Context, IntegrateAndFire, Neuron, ReadOut, Requantise, SingleSpike, TwoStage
 from tests.engine.random_designs import random_connection
 
 Rng = np.random.Generator

@@ -26,8 +26,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from hwsim.program import CoreLog
-from hwsim.rtl.core import Core, HostMemory
+from hwsim.record import CoreLog
+from hwsim.rtl.core import HardwareCore, HostMemory
 from hwsim.rtl.machine import PATIENCE
 from hwsim.rtl.memories import pack, unpack
 from hwsim.rtl.parameters import Parameters
@@ -48,7 +48,7 @@ def compiler() -> str | None:
 class Observed(wiring.Component):
     """A core with flat ports whose names the driver knows, and all that a Probe sees of it."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: HardwareCore) -> None:
         self.core, self.probe = core, Probe(core)
         host = core.host
         super().__init__({
@@ -134,7 +134,7 @@ class Machine:
 # -- building -----------------------------------------------------------------------------------------------------
 
 
-def build(parameters: Sequence[Parameters], core: type[Core] = Core) -> list[Machine]:
+def build(parameters: Sequence[Parameters], core: type[HardwareCore] = HardwareCore) -> list[Machine]:
     """One machine for each of `parameters`."""
     waiting = iter(parameters)
     machines: list[Machine] = []

@@ -409,14 +409,14 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
     fast(
         "R1",
         "a clear does not write the current",
-        fast_core=("                self.state.currents[...] = 0\n", "                pass\n"),
+        core=("                self.state.currents[...] = 0\n", "                pass\n"),
     ),
     fast(
         "R1",
         "a clear is done a cycle early",
         kernels_timing=("1 + clear_words, 1 + clear_words if", "1 + clear_words, clear_words if"),
     ),
-    fast("R2", "FIFO one deeper", fast_core=("np.full(self.run.core.fifo_depth, -1", "np.full(self.run.core.fifo_depth + 1, -1")),
+    fast("R2", "FIFO one deeper", core=("np.full(self.run.core.fifo_depth, -1", "np.full(self.run.core.fifo_depth + 1, -1")),
     fast(
         "R2",
         "a freed slot is usable in the same cycle",
@@ -482,7 +482,7 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
     ),
     fast("R7", "a spike takes a cycle more", kernels_timing=("max(1, sent[this])", "1 + sent[this]")),
     fast("R7", "EXEC does not wait for the serialiser", kernels_timing=("            done = max(done, serialiser)\n", "")),
-    fast("R7", "spikes leave in the cycle of EXEC", fast_core=("log[word, 1] + 1 + rank", "log[word, 1] + rank")),
+    fast("R7", "spikes leave in the cycle of EXEC", core=("log[word, 1] + 1 + rank", "log[word, 1] + rank")),
     fast(
         "R8",
         "done forgets the last spike",
@@ -501,12 +501,12 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
     fast(
         "R9",
         "every pass has a number",
-        fast_core=("sending += self._pass(number, p, sending)", "self._pass(number, p, sending)\n                sending += 1"),
+        core=("sending += self._pass(number, p, sending)", "self._pass(number, p, sending)\n                sending += 1"),
     ),
     fast(
         "R10",
         "threshold shifted one too few",
-        fast_core=("threshold = p.threshold >> p.shift", "threshold = p.threshold >> max(0, p.shift - 1)"),
+        core=("threshold = p.threshold >> p.shift", "threshold = p.threshold >> max(0, p.shift - 1)"),
     ),
     fast("R10", "strict compare", kernels_arithmetic=("fired = lanes[j] >= level", "fired = lanes[j] > level")),
     fast(
@@ -525,7 +525,7 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
     fast(
         "R10",
         "the addend comes after the current",
-        fast_core=(
+        core=(
             FAST_ADDEND + FAST_CURRENT,
             FAST_CURRENT + FAST_ADDEND,
         ),
@@ -535,12 +535,12 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
         "currents saturate at the potentials' width",
         packing=("adds_to=current if table.direct else potential", "adds_to=potential"),
     ),
-    fast("R11", "no spike shift", fast_core=("            shift += self.run.table.spike_shift\n", "            pass\n")),
-    fast("R11", "weights shifted by the plane after", fast_core=("shift = self.marks if", "shift = self.marks + 1 if")),
+    fast("R11", "no spike shift", core=("            shift += self.run.table.spike_shift\n", "            pass\n")),
+    fast("R11", "weights shifted by the plane after", core=("shift = self.marks if", "shift = self.marks + 1 if")),
     fast(
         "R12",
         "direct events go to the potentials",
-        fast_core=(
+        core=(
             "state = self.state.currents if self.run.table.direct else self.state.potentials",
             "state = self.state.potentials",
         ),
@@ -555,7 +555,7 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
     fast(
         "R16",
         "masked is ignored",
-        fast_core=(
+        core=(
             '            if p.flags == "ignore":\n                ka.fire',
             '            if p.flags != "fire_once":\n                ka.fire',
         ),
@@ -569,27 +569,27 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
     fast(
         "R17",
         "a mask operation flags who is at zero",
-        fast_core=("self.state.flags[...] = potentials < 0", "self.state.flags[...] = potentials <= 0"),
+        core=("self.state.flags[...] = potentials < 0", "self.state.flags[...] = potentials <= 0"),
     ),
-    fast("R17", "a mask operation leaves the potentials", fast_core=("            potentials[...] = pack.initial\n", "")),
+    fast("R17", "a mask operation leaves the potentials", core=("            potentials[...] = pack.initial\n", "")),
     fast(
         "R18",
         "a reinitialise operation clears the flags",
-        fast_core=("        first = kt.time_writes", "        self.state.flags[...] = 0\n        first = kt.time_writes"),
+        core=("        first = kt.time_writes", "        self.state.flags[...] = 0\n        first = kt.time_writes"),
     ),
     fast(
         "R18",
         "a reinitialise operation does not wait for EXEC",
         kernels_timing=("int(max(core[NEXT], core[EXEC]))", "int(core[NEXT])"),
     ),
-    fast("A1", "a fire_once operation always writes the mask word", fast_core=("np.count_nonzero(sent)", "len(sent)")),
+    fast("A1", "a fire_once operation always writes the mask word", core=("np.count_nonzero(sent)", "len(sent)")),
     fast("A1", "every clear reads the bias", counting=("words * table.clear_reads_bias", "words")),
     fast(
         "A2",
         "bias_add counts addend and current once",
         counting=("(table.addend is not None) + table.direct", "int(table.addend is not None or table.direct)"),
     ),
-    fast("A2", "leak counts neurons that were on before", fast_core=("row[ON_LEAKING] += self._on()", "row[ON_LEAKING] += on")),
+    fast("A2", "leak counts neurons that were on before", core=("row[ON_LEAKING] += self._on()", "row[ON_LEAKING] += on")),
     fast("A2", "threshold_shift of every fire pass", counting=('p.kind == "fire" and p.shift > 0', 'p.kind == "fire"')),
     fast(
         "A3",
@@ -602,7 +602,7 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
         "overlapped counts every token slot up to EXEC",
         kernels_timing=("tally[OVERLAPPED] += slot < core[EXEC]", "tally[OVERLAPPED] += slot <= core[EXEC]"),
     ),
-    fast("A5", "a clear is not busy", fast_core=("        self.row[kt.BUSY] += words\n", "")),
+    fast("A5", "a clear is not busy", core=("        self.row[kt.BUSY] += words\n", "")),
 )
 
 MODEL_MUTANTS = (*REFERENCE_MUTANTS, *FAST_MUTANTS)

@@ -21,9 +21,9 @@ import numpy as np
 
 import hwsim
 from hwsim.activity import INDEX
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import clock, core, tokens
-from hwsim.program import CoreLog
+from hwsim.record import CoreLog
 from hwsim.rtl.stimulus import NOT_THE_CORES, Stimulus
 from tests.rtl.cases import STRATA, differences, draw
 
@@ -40,10 +40,11 @@ COPIED: Mapping[Target, tuple[str, ...]] = {
     "reference": tuple(f"hwsim.engine.reference.{name}" for name in (
         "clock", "checks", "memory", "window", "tokens", "merged", "lanes", "fifo", "writers", "execute", "sweeps",
         "sequencer", "core")),
-    "fast": tuple(f"hwsim.engine.{name}" for name in (
-        "kernels_arithmetic", "kernels_flags", "kernels_timing", "kernels_dataflow", "kernels_patterns", "counting", "sweep_plan",
-        "packing", "feeds", "flow_log", "gather_pack", "fast_core", "fast_dataflow", "fast_tokens", "fast")),
+    "fast": tuple(f"hwsim.engine.fast.{name}" for name in (
+        "kernels.arithmetic", "kernels.flags", "kernels.timing", "kernels.dataflow", "kernels.patterns", "counting", "sweep_plan",
+        "packing", "feeds", "flow_log", "gather_pack", "core", "dataflow", "tokens", "chip")),
 }
+PACKAGES: Mapping[Target, str] = {"rtl": "hwsim.rtl.", "reference": "hwsim.engine.reference.", "fast": "hwsim.engine.fast."}
 
 
 class MutationError(Exception):
@@ -52,7 +53,7 @@ class MutationError(Exception):
 
 @dataclass(frozen=True)
 class Edit:
-    """`old` becomes `new` in a module, named as in COPIED without its package."""
+    """`old` becomes `new` in a module, named as in COPIED without its package, `_` for a dot."""
 
     module: str
     old: str
@@ -74,6 +75,10 @@ class Mutant:
         return f"{self.target}: {self.name}"
 
 
+def _short(target: Target, name: str) -> str:
+    return name.removeprefix(PACKAGES[target]).replace(".", "_")
+
+
 def source_of(name: str) -> str:
     return ROOT.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8")
 
@@ -82,7 +87,7 @@ def edited(mutant: Mutant) -> dict[str, str]:
     """Sources of the modules that the mutant changes, by full name; MutationError unless every edit fits once."""
     sources: dict[str, str] = {}
     for edit in mutant.edits:
-        name = next((n for n in COPIED[mutant.target] if n.rpartition(".")[2] == edit.module), None)
+        name = next((n for n in COPIED[mutant.target] if _short(mutant.target, n) == edit.module), None)
         if name is None:
             raise MutationError(f"{mutant.id}: no module {edit.module!r} is copied for {mutant.target}")
         source = sources.get(name) or source_of(name)
@@ -118,7 +123,7 @@ def copies(target: Target, sources: Mapping[str, str] | None = None) -> Modules:
     Executed again are those from the first edited one on (all if none is): what comes before cannot know of the edit.
     """
     sources = sources or {}
-    listed = [name for name in COPIED[target] if name in sources or ".kernels_" not in name]
+    listed = [name for name in COPIED[target] if name in sources or ".kernels." not in name]
     first = min((listed.index(name) for name in sources), default=0)
     made = {name: import_module(name) for name in listed[:first]}
     kept = {name: sys.modules.get(name) for name in (*listed, "numba")}
@@ -172,7 +177,7 @@ def reference_outcome(made: Modules, given: Stimulus) -> Outcome:
     at = made["hwsim.engine.reference.clock"].Clock()
     stream = made["hwsim.engine.reference.tokens"].given_stream(given.tokens, given.gaps, given.earliest)
     sent = Sent()
-    run = made["hwsim.engine.reference.core"].Core(at, given.run, stream, *given.arguments[4:], output=sent)
+    run = made["hwsim.engine.reference.core"].ReferenceCore(at, given.run, stream, *given.arguments[4:], output=sent)
     at.run(until=at.process(run.process()))
     return Outcome(run.core_log(), list(sent))
 
@@ -208,7 +213,7 @@ def outcomes(target: Target, made: Modules, seed: int, receiver_waits: bool = Fa
     elif target == "reference":
         yield from (reference_outcome(made, given) for given in design(seed))
     else:
-        engine = made["hwsim.engine.fast"].FastEngine()
+        engine = made["hwsim.engine.fast.chip"].FastEngine()
         with np.errstate(over="ignore"):
             for given, judged in zip(design(seed), expected(seed, target), strict=True):
                 yield Outcome(engine.run_core(*given.arguments), judged.levels)

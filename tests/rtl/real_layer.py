@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from hwsim.arch import load_architecture
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference.tokens import run_stream
-from hwsim.program import CoreLog, Operation, Program, Run, Sample
+from hwsim.program import Operation, Program, Run
+from hwsim.record import CoreLog
 from hwsim.rtl.stimulus import Stimulus
 from hwsim.simulation import make_program
 from hwsim.snn.network import INPUT, Connection
-from hwsim.snn.trace import Trace
+from hwsim.snn.sample import Sample
+from hwsim.trace.reader import Trace
 
 TRACES = Path(__file__).resolve().parents[2] / "traces"
 

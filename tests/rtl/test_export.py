@@ -16,15 +16,17 @@ from typer.testing import CliRunner
 
 from hwsim.arch import Architecture
 from hwsim.cli import app
+from hwsim.engine.single_run import replay_core
 from hwsim.errors import HwsimError
-from hwsim.program import CoreReplay, Program, Run, Sample
+from hwsim.program import Program, Run
+from hwsim.record import CoreReplay
 from hwsim.rtl.export import CoreExport, ExportError, write_files
 from hwsim.rtl.synthesis import SynthesisError, synthesise
 from hwsim.rtl.testbench import Bench
 from hwsim.schedules import SCHEDULES
 from hwsim.simulation import make_program
-from hwsim.single_run import replay_core
-from hwsim.snn.trace import Trace
+from hwsim.snn.sample import Sample
+from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 from tests.engine.random_designs import BINARY, random_architecture, random_network, random_sample
 
@@ -174,7 +176,7 @@ def shipped(folder: Path, layer: str, *more: object) -> Written:
            "--testbench", folder / "tb.v", *more)
     with Trace.open(SHIPPED) as trace:
         from hwsim.arch import load_architecture
-        from hwsim.single_run import runs_of_tile
+        from hwsim.cores.event.runs import runs_of_tile
 
         tile, eots = (int(more[more.index(name) + 1]) if name in more else None for name in ("--tile", "--eots"))
         program, runs = runs_of_tile(trace, load_architecture("event_core_16"), layer, tile=tile or 0)

@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip install 'hwsim[rtl]'")
 
 from hwsim.arch import load_architecture
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import CoreLog, CoreRun, CoreSpec, Feed, Operation, Program, Sample
+from hwsim.program import CoreRun, CoreSpec, Feed, Operation, Program
+from hwsim.record import CoreLog
 from hwsim.rtl.machine import run_together
 from hwsim.rtl.stimulus import Stimulus
 from hwsim.simulation import make_program
 from hwsim.snn.network import INPUT
-from hwsim.snn.trace import Trace
+from hwsim.snn.sample import Sample
+from hwsim.trace.reader import Trace
 from tests.rtl.cases import differences
 
 TRACES = Path(__file__).parents[2] / "traces"

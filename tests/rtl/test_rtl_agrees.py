@@ -15,9 +15,9 @@ import pytest
 pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip install 'hwsim[rtl]'")
 
 from hwsim.activity import INDEX
-from hwsim.engine.fast import FastEngine
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import ISSUE_KINDS, CoreLog
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.rtl.machine import Machine, run_core, run_together
 from hwsim.rtl.memories import pack, unpack
 from hwsim.rtl.stimulus import Stimulus, parameters_of

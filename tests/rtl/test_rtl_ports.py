@@ -12,14 +12,14 @@ pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip
 
 from amaranth.sim import Simulator
 
-from hwsim.engine.fast import FastEngine
-from hwsim.program import CoreLog
-from hwsim.rtl.core import Core, HostMemory
+from hwsim.engine.fast.chip import FastEngine
+from hwsim.passes import Pass, PassTable
+from hwsim.record import CoreLog
+from hwsim.rtl.core import HardwareCore, HostMemory
 from hwsim.rtl.machine import PATIENCE, Machine
 from hwsim.rtl.memories import pack
 from hwsim.rtl.parameters import Parameters, Word
 from hwsim.rtl.stimulus import Feeder, Observer, Probe, Stimulus, parameters_of
-from hwsim.snn.neurons import Pass, PassTable
 from tests.rtl.cases import differences, draw
 
 FAST = FastEngine()
@@ -111,7 +111,7 @@ def test_a_run_can_start_in_the_cycle_in_which_the_one_before_it_is_done() -> No
 
 def back_to_back(first: Stimulus, second: Stimulus) -> CoreLog:
     """The second run's log, started in the cycle of the first one's `done`. States are not read."""
-    core = Core(parameters_of([first, second]))
+    core = HardwareCore(parameters_of([first, second]))
     probe = Probe(core)
     logs: list[CoreLog] = []
     done_of_the_run_before = 1 << probe.fields["done"].offset

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.passes import Pass, PassTable
 from hwsim.snn.network import Layer
-from hwsim.snn.neurons import Context, Neuron, Pass, PassTable
+from hwsim.snn.neurons import Context, Neuron
 from hwsim.snn.neurons.base import spread
 
 

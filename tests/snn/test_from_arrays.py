@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import hwsim.snn.trace
+import hwsim.trace.reader
 from hwsim.snn.forward import forward
 from hwsim.snn.network import Connection, Layer
 from hwsim.snn.neurons import IntegrateAndFire, ReadOut
-from hwsim.snn.trace import Trace, TraceError
+from hwsim.trace.reader import Trace, TraceError
 
 SAMPLES, T = 3, 4
 
@@ -23,7 +23,7 @@ def spikes(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def test_the_example_of_the_docstring_works() -> None:
-    assert doctest.testmod(hwsim.snn.trace).failed == 0
+    assert doctest.testmod(hwsim.trace.reader).failed == 0
     assert "from_arrays" in (Trace.from_arrays.__doc__ or "")
 
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.snn.hdf5_messages import ScanError
-from hwsim.snn.hdf5_scan import Scanner
-from hwsim.snn.hdf5_writer import SUPERBLOCK_BYTES, Hdf5Writer, fletcher32, lookup3
-from hwsim.snn.trace import Trace, TraceError
+from hwsim.trace.hdf5_messages import ScanError
+from hwsim.trace.hdf5_scan import Scanner
+from hwsim.trace.hdf5_writer import SUPERBLOCK_BYTES, Hdf5Writer, fletcher32, lookup3
+from hwsim.trace.reader import Trace, TraceError
 from tests.snn.test_trace_fuzz import content
 
 NEW = ("v110", "v110")

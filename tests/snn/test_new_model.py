@@ -13,9 +13,9 @@ from hwsim.convert.widths import worst_case_bits
 from hwsim.snn.forward import forward, safe_potential_bits
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import MODELS, BitSerial, IntegrateAndFire
-from hwsim.snn.synth import SynthError, synthesise
-from hwsim.snn.trace import Trace
 from hwsim.snn.validate import validate_network
+from hwsim.trace.reader import Trace
+from hwsim.trace.synth import SynthError, synthesise
 from hwsim.view.labels import grouped
 from tests.snn.halving import Halving
 

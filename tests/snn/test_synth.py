@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hwsim.snn.forward import forward, safe_potential_bits
-from hwsim.snn.synth import NETWORKS, Integers, SynthError, synthesise
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
+from hwsim.trace.synth import NETWORKS, Integers, SynthError, synthesise
 from tests.snn.networks import naive_forward
 
 CODINGS = ("rate", "bit_serial", "quantised")

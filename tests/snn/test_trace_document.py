@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from hwsim.snn.synth import synthesise
-from hwsim.snn.trace import Trace, TraceError
-from hwsim.snn.trace_schema import RESERVED, known_capabilities
+from hwsim.trace.reader import Trace, TraceError
+from hwsim.trace.schema import RESERVED, known_capabilities
+from hwsim.trace.synth import synthesise
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "formats" / "trace.md"
 TEXT = DOCUMENT.read_text()
@@ -150,5 +150,5 @@ def test_the_checker_notices_whatever_is_changed(trace: Trace) -> None:
 
 @pytest.mark.parametrize("heavy", ["numba", "pandas", "matplotlib", "torch", "h5py"])
 def test_importing_traces_loads_nothing_heavy(heavy: str) -> None:
-    program = f"import sys, hwsim.snn.trace, hwsim.snn.forward, hwsim.snn.synth; sys.exit({heavy!r} in sys.modules)"
+    program = f"import sys, hwsim.trace.reader, hwsim.snn.forward, hwsim.trace.synth; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

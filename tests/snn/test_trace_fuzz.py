@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwsim.snn.trace import Trace, TraceError
+from hwsim.trace.reader import Trace, TraceError
 
 QUICK_FLIPS, QUICK_CUTS = 500, 100
 

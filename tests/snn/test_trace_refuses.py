@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 import pytest
 
-from hwsim.snn.trace import Trace, TraceError
-from hwsim.snn.trace_file import row_hash
-from hwsim.snn.trace_manifest import array_hash, content_hash, read_manifest
+from hwsim.trace.file import row_hash
+from hwsim.trace.manifest import array_hash, content_hash, read_manifest
+from hwsim.trace.reader import Trace, TraceError
 
 Surgery = Callable[[Any], None]
 
@@ -333,9 +333,9 @@ def test_a_file_that_is_not_what_it_says_is_refused(sound: Path, name: str) -> N
 
 def test_arrays_beyond_the_limit_are_refused_unread(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     altered(sound, data(f"{WIRE}/weights", np.zeros((3, 2, 3, 3), np.int8), chunks=(1, 2, 3, 3)))
-    monkeypatch.setattr("hwsim.snn.trace_file.MAX_ARRAY_BYTES", 54)
+    monkeypatch.setattr("hwsim.trace.file.MAX_ARRAY_BYTES", 54)
     Trace.open(sound).close()
-    monkeypatch.setattr("hwsim.snn.trace_file.MAX_ARRAY_BYTES", 53)
+    monkeypatch.setattr("hwsim.trace.file.MAX_ARRAY_BYTES", 53)
     with pytest.raises(TraceError, match=r"weights: found shape \(3, 2, 3, 3\), expected at most 53 bytes"):
         Trace.open(sound)
 

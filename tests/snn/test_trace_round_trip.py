@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hwsim
-from hwsim.program import Sample
 from hwsim.snn.forward import forward
 from hwsim.snn.network import InputSpec, Layer, Network
-from hwsim.snn.trace import Trace, TraceError, TraceWriter
+from hwsim.snn.sample import Sample
+from hwsim.trace.reader import Trace, TraceError, TraceWriter
 from tests.snn.networks import CODINGS, random_input, random_network
 
 seeds = st.integers(0, 2**32 - 1)
@@ -138,7 +138,7 @@ def test_the_hash_does_not_depend_on_compression(tmp_path: Path, monkeypatch: py
     """Nor on who wrote the datasets: the HDF5 library's own, without gzip and with shuffle, hold the same content."""
     network, inputs = small()
     trace = record(network, inputs, tmp_path / "a.h5")
-    monkeypatch.setattr("hwsim.snn.hdf5_writer.GZIP_LEVEL", 9)
+    monkeypatch.setattr("hwsim.trace.hdf5_writer.GZIP_LEVEL", 9)
     assert record(network, inputs, tmp_path / "b.h5", name="a").content_hash == trace.content_hash
     assert (tmp_path / "a.h5").read_bytes() != (tmp_path / "b.h5").read_bytes()
     with h5py.File(tmp_path / "b.h5", "r+", libver=("v110", "v110")) as file:
@@ -209,8 +209,8 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
     program = f"""
 import resource
 import numpy as np
-from hwsim.snn.synth import synthesise
-from hwsim.snn.trace import TraceWriter
+from hwsim.trace.synth import synthesise
+from hwsim.trace.reader import TraceWriter
 trace = synthesise("tiny", 4, 0.3, 1, 0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 with TraceWriter(trace.network, {str(tmp_path / "t.h5")!r}) as writer:

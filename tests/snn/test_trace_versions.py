@@ -13,9 +13,9 @@ import pytest
 
 import hwsim
 from hwsim.compare import compare
-from hwsim.snn.synth import synthesise
-from hwsim.snn.trace import Trace, TraceError, TraceWriter
-from hwsim.snn.trace_file import TraceFile
+from hwsim.trace.file import TraceFile
+from hwsim.trace.reader import Trace, TraceError, TraceWriter
+from hwsim.trace.synth import synthesise
 from tests.snn.networks import CODINGS
 from tests.snn.test_trace_fuzz import content
 from tests.snn.test_trace_round_trip import record, small

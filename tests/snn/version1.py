@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 
 from hwsim.snn.network import Network
-from hwsim.snn.trace import Trace
-from hwsim.snn.trace_schema import capabilities, encode
+from hwsim.trace.reader import Trace
+from hwsim.trace.schema import capabilities, encode
 
 OLD_CODINGS = {"quantised": "analog"}
 

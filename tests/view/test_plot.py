@@ -21,7 +21,7 @@ from matplotlib.text import Text
 import hwsim
 from hwsim.activity import SCOPES, VOCABULARY
 from hwsim.arch import load_architecture
-from hwsim.snn.synth import synthesise
+from hwsim.trace.synth import synthesise
 from hwsim.view import plot
 from hwsim.view.labels import grouped
 from hwsim.view.segments import (

@@ -17,11 +17,11 @@ from torch import Tensor
 
 import convert
 import train
-from hwsim.program import Sample
 from hwsim.snn.forward import forward
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise
-from hwsim.snn.trace_writer import TraceWriter
+from hwsim.snn.sample import Sample
+from hwsim.trace.writer import TraceWriter
 from train import CONVS, LEVELS, POOL
 
 HERE = Path(__file__).parent

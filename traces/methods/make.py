@@ -102,10 +102,10 @@ def samples_of(group: str) -> int:
 def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
     """Everything that the table says of an entry."""
     import hwsim
-    from hwsim.convert.checkpoint import load_checkpoint
-    from hwsim.convert.data import load_dataset
     from hwsim.convert.methods import Request, convert, record
     from hwsim.convert.methods import measure as evaluate
+    from hwsim.sources.checkpoint import load_checkpoint
+    from hwsim.sources.data import load_dataset
 
     loaded = load_checkpoint(HERE / entry.checkpoint)
     dataset = load_dataset(loaded.description.dataset, data)
@@ -133,10 +133,10 @@ def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
 def measure_widths(group: str, data: Path, work: Path) -> dict[str, Any]:
     """Accuracy of the bit-serial network, layer feeding layer on the simulated core, as its potentials get narrower."""
     import hwsim
-    from hwsim.convert.checkpoint import load_checkpoint
-    from hwsim.convert.data import load_dataset
     from hwsim.convert.methods import Request, convert, record
     from hwsim.mapping import MappingError
+    from hwsim.sources.checkpoint import load_checkpoint
+    from hwsim.sources.data import load_dataset
 
     loaded = load_checkpoint(HERE / f"{group}_qcfs16.pt")
     dataset = load_dataset(loaded.description.dataset, data)
@@ -231,7 +231,7 @@ def write_tables(measured: dict[str, Any]) -> None:
 
 def keep(checkpoint: str) -> None:
     """A trained checkpoint beside this file, named after what it holds, without what only resuming needs."""
-    from hwsim.convert.checkpoint import load_checkpoint, save_checkpoint
+    from hwsim.sources.checkpoint import load_checkpoint, save_checkpoint
 
     trained = load_checkpoint(checkpoint)
     says, kind = trained.description, trained.description.activation

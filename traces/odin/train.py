@@ -18,7 +18,7 @@ import torch
 from replay import CLASSES, NETWORK, NEURONS, NOTHING, PER_CLASS, PIXELS, on_chip, replay, summary
 from torch import Tensor, nn
 
-from hwsim.convert.data import load_dataset
+from hwsim.sources.data import load_dataset
 
 SIDE = 16
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from hwsim.checks.dataflow import core_problems
 from hwsim.cores.base import CoreDesign, CoreFields
 from hwsim.cores.buffers import MEMORY_FIELDS, Memories, SpikeBuffer
 from hwsim.cores.event.dataflow_fields import (
@@ -18,7 +19,6 @@ from hwsim.cores.event.dataflow_fields import (
     SinglePlane,
     Token,
 )
-from hwsim.dataflow import core_problems
 from hwsim.program import CoreSpec
 
 

@@ -10,9 +10,9 @@ from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.misfits import misfits
 from hwsim.cores.event.tiles import bias_words, cut
 from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower, refusal, split_channels
+from hwsim.passes import PassTable
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Layer, Network
-from hwsim.snn.neurons import PassTable
 from hwsim.units import format_bits
 
 

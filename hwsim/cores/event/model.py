@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
-from hwsim.cores.event.engines import make_engine
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.parts import parts, terms
 from hwsim.cores.model import Machine
 from hwsim.cores.parts import Part, Term
+from hwsim.cores.provision import used_by_tables
+from hwsim.engine import make_engine
 from hwsim.mapping import lower
-from hwsim.provision import used_by_tables
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping as MappingOf
 
 from hwsim.cores.event.fields import EventDesign
 from hwsim.mapping import MappingError, Tile
+from hwsim.passes import PassTable
 from hwsim.snn.network import Connection, Layer
-from hwsim.snn.neurons import PassTable
 from hwsim.units import format_bits
 
 

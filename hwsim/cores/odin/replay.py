@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture
+from hwsim.checks.program import check_program
 from hwsim.cores.odin.engines import engine_named
 from hwsim.cores.odin.errors import OdinError
 from hwsim.cores.odin.fields import NEURONS
 from hwsim.cores.odin.placement import Placement
 from hwsim.cores.odin.record import COUNTS, OdinEngine, OdinRecord
 from hwsim.cores.odin.stimulus import OdinStimulus, time_reference
-from hwsim.program import CoreOperation, Program, Sample, SampleRecord
-from hwsim.program_check import check_program
+from hwsim.program import CoreOperation, Program
+from hwsim.record import SampleRecord
 from hwsim.schedules.base import Schedule
 from hwsim.snn.forward import layer_sums
 from hwsim.snn.network import INPUT
+from hwsim.snn.sample import Sample
 
 SLOT_CYCLES = 2  # a read and a write
 FOREVER = 1 << 62  # every stream ends by itself

@@ -8,11 +8,11 @@ from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.model import Machine
 from hwsim.cores.parts import Part, Term
+from hwsim.cores.provision import used_by_counts
 from hwsim.cores.systolic.fields import SystolicDesign
 from hwsim.cores.systolic.mapping import map_systolic
 from hwsim.cores.systolic.parts import parts, terms
 from hwsim.cores.systolic.replay import systolic_replay
-from hwsim.provision import used_by_counts
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
 

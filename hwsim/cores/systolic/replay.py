@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture
+from hwsim.checks.program import check_program
 from hwsim.cores.systolic.mapping import map_systolic
 from hwsim.cores.systolic.work import RunCost, run_cost
-from hwsim.program import CoreOperation, Feed, Operation, Program, Sample, SampleRecord, Transfer
-from hwsim.program_check import check_program
+from hwsim.passes import PassTable
+from hwsim.program import CoreOperation, Feed, Operation, Program, Transfer
+from hwsim.record import SampleRecord
 from hwsim.schedules.base import Schedule
 from hwsim.schedules.builder import ProgramBuilder
 from hwsim.schedules.layer_by_layer import LAYER_BY_LAYER
 from hwsim.snn.forward import layer_sums, to_planes
 from hwsim.snn.network import INPUT, Network
-from hwsim.snn.neurons import PassTable
+from hwsim.snn.sample import Sample
 
 IntArray = NDArray[np.int64]
 

@@ -14,8 +14,8 @@ import numpy as np
 from hwsim.arch import Architecture
 from hwsim.cores.systolic.array import Gemm, Stream, SystolicArray, fetched_rows, gemm_cost, tap_addresses, touched_rows
 from hwsim.mapping import Tile
+from hwsim.passes import PassTable
 from hwsim.snn.network import Connection, Layer, Network
-from hwsim.snn.neurons import PassTable
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
+from hwsim.passes import FlagUse, Pass, PassKind
 from hwsim.program import CoreRun, ProgramError
-from hwsim.snn.neurons import Pass
-from hwsim.snn.neurons.base import FlagUse, PassKind
 
 
 def check_run(run: CoreRun) -> None:

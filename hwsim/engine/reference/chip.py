@@ -15,16 +15,18 @@ import simpy
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.dataflow import check_dataflow
+from hwsim.checks.dataflow import check_dataflow
+from hwsim.checks.program import check_program
 from hwsim.engine.reference.clock import CHIP, Clock, Steps
-from hwsim.engine.reference.core import Core, row_count
+from hwsim.engine.reference.core import ReferenceCore, row_count
 from hwsim.engine.reference.lanes import Replay, Spikes
-from hwsim.engine.reference.memory import Layout
+from hwsim.engine.reference.memory import WordLayout
 from hwsim.engine.reference.tokens import TokenStream, given_stream, plane_stream, run_stream
 from hwsim.engine.reference.window import visits
-from hwsim.program import CoreLog, CoreRun, Operation, Program, ProgramError, Run, Sample, SampleRecord, Transfer
-from hwsim.program_check import check_program
+from hwsim.program import CoreRun, Operation, Program, ProgramError, Run, Transfer
+from hwsim.record import CoreLog, SampleRecord
 from hwsim.snn.network import INPUT, Connection, Layer
+from hwsim.snn.sample import Sample
 
 
 class ReferenceEngine:
@@ -61,7 +63,7 @@ class ReferenceEngine:
             raise ProgramError("a connection has no weights; only run_sample with spikes='trace' can do without")
         clock = Clock()
         flags = np.zeros(run.shape, np.int64) if flags is None else flags
-        core = Core(clock, run, stream, potentials, currents, flags)
+        core = ReferenceCore(clock, run, stream, potentials, currents, flags)
         core.count_pools()
         clock.run(until=clock.process(core.process()))
         return core.core_log()
@@ -136,7 +138,7 @@ class Chip:
         network = self.network
         stream = run_stream(operation, self._source, network.carries_payload, network.is_hybrid, network.value_bits)
         name = self.network.layers[layer].name
-        core = Core(
+        core = ReferenceCore(
             self.clock, run, stream, self.potentials[layer], self.currents[layer], self.flags[layer],
             replay=None if self.network.has_weights else self._replay(operation), output=self.outputs.get(name),
         )
@@ -170,7 +172,7 @@ class Chip:
 
     def _replay(self, operation: Run) -> Replay:
         """The recorded outputs of a layer, word by word, for a trace without weights."""
-        layout = Layout(operation.body)
+        layout = WordLayout(operation.body)
         name = self.network.layers[operation.layer].name
 
         def replay(timestep: int, word: int) -> Spikes:

@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.dataflow import check_dataflow
+from hwsim.checks.dataflow import check_dataflow
 from hwsim.engine.reference.checks import check_run
 from hwsim.engine.reference.clock import CHIP, Clock, Steps
 from hwsim.engine.reference.execute import Execute
 from hwsim.engine.reference.fifo import SpikeFifo, TokenFeeder
 from hwsim.engine.reference.lanes import Activity, Lanes, Replay
-from hwsim.engine.reference.memory import AddressGenerator, Layout, WordMemory
+from hwsim.engine.reference.memory import AddressGenerator, WordLayout, WordMemory
 from hwsim.engine.reference.sequencer import Sequencer
 from hwsim.engine.reference.tokens import TokenStream
 from hwsim.engine.reference.window import visits
 from hwsim.engine.reference.writers import Serialiser, WordWriter, Writer
-from hwsim.program import CoreLog, CoreRun
+from hwsim.program import CoreRun
+from hwsim.record import CoreLog
 
 
 class RunLog:
@@ -38,7 +39,7 @@ class RunLog:
         self.spikes: list[tuple[int, int, int]] = []
 
 
-class Core:
+class ReferenceCore:
     """The units of one run, wired together. `potentials`, `currents` and `flags` are the (C, H, W) states before it.
 
     replay   recorded outputs to send instead of computed ones (a trace without weights).
@@ -59,7 +60,7 @@ class Core:
         self.activity: dict[int, Activity] = {timestep: Counter() for timestep in range(row_count(run))}
         self.states = (potentials, currents, flags)
 
-        self.layout = Layout(run)
+        self.layout = WordLayout(run)
         self.visits = visits(run)
         ports, bypass = run.core.membrane_ports, run.core.bypass
         self.membrane = WordMemory("membrane", self.layout.split(potentials), ports, bypass)

@@ -8,13 +8,13 @@ from hwsim.engine.reference.clock import EXEC, Signal, Steps
 from hwsim.engine.reference.lanes import WordOperation
 
 if TYPE_CHECKING:
-    from hwsim.engine.reference.core import Core
+    from hwsim.engine.reference.core import ReferenceCore
 
 
 class Execute:
     """Done `slots` cycles after its issue, or when the serialiser can take what it sends."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: ReferenceCore) -> None:
         self.core = core
         self.operation: WordOperation | None = None
         self.latched: WordOperation | None = None

@@ -9,7 +9,7 @@ from hwsim.engine.reference.clock import FEED, Clock, Signal, Steps
 from hwsim.engine.reference.tokens import Token
 
 if TYPE_CHECKING:
-    from hwsim.engine.reference.core import Core
+    from hwsim.engine.reference.core import ReferenceCore
 
 
 class Slot(NamedTuple):
@@ -43,7 +43,7 @@ class SpikeFifo:
 class TokenFeeder:
     """Reads the run's tokens out of the spike buffer, each `gap` cycles after the last, and pushes them (R2)."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: ReferenceCore) -> None:
         self.core = core
 
     def process(self) -> Steps:

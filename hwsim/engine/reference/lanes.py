@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.engine.reference.memory import Layout, Word, WordMemory
+from hwsim.engine.reference.memory import Word, WordLayout, WordMemory
 from hwsim.engine.reference.merged import Work
+from hwsim.passes import Pass
 from hwsim.program import CoreRun
-from hwsim.snn.neurons import Pass
 
 Activity = Counter[str]
 Spikes = list[tuple[int, int]]
@@ -75,7 +75,7 @@ class Lanes:
     """
 
     def __init__(
-        self, run: CoreRun, layout: Layout, membrane: WordMemory, current: WordMemory, mask: WordMemory,
+        self, run: CoreRun, layout: WordLayout, membrane: WordMemory, current: WordMemory, mask: WordMemory,
         replay: Replay | None,
     ) -> None:
         self.table, self.layout = run.table, layout

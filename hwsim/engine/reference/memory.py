@@ -19,7 +19,7 @@ from hwsim.snn.network import Connection
 Word = NDArray[np.int64]
 
 
-class Layout:
+class WordLayout:
     """Which neuron sits in which word and lane of a run: word (y * W + x) * groups + (g - lo), lane c - g * lanes."""
 
     def __init__(self, run: CoreRun) -> None:
@@ -145,7 +145,7 @@ class Row(NamedTuple):
 class AddressGenerator:
     """Turns events of one connection into accesses: by output row, output column, group."""
 
-    def __init__(self, connection: Connection, layout: Layout) -> None:
+    def __init__(self, connection: Connection, layout: WordLayout) -> None:
         self.connection = connection
         self.layout = layout
         self.positions: dict[tuple[int, int], list[tuple[int, int, int]]] = {}

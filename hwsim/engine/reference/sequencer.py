@@ -14,10 +14,10 @@ from hwsim.engine.reference.merged import work_of
 from hwsim.engine.reference.sweeps import SENDING, PassStep, pass_steps
 from hwsim.engine.reference.tokens import Token
 from hwsim.engine.reference.window import Visit
-from hwsim.program import ISSUE_KINDS
+from hwsim.record import ISSUE_KINDS
 
 if TYPE_CHECKING:
-    from hwsim.engine.reference.core import Core
+    from hwsim.engine.reference.core import ReferenceCore
 
 KIND_CODE = {kind: code for code, kind in enumerate(ISSUE_KINDS)}
 MEMBRANE_READS = {
@@ -30,7 +30,7 @@ MEMBRANE_READS = {
 class Sequencer:
     """Issues one operation, EOT or no-word event after the other, in order."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: ReferenceCore) -> None:
         self.core, self.clock, self.run = core, core.clock, core.run
         self.next = core.start + 1
         self.marks = 0  # EOTs that this visit has had

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.engine.reference.memory import AddressGenerator, Layout
+from hwsim.engine.reference.memory import AddressGenerator, WordLayout
 from hwsim.engine.reference.window import Event, Grid, Visit, scan, visits, whole, window_of
 from hwsim.program import CoreRun, ProgramError, Run
 from hwsim.snn.network import Connection
@@ -184,7 +184,7 @@ def stream_of(run: CoreRun, fed: Sequence[Fed], eots: int) -> TokenStream:
         for n, updates in enumerate(feed.pool_updates[:eots]):
             stream.pool_updates[n] += updates
             stream.pooled_values[n] += updates * feed.value_bits * (feed.connection.pool_mode == "unit")
-    addresses = [AddressGenerator(connection, Layout(run)) for connection in run.connections]
+    addresses = [AddressGenerator(connection, WordLayout(run)) for connection in run.connections]
     for visit in visits(run):
         for n in range(eots):
             scanned = 0

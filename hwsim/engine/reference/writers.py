@@ -9,13 +9,13 @@ from hwsim.engine.reference.clock import SEND, Signal, Steps
 from hwsim.engine.reference.lanes import Spikes, WordOperation
 
 if TYPE_CHECKING:
-    from hwsim.engine.reference.core import Core
+    from hwsim.engine.reference.core import ReferenceCore
 
 
 class Writer:
     """What both have in common: an operation's spikes come in while not `busy`, and leave in later cycles."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: ReferenceCore) -> None:
         self.core = core
         self.busy = False
         self.operation: WordOperation | None = None

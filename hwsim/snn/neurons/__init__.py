@@ -8,7 +8,7 @@ To add a model: write a file with both, add it to MODELS, and follow docs/recipe
 
 from __future__ import annotations
 
-from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable
+from hwsim.snn.neurons.base import Context, Neuron
 from hwsim.snn.neurons.bit_serial import BitSerial
 from hwsim.snn.neurons.integrate_and_fire import IntegrateAndFire
 from hwsim.snn.neurons.read_out import ReadOut
@@ -21,6 +21,6 @@ MODELS: dict[str, type[Neuron]] = {
 }
 
 __all__ = [
-    "MODELS", "BitSerial", "Context", "IntegrateAndFire", "Neuron", "Pass", "PassTable", "ReadOut", "Requantise",
+    "MODELS", "BitSerial", "Context", "IntegrateAndFire", "Neuron", "ReadOut", "Requantise",
     "SingleSpike", "TwoStage",
 ]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, Received, Sent, horner_passes, spread
+from hwsim.passes import Pass, PassTable, horner_passes
+from hwsim.snn.neurons.base import Context, Neuron, Received, Sent, spread
 
 if TYPE_CHECKING:
     from hwsim.snn.network import Layer

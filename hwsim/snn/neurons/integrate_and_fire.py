@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, leak_problems, spread
+from hwsim.passes import Pass, PassTable
+from hwsim.snn.neurons.base import Context, Neuron, leak_problems, spread
 
 if TYPE_CHECKING:
     from hwsim.snn.network import Layer

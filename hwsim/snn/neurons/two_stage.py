@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.neurons.base import Context, Neuron, Pass, PassTable, spread
+from hwsim.passes import Pass, PassTable
+from hwsim.snn.neurons.base import Context, Neuron, spread
 
 if TYPE_CHECKING:
     from hwsim.snn.network import Layer

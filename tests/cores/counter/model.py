@@ -9,13 +9,15 @@ import numpy as np
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture
+from hwsim.checks.program import check_program
 from hwsim.cores.model import Machine
 from hwsim.cores.parts import Part, Term
 from hwsim.mapping import MappingError, refusal
-from hwsim.program import CHANNEL, CoreOperation, Program, Sample, SampleRecord, Transfer
-from hwsim.program_check import check_program
+from hwsim.program import CHANNEL, CoreOperation, Program, Transfer
+from hwsim.record import SampleRecord
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
+from hwsim.snn.sample import Sample
 from tests.cores.counter.fields import CounterDesign
 
 

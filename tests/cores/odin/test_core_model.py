@@ -15,14 +15,14 @@ import pytest
 
 import hwsim
 from hwsim.activity import EVENTS
-from hwsim.cores import core_model
-from hwsim.energy import NotProvisionedError, price_list
-from hwsim.overrides import PRICED
+from hwsim.cores.model import core_model
+from hwsim.cost.energy import NotProvisionedError, price_list
+from hwsim.cost.overrides import PRICED
 from hwsim.result import Result
 from hwsim.schedules import schedule_by_name
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, SingleSpike
-from hwsim.snn.trace import Trace
+from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "traces" / "odin"
@@ -326,7 +326,7 @@ def test_a_design_file_with_mistakes_names_all_of_them(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize(("code", "absent"), [
     ("import hwsim, hwsim.cli", "hwsim.cores.odin"),
-    ("import hwsim; from hwsim.snn.synth import synthesise; hwsim.simulate(synthesise('tiny', samples=1), 'event_core_64')",
+    ("import hwsim; from hwsim.trace.synth import synthesise; hwsim.simulate(synthesise('tiny', samples=1), 'event_core_64')",
      "hwsim.cores.odin"),
     ("import hwsim; hwsim.load_architecture('odin')", "hwsim.cores.odin.kernels"),
     ("import hwsim.verify.command", "hwsim.cores.odin.kernels"),

@@ -9,7 +9,7 @@ from hwsim.cores.odin.reference.output import OutputLink
 from hwsim.cores.odin.reference.pins import Sender
 from hwsim.cores.odin.reference.scheduler import Scheduler
 from hwsim.cores.odin.reference.synapses import Bistability
-from hwsim.cores.odin.reference.work import Operation, decoded, is_bistability, popped
+from hwsim.cores.odin.reference.work import EventWork, decoded, is_bistability, popped
 
 # States as the chip numbers them, in the log only.
 WAITS, REQUEST_FALLS = 0, 12
@@ -49,7 +49,7 @@ class Controller:
                 yield from self._acknowledge()
             self.journal.note("S", WAITS)
 
-    def decided(self) -> Operation | None:
+    def decided(self) -> EventWork | None:
         """O3: what the controller takes in this cycle, if anything."""
         if self.link.busy.now:
             return None
@@ -66,7 +66,7 @@ class Controller:
         """O4: the request behind its latches."""
         return self.request.seen
 
-    def _execute(self, operation: Operation) -> Steps:
+    def _execute(self, operation: EventWork) -> Steps:
         """Ends in the last cycle of the operation; its first slot is the cycle after the decision."""
         unit = None if operation.kind == "push" else self.bistability if operation.kind == "bist" else self.neurons
         if unit is not None:

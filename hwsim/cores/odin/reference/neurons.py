@@ -9,7 +9,7 @@ from hwsim.cores.odin.reference.journal import Journal
 from hwsim.cores.odin.reference.output import OutputLink
 from hwsim.cores.odin.reference.scheduler import Scheduler
 from hwsim.cores.odin.reference.synapses import SynapseMemory, word_of
-from hwsim.cores.odin.reference.work import Operation
+from hwsim.cores.odin.reference.work import EventWork
 
 HIGHEST = 255
 
@@ -30,7 +30,7 @@ class Neurons:
         self.leaks: list[int] = configuration.leaks.tolist()
         self.leak_enabled: list[int] = configuration.leak_enabled.tolist()
         self.disabled: list[int] = configuration.disabled.tolist()
-        self.operation: Operation | None = None
+        self.operation: EventWork | None = None
         self.finished_at = -1
 
     def process(self) -> Steps:
@@ -54,18 +54,18 @@ class Neurons:
         """O2: an operation issues only while the output link is free; until then its words are read again."""
         return self.link.busy.now
 
-    def _read(self, operation: Operation, neuron: int) -> None:
+    def _read(self, operation: EventWork, neuron: int) -> None:
         self.journal.counts["membrane_read"] += 1
         self.journal.note("R", neuron)
         if self.needs_word(operation, neuron):
             assert operation.source is not None
             self.synapses.read(word_of(operation.source, neuron))
 
-    def needs_word(self, operation: Operation, neuron: int) -> bool:
+    def needs_word(self, operation: EventWork, neuron: int) -> bool:
         """O8: a synapse word is read and written with the first of the eight operations that use it."""
         return operation.source is not None and (neuron % SYNAPSES_PER_WORD == 0 or operation.kind == "synapse")
 
-    def _write(self, operation: Operation, neuron: int) -> None:
+    def _write(self, operation: EventWork, neuron: int) -> None:
         potential = self.updated(operation, neuron)
         fires = self.fires(potential, neuron)
         spikes = fires and self.sends(neuron)
@@ -81,11 +81,11 @@ class Neurons:
         if not self.sends_spikes and self.passes_on(operation, neuron):
             self.link.send(operation.entry & 0xFF)
 
-    def passes_on(self, operation: Operation, neuron: int) -> bool:
+    def passes_on(self, operation: EventWork, neuron: int) -> bool:
         """O7: where the controller is the source, popped neuron events leave with the write of the monitored neuron."""
         return operation.kind == "pop_neuron" and neuron == self.monitor
 
-    def updated(self, operation: Operation, neuron: int) -> int:
+    def updated(self, operation: EventWork, neuron: int) -> int:
         """O1: the potential after a leak, or after a weight."""
         if operation.leak:
             return self.leaked(neuron)

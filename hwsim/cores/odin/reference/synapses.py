@@ -11,7 +11,7 @@ from hwsim.cores.odin.fields import NEURONS, SYNAPSES_PER_WORD, WORDS_PER_SOURCE
 from hwsim.cores.odin.record import Ints
 from hwsim.cores.odin.reference.clock import DATAPATH, Clock, Steps
 from hwsim.cores.odin.reference.journal import Journal
-from hwsim.cores.odin.reference.work import Operation
+from hwsim.cores.odin.reference.work import EventWork
 
 HIGHEST, MIDDLE = 7, 4
 
@@ -56,7 +56,7 @@ class Bistability:
 
     def __init__(self, clock: Clock, memory: SynapseMemory, update_unmapped: bool) -> None:
         self.clock, self.memory, self.update_unmapped = clock, memory, update_unmapped
-        self.operation: Operation | None = None
+        self.operation: EventWork | None = None
         self.finished_at = -1
 
     def moved(self, synapse: int) -> int:

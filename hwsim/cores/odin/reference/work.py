@@ -10,7 +10,7 @@ ALL_ONES, ALL_ZEROS = 0x7F, 0x00
 
 
 @dataclass(frozen=True)
-class Operation:
+class EventWork:
     """kind       as in the record
     neurons    those it touches, in order (a bistability event: none)
     source     row of the crossbar whose synapses are added, or None
@@ -34,17 +34,17 @@ def is_bistability(address: int) -> bool:
     return not address >> 16 and address & 0x7F == ALL_ZEROS
 
 
-def decoded(address: int) -> Operation:
+def decoded(address: int) -> EventWork:
     """O5: the operation that an input address asks for."""
     high, low = address >> 8 & 0xFF, address & 0xFF
     one = bool(low & 0x80)
     if address >> 16:
-        return Operation("synapse", neurons=range(low, low + 1), source=high)
+        return EventWork("synapse", neurons=range(low, low + 1), source=high)
     if low & 0x7F == ALL_ONES:
-        return Operation("tref", neurons=range(high, high + 1) if one else range(NEURONS), leak=True)
+        return EventWork("tref", neurons=range(high, high + 1) if one else range(NEURONS), leak=True)
     if is_bistability(address):
-        return Operation("bist", sources=range(high, high + 1) if one else range(NEURONS))
-    return Operation("push", entry=pushed(address))
+        return EventWork("bist", sources=range(high, high + 1) if one else range(NEURONS))
+    return EventWork("push", entry=pushed(address))
 
 
 def pushed(address: int) -> int:
@@ -52,13 +52,13 @@ def pushed(address: int) -> int:
     return (address >> 3 & 0x1F) << 8 | address >> 8 & 0xFF
 
 
-def popped(entry: int) -> Operation:
+def popped(entry: int) -> EventWork:
     """O6: an entry whose upper five bits are all zero is a neuron event, any other a virtual one."""
     virtual, address = entry >> 8, entry & 0xFF
     if not is_virtual(entry):
-        return Operation("pop_neuron", neurons=range(NEURONS), source=address, entry=entry)
+        return EventWork("pop_neuron", neurons=range(NEURONS), source=address, entry=entry)
     weight, inhibitory, leak = virtual >> 2, virtual >> 1 & 1, virtual & 1
-    return Operation(
+    return EventWork(
         "pop_virtual", neurons=range(address, address + 1), weight=-weight if inhibitory else weight, leak=bool(leak), entry=entry
     )
 

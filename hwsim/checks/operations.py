@@ -1,0 +1,313 @@
+"""What is wrong with one operation of a Program by itself; `hwsim/checks/program.py` asks for each, and looks at them together.
+
+An operation must be something that the cycle model gives one meaning to: numbers in range, a run like its layer, a pass table
+that R9 to R18 define, feeds that read planes that there are. What many operations share (tables, cores, weights) is looked at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
+from hwsim.passes import Pass, PassTable
+from hwsim.program import CHANNEL, TRANSFER_EVENTS, CoreRun, CoreSpec, Feed, Operation, Program, Run, Transfer
+from hwsim.snn.network import Connection, Layer
+
+SENDING = ("fire", "requant")
+"""Kinds of passes that write a plane of a layer's output."""
+WIDTHS = (2, 63)
+"""Bits that potentials and currents can have: a step onto them must fit 64 bits."""
+LARGEST = (1 << 63) - 1
+MOST = 1 << 48
+"""Bits or rows of one transfer: with it, the cycles of a whole Program fit 64 bits."""
+_PASS, _TABLE = get_type_hints(Pass), get_type_hints(PassTable)
+
+
+def is_whole(value: Any, low: int, high: int = LARGEST) -> bool:
+    """Whether `value` is an integer (not a bool) in [low, high]."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= int(value) <= high
+
+
+def span_text(span: tuple[int, int]) -> str:
+    """Channels or timesteps [lo, hi) in words."""
+    return f"{span[0]} to {span[1] - 1}"
+
+
+def channel_misfits(program: Program) -> Iterator[str]:
+    """What is wrong with the chip: its cores' names and its channel."""
+    names = program.cores
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        yield f"the chip names {', '.join(map(repr, twice))} twice; every core has a name of its own"
+    if CHANNEL in names:
+        yield f"a core is named {CHANNEL!r}, which is the off-chip channel; name it otherwise"
+    if not is_whole(program.channel.bits_per_cycle, 1):
+        yield f"the channel moves {program.channel.bits_per_cycle!r} bits_per_cycle; it needs at least 1"
+    if not is_whole(program.channel.latency_cycles, 0, MOST):
+        yield f"the channel has latency_cycles {program.channel.latency_cycles!r}; the least is 0"
+
+
+class OperationCheck:
+    """The rules for one operation of `program`. Answers about what operations share are kept."""
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.network = program, program.network
+        self._known: dict[tuple[Any, ...], tuple[str, ...]] = {}
+        self._weights: dict[int, int] = {}
+        self._payloads: dict[int, tuple[int, ...]] = {}
+        network = self.network
+        # By layer, how many timesteps it has: those of its output, or the planes that it reads if there are more.
+        self.spans = {-1: max(1, network.input.timesteps)}
+        for i, layer in enumerate(network.layers):
+            self.spans[i] = max(layer.timesteps, *(network.source_timesteps(c) for c in layer.connections), 1)
+
+    def misfits(self, op: Operation, place: int) -> Iterator[str]:
+        """What is wrong with the operation at `place` of the list."""
+        where = f"operation {op.id}"
+        if op.id != place:
+            yield f"{where} stands at position {place} of the list; an id is the position"
+        if late := [d for d in op.deps if not 0 <= d < place]:
+            yield (f"{where} depends on {late}, which do not stand before it; dependencies point backwards (C1), so order "
+                   "the operations so that each comes after what it depends on")
+        elif op.setup and (waits := [d for d in op.deps if not self.program.operations[d].setup]):
+            yield (f"{where} is setup, done before cycle 0, and depends on {waits}, which come later; only setup operations "
+                   "can come before it")
+        if op.resource not in self.program.resources:
+            yield f"{where} runs on {op.resource!r}; the program's resources are {', '.join(self.program.resources)}"
+        elif isinstance(op, Run) and op.on == CHANNEL:
+            yield f"{where} runs on {op.on!r}, which computes nothing; the program's cores are {', '.join(self.program.cores)}"
+        first = 0 if isinstance(op, Run) else -1
+        if not is_whole(op.layer, first, len(self.network.layers) - 1):
+            yield f"{where} belongs to layer {op.layer} of a network of {len(self.network.layers)}"
+            return
+        if not is_whole(op.tile, 0):
+            yield f"{where} is of tile {op.tile!r}; tiles are counted from 0"
+        low, high = op.timesteps
+        if not (is_whole(low, 0) and is_whole(high, 1) and low < high <= self.spans[op.layer]):
+            yield (f"{where} covers timesteps {span_text(op.timesteps)}; there are {span_text((0, self.spans[op.layer]))} of "
+                   f"{self._name(op.layer)}")
+        elif isinstance(op, Run):
+            yield from (f"{where} {text}" for text in self._run(op))
+        if isinstance(op, Transfer):
+            yield from self._transfer(op, where)
+
+    def _name(self, layer: int) -> str:
+        return "the input" if layer < 0 else f"layer {self.network.layers[layer].name!r}"
+
+    def _keep(self, key: tuple[Any, ...], found: Any) -> tuple[str, ...]:
+        """The texts of `found()`, made once for each key."""
+        if key not in self._known:
+            self._known[key] = tuple(found())
+        return self._known[key]
+
+    # -- transfers --------------------------------------------------------------------------------------------------
+
+    def _transfer(self, op: Transfer, where: str) -> Iterator[str]:
+        if op.memory not in TRANSFER_EVENTS:
+            yield f"{where}: a transfer of memory {op.memory!r}; known are {', '.join(TRANSFER_EVENTS)}"
+        if isinstance(op.bits, str):
+            yield f"{where} moves bits {op.bits!r}: there is no network of links yet, so bits are a number"
+        elif not is_whole(op.bits, 0, MOST):
+            yield f"{where} moves {op.bits!r} bits, expected a whole number from 0 to 2**48"
+        if not is_whole(op.rows, 0, MOST):
+            yield f"{where} moves {op.rows!r} rows, expected a whole number from 0 to 2**48"
+        if not (is_whole(op.region[0], 0) and is_whole(op.region[1], int(op.region[0]))):
+            yield f"{where} touches bits {op.region} of its memory; a region is [lo, hi) with 0 <= lo <= hi"
+        ends = (op.source, *op.targets)
+        if strangers := [end for end in ends if end not in self.program.resources]:
+            yield f"{where} goes between {strangers}; the program's resources are {', '.join(self.program.resources)}"
+        elif len(op.targets) != 1 or ends.count(CHANNEL) != 1:
+            yield (f"{where} goes from {op.source} to {', '.join(op.targets) or 'nowhere'}: without a network of links a "
+                   "transfer is between the channel and one core")
+
+    # -- runs -------------------------------------------------------------------------------------------------------
+
+    def _run(self, op: Run) -> Iterator[str]:
+        """What is wrong with a run whose layer and timesteps exist; what needs sound numbers is asked for last."""
+        layer, body, table = self.network.layers[op.layer], op.body, op.body.table
+        sound = True
+        for text in (*self._keep(("core", body.core), lambda: core_misfits(body.core)), *_unlike(layer, body),
+                     *self._keep(("table", id(table), op.layer), lambda: table_misfits(table, layer))):
+            sound = False
+            yield text
+        if sound:
+            yield from _groups(body)
+            yield from _planes(op)
+            yield from self._widths(layer, body)
+            yield from self._feeds(op)
+
+    def _widths(self, layer: Layer, body: CoreRun) -> Iterator[str]:
+        """Widths that a state can have, and every number that is put or added there (R10)."""
+        for name in ("potential_bits", "current_bits"):
+            if not is_whole(getattr(body, name), *WIDTHS):
+                yield f"saturates at {getattr(body, name)!r} {name}, allowed are {WIDTHS[0]} to {WIDTHS[1]}"
+                return
+        if self.network.has_weights:
+            table, bits = body.table, body.potential_bits
+            for name, values in (("initial", table.initial), ("addend", table.addend)):
+                if values is not None:
+                    yield from self._keep(("values", id(values), name, bits), partial(_values, name, values, bits))
+            yield from self._steps(layer, body)
+
+    def _steps(self, layer: Layer, body: CoreRun) -> Iterator[str]:
+        """Products that do not fit 64 bits on top of what they are added to."""
+        table = body.table
+        room = LARGEST - (1 << (body.current_bits if table.direct else body.potential_bits) - 1)
+        shifts = (table.planes - 1 + body.merged if table.weigh_planes else 0) + table.spike_shift
+        for number, (wire, carried) in enumerate(zip(layer.connections, self._carried(layer), strict=True)):
+            value = (1 << max(1, carried)) - 1
+            if self._largest(wire) * value << shifts > room:
+                yield (f"can add {self._largest(wire)} x {value} x 2**{shifts} from connection {number}, which does not fit 64 "
+                       "bits; use fewer planes, bits of a value or bits of a weight")
+
+    def _carried(self, layer: Layer) -> tuple[int, ...]:
+        """Bits of the payloads of each connection's events."""
+        if id(layer) not in self._payloads:
+            self._payloads[id(layer)] = tuple(self.network.carries_payload(wire) for wire in layer.connections)
+        return self._payloads[id(layer)]
+
+    def _largest(self, wire: Connection) -> int:
+        if id(wire) not in self._weights:
+            weights = np.asarray(wire.weights)
+            self._weights[id(wire)] = max(int(weights.max(initial=0)), -int(weights.min(initial=0)))
+        return self._weights[id(wire)]
+
+    def _feeds(self, op: Run) -> Iterator[str]:
+        """C2: every connection has one feed, of planes that its source has, from tiles that make up the source."""
+        body, wires = op.body, op.body.connections
+        named = [feed.connection for feed in op.feeds]
+        if wrong := [n for n in named if not is_whole(n, 0, len(wires) - 1)]:
+            yield f"is fed by connections {wrong}; the layer has {len(wires)}"
+            return
+        if sorted(named) != list(range(len(wires))):
+            yield (f"has feeds of connections {named}; each of the layer's {len(wires)} has one, without planes where it brings "
+                   "nothing")
+            return
+        carried = self._carried(self.network.layers[op.layer])
+        if body.payload_bits != carried and (body.payload_bits or (body.merged and any(carried))):
+            yield f"has payload_bits {body.payload_bits}; the events of its connections carry {carried}"
+            return
+        if body.merged and any(self.network.is_hybrid(wire) for wire in wires):
+            yield "reads a hybrid input, whose values and spikes share no merged token; use planes_per_token 'one'"
+        if not body.current_fed and any(feed.planes for feed in op.feeds):
+            yield "is not current_fed, yet its feeds have planes"
+        yield from (f"does not go with merged planes: {text}" for text in (*table_problems(body), *feed_problems(body, op.feeds)))
+        for feed in op.feeds:
+            yield from self._feed(op, feed, wires[feed.connection])
+
+    def _feed(self, op: Run, feed: Feed, wire: Connection) -> Iterator[str]:
+        count = self.network.source_timesteps(wire)
+        if wrong := [n for n in feed.planes if not is_whole(n, 0, count - 1)]:
+            yield f"reads planes {wrong} of {wire.source!r}, which has {span_text((0, count))}"
+        if len(set(feed.planes)) < len(feed.planes):
+            yield f"reads planes {list(feed.planes)} of {wire.source!r}, one of them twice"
+        if len(feed.planes) > op.body.table.planes:
+            yield f"reads {len(feed.planes)} planes of {wire.source!r} in a period of {op.body.table.planes}"
+        channels = wire.source_shape[0]
+        yield from self._keep(("tiles", feed.tiles, wire.source, channels), lambda: _tiles(feed.tiles, wire.source, channels))
+
+
+def core_misfits(core: CoreSpec) -> Iterator[str]:
+    """Numbers that no core has, and settings that do not go together."""
+    for name, low, high in (("lanes", 1, MOST), ("fifo_depth", 1, MOST), ("scan_bits", 1, MOST), ("accumulators", 1, MOST),
+                            ("adders", 1, MOST), ("potential_bits", *WIDTHS), ("current_bits", *WIDTHS)):
+        value = getattr(core, name)
+        if not is_whole(value, low, high):
+            yield f"needs a core with {name} of {low} {'or more' if high == MOST else f'to {high}'}, found {value!r}"
+            return
+    yield from (f"needs a core that nobody can build: {text}" for text in core_problems(core))
+
+
+def table_misfits(table: PassTable, layer: Layer) -> Iterator[str]:
+    """What R9 to R18 give no meaning to, and passes that `layer` has no output for."""
+    if not is_whole(table.planes, 1):
+        yield f"has a pass table of {table.planes!r} planes; a period has at least 1 EOT"
+        return
+    for name, values in (("initial", table.initial), ("addend", table.addend)):
+        shape = getattr(values, "shape", None)
+        if (values is not None or name == "initial") and shape != tuple(layer.shape):
+            yield f"has a pass table whose {name} is of shape {shape}, the layer's is {tuple(layer.shape)}"
+    if table.reset not in get_args(_TABLE["reset"]):
+        yield f"has a pass table with reset {table.reset!r}, allowed are {', '.join(get_args(_TABLE['reset']))}"
+    if table.leak_shift is not None and not is_whole(table.leak_shift, 1, 63):
+        yield f"has a pass table with leak_shift {table.leak_shift!r}, allowed are 1 to 63 or none"
+    if not is_whole(table.spike_shift, 0, 62):
+        yield f"has a pass table with spike_shift {table.spike_shift!r}, allowed are 0 to 62"
+    top = (1 << max(1, layer.payload_bits)) - 1
+    if any(p.kind == "requant" for p in table.passes) and not is_whole(table.max_level, 0, top):
+        yield f"has a pass table with max_level {table.max_level!r}; layer {layer.name!r} sends 0 to {top}"
+    for p in table.passes:
+        yield from (f"has a {p.kind} pass after EOT {p.after_eot} {text}" for text in _pass(p, table, layer))
+
+
+def _pass(p: Pass, table: PassTable, layer: Layer) -> Iterator[str]:
+    if p.kind not in get_args(_PASS["kind"]):
+        yield f"of no known kind; there are {', '.join(get_args(_PASS['kind']))}"
+    if not is_whole(p.after_eot, 1, table.planes):
+        yield f"of {table.planes}"
+    if p.kind in SENDING and not layer.sends:
+        yield f"that sends; layer {layer.name!r} sends nothing"
+    if p.kind in SENDING and not is_whole(p.threshold, 1):
+        yield f"with threshold {p.threshold!r}; it must be 1 or more, within 63 bits"
+    if not is_whole(p.shift, 0, 63):
+        yield f"with shift {p.shift!r}, allowed are 0 to 63"
+    if p.add and p.kind not in ("fire", "readout"):
+        yield "that adds; only fire and readout passes can"
+    if p.flags not in get_args(_PASS["flags"]):
+        yield f"with flags {p.flags!r}, allowed are {', '.join(get_args(_PASS['flags']))}"
+    elif p.flags != "ignore" and p.kind != "fire":
+        yield f"with flags {p.flags!r}; only fire passes use them"
+    if (p.flags != "ignore" or p.kind == "mask") and not table.flagged:
+        yield "that uses flags, and the table is not flagged: there is no mask memory"
+
+
+def _unlike(layer: Layer, body: CoreRun) -> Iterator[str]:
+    if tuple(body.shape) != tuple(layer.shape):
+        yield f"computes a layer of shape {tuple(body.shape)}; layer {layer.name!r} is of {tuple(layer.shape)}"
+    same = len(body.connections) == len(layer.connections)
+    if not same or any(one is not other for one, other in zip(body.connections, layer.connections, strict=True)):
+        yield f"has {len(body.connections)} connections that are not the {len(layer.connections)} of layer {layer.name!r}"
+
+
+def _groups(body: CoreRun) -> Iterator[str]:
+    (lo, hi), lanes, channels = body.groups, body.core.lanes, body.shape[0]
+    if not (is_whole(lo, 0) and is_whole(hi, 1, body.group_count) and lo < hi):
+        yield f"computes groups {span_text(body.groups)} of a layer that has {body.group_count}"
+    elif body.last_channel is not None and not is_whole(body.last_channel, (hi - 1) * lanes + 1, channels):
+        yield (f"ends at channel {body.last_channel}, outside of its last group, channels {(hi - 1) * lanes} to "
+               f"{min(hi * lanes, channels) - 1}")
+
+
+def _planes(op: Run) -> Iterator[str]:
+    """Timesteps and EOTs: an operation covers what its table does, in one period."""
+    body, table, (low, high) = op.body, op.body.table, op.timesteps
+    if not (is_whole(body.first_plane, low) and body.first_plane + table.planes <= high):
+        yield (f"has planes {body.first_plane} to {body.first_plane + table.planes - 1}, outside of the timesteps "
+               f"{span_text(op.timesteps)} that it covers")
+    if wrong := [p.timestep for p in table.passes if not is_whole(p.timestep, low, high - 1)]:
+        yield f"makes passes of timesteps {wrong}, outside of the timesteps {span_text(op.timesteps)} that it covers"
+    eots = 1 if body.merged else table.planes
+    if not is_whole(op.eots, eots, eots):
+        yield (f"receives {op.eots!r} EOTs; it has {eots}: " + ("one for merged planes (R21)" if body.merged else "one period "
+               "of its table"))
+
+
+def _values(name: str, values: NDArray[np.int64], bits: int) -> Iterator[str]:
+    limit = 1 << (bits - 1)
+    if int(values.min()) < -limit or int(values.max()) >= limit:
+        yield f"has a pass table whose {name}, {int(values.min())} to {int(values.max())}, does not fit {bits}-bit potentials"
+
+
+def _tiles(tiles: Sequence[tuple[int, int]], source: str, channels: int) -> Iterator[str]:
+    if any(not (is_whole(lo, 0) and is_whole(hi, 1, channels) and lo < hi) for lo, hi in tiles):
+        yield f"reads tiles {list(tiles)} of {source!r}, whose channels are {span_text((0, channels))}"
+        return
+    ends = [0, *(hi for _, hi in sorted(tiles))]
+    if ends[-1] != channels or any(lo != end for (lo, _), end in zip(sorted(tiles), ends, strict=False)):
+        yield f"reads tiles {list(tiles)} of {source!r}; they must hold each of its channels {span_text((0, channels))} once"
+

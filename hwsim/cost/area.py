@@ -1,0 +1,104 @@
+"""What a design is made of, and what it takes: the parts of its core, their silicon area (um2) and leakage (mW).
+
+`parts` is the one list of provisioned hardware; area and leakage are both sums over it and the memories that are on, so
+that nothing leaks that takes no area. Everywhere below, `used` names the memories that are on (hwsim/cores/provision.py tells
+which a network uses); None means every memory of the design. Figures come from the design's units table and memory
+profile (hwsim/cost/technology), each with its source. Wires, pads, the clock tree, the sequencer and white space are not in it
+(docs/energy-model.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwsim.activity import UNIT_OF
+from hwsim.cores.model import core_model
+from hwsim.cores.parts import Part
+from hwsim.cost.memory import macros
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hwsim.arch import Architecture
+    from hwsim.cost.technology.tables import Quantity
+
+
+@dataclass(frozen=True)
+class ComponentAmount:
+    """An amount with its source and how sure it is."""
+
+    component: str
+    count: int
+    amount: float
+    source: str
+
+
+def parts(arch: Architecture) -> list[Part]:
+    """The hardware of a chip of one core by component, memories apart."""
+    from hwsim.cost.technology.tables import units
+
+    design = arch.only
+    return core_model(design.core.kind).parts(design, not units(arch.technology.units).includes_registers)
+
+
+# --- sums ------------------------------------------------------------------------------------------------------------
+
+
+def area(arch: Architecture, used: Collection[str] | None = None) -> pd.DataFrame:
+    """Area by component: component, count (units or banks), area_um2 (all of them), source.
+
+    Raises TechnologyError, MemoryProfileError.
+    """
+    import pandas as pd
+
+    rows = [(f.component, f.count, f.amount, f.source) for f in area_figures(arch, used)]
+    return pd.DataFrame(rows, columns=["component", "count", "area_um2", "source"])
+
+
+def area_mm2(arch: Architecture, used: Collection[str] | None = None) -> float:
+    """Area of all units and of the memories that are on, in mm2."""
+    return sum(f.amount for f in area_figures(arch, used)) / 1e6
+
+
+def area_figures(arch: Architecture, used: Collection[str] | None = None) -> list[ComponentAmount]:
+    """The rows of `area`, of all cores; um2."""
+    return _of_all_cores(arch, lambda one: [
+        *(_figure(one, part, "area_um2", 1.0) for part in parts(one)),
+        *(ComponentAmount(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in macros(one, used).items())])
+
+
+def leakage_figures(arch: Architecture, used: Collection[str] | None = None) -> list[ComponentAmount]:
+    """What everything that is on leaks, working or not; mW, of all cores. Raises TechnologyError, MemoryProfileError."""
+    temperature = f"at {arch.technology.temperature_k} K, "
+    return _of_all_cores(arch, lambda one: [
+        *(_figure(one, part, "leakage_nw", 1e-6) for part in parts(one)),
+        *(ComponentAmount(UNIT_OF[n], m.banks, m.leakage_mw, temperature + m.rest_source) for n, m in macros(one, used).items())])
+
+
+def _of_all_cores(arch: Architecture, figures: Callable[[Architecture], list[ComponentAmount]]) -> list[ComponentAmount]:
+    """The figures of each kind of core times its count; what has one name and one source is one figure."""
+    found: dict[tuple[str, str], ComponentAmount] = {}
+    for one, count in arch.kinds():
+        for f in figures(one):
+            before = found.get((f.component, f.source))
+            more, amount = (before.count, before.amount) if before else (0, 0.0)
+            found[f.component, f.source] = ComponentAmount(
+                f.component, more + count * f.count, amount + count * f.amount, f.source)
+    return list(found.values())
+
+
+def leaking_components(arch: Architecture) -> list[str]:
+    """Everything of a design that can leak: its parts, then its memories, those that are off included."""
+    names = [name for one, _ in arch.kinds() for name in (
+        *(part.component for part in parts(one)), *(UNIT_OF[n] for n, bits in one.capacities.items() if bits))]
+    return list(dict.fromkeys(names))
+
+
+def _figure(arch: Architecture, part: Part, quantity: Quantity, scale: float) -> ComponentAmount:
+    from hwsim.cost.technology.tables import unit_cost
+
+    costs = [unit_cost(arch.technology.units, operation, quantity, widths) for operation, widths in part.terms]
+    source = "; ".join(dict.fromkeys(c.citation for c in costs))
+    return ComponentAmount(part.component, part.count, part.count * scale * sum(c.value for c in costs), source)

@@ -1,0 +1,343 @@
+"""Picojoules: a price for every event of the vocabulary, and activity times price. Nothing else makes energy.
+
+A price is a sum of units of the design's table at the design's widths, a row of one of its memories, or a bit of its
+channel; each carries its formula and its source (hwsim/cost/technology, docs/energy-model.md). Energy is in pJ, leakage in
+mW; one mW over one ns is one pJ. Repricing needs only activity frames, never a simulation. pandas loads on first use.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwsim.activity import EVENTS, INDEX, SCOPES, UNIT_OF, VOCABULARY
+from hwsim.cores.model import core_model
+from hwsim.cores.parts import Term
+from hwsim.cost.area import area, area_mm2, leakage_figures, leaking_components
+from hwsim.cost.memory import Macro, macros
+from hwsim.cost.overrides import PRICED, EnergyError, Overrides, parse_overrides, read_overrides
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hwsim.arch import Architecture
+
+__all__ = [
+    "LEAKAGE", "NOT_MODELLED", "PRICED", "EnergyError", "NotProvisionedError", "Overrides", "Price", "PriceList", "area",
+    "area_mm2", "check_prices", "leakage", "parse_overrides", "price_activity", "price_hash", "price_list", "read_overrides",
+    "scopes",
+]
+
+OVERRIDE = "override"
+"""The source of a price that the user gave."""
+
+LEAKAGE = "leakage"
+"""Event and unit of what leaks: energy that no event causes is in no other unit's."""
+
+WIDE = ("mult", "payload_read_bits")
+"""Events whose price depends on how wide the layer's values are."""
+
+NOT_MODELLED = (
+    "clock tree", "wires between units", "input and output pads", "control and configuration",
+    "second ports of memories", "DRAM refresh and background", "voltage regulators",
+)
+"""What no number here includes; docs/energy-model.md says why."""
+
+
+class NotProvisionedError(EnergyError):
+    """A price of hardware that is not there: a memory of capacity 0 or one that is off, a multiplier of 0 bits."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one count of an event costs. `confidence` is that of the least sure number in it."""
+
+    event: str
+    pj: float
+    formula: str
+    source: str
+    confidence: str
+
+    @property
+    def citation(self) -> str:
+        return self.source if self.source == OVERRIDE else f"{self.source} ({self.confidence})"
+
+
+# --- prices ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class PriceList:
+    """Every event's price for one design. Made by `price_list`, which checks that none is missing."""
+
+    arch: Architecture
+    overrides: Overrides
+    memories: Mapping[str, Macro]
+
+    def price(self, event: str, payload_bits: int | None = None) -> Price:
+        """The price of one count of `event`, pJ. `payload_bits` is the width of a multiplication's event operand, or of the
+        values that are read (the layer's; the multiplier's own when it is not given): it matters to WIDE only.
+
+        Raises EnergyError when there is none, NotProvisionedError when the design has no such hardware.
+        """
+        if event not in PRICED:
+            reason = "it counts cycles, which are no energy" if event in INDEX else "it is no event of hwsim.activity"
+            raise EnergyError(f"{event}: no price, {reason}")
+        if event in self.overrides.prices:
+            pj = self.overrides.prices[event]
+            return Price(event, pj, f"{pj:g}", OVERRIDE, OVERRIDE)
+        known, model = VOCABULARY[INDEX[event]], core_model(self.arch.core.kind)
+        if model.events is not None and event not in model.events:
+            raise NotProvisionedError(f"{event}: cores of kind {self.arch.core.kind} count no such event")
+        if known.scope == "system":
+            return self._channel(event)
+        if event == "payload_read_bits":
+            return self._value_bit(event, payload_bits)
+        if known.unit == "accumulator_file":
+            if not self.arch.only.has_accumulator_file:
+                raise NotProvisionedError(f"{event}: {self.arch.name} has no accumulator file: it is event driven")
+            raise EnergyError(f"{event}: no price; no table knows an accumulator file yet, so give the picojoules of one access "
+                              f"yourself (--price {event}=...)")
+        if known.unit in _MEMORY_OF:
+            return self._row(event, _MEMORY_OF[known.unit])
+        design = self.arch.only
+        terms = model.terms(design, payload_bits).get(event)
+        if terms is None and event == "mult":
+            bits = design.core.payload_bits if payload_bits is None else payload_bits
+            raise NotProvisionedError(f"mult: there is nothing to multiply with payloads of {bits} bits "
+                                      f"(core.payload_bits of {self.arch.name} is {design.core.payload_bits})")
+        if terms is None:
+            raise EnergyError(f"{event}: no price; say in the core model's terms (hwsim/cores) which units of table "
+                              f"{self.arch.technology.units} one {known.counted} uses")
+        return self._units(event, terms)
+
+    def prices(self, payload_bits: int | None = None) -> list[Price]:
+        """The prices of all events that the design can make happen, in the order of the vocabulary."""
+        found = []
+        for event in PRICED:
+            try:
+                found.append(self.price(event, payload_bits))
+            except NotProvisionedError:  # the design cannot count it; asking for it by name still raises
+                continue
+        return found
+
+    def multiplications(self) -> list[tuple[int, float]]:
+        """Widths of the event operand and the pJ of a multiplication with it; none where the core has no multiplier."""
+        try:
+            return [(bits, self.price("mult", bits).pj) for bits in range(1, 17)]
+        except NotProvisionedError:
+            return []
+
+    def _units(self, event: str, terms: tuple[Term, ...]) -> Price:
+        from hwsim.cost.technology.tables import TechnologyError, unit_cost, units, weakest
+
+        table = self.arch.technology.units
+        if event == "reg_bits" and units(table).includes_registers:
+            reason = units(table).sources[units(table).includes_registers_source]
+            formula = f"0: the operations of {table} include their registers"
+            return Price(event, 0.0, formula, reason.text, reason.confidence)
+        try:
+            costs = [unit_cost(table, operation, "energy_pj", widths) for operation, widths in terms]
+        except TechnologyError as error:
+            raise EnergyError(f"{event}: no price: {error}") from None
+        shown = [f"{operation} {' x '.join(map(str, widths))} bit: {cost.formula}"
+                 for (operation, widths), cost in zip(terms, costs, strict=True)]
+        times = Counter(shown)
+        formula = "; plus ".join(f"{n} x {text}" if n > 1 else text for text, n in times.items())
+        return Price(event, sum(c.value for c in costs), formula,
+                     "; ".join(dict.fromkeys(c.source for c in costs)), weakest([c.confidence for c in costs]))
+
+    def _row(self, event: str, name: str) -> Price:
+        memory = self.memories.get(name)
+        if memory is None and self.arch.capacities.get(name):
+            raise NotProvisionedError(f"{event}: the {name} memory of {self.arch.name} is off, the trace does not use it")
+        if memory is None:
+            raise NotProvisionedError(f"{event}: {self.arch.name} has no {name} memory (its capacity is 0)")
+        if "_write" not in event:
+            return Price(event, memory.read_pj, memory.formula, memory.source, memory.confidence)
+        from hwsim.cost.technology.tables import memory as profile
+        from hwsim.cost.technology.tables import weakest
+
+        table = profile(self.arch.technology.memory)
+        ratio, reason = table.write_over_read, table.sources[table.write_over_read.source]
+        return Price(event, memory.write_pj, f"{memory.formula} x {ratio.value:g} write / read",
+                     f"{memory.source}; {reason.text}", weakest([memory.confidence, reason.confidence]))
+
+    def _value_bit(self, event: str, value_bits: int | None) -> Price:
+        """A bit of a value beside its event. An entry of a list holds both, so the bit costs its part of the entry, or nothing
+        where the entry's row was priced with it. Beside a bitmap a value is an access of its own, of a whole row."""
+        row, design = self._row(event, "spike"), self.arch.only
+        if design.entry_holds_values:
+            return Price(event, 0.0, "0: the row that is read holds its value", row.source, row.confidence)
+        if design.lists_events:
+            bits = design.row_bits["spike"]
+            return Price(event, row.pj / bits, f"({row.formula}) / {bits} bits of an entry", row.source, row.confidence)
+        bits = value_bits or max(1, design.core.payload_bits)
+        return Price(event, row.pj / bits, f"({row.formula}) / {bits} bits of a value", row.source, row.confidence)
+
+    def _channel(self, event: str) -> Price:
+        from hwsim.cost.technology.tables import dram
+
+        given = self.arch.channel.energy_pj_per_bit
+        if given is not None:
+            text = f"architecture {self.arch.name}, channel.energy_pj_per_bit"
+            return Price(event, given, f"{given:g} per bit", text, "assumption")
+        table = dram(self.arch.technology.dram)
+        source = table.sources[table.energy_pj_per_bit.source]
+        pj = table.energy_pj_per_bit.value
+        return Price(event, pj, f"{pj:g} per bit", source.text, source.confidence)
+
+
+_MEMORY_OF = {unit: name for name, unit in UNIT_OF.items()}
+
+
+Given = Mapping[str, Any] | str | Path | Overrides | None
+"""Overrides as a user gives them: hwsim.cost.overrides.read_overrides."""
+
+
+def price_list(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> PriceList:
+    """The prices of a chip of one core, all of them checked to be there.
+
+    used   names of the memories that are on (hwsim/cores/provision.py); None: every memory of the design. It means the same
+           in all functions of this module.
+
+    Raises EnergyError for a missing price or a wrong override, TechnologyError and MemoryProfileError for the tables.
+    """
+    prices = PriceList(arch, read_overrides(overrides), macros(arch, used))
+    prices.prices()
+    _leaks(arch, prices.overrides, used)
+    return prices
+
+
+def check_prices(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> None:
+    """Raises what `price_list` raises for any of the chip's cores."""
+    for one, _ in arch.kinds():
+        price_list(one, overrides, used)
+
+
+def leakage(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> pd.DataFrame:
+    """What everything that is on leaks, whether it works or not: component, leakage_mw, source.
+
+    Raises EnergyError, TechnologyError, MemoryProfileError.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(_leaks(arch, read_overrides(overrides), used), columns=["component", "leakage_mw", "source"])
+
+
+def _leaks(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> list[tuple[str, float, str]]:
+    """Component, mW, source. An override of a memory that is off has no effect: it is off."""
+    given, names = overrides.leakage_mw, leaking_components(arch)
+    for name in given:
+        if name not in names:
+            raise EnergyError(f"overrides: leakage_mw.{name}: {arch.name} has no such component; allowed are "
+                              f"{', '.join(names)}")
+    return [(f.component, given[f.component], OVERRIDE) if f.component in given else (f.component, f.amount, f.source)
+            for f in leakage_figures(arch, used)]
+
+
+def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> str:
+    """Identity of all prices of a chip, leakage included: equal numbers, equal hash, wherever they come from."""
+    from hashlib import sha256
+
+    lines: list[str] = []
+    for one, _ in groupby(one for one, _ in arch.kinds()):  # a core listed twice in a row and a count of 2 are the same
+        prices = price_list(one, overrides, used)
+        lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
+        lines += [f"mult {bits} {pj:.12g}" for bits, pj in prices.multiplications()]
+    lines += [f"{name} {mw:.12g}" for name, mw, _ in _leaks(arch, read_overrides(overrides), used)]
+    lines.append(f"period {arch.period_ns:.12g}")
+    return sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+# --- activity times price --------------------------------------------------------------------------------------------
+
+
+def price_activity(
+    activity: pd.DataFrame, arch: Architecture, elapsed_cycles: float, payload_bits: Mapping[str, int],
+    overrides: Given = None, used: Collection[str] | None = None, value_bits: Mapping[str, int] | None = None,
+) -> pd.DataFrame:
+    """Counts as picojoules, and leakage over `elapsed_cycles`.
+
+    activity       layer, unit, event, count, and any of timestep, sample, core; rows of 0 and of cycles are left out. Counts
+                   may be means, and the cycles with them: the energy is then a mean as well. A chip of several cores needs
+                   `core`, because each core has prices of its own.
+    payload_bits   by layer, the width of the multiplications' event operand; needed where `mult` is counted.
+    value_bits     by layer, the width of the values that its runs read; where a layer is left out, the multiplier's own.
+
+    Returns the columns of `activity` with component, scope, price_pj, energy_pj, formula and source. `unit` tells who
+    does the work; what leaks is the unit `leakage`, whichever component it leaks from. So the sums by unit add up to
+    the whole, as do the sums by component. Leakage rows have event `leakage`, layer "", core "", timestep and sample -1,
+    the cycles as count and pJ per cycle as price; they are those of the whole chip. Other rows have their unit as component.
+    Raises EnergyError for an unknown event, a price that is missing, a layer that multiplies without a payload width.
+    """
+    import pandas as pd
+
+    unknown = sorted(set(activity["event"].unique()) - set(EVENTS))
+    if unknown:
+        raise EnergyError(f"activity: {', '.join(unknown)}: no such event; allowed are {', '.join(EVENTS)}")
+    if not arch.is_one_core and "core" not in activity:
+        raise EnergyError(f"activity: {arch.name} has {len(arch.core_names)} cores; give a column core")
+    check_prices(arch, overrides, used)
+    keys = [c for c in activity.columns if c not in ("unit", "event", "count")]
+    columns = [*keys, "unit", "component", "event", "scope", "count", "price_pj", "energy_pj", "formula", "source"]
+    found = []
+    for name in arch.core_names:
+        mine = activity if arch.is_one_core else activity[activity["core"] == name]
+        found.append(_priced(mine, price_list(arch.view(name), overrides, used), payload_bits, value_bits or {})[columns])
+    leaks = _leakage_frame(arch, _leaks(arch, read_overrides(overrides), used), elapsed_cycles, keys)[columns]
+    return pd.concat([*(frame for frame in found if len(frame)), leaks], ignore_index=True)
+
+
+def _priced(
+    activity: pd.DataFrame, prices: PriceList, payload_bits: Mapping[str, int], value_bits: Mapping[str, int]
+) -> pd.DataFrame:
+    """One core's counts times its prices."""
+    kept = activity[(activity["count"] != 0) & activity["event"].isin(PRICED)].reset_index(drop=True)
+    if (kept["count"] < 0).any():
+        raise EnergyError(f"activity: {kept.loc[kept['count'] < 0, 'event'].iloc[0]} is counted less than 0 times")
+    multiplied = kept["event"] == "mult"
+    without = sorted(set(kept.loc[multiplied, "layer"]) - set(payload_bits))
+    if without:
+        raise EnergyError(f"mult: layer {', '.join(map(str, without))} multiplies; give its width in payload_bits")
+    read = kept["event"] == "payload_read_bits"
+    kept["payload"] = kept["layer"].map(dict(payload_bits)).where(multiplied, 0).fillna(0).astype("int64")
+    kept["payload"] += kept["layer"].map(dict(value_bits)).where(read, 0).fillna(0).astype("int64")
+    distinct = kept[["event", "payload"]].drop_duplicates()
+    found = [prices.price(e, int(b) if e == "mult" else int(b) or None) for e, b in distinct.itertuples(index=False)]
+    distinct = distinct.assign(
+        scope=[VOCABULARY[INDEX[p.event]].scope for p in found], price_pj=[p.pj for p in found],
+        formula=[p.formula for p in found], source=[p.citation for p in found])
+    priced = kept.merge(distinct, on=["event", "payload"], how="left")
+    priced["energy_pj"] = priced["count"] * priced["price_pj"]
+    priced["component"] = priced["unit"]
+    return priced
+
+
+def _leakage_frame(
+    arch: Architecture, rows: list[tuple[str, float, str]], elapsed_cycles: float, keys: list[str]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame({
+        "unit": LEAKAGE, "component": [name for name, _, _ in rows], "event": LEAKAGE, "scope": "core",
+        "count": elapsed_cycles, "price_pj": [mw * arch.period_ns for _, mw, _ in rows],
+        "formula": [f"{mw:.4g} mW x {arch.period_ns:.4g} ns per cycle" for _, mw, _ in rows],
+        "source": [source for _, _, source in rows],
+    })
+    frame["energy_pj"] = frame["count"] * frame["price_pj"]
+    return frame.assign(**{key: "" if key in ("layer", "core") else -1 for key in keys})
+
+
+def scopes(energy: pd.DataFrame) -> dict[str, float]:
+    """pJ in the three cumulative scopes: compute, core (with compute), system (with core)."""
+    sums = energy.groupby("scope")["energy_pj"].sum()
+    totals, running = {}, 0.0
+    for scope in SCOPES:
+        running += float(sums.get(scope, 0.0))
+        totals[scope] = running
+    return totals

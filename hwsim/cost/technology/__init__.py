@@ -1,0 +1,1 @@
+"""Technology tables (YAML): units, memory and dram; `tables` reads and checks them, `curves` interpolates."""

@@ -1,0 +1,1 @@
+"""The fast engine: event times in Numba. `chip` is its face."""

@@ -1,0 +1,322 @@
+"""The fast engine: a Program run with event times in Numba, every push, issue and spike at its cycle, nothing ticking.
+
+It owns the chip level (C1 operations in order, C5 states, C6 spikes and their comparison) and hands runs to `core`.
+What depends on the Program only is packed at its first sample and kept, so later samples pay for events alone. Cycles
+throughout; docs/cycle-model.md is the law and the reference engine the judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are imported
+from hwsim.activity import EVENTS
+from hwsim.checks.program import check_program
+from hwsim.engine.fast.core import POOLED, ROWS_SCANNED, VALUE_BITS, CoreState, PlainCore
+from hwsim.engine.fast.counting import count_transfer
+from hwsim.engine.fast.dataflow import DataflowCore
+from hwsim.engine.fast.feeds import Buffers, FeedPack, Scanner, stretches
+from hwsim.engine.fast.gather_pack import FeedPlanes
+from hwsim.engine.fast.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
+from hwsim.engine.fast.tokens import TokenCore
+from hwsim.program import CoreRun, Feed, Operation, Program, ProgramError, Run, Transfer
+from hwsim.record import CoreLog, SampleRecord
+from hwsim.snn.network import INPUT, Layer, Shape
+from hwsim.snn.sample import Sample
+
+SPIKES = ("trace", "computed")
+
+
+class FastEngine:
+    """Implements hwsim.program.Engine. One engine serves any number of Programs and samples, one at a time."""
+
+    def __init__(self) -> None:
+        self._packed: WeakKeyDictionary[Program, ProgramPack] = WeakKeyDictionary()
+
+    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord:
+        """Every operation of the Program for one sample; ProgramError when it cannot be executed."""
+        if spikes not in SPIKES:
+            raise ProgramError(f"unknown spikes {spikes!r}, allowed are {', '.join(SPIKES)}")
+        if spikes == "computed" and not program.network.has_weights:
+            raise ProgramError("spikes cannot be computed: the network has no weights; use spikes 'trace'")
+        if program not in self._packed:
+            self._packed[program] = ProgramPack(program)
+        return _SampleRun(program, self._packed[program], sample, spikes == "computed", record).execute()
+
+    def run_core(
+        self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
+    ) -> CoreLog:
+        """One run by itself, with a full record. The states that come back are those of the whole layer."""
+        if any(c.weights is None for c in run.connections):
+            raise ProgramError("a run by itself computes its spikes; a connection has no weights")
+        packer, buffers = Packer(), Buffers()
+        pack, state, whole = self._alone(packer, run, potentials, currents, flags)
+        tokens, late = np.asarray(tokens, np.int64).reshape(-1, 6), np.stack([gaps, earliest], axis=1).astype(np.int64)
+        if not run.core.plain:
+            flow = TokenCore(pack, state, buffers, tokens, late, packer)
+            flow.execute_tokens()
+            return flow.log(*_after(pack, state, whole))
+        core = PlainCore(pack, state, buffers, record=True)
+        for begin, end, connection, events in stretches(run, tokens):
+            if events is None:
+                core.mark(*late[begin].tolist())
+                continue
+            core.events(packer.synapses(run, connection, _folded(run, connection)), events, late[begin:end])
+        return core.log(*_after(pack, state, whole))
+
+    def run_planes(
+        self, run: CoreRun, planes: Sequence[NDArray[np.integer]], eots: int,
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
+    ) -> CoreLog:
+        """One run by itself, fed from the planes (n, H, W, C) of its connections, with a full record."""
+        if any(c.weights is None for c in run.connections):
+            raise ProgramError("a run by itself computes its spikes; a connection has no weights")
+        packer, buffers = Packer(), Buffers()
+        pack, state, whole = self._alone(packer, run, potentials, currents, flags)
+        sources = []
+        for position, each in enumerate(planes):
+            every = ((0, run.connections[position].source_shape[0]),)
+            feed = FeedPack(
+                run, Feed(position, tuple(range(len(each))), every), run.sends_payloads(position), False, buffers)
+            sources.append(FeedPlanes(feed, packer.synapses(run, position, feed.pool), list(_plain(each)), feed.planes))
+        core = execute_run(pack, state, buffers, sources, eots, record=True)
+        return core.log(*_after(pack, state, whole))
+
+    def _alone(
+        self, packer: Packer, run: CoreRun, potentials: NDArray[np.int64], currents: NDArray[np.int64],
+        flags: NDArray[np.int64] | None,
+    ) -> tuple[RunPack, CoreState, tuple[NDArray[np.int64], ...]]:
+        """A run outside of a Program: its pack, its lanes' state, and the state of the whole layer."""
+        pack = packer.run(run)
+        low, high = pack.channels
+        steps = 1 + max((p.timestep for p in run.table.passes), default=0)
+        largest_out = max(1, run.table.max_level)
+        outputs = np.zeros((steps, pack.positions, run.shape[0]), np.uint8 if largest_out < 256 else np.int64)
+        flags = np.zeros(run.shape, np.int64) if flags is None else flags
+        state = CoreState(
+            pack.potential.store(potentials[low:high]), pack.current.store(currents[low:high]),
+            by_position(flags[low:high] != 0, np.uint8), outputs)
+        return pack, state, (potentials, currents, flags)
+
+
+def execute_run(
+    pack: RunPack, state: CoreState, buffers: Buffers, sources: Sequence[FeedPlanes], eots: int, record: bool,
+    counts_pools: bool = True,
+) -> PlainCore:
+    """C2: a whole run from the planes of its sources; pools are counted in a core's first tile of a layer (A4)."""
+    if not pack.run.core.plain:
+        flow = DataflowCore(pack, state, buffers, record, eots, counts_pools)
+        flow.execute(sources)
+        return flow
+    core = PlainCore(pack, state, buffers, record)
+    scanner = Scanner(buffers) if pack.run.core.buffer == "bitmap" else None
+    for n in range(eots):
+        row = core.row
+        for source in sources:
+            if n >= len(source.planes):
+                continue
+            feed = source.feed
+            events, updates = feed.events(source.planes[n], source.timesteps[n])
+            if counts_pools:
+                row[POOLED] += updates
+            row[VALUE_BITS] += feed.values_read(events, updates * counts_pools) * feed.value_bits
+            if scanner:
+                row[ROWS_SCANNED] += feed.scan_rows
+                core.events(source.synapses, events, scanner.gaps(feed, events))
+            else:
+                core.events(source.synapses, events)
+        core.mark(scanner.mark_gap() if scanner else 1)
+    return core
+
+
+def _folded(run: CoreRun, connection: int) -> int:
+    wire = run.connections[connection]
+    return wire.pool if wire.pool_mode == "folded" else 1
+
+
+def _after(
+    pack: RunPack, state: CoreState, before: tuple[NDArray[np.int64], ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The states of the whole layer, with those of the run's lanes in place."""
+    low, high = pack.channels
+    potentials, currents, flags = (np.array(whole, np.int64) for whole in before)
+    for whole, part in zip(
+        (potentials, currents, flags), (state.potentials, state.currents, state.flags), strict=True,
+    ):
+        whole[low:high] = _by_channel(part, (high - low, *pack.run.shape[1:]))
+    return potentials, currents, flags
+
+
+class ProgramPack:
+    """A Program's constants, and the arrays that its samples use in turn.
+
+    runs    by position of the operation: the run, its feeds and their synapses.
+    rows    timesteps that counts are reported for.
+    """
+
+    def __init__(self, program: Program) -> None:
+        check_program(program)
+        packer = Packer()
+        self.buffers = Buffers()
+        self.runs: dict[int, RunPack] = {}
+        self.feeds: dict[int, list[tuple[FeedPack, Synapses]]] = {}
+        self.states: dict[int, tuple[Ints, Ints, Ints]] = {}
+        self.rows = 1 + max((op.timesteps[0] for op in program.operations), default=0)
+        for op in program.runs:
+            self.runs[op.id] = packer.run(op.body)
+            feeds = [FeedPack.of(program.network, op.body, feed, self.buffers) for feed in op.feeds]
+            self.feeds[op.id] = [(feed, packer.synapses(op.body, feed.position, feed.pool)) for feed in feeds]
+            self.rows = max(self.rows, self.runs[op.id].rows)
+        for layer in {op.layer for op in program.runs}:
+            self.states[layer] = self._reserve([op for op in program.runs if op.layer == layer])
+
+    def _reserve(self, runs: list[Run]) -> tuple[Ints, Ints, Ints]:
+        """Potentials, currents and flags of a layer, as wide as the widest core that computes a part of it.
+
+        What no table of it uses, currents or flags, is not kept.
+        """
+        c, h, w = runs[0].body.shape
+        tables = [run.body.table for run in runs]
+        potential, current = max(r.body.potential_bits for r in runs), max(r.body.current_bits for r in runs)
+        return (
+            aligned_zeros((h * w, c), Width(potential).dtype),
+            aligned_zeros((h * w, c if any(t.direct for t in tables) else 0), Width(current).dtype),
+            aligned_zeros((h * w, c if any(t.flagged for t in tables) else 0), np.uint8))
+
+
+class _SampleRun:
+    """One sample on its way through a Program."""
+
+    def __init__(self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: bool) -> None:
+        self.program, self.pack, self.network, self.record = program, pack, program.network, record
+        self.arithmetic = program.network.has_weights
+        layers, operations = program.network.layers, program.operations
+        self.recorded = {name: _plain(planes) for name, planes in sample.recorded.items()}
+        self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.sends}
+        fed = self.outputs if computed else self.recorded
+        self.sources: Mapping[str, Ints] = {**fed, INPUT: _plain(sample.inputs)}
+        self.start, self.end = np.zeros((2, len(operations)), np.int64)
+        self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
+        self.saturations = np.zeros(len(layers), np.int64)
+        self.logs: dict[int, CoreLog] = {}
+        for states in pack.states.values():
+            for state in states:
+                state[...] = 0
+
+    def _outputs(self, layer: Layer) -> Ints:
+        """Room for what a layer produces; without weights it produces what was recorded."""
+        recorded = self.recorded.get(layer.name)
+        if not self.arithmetic:
+            if recorded is None:
+                raise ProgramError(f"layer {layer.name!r} has neither weights nor recorded outputs to fire by")
+            return recorded
+        c, h, w = layer.shape
+        top = (1 << max(1, layer.payload_bits)) - 1
+        dtype = np.dtype(np.uint8) if recorded is None else recorded.dtype
+        if np.iinfo(dtype).max < top:
+            dtype = np.dtype(narrowest(-top, top))
+        return np.zeros((layer.timesteps, h, w, c), dtype)
+
+    def execute(self) -> SampleRecord:
+        """C1: each resource takes its operations in list order, each when its dependencies have ended.
+
+        Spikes and states follow the list as well: whatever a run reads stands before it (check_program), and tiles that run
+        at the same time share no neuron.
+        """
+        free: dict[str, int] = {}
+        for i, op in enumerate(self.program.operations):
+            cycles = self._execute(i, op)
+            if op.setup:
+                continue
+            begin = max([free.get(op.resource, 0), *(int(self.end[d]) for d in op.deps)])
+            self.start[i], self.end[i] = begin, begin + cycles
+            free[op.resource] = begin + cycles
+        return SampleRecord(
+            start=self.start, end=self.end, counts=self.counts, saturations=self.saturations,
+            mismatches=np.array([self._mismatches(layer) for layer in self.network], np.int64), outputs=self.outputs,
+            potentials=self._potentials(), logs=self.logs,
+        )
+
+    def _execute(self, i: int, op: Operation) -> int:
+        """One operation; the cycles that it takes."""
+        if isinstance(op, Run):
+            return self._execute_run(i, op)
+        if isinstance(op, Transfer):
+            return self._transfer(i, op)
+        raise ProgramError(f"operation {op.id} is a {type(op).__name__}, which belongs to another kind of core")
+
+    def _transfer(self, i: int, op: Transfer) -> int:
+        count_transfer(op, self.counts[i, op.timesteps[0]])
+        return self.program.channel.cycles(int(op.bits))
+
+    def _execute_run(self, i: int, op: Run) -> int:
+        """C2: for each EOT the planes of the feeds, then the mark. Returns the run's cycles."""
+        pack = self.pack.runs[i]
+        state = self._take_state(pack, op)
+        sources = [
+            FeedPlanes(feed, synapses, [self._plane(op, feed.source, t) for t in feed.planes], feed.planes)
+            for feed, synapses in self.pack.feeds[i]]
+        core = execute_run(pack, state, self.pack.buffers, sources, op.eots, self.record, counts_pools=op.pools)
+        self._put_state(pack, op, state)
+        self.counts[i, : pack.rows] = core.counts()
+        self.saturations[op.layer] += core.clipped
+        if self.record:
+            whole = (_by_channel(part, pack.run.shape) for part in self.pack.states[op.layer])
+            self.logs[op.id] = core.log(*whole)
+        return core.done()
+
+    def _plane(self, op: Operation, source: str, timestep: int) -> Ints:
+        if source not in self.sources:
+            raise ProgramError(f"operation {op.id} is fed by {source!r}, of which the sample holds no spikes")
+        return self.sources[source][timestep]
+
+    def _take_state(self, pack: RunPack, op: Run) -> CoreState:
+        """C5: a tile works on a copy of its lanes."""
+        states = self.pack.states[op.layer]
+        low, high = pack.channels
+        name = self.network.layers[op.layer].name
+        outputs = self.outputs.get(name)
+        flat = np.zeros((0, 0, 0), np.uint8) if outputs is None else outputs.reshape(
+            len(outputs), pack.positions, pack.run.shape[0])
+        potentials, currents, flags = states if pack.whole else (state[:, low:high].copy() for state in states)
+        return CoreState(potentials, currents, flags, flat, self.arithmetic)
+
+    def _put_state(self, pack: RunPack, op: Run, state: CoreState) -> None:
+        if pack.whole:
+            return
+        low, high = pack.channels
+        parts = (state.potentials, state.currents, state.flags)
+        for whole, part in zip(self.pack.states[op.layer], parts, strict=True):
+            if whole.size:
+                whole[:, low:high] = part
+
+    def _mismatches(self, layer: Layer) -> int:
+        """C6: outputs unlike the recorded ones."""
+        if not self.arithmetic or layer.name not in self.outputs or layer.name not in self.recorded:
+            return -1
+        return int(np.count_nonzero(self.outputs[layer.name] != self.recorded[layer.name]))
+
+    def _potentials(self) -> dict[str, NDArray[np.int64]]:
+        """Final potentials; without weights nobody knows them, and they stay zero."""
+        layers = self.network.layers
+        return {layers[i].name: _by_channel(states[0], layers[i].shape) for i, states in self.pack.states.items()}
+
+
+def _plain(planes: Ints) -> Ints:
+    """Contiguous, writable and not boolean: kernels are compiled once a type."""
+    planes = np.ascontiguousarray(planes)
+    planes = planes.view(np.uint8) if planes.dtype == bool else planes
+    return planes if planes.flags.writeable else planes.copy()
+
+
+def _by_channel(part: Ints, shape: Shape) -> NDArray[np.int64]:
+    """(positions, C) as (C, H, W); a state that does not exist is all zero."""
+    c, h, w = shape
+    if not part.size:
+        return np.zeros(shape, np.int64)
+    return part.astype(np.int64).reshape(h, w, c).transpose(2, 0, 1)

@@ -1,0 +1,130 @@
+"""From what a run's kernels tally to what hwsim/activity.py counts: one matrix a run, rules A1 to A5.
+
+Tallies are (timesteps, len(TALLIES)); what one unit of a tally counts as depends on the run only (words, real neurons,
+widths, buffer), so counts = tallies @ coefficients. The first are the kernels' own columns (kernels.timing).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.activity import EVENTS, INDEX
+from hwsim.program import CoreRun, Transfer
+
+TALLIES = (
+    "tokens", "events", "words", "synapses", "busy", "hazards", "serialiser_stalls", "overlapped", "sent",
+    "payload_synapses", "shifted_synapses", "fired", "rows_scanned", "pooled", "value_bits",
+    "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
+    "masks", "reinitialises", "flag_fires", "addends_flag_fire", "on_fired_at", "on_added_to", "on_leaking", "flag_words",
+    "port_stalls", "sending_words", "loads", "stores", "plane_sums", "register_synapses",
+)
+TALLY = {name: i for i, name in enumerate(TALLIES)}
+
+
+def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
+    """(len(TALLIES), len(EVENTS)): how many of each event one unit of each is, in a run over `channels` channels."""
+    table, aer = run.table, run.core.buffer == "aer"
+    words, neurons = run.words, channels * run.shape[1] * run.shape[2]
+    plane_rows = 0 if aer else -(-neurons // run.core.scan_bits)
+    operands = {"reg_bits": neurons * run.potential_bits}
+    added_words = {"bias_read": words * (table.addend is not None), "current_read": words * table.direct}
+    added_terms = (table.addend is not None) + table.direct
+    added = {**added_words, "bias_add": neurons * added_terms}
+    fire_words = {"addr_gen": words, "membrane_read_fire": words, "membrane_write_fire": words, "buffer_write": plane_rows}
+    initial_words = {"addr_gen": words, "bias_read": words * table.clear_reads_bias}
+    rules: dict[str, dict[str, int]] = {
+        "tokens": {"fifo_push": 1, "fifo_pop": 1},
+        "events": {"buffer_read": int(aer)},
+        "words": {"addr_gen": 1, "weight_read": 1, **(
+            {"current_read": 1, "current_write": 1} if table.direct
+            else {"membrane_read_accumulate": 1, "membrane_write_accumulate": 1})},
+        "synapses": {"acc_add": 1, "reg_bits": run.current_bits if table.direct else run.potential_bits},
+        "busy": {"cycles_busy": 1},
+        "hazards": {"cycles_stall_hazard": 1},
+        "serialiser_stalls": {"cycles_stall_serialiser": 1},
+        "overlapped": {"cycles_overlapped": 1},
+        "sent": {"spike_out": 1, "buffer_write": 1},
+        "payload_synapses": {"mult": 1},
+        "shifted_synapses": {"weight_shift": 1},
+        "fired": {"reset_sub" if table.reset == "soft" else "reset_zero": 1},
+        "rows_scanned": {"buffer_read": 1},
+        "pooled": {"pool_update": 1},
+        "value_bits": {"payload_read_bits": 1},
+        "clears": {"membrane_write_clear": words, "current_write": words * table.direct,
+                   "mask_write": words * table.flagged, **initial_words},
+        "fires": {"cmp": neurons, "leak": neurons * (table.leak_shift is not None), **fire_words, **operands},
+        "shifts": {"addr_gen": words, "membrane_read_shift": words, "membrane_write_shift": words,
+                   "membrane_shift": neurons, **operands},
+        "readouts": {"addr_gen": words, "membrane_read_readout": words, **operands},
+        "requants": {"addr_gen": words, "membrane_read_fire": words, "requant": neurons, "buffer_write": plane_rows,
+                     **operands},
+        "addends_fire": added,
+        "addends_readout": {"membrane_write_readout": words, **added},
+        "threshold_shifts": {"threshold_shift": 1},
+        "masks": {"membrane_read_mask": words, "membrane_write_mask": words, "mask_write": words, "cmp": neurons,
+                  **initial_words, **operands},
+        "reinitialises": {"membrane_write_clear": words, **initial_words},
+        # Passes that look at flags: words as ever, neurons only those that are on, which each sample decides.
+        "flag_fires": {"mask_read": words, **fire_words},
+        "addends_flag_fire": added_words,
+        "on_fired_at": {"cmp": 1, "reg_bits": run.potential_bits},
+        "on_added_to": {"bias_add": added_terms},
+        "on_leaking": {"leak": int(table.leak_shift is not None)},
+        "flag_words": {"mask_write": 1},
+        # Other dataflows only (R19 to R24).
+        "port_stalls": {"cycles_stall_port": 1},
+        "sending_words": {"buffer_write": 1},
+        "loads": {"addr_gen": 1, "membrane_read_load": 1, "current_read": int(table.direct), "mask_read": int(table.flagged)},
+        "stores": {"addr_gen": 1, "membrane_write_store": 1, "current_write": int(table.direct and run.current_fed),
+                   "mask_write": int(table.flagged)},
+        "plane_sums": {"sum_add": neurons},
+        "register_synapses": {"reg_bits": run.current_bits if table.direct else run.potential_bits},
+    }
+    if not run.core.plain:
+        _other_dataflow(run, rules)
+    out = np.zeros((len(TALLIES), len(EVENTS)), np.int64)
+    for tally, row in zip(TALLIES, out, strict=True):
+        for name, count in rules[tally].items():
+            row[INDEX[name]] = count
+    return out
+
+
+PASS_TALLIES = ("fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "masks", "reinitialises",
+              "flag_fires", "addends_flag_fire", "flag_words")
+MEMORIES = ("membrane_read", "membrane_write", "current_", "mask_")
+
+
+def _other_dataflow(run: CoreRun, rules: dict[str, dict[str, int]]) -> None:
+    """What R19 to R24 change: which passes touch memories says the plan of sweeps, registers count apart from additions."""
+    stateless = PASS_TALLIES if run.core.order == "scatter" else (*PASS_TALLIES, "words", "clears")
+    for tally in stateless:
+        rules[tally] = {name: count for name, count in rules[tally].items() if not name.startswith(MEMORIES)}
+    if run.core.order == "gather":
+        del rules["clears"]["addr_gen"]
+        for counts in rules.values():
+            if "addr_gen" in counts:
+                counts["accumulator_access"] = counts["addr_gen"]
+    rules["synapses"] = {"acc_add": 1}
+    if run.core.writer == "word":
+        rules["sent"] = {"spike_out": 1}
+
+
+def pass_tallies(run: CoreRun) -> NDArray[np.int64]:
+    """(passes, len(TALLIES)): what each pass of the table adds to its timestep's row, whatever the sample."""
+    out = np.zeros((len(run.table.passes), len(TALLIES)), np.int64)
+    held, groups = run.core.accumulators, run.groups[1] - run.groups[0]
+    visits = run.shape[1] * run.shape[2] * -(-groups // held) if run.core.order == "gather" else 1
+    for p, row in zip(run.table.passes, out, strict=True):
+        kind = p.kind if p.flags == "ignore" else "flag_fire"
+        row[TALLY[f"{kind}s"]] = 1
+        if p.add:
+            row[TALLY[f"addends_{kind}"]] = 1
+        row[TALLY["threshold_shifts"]] = visits * (p.kind == "fire" and p.shift > 0)
+    return out
+
+
+def count_transfer(op: Transfer, row: NDArray[np.int64]) -> None:
+    """A4 for a load or a store, onto its row of the counts."""
+    for event, count in op.counted.items():
+        row[INDEX[event]] += count

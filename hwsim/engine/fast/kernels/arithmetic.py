@@ -1,0 +1,330 @@
+"""The lanes: weight rows onto potentials, and the passes over them that look at no flags (R10 to R15 of docs/cycle-model.md).
+
+Potentials and currents are (positions, lanes) in the narrowest type that holds their width; `limits` is their range
+[lowest, highest] in a type wide enough for any one step, which is the type such steps are computed in. Additions are
+gathered: an output position takes the rows of all events around it in token order, so every lane sees its additions
+in the order of the rules. Lanes far enough from their limits, by the largest weight, take rows four at a time without
+a check; near the limits every step is clipped and counted. Both give what the rules say, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# window: an event list's width, channels and folded pool; the operator's kernel, stride and padding; the grid that it
+# sees and the one that it makes. (Numba notices an edit of this file only, so kernels.timing's grid is not used here.)
+WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH = range(11)
+
+
+@njit(cache=True)
+def gather(
+    starts: Array, flat: Array, values: Array, window: Array, scale: int, out_y: int, out_x: int, rows: Array,
+    factors: Array,
+) -> int:
+    """Events that reach output (out_y, out_x), in token order, as rows of the weight table; returns their number.
+
+    Row (ky * KX + kx) * C + c: with kx = x + padding - stride * out_x that is the event's `flat` plus a constant, for
+    all events of a source row at once. Payload events (`values` not empty) leave payload * scale in `factors`.
+    """
+    top = out_y * window[STRIDE] - window[PADDING]
+    left = out_x * window[STRIDE] - window[PADDING]
+    pool, width, channels = window[POOL], window[WIDTH], window[CHANNELS]
+    begin_x = max(left, 0) * pool
+    end_x = min(left + window[KERNEL_X], window[IN_WIDTH]) * pool
+    n = 0
+    if begin_x >= end_x:
+        return n
+    for tile in range(starts.shape[0]):
+        begin = starts[tile]
+        for y in range(max(top, 0), min(top + window[KERNEL_Y], window[IN_HEIGHT])):
+            shift = np.uint32(((y - top) * window[KERNEL_X] - left) * channels)
+            for line in range(y * pool, (y + 1) * pool):
+                low, high = begin[line * width + begin_x], begin[line * width + end_x]
+                # Slices, as an index that may be negative keeps a loop from using vectors; uint32 wraps to the right row.
+                listed, taken = flat[low:high], rows[n : n + high - low]
+                for event in range(taken.size):
+                    taken[event] = np.uint32(listed[event]) + shift
+                if values.size:
+                    for event in range(high - low):
+                        factors[n + event] = values[low + event] * scale
+                n += high - low
+    return n
+
+
+@njit(cache=True)
+def room(lanes: Array, limits: Array, step: int) -> int:
+    """How many steps of at most `step` no lane can clip on."""
+    lowest = highest = lanes[0]
+    for j in range(lanes.size):
+        value = lanes[j]
+        lowest = value if value < lowest else lowest
+        highest = value if value > highest else highest
+    return min(limits[1] - highest, lowest - limits[0]) // step
+
+
+@njit(cache=True)
+def add_clipped(lanes: Array, terms: Array, factor: int, limits: Array) -> int:
+    """lanes + terms * factor, every lane clipped; returns how many were."""
+    wide = limits.dtype.type
+    low, high, by = limits[0], limits[1], wide(factor)
+    clipped = wide(0)
+    for j in range(lanes.size):
+        total = wide(wide(lanes[j]) + wide(wide(terms[j]) * by))
+        kept = high if total > high else total
+        kept = low if kept < low else kept
+        clipped = wide(clipped + (kept != total))
+        lanes[j] = kept
+    return clipped
+
+
+@njit(cache=True)
+def add_rows(
+    state: Array, weights: Array, starts: Array, flat: Array, values: Array, window: Array, scale: int, largest: int,
+    limits: Array, sums: Array, rows: Array, factors: Array,
+) -> int:
+    """Binary events: each adds its row of `weights` times `scale` to all lanes. Returns the steps that were clipped.
+
+    `largest` bounds |weight|. The table's last row is zero: it fills the last four up. `sums` only names the type that
+    holds the sum of four weights; `values` and `factors` have size 0.
+    """
+    narrow = sums.dtype.type
+    step = max(1, largest * scale)
+    clipped = 0
+    for out_y in range(window[OUT_HEIGHT]):
+        for out_x in range(window[OUT_WIDTH]):
+            n = gather(starts, flat, values, window, scale, out_y, out_x, rows, factors)
+            lanes = state[out_y * window[OUT_WIDTH] + out_x]
+            while n % 4:
+                rows[n] = weights.shape[0] - 1
+                n += 1
+            at = 0
+            while at < n:
+                safe = min(n, at + room(lanes, limits, step) // 4 * 4)
+                for k in range(at, safe, 4):
+                    a, b, c, d = weights[rows[k]], weights[rows[k + 1]], weights[rows[k + 2]], weights[rows[k + 3]]
+                    for j in range(lanes.size):
+                        lanes[j] += narrow(narrow(a[j]) + narrow(b[j]) + narrow(c[j]) + narrow(d[j])) * scale
+                if safe == at:
+                    safe = at + 4
+                    for k in range(at, safe):
+                        clipped += add_clipped(lanes, weights[rows[k]], scale, limits)
+                at = safe
+    return clipped
+
+
+@njit(cache=True)
+def add_payloads(
+    state: Array, weights: Array, starts: Array, flat: Array, values: Array, window: Array, scale: int, largest: int,
+    limits: Array, rows: Array, factors: Array,
+) -> int:
+    """Payload events: each adds its row times payload times `scale`; `largest` bounds |weight * payload|."""
+    wide = limits.dtype.type
+    step = max(1, largest * scale)
+    clipped = 0
+    for out_y in range(window[OUT_HEIGHT]):
+        for out_x in range(window[OUT_WIDTH]):
+            n = gather(starts, flat, values, window, scale, out_y, out_x, rows, factors)
+            lanes = state[out_y * window[OUT_WIDTH] + out_x]
+            while n % 2:
+                rows[n] = weights.shape[0] - 1
+                factors[n] = 0
+                n += 1
+            at = 0
+            while at < n:
+                safe = min(n, at + room(lanes, limits, step) // 2 * 2)
+                for k in range(at, safe, 2):
+                    a, b = weights[rows[k]], weights[rows[k + 1]]
+                    by_a, by_b = wide(factors[k]), wide(factors[k + 1])
+                    for j in range(lanes.size):
+                        # Sums that stay in range come out right whatever wraps on the way.
+                        lanes[j] += wide(wide(a[j]) * by_a) + wide(wide(b[j]) * by_b)
+                if safe == at:
+                    safe = at + 2
+                    for k in range(at, safe):
+                        clipped += add_clipped(lanes, weights[rows[k]], factors[k], limits)
+                at = safe
+    return clipped
+
+
+@njit(cache=True)
+def add_slices(
+    state: Array, weights: Array, slices: Array, starts: Array, flat: Array, values: Array, window: Array, scale: int,
+    limits: Array, rows: Array, factors: Array,
+) -> int:
+    """Events that feed some lanes only (grouped convolutions, identities): `slices` (rows, 2): first lane, how many."""
+    clipped = 0
+    for out_y in range(window[OUT_HEIGHT]):
+        for out_x in range(window[OUT_WIDTH]):
+            n = gather(starts, flat, values, window, scale, out_y, out_x, rows, factors)
+            lanes = state[out_y * window[OUT_WIDTH] + out_x]
+            for k in range(n):
+                row = rows[k]
+                first, count = slices[row, 0], slices[row, 1]
+                factor = factors[k] if values.size else scale
+                clipped += add_clipped(lanes[first : first + count], weights[row][:count], factor, limits)
+    return clipped
+
+
+@njit(cache=True)
+def add_slots(lanes: Array, terms: Array, pattern: int, adders: int, limits: Array) -> int:
+    """One pattern onto lanes, slot by slot; returns the steps that were clipped."""
+    sign = -1 if pattern < 0 else 1
+    left = abs(pattern)
+    clipped = 0
+    while left:
+        factor = 0
+        for _ in range(adders):
+            lowest = left & -left
+            factor += lowest
+            left ^= lowest
+        clipped += add_clipped(lanes, terms, sign * factor, limits)
+    return clipped
+
+
+@njit(cache=True)
+def add_patterns(
+    state: Array, weights: Array, slices: Array, starts: Array, flat: Array, values: Array, window: Array, adders: int,
+    largest: int, limits: Array, sums: Array, rows: Array, factors: Array,
+) -> int:
+    """Each event adds its row times its pattern; `largest` bounds |weight|. Returns the steps that were clipped.
+
+    Where no lane can reach its limit the slots of a pattern are one product: they only ever move one way. `sums` only names
+    the type that holds four such products.
+    """
+    number = sums.dtype.type
+    clipped = 0
+    for out_y in range(window[OUT_HEIGHT]):
+        for out_x in range(window[OUT_WIDTH]):
+            n = gather(starts, flat, values, window, 1, out_y, out_x, rows, factors)
+            lanes = state[out_y * window[OUT_WIDTH] + out_x]
+            if slices.size:
+                for k in range(n):
+                    first, count = slices[rows[k], 0], slices[rows[k], 1]
+                    clipped += add_slots(lanes[first : first + count], weights[rows[k]][:count], factors[k], adders, limits)
+                continue
+            while n % 4:
+                rows[n] = weights.shape[0] - 1
+                factors[n] = 0
+                n += 1
+            at = 0
+            while at < n:
+                # As many fours as cannot reach a limit whatever their weights are.
+                left = room(lanes, limits, max(1, largest))
+                safe = at
+                while safe < n:
+                    left -= abs(factors[safe]) + abs(factors[safe + 1]) + abs(factors[safe + 2]) + abs(factors[safe + 3])
+                    if left < 0:
+                        break
+                    safe += 4
+                for k in range(at, safe, 4):
+                    a, b, c, d = weights[rows[k]], weights[rows[k + 1]], weights[rows[k + 2]], weights[rows[k + 3]]
+                    by_a, by_b = number(factors[k]), number(factors[k + 1])
+                    by_c, by_d = number(factors[k + 2]), number(factors[k + 3])
+                    for j in range(lanes.size):
+                        # Sums that stay in range come out right whatever wraps on the way.
+                        lanes[j] += number(
+                            number(number(a[j]) * by_a) + number(number(b[j]) * by_b)
+                            + number(number(c[j]) * by_c) + number(number(d[j]) * by_d))
+                if safe == at:
+                    safe = at + 4
+                    for k in range(at, safe):
+                        clipped += add_slots(lanes, weights[rows[k]], factors[k], adders, limits)
+                at = safe
+    return clipped
+
+
+@njit(cache=True)
+def add_word(
+    state: Array, weights: Array, slices: Array, window: Array, groups: int, group_lanes: int, place: tuple[int, int, int],
+    word: int, factors: Array, limits: Array
+) -> tuple[int, int]:
+    """One event at `place` (channel, y, x on its grid) onto one word, a step per factor; returns lanes and clipped steps."""
+    channel, y, x = place
+    position = word // groups
+    out_y, out_x = position // window[OUT_WIDTH], position % window[OUT_WIDTH]
+    tap_y = y // window[POOL] - (out_y * window[STRIDE] - window[PADDING])
+    tap_x = x // window[POOL] - (out_x * window[STRIDE] - window[PADDING])
+    row = (tap_y * window[KERNEL_X] + tap_x) * window[CHANNELS] + channel
+    first, count = (slices[row, 0], slices[row, 1]) if slices.size else (0, state.shape[1])
+    begin = max(first, word % groups * group_lanes)
+    end = min(first + count, (word % groups + 1) * group_lanes)
+    clipped = 0
+    for k in range(factors.size):
+        clipped += add_clipped(state[position][begin:end], weights[row][begin - first : end - first], factors[k], limits)
+    return end - begin, clipped
+
+
+@njit(cache=True)
+def add_terms(state: Array, terms: Array, limits: Array) -> int:
+    """The addend or the current onto every potential; returns the steps that were clipped."""
+    clipped = 0
+    for position in range(state.shape[0]):
+        clipped += add_clipped(state[position], terms[position], 1, limits)
+    return clipped
+
+
+@njit(cache=True)
+def double(state: Array, limits: Array) -> int:
+    """R13; returns the steps that were clipped."""
+    wide = limits.dtype.type
+    clipped = 0
+    for position in range(state.shape[0]):
+        lanes = state[position]
+        for j in range(lanes.size):
+            total = wide(wide(lanes[j]) * wide(2))
+            kept = min(max(total, limits[0]), limits[1])
+            clipped += kept != total
+            lanes[j] = kept
+    return clipped
+
+
+@njit(cache=True)
+def fire(state: Array, out: Array, threshold: int, hard: bool, leak: int, reachable: bool) -> None:
+    """Compare, reset, leak: none of these can clip, as V >= threshold >= 0 where it is subtracted.
+
+    `out` becomes 0 / 1. `leak` < 0: none. `reachable`: whether the type holds the threshold at all.
+    """
+    number = state.dtype.type
+    level = number(threshold) if reachable else number(0)
+    for position in range(state.shape[0]):
+        lanes, spikes = state[position], out[position]
+        if reachable:
+            for j in range(lanes.size):
+                fired = lanes[j] >= level
+                spikes[j] = fired
+                kept = number(0) if hard else number(lanes[j] - level)
+                lanes[j] = kept if fired else lanes[j]
+        else:
+            spikes[:] = 0
+        if leak >= 0:
+            for j in range(lanes.size):
+                lanes[j] -= lanes[j] >> leak
+
+
+@njit(cache=True)
+def requantise(state: Array, out: Array, step: int, top: int) -> None:
+    """R15: `out` becomes clip(V // step, 0, top)."""
+    for position in range(state.shape[0]):
+        lanes, levels = state[position], out[position]
+        for j in range(lanes.size):
+            levels[j] = min(lanes[j] // step, top) if lanes[j] > 0 else 0
+
+
+@njit(cache=True)
+def count_sent(out: Array, group_lanes: int, sent: Array) -> None:
+    """Non-zero outputs of every word: what R7's serialiser has to send."""
+    word = 0
+    for position in range(out.shape[0]):
+        for first in range(0, out.shape[1], group_lanes):
+            lanes = out[position][first : first + group_lanes]
+            total = np.int32(0)
+            for j in range(lanes.size):
+                total = np.int32(total + (lanes[j] != 0))
+            sent[word] = total
+            word += 1

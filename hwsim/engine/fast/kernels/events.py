@@ -1,0 +1,140 @@
+"""Spike planes to event lists: which neurons of a plane fired, in token order, and what pooling units make of them.
+
+An event list is `starts` (tiles, H * W + 1), where each position's events begin, and `flat`, for each event
+`(x // pool) * C + c`: added to a constant it is the row of the weight table, whatever the kernel column
+(kernels.arithmetic.gather). `values` holds payloads, or has size 0 when events are binary. Rules C2 to C4 of
+docs/cycle-model.md; planes are (H, W, C).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@njit(cache=True)
+def list_events(
+    plane: Array, tiles: Array, pool: int, starts: Array, flat: Array, values: Array
+) -> tuple[Any, Any]:
+    """Non-zero elements of `plane`, tile by tile, each in (y, x, c) order. Returns their number and largest |value|.
+
+    Every element is written and only the count is conditional: no branch to mispredict. So `flat` (and `values`)
+    hold one element more than the plane.
+    """
+    height, width, channels = plane.shape
+    payloads = values.size > 0
+    n = np.uint64(0)
+    largest = np.int64(1)
+    for tile in range(tiles.shape[0]):
+        begin = starts[tile]
+        low = np.uint64(tiles[tile, 0])
+        count = tiles[tile, 1] - tiles[tile, 0]
+        for y in range(height):
+            for x in range(width):
+                begin[y * width + x] = n
+                first = np.uint64((x // pool) * channels) + low
+                row = plane[y, x]
+                if payloads:
+                    for c in range(count):
+                        value = np.int64(row[np.uint64(c) + low])
+                        flat[n] = first + np.uint64(c)
+                        values[n] = value
+                        largest = max(largest, abs(value))
+                        n += np.uint64(value != 0)
+                else:
+                    for c in range(count):
+                        flat[n] = first + np.uint64(c)
+                        n += np.uint64(row[np.uint64(c) + low] != 0)
+        begin[height * width] = n
+    return np.int64(n), largest
+
+
+@njit(cache=True)
+def scan_gaps(
+    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], scan_bits: int, base: int, reached: int,
+    arrivals: Array,
+) -> int:
+    """C3: gaps of a bitmap plane's tokens, into column 0 of `arrivals`. Returns the last row reached.
+
+    Rows are numbered through the run; this plane's first one is `base`, the previous token's row is `reached`.
+    """
+    height, width, channels = grid_shape
+    k = 0
+    for y in range(height):
+        for x in range(width):
+            position = (y * width + x) * channels - (x // pool) * channels
+            for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
+                row = base + (position + flat[event]) // scan_bits
+                arrivals[k, 0] = max(1, row - reached)
+                arrivals[k, 1] = 0
+                reached = row
+                k += 1
+    return reached
+
+
+@njit(cache=True)
+def pool_counts(plane: Array, pool: int, out: Array) -> int:
+    """C4 `unit`: the sum of each complete window. Returns the non-zero elements that were counted."""
+    updates = 0
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            sums = out[y, x]
+            sums[:] = 0
+            for dy in range(pool):
+                for dx in range(pool):
+                    row = plane[y * pool + dy, x * pool + dx]
+                    seen = 0
+                    for c in range(row.size):
+                        sums[c] += row[c]
+                        seen += row[c] != 0
+                    updates += seen
+    return updates
+
+
+@njit(cache=True)
+def pool_any(plane: Array, pool: int, out: Array) -> int:
+    """C4 `max` behind a bitmap: the OR of each complete window. Returns the spikes that were OR-ed."""
+    updates = 0
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            either = out[y, x]
+            either[:] = 0
+            for dy in range(pool):
+                for dx in range(pool):
+                    row = plane[y * pool + dy, x * pool + dx]
+                    seen = 0
+                    for c in range(row.size):
+                        either[c] |= row[c] != 0
+                        seen += row[c] != 0
+                    updates += seen
+    return updates
+
+
+@njit(cache=True)
+def first_arrivals(plane: Array, pool: int, out: Array) -> int:
+    """C4 `max` behind an AER list: the first spike of each complete window, where it was, so that order is kept.
+
+    `out` has the source's shape and is zero outside complete windows. Returns the spikes that were OR-ed.
+    """
+    updates = 0
+    taken = np.zeros(plane.shape[2], np.uint8)
+    for y in range(plane.shape[0] // pool):
+        for x in range(plane.shape[1] // pool):
+            taken[:] = 0
+            for dy in range(pool):
+                for dx in range(pool):
+                    row = plane[y * pool + dy, x * pool + dx]
+                    first = out[y * pool + dy, x * pool + dx]
+                    seen = 0
+                    for c in range(row.size):
+                        fired = np.uint8(row[c] != 0)
+                        first[c] = fired & (taken[c] ^ 1)
+                        taken[c] |= fired
+                        seen += int(fired)
+                    updates += seen
+    return updates

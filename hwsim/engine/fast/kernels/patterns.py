@@ -1,0 +1,135 @@
+"""Merged tokens: planes to patterns, where their bits lie in the buffer, and what they count (R21).
+
+A pattern is the integer whose bit n says that plane n has a spike, or, on bit-serial multipliers, a payload whose magnitude
+is taken bit by bit. Its set bits are added by rising weight, `adders` in a slot, and each slot is one saturating addition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+WORDS, ADDS, SHIFTS, SLOTS = range(4)
+
+
+@njit(cache=True)
+def merge(plane: Array, n: int, out: Array) -> None:
+    """Bit n of `out` from a plane of the same shape; bit 0 first, which also clears the rest."""
+    flat, patterns = plane.reshape(-1), out.reshape(-1)
+    number = out.dtype.type
+    for k in range(flat.size):
+        bit = number(number(flat[k] != 0) << number(n))
+        patterns[k] = bit if n == 0 else patterns[k] | bit
+
+
+@njit(cache=True)
+def place_events(
+    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int, rows: Array,
+    channels: Array,
+) -> None:
+    """Of a bitmap plane's events: the buffer row of its last bit, and its channel."""
+    height, width, grid_channels = grid_shape
+    for y in range(height):
+        for x in range(width):
+            channel_0 = (x // pool) * grid_channels
+            first = (y * width + x) * grid_channels + 1
+            for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
+                channel = flat[event] - channel_0
+                rows[event] = ((first + channel) * bits - 1) // scan_bits
+                channels[event] = channel
+
+
+@njit(cache=True)
+def reach_events(
+    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, reach: Array, lanes: Array,
+    totals: Array,
+) -> None:
+    """Of each event, `lanes`: its real synapses; their sum and that of its words go onto `totals`.
+
+    reach (n, 3) words, first and last word, as in kernels.dataflow; size 0: not written.
+    grid holds height, width, channels, pool, output width and groups, as in kernels.timing.
+    """
+    height, width, channels, pool, out_width, groups = grid
+    alike = by_channel.shape[0] == 1
+    token = words = synapses = 0
+    for tile in range(starts.shape[0]):
+        for y in range(height):
+            for x in range(width):
+                low, high = starts[tile, y * width + x], starts[tile, y * width + x + 1]
+                positions = by_row[y, 1] * by_column[x, 1]
+                first = (by_row[y, 0] * out_width + by_column[x, 0]) * groups
+                last = first + ((by_row[y, 1] - 1) * out_width + by_column[x, 1] - 1) * groups
+                for event in range(low, high):
+                    channel = 0 if alike else flat[event] - (x // pool) * channels
+                    group, reached = by_channel[channel, 0], by_channel[channel, 1]
+                    if reach.shape[0]:
+                        reach[token, 0] = positions * reached
+                        reach[token, 1] = first + group
+                        reach[token, 2] = last + group + reached - 1
+                    lanes[token] = positions * by_channel[channel, 2]
+                    words += positions * reached
+                    synapses += positions * by_channel[channel, 2]
+                    token += 1
+    totals[WORDS] += words
+    totals[ADDS] += synapses
+
+
+@njit(cache=True)
+def list_reached(
+    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, words: Array
+) -> int:
+    """The words that the events of a list touch, one event after the other; returns how many."""
+    height, width, channels, pool, out_width, groups = grid
+    line = 0
+    for tile in range(starts.shape[0]):
+        for y in range(height):
+            for x in range(width):
+                for event in range(starts[tile, y * width + x], starts[tile, y * width + x + 1]):
+                    channel = 0 if by_channel.shape[0] == 1 else flat[event] - (x // pool) * channels
+                    group, reached = by_channel[channel, 0], by_channel[channel, 1]
+                    for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
+                        for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
+                            for step in range(reached):
+                                words[line] = (out_y * out_width + out_x) * groups + group + step
+                                line += 1
+    return line
+
+
+@njit(cache=True)
+def count_patterns(values: Array, adders: int, lanes: Array, slots: Array, totals: Array) -> None:
+    """Slots of each pattern; into `totals` the additions, the shifted ones and lanes x slots of all of them."""
+    adds = shifts = taken = 0
+    for token in range(values.size):
+        pattern = np.uint64(abs(values[token]))
+        # Set bits counted in parallel: pairs, fours, bytes, then the sum of all bytes.
+        pairs = pattern - ((pattern >> np.uint64(1)) & np.uint64(0x5555555555555555))
+        fours = (pairs & np.uint64(0x3333333333333333)) + ((pairs >> np.uint64(2)) & np.uint64(0x3333333333333333))
+        eights = (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+        bits = np.int64((eights * np.uint64(0x0101010101010101)) >> np.uint64(56))
+        slots[token] = max(1, (bits + adders - 1) // adders)
+        adds += bits * lanes[token]
+        shifts += (bits - np.int64(pattern & np.uint64(1))) * lanes[token]
+        taken += slots[token] * lanes[token]
+    totals[ADDS], totals[SHIFTS], totals[SLOTS] = adds, shifts, taken
+
+
+@njit(cache=True)
+def words_of(
+    channel: int, y: int, x: int, grid: Array, by_row: Array, by_column: Array, by_channel: Array, words: Array
+) -> int:
+    """The words that one event of the grid's (y, x) touches; returns how many."""
+    out_width, groups = grid[4], grid[5]
+    line = 0
+    of_channel = by_channel[channel if by_channel.shape[0] > 1 else 0]
+    group, reached = of_channel[0], of_channel[1]
+    for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
+        for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
+            for step in range(reached):
+                words[line] = (out_y * out_width + out_x) * groups + group + step
+                line += 1
+    return line

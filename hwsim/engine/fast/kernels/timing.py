@@ -1,0 +1,208 @@
+"""The core's cycles as a recurrence over events: R1 to R9 and R18 of docs/cycle-model.md without a clock that ticks.
+
+Only an event's first word can meet a hazard with what came before, and its words then issue one a cycle, so an event
+costs the same whatever it touches. `core` holds what the rules remember between calls (indices below), `ring` the pop
+cycles of the last D tokens, `tally` one timestep's row of tallies (first columns below, all in hwsim/engine/fast/counting.py).
+The same code runs with and without a record: a `log` of size 0 is not written. Units: cycles, words, tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# core: next free slot, completion of the last EXEC, cycle from which the serialiser is free, word and memories that the
+# last operation wrote, last push, place in the ring, last spike; then constants: bypass, memory that events add to.
+NEXT, EXEC, SERIALISER, WORD, WRITTEN, PUSHED, PLACE, SPIKE, BYPASS, ADDS_TO = range(10)
+CORE_SIZE = 10
+MEMBRANE, CURRENT = 1, 2  # memories, as bits: a direct table's events and fire passes never meet (R6)
+
+TOKENS, EVENTS, WORDS, SYNAPSES, BUSY, HAZARD, STALL, OVERLAPPED, SENT = range(9)
+
+# grid: an event list's height, width, channels and folded pool; the output's width and groups (words a position).
+HEIGHT, WIDTH, CHANNELS, POOL, OUT_WIDTH, GROUPS = range(6)
+
+
+def started(bypass: bool, adds_to: int, clear_words: int) -> Array:
+    """`core` after cycle 0 and R1: a clear writes one word of every memory a cycle, from cycle 1 on."""
+    core = np.zeros(CORE_SIZE, np.int64)
+    core[[NEXT, EXEC, WORD]] = 1 + clear_words, 1 + clear_words if clear_words else 0, clear_words - 1
+    core[[WRITTEN, PUSHED, BYPASS, ADDS_TO]] = MEMBRANE | CURRENT, -1, bypass, adds_to
+    return core
+
+
+def time_writes(words: int, core: Array, tally: Array) -> int:
+    """R18: operations that read nothing, so that only EXEC holds them up; returns the first one's issue, the rest follow."""
+    first = int(max(core[NEXT], core[EXEC]))
+    core[[NEXT, EXEC, WORD, WRITTEN]] = first + words, first + words, words - 1, MEMBRANE
+    tally[BUSY] += words
+    return first
+
+
+def done(core: Array) -> int:
+    """R8."""
+    return int(max(core[NEXT] - 1, core[EXEC], core[SPIKE])) + 1
+
+
+@njit(cache=True)
+def time_events(
+    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, arrivals: Array,
+    core: Array, ring: Array, tally: Array, log: Array,
+) -> tuple[int, int]:
+    """R2, R3, R5 and R6 for the events of a list, in order.
+
+    by_row, by_column (n, 2)  first output row (column) touched, and how many.
+    by_channel (n, 3)         first group, how many, connected real lanes; one line when all channels are alike.
+    arrivals (events, 2)      gap and earliest cycle of each push; size 0: gap 1, never late.
+    log (events, 2)           push and pop.
+    Returns slots taken and real synapses.
+    """
+    width, channels, pool, groups = grid[WIDTH], grid[CHANNELS], grid[POOL], grid[GROUPS]
+    free, done, word, written = core[NEXT], core[EXEC], core[WORD], core[WRITTEN]
+    pushed, place, adds_to = core[PUSHED], core[PLACE], core[ADDS_TO]
+    stalls_with = 0 if core[BYPASS] else adds_to
+    alike, late, logged = by_channel.shape[0] == 1, arrivals.shape[0] > 0, log.shape[0] > 0
+    token = words = empty = synapses = hazards = overlapped = 0
+    gap, earliest = 1, 0
+    for tile in range(starts.shape[0]):
+        begin = starts[tile]
+        for y in range(grid[HEIGHT]):
+            rows = by_row[y, 1]
+            for x in range(width):
+                low, high = begin[y * width + x], begin[y * width + x + 1]
+                if low == high:
+                    continue
+                positions = rows * by_column[x, 1]
+                first = (by_row[y, 0] * grid[OUT_WIDTH] + by_column[x, 0]) * groups
+                last = first + ((rows - 1) * grid[OUT_WIDTH] + by_column[x, 1] - 1) * groups
+                channel_0 = (x // pool) * channels
+                for event in range(low, high):
+                    channel = 0 if alike else flat[event] - channel_0
+                    group, reached = by_channel[channel, 0], by_channel[channel, 1]
+                    if late:
+                        gap, earliest = arrivals[token, 0], arrivals[token, 1]
+                    pushed = max(pushed + gap, earliest, ring[place] + 1)
+                    slot = max(free, pushed + 1)
+                    count = positions * reached
+                    if count:
+                        slot = max(slot, done)
+                        if slot == done and first + group == word and written & stalls_with:
+                            slot += 1
+                            hazards += 1
+                        slot += count - 1
+                        done = slot + 1
+                        word = last + group + reached - 1
+                        written = adds_to
+                        words += count
+                        synapses += positions * by_channel[channel, 2]
+                    else:
+                        overlapped += slot < done
+                        empty += 1
+                    free = slot + 1
+                    ring[place] = slot
+                    place = place + 1 if place + 1 < ring.size else 0
+                    if logged:
+                        log[token, 0] = pushed
+                        log[token, 1] = slot
+                    token += 1
+    core[NEXT], core[EXEC], core[WORD], core[WRITTEN] = free, done, word, written
+    core[PUSHED], core[PLACE] = pushed, place
+    tally[TOKENS] += token
+    tally[EVENTS] += token
+    tally[WORDS] += words
+    tally[SYNAPSES] += synapses
+    tally[BUSY] += words + empty
+    tally[HAZARD] += hazards
+    tally[OVERLAPPED] += overlapped
+    return words + empty, synapses
+
+
+@njit(cache=True)
+def time_mark(gap: int, earliest: int, core: Array, ring: Array, tally: Array, log: Array) -> None:
+    """R2 and R4 for an end-of-timestep mark: a slot that does not wait for EXEC."""
+    place = core[PLACE]
+    pushed = max(core[PUSHED] + gap, earliest, ring[place] + 1)
+    slot = max(core[NEXT], pushed + 1)
+    ring[place] = slot
+    core[PLACE] = place + 1 if place + 1 < ring.size else 0
+    core[PUSHED] = pushed
+    core[NEXT] = slot + 1
+    tally[TOKENS] += 1
+    tally[BUSY] += 1
+    tally[OVERLAPPED] += slot < core[EXEC]
+    if log.shape[0]:
+        log[0, 0] = pushed
+        log[0, 1] = slot
+
+
+@njit(cache=True)
+def time_pass(words: int, sent: Array, core: Array, tally: Array, log: Array) -> int:
+    """R5 to R7, R13 to R15 and R17 for one pass over `words` words.
+
+    sent (words,)   spikes or payloads of each word, or size 0 for a pass that sends nothing to the serialiser.
+    log (words, 2)  issue and completion of EXEC.
+    Returns what was sent.
+    """
+    free, done, word, written = core[NEXT], core[EXEC], core[WORD], core[WRITTEN]
+    serialiser, spike = core[SERIALISER], core[SPIKE]
+    sends, logged = sent.size > 0, log.shape[0] > 0
+    hazards = stalls = total = 0
+    for this in range(words):
+        issue = max(free, done)
+        if issue == done and this == word and written & MEMBRANE and not core[BYPASS]:
+            issue += 1
+            hazards += 1
+        done = issue + 1
+        if sends:
+            done = max(done, serialiser)
+            stalls += done - issue - 1
+            serialiser = done + max(1, sent[this])
+            total += sent[this]
+            if sent[this]:
+                spike = done + sent[this]
+        free = issue + 1
+        word, written = this, MEMBRANE
+        if logged:
+            log[this, 0] = issue
+            log[this, 1] = done
+    core[NEXT], core[EXEC], core[WORD], core[WRITTEN] = free, done, word, written
+    core[SERIALISER], core[SPIKE] = serialiser, spike
+    tally[BUSY] += words
+    tally[HAZARD] += hazards
+    tally[STALL] += stalls
+    tally[SENT] += total
+    return total
+
+
+@njit(cache=True)
+def list_words(
+    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, log: Array,
+    issue: Array, acc_kind: int, skip_kind: int,
+) -> None:
+    """Writes the issue log (operations, 3) of a list's events from their pops: a word a cycle up to the pop."""
+    token = line = 0
+    for tile in range(starts.shape[0]):
+        for y in range(grid[HEIGHT]):
+            for x in range(grid[WIDTH]):
+                position = y * grid[WIDTH] + x
+                for event in range(starts[tile, position], starts[tile, position + 1]):
+                    channel = 0 if by_channel.shape[0] == 1 else flat[event] - (x // grid[POOL]) * grid[CHANNELS]
+                    group, reached = by_channel[channel, 0], by_channel[channel, 1]
+                    count = by_row[y, 1] * by_column[x, 1] * reached
+                    cycle = log[token, 1] - max(0, count - 1)
+                    if count == 0:
+                        issue[line, 0], issue[line, 1], issue[line, 2] = cycle, skip_kind, -1
+                        line += 1
+                    for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
+                        for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
+                            word = (out_y * grid[OUT_WIDTH] + out_x) * grid[GROUPS] + group
+                            for step in range(reached):
+                                issue[line, 0], issue[line, 1], issue[line, 2] = cycle, acc_kind, word + step
+                                line += 1
+                                cycle += 1
+                    token += 1

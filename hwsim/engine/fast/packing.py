@@ -1,0 +1,285 @@
+"""Runs as the arrays that the kernels read: geometry tables, stacked weight rows, initial and added words.
+
+Everything here depends on a CoreRun only, is made once and shared by the runs that can share it (the timesteps of a
+step-by-step program). A run's arrays hold its own lanes: channel c of the layer is lane c - groups[0] * P here, and
+state, terms and outputs are (positions, lanes), positions in (y, x) order. Geometry: docs/cycle-model.md, "An event's
+words"; arithmetic: R10. Widths in bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.checks.dataflow import check_dataflow
+from hwsim.engine.fast.counting import coefficients, pass_tallies
+from hwsim.engine.fast.sweep_plan import SweepPlan
+from hwsim.passes import PassTable
+from hwsim.program import CoreRun, ProgramError
+from hwsim.snn.network import Connection
+
+Ints = NDArray[Any]
+FLAG_USES = ("ignore", "masked", "fire_once")
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Ints:
+    """Zeros that start on a cache line: a row of lanes then crosses as few lines as it can."""
+    line_bytes = 64
+    size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size_bytes + line_bytes, np.uint8)
+    start = -raw.ctypes.data % line_bytes
+    return raw[start : start + size_bytes].view(dtype).reshape(shape)
+
+
+def narrowest(lowest: int, highest: int) -> Any:
+    """The smallest signed type that holds both."""
+    for dtype in (np.int8, np.int16, np.int32, np.int64):
+        if np.iinfo(dtype).min <= lowest and highest <= np.iinfo(dtype).max:
+            return dtype
+    raise ProgramError(f"{lowest} ... {highest} does not fit 64 bits")
+
+
+class Width:
+    """A signed width: its range, the type that stores it, and the limits typed as wide as a step needs."""
+
+    def __init__(self, bits: int) -> None:
+        self.lowest, self.highest = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+        self.dtype = narrowest(self.lowest, self.highest)
+        self._limits = [
+            (top - self.highest, np.array([self.lowest, self.highest], dtype))
+            for dtype in (np.int32, np.int64) if (top := int(np.iinfo(dtype).max)) >= self.highest
+        ]
+
+    def limits(self, step: int) -> Ints:
+        """The range in a type that holds any value of this width plus or minus `step`."""
+        for largest_step, limits in self._limits:
+            if step <= largest_step:
+                return limits
+        raise ProgramError(f"a step of {step} on potentials up to {self.highest} does not fit 64 bits")
+
+    def store(self, values: Ints) -> Ints:
+        """(C, H, W) values as (positions, lanes) of this width; a memory cannot hold what lies outside."""
+        return by_position(np.clip(values, self.lowest, self.highest), self.dtype)
+
+
+def by_position(values: Ints, dtype: Any) -> Ints:
+    """(C, H, W) values as (positions, lanes)."""
+    c, h, w = values.shape
+    out = aligned_zeros((h * w, c), dtype)
+    out[...] = values.reshape(c, h * w).T
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """One connection as a run sees it.
+
+    grid, by_row, by_column, by_channel   see kernels.timing.      window  see kernels.arithmetic.
+    weights   (rows + 1, lanes) or, sliced, (rows + 1, lanes of a slice); the last row is zero; None without weights.
+    slices    (rows, 2) first lane and number of lanes of each row; size 0 when every row feeds all lanes.
+    largest   bound on |weight|.      sums  an array whose type holds the sum of four weights.
+    """
+
+    grid: NDArray[np.int64]
+    window: NDArray[np.int64]
+    by_row: NDArray[np.int64]
+    by_column: NDArray[np.int64]
+    by_channel: NDArray[np.int64]
+    weights: Ints | None
+    slices: NDArray[np.int64]
+    largest: int
+    sums: Ints
+
+
+def pack_synapses(run: CoreRun, connection: Connection, pool: int) -> Synapses:
+    """`pool` says how far the grid that events are listed on is finer than the one that the operator sees."""
+    channels, in_height, in_width = connection.pooled_shape
+    height, width = (connection.source_shape if pool > 1 else connection.token_shape)[1:]
+    _, out_height, out_width = run.shape
+    kernel_y, kernel_x, stride, padding = {
+        "linear": (in_height, in_width, 1, 0), "identity": (1, 1, connection.stride, 0),
+    }.get(connection.operator, (connection.kernel, connection.kernel, connection.stride, connection.padding))
+    operator = (kernel_y, kernel_x, stride, padding, in_height, in_width, out_height, out_width)
+    fed = _fed_channels(run, connection)
+    weights, slices = _weight_rows(run, connection, fed, kernel_y * kernel_x)
+    largest = 0 if weights is None else int(np.abs(weights.astype(np.int64)).max(initial=0))
+    return Synapses(
+        grid=np.array([height, width, channels, pool, out_width, run.groups[1] - run.groups[0]], np.int64),
+        window=np.array([width, channels, pool, *operator], np.int64),
+        by_row=_reach(height, pool, in_height, kernel_y, stride, padding, out_height),
+        by_column=_reach(width, pool, in_width, kernel_x, stride, padding, out_width),
+        by_channel=_groups(run, fed), weights=weights, slices=slices, largest=largest,
+        # Four weights of a byte stay exact in 16 bits; the sums of others are made in the state's own type.
+        sums=np.zeros(1, np.int16 if weights is not None and weights.dtype == np.int8 else np.int64),
+    )
+
+
+def _reach(size: int, pool: int, in_size: int, kernel: int, stride: int, padding: int, out_size: int) -> Ints:
+    """(size, 2) first output coordinate that each source coordinate touches, and how many."""
+    at = np.arange(size) // pool
+    first = np.maximum(0, -((kernel - 1 - padding - at) // stride))
+    last = np.minimum(out_size - 1, (at + padding) // stride)
+    count = np.where(at < in_size, np.maximum(0, last - first + 1), 0)
+    return np.stack([first, count], axis=1).astype(np.int64)
+
+
+def _fed_channels(run: CoreRun, connection: Connection) -> NDArray[np.int64]:
+    """(source channels, 2) channels [lo, hi) of this run that each source channel feeds; one line if all are alike."""
+    low, high = run.channels
+    c = np.arange(connection.source_shape[0])
+    if connection.operator == "identity":
+        begin = c + connection.channel_offset
+        end = begin + 1
+    elif connection.operator == "conv2d" and connection.groups > 1:
+        out_channels = run.shape[0] // connection.groups
+        begin = c // (connection.source_shape[0] // connection.groups) * out_channels
+        end = begin + out_channels
+    else:
+        begin, end = np.array([low]), np.array([high])
+    begin = np.maximum(begin, low)
+    return np.stack([begin, np.maximum(begin, np.minimum(end, high))], axis=1).astype(np.int64)
+
+
+def _groups(run: CoreRun, fed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """by_channel of kernels.timing: (n, 3) first group within the run, groups touched, real lanes that add."""
+    begin, end, lanes = fed[:, 0], fed[:, 1], run.core.lanes
+    some = end > begin
+    first = np.where(some, begin // lanes - run.groups[0], 0)
+    count = np.where(some, (end - 1) // lanes - begin // lanes + 1, 0)
+    return np.stack([first, count, end - begin], axis=1).astype(np.int64)
+
+
+def _weight_rows(
+    run: CoreRun, connection: Connection, fed: NDArray[np.int64], taps: int
+) -> tuple[Ints | None, NDArray[np.int64]]:
+    """Rows (ky, kx, c) of the weights that one source neuron puts on one output position, and their slices."""
+    channels, in_height, in_width = connection.pooled_shape
+    low, high = run.channels
+    every = np.zeros((0, 2), np.int64)
+    if connection.weights is None:
+        return None, every
+    weights = np.asarray(connection.weights)
+    if len(fed) == 1 and connection.operator == "linear":
+        rows = weights[low:high].reshape(high - low, channels, in_height, in_width).transpose(2, 3, 1, 0)
+    elif len(fed) == 1 and connection.operator == "conv2d":
+        rows = weights[low:high].transpose(2, 3, 1, 0)
+    elif connection.operator == "identity":
+        rows = weights.reshape(1, 1, channels, 1)
+    else:
+        groups, kernel = connection.groups, connection.kernel
+        rows = weights.reshape(groups, -1, channels // groups, kernel, kernel).transpose(3, 4, 0, 2, 1)
+        rows = rows.reshape(kernel, kernel, channels, -1)
+        rows = _from_first(rows, fed[:, 0] - np.arange(channels) // (channels // groups) * rows.shape[-1])
+    sliced = len(fed) > 1 or connection.operator == "identity" or connection.groups > 1
+    table = rows.reshape(taps * channels, rows.shape[-1])
+    dtype = narrowest(int(table.min(initial=0)), int(table.max(initial=0)))
+    out = aligned_zeros((len(table) + 1, table.shape[1]), dtype)
+    out[:-1] = table
+    slices = np.stack([fed[:, 0] - low, fed[:, 1] - fed[:, 0]], axis=1)
+    return out, np.tile(slices, (taps, 1)) if sliced else every
+
+
+def _from_first(rows: Ints, offsets: NDArray[np.int64]) -> Ints:
+    """Rows (ky, kx, c, lanes) moved left so that lane `offsets[c]` comes first; what follows the last is not used."""
+    lanes = np.minimum(offsets[:, None] + np.arange(rows.shape[-1]), rows.shape[-1] - 1)
+    return np.take_along_axis(rows, np.broadcast_to(lanes, rows.shape), axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class RunPack:
+    """What one run needs besides its events.
+
+    adds_to     the width that events add at: the current's for direct tables.
+    initial     (positions, lanes) what a clear writes.       addend  (positions, lanes) or None.
+    factors     tallies to events; pass_tallies  those of each pass: hwsim/engine/fast/counting.py.
+    rows        timesteps that the run counts for, from 0.
+    plans       of its sweeps, by the number of its EOTs; other dataflows only.
+    """
+
+    run: CoreRun
+    channels: tuple[int, int]
+    positions: int
+    potential: Width
+    current: Width
+    adds_to: Width
+    initial: Ints
+    addend: Ints | None
+    addend_largest: int
+    factors: NDArray[np.int64]
+    pass_tallies: NDArray[np.int64]
+    rows: int
+    plans: dict[int, SweepPlan] = field(default_factory=dict)
+
+    @property
+    def lanes(self) -> int:
+        return self.channels[1] - self.channels[0]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the run computes all channels of its layer."""
+        return self.lanes == self.run.shape[0]
+
+
+def _check_table(table: PassTable) -> None:
+    """Refuses what the rules give no meaning to."""
+    if table.spike_shift < 0:
+        raise ProgramError(f"spike_shift is {table.spike_shift}; a spike weighs 2**spike_shift, which is 1 or more")
+    for p in table.passes:
+        if p.add and p.kind not in ("fire", "readout"):
+            raise ProgramError(f"a {p.kind} pass cannot add; only fire and readout passes can")
+        if p.flags not in FLAG_USES:
+            raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}, allowed are {', '.join(FLAG_USES)}")
+        if p.flags != "ignore" and p.kind != "fire":
+            raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}; only fire passes use them")
+        if (p.flags != "ignore" or p.kind == "mask") and not table.flagged:
+            what = "mask pass" if p.kind == "mask" else f"pass with flags {p.flags!r}"
+            raise ProgramError(f"a {what} in a table that is not flagged: there is no mask memory; set PassTable.flagged")
+
+
+class Packer:
+    """Packs runs and keeps what several of them share."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, Any] = {}
+        self._alive: list[Any] = []  # keys are identities: what they name must not go away
+
+    def _keep(self, key: Hashable, make: Any, *alive: Any) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+            self._alive.extend(alive)
+        return self._kept[key]
+
+    def synapses(self, run: CoreRun, position: int, pool: int) -> Synapses:
+        connection = run.connections[position]
+        key = ("synapses", id(connection), run.shape, run.channels, run.core.lanes, pool)
+        return self._keep(key, lambda: pack_synapses(run, connection, pool), connection)
+
+    def run(self, run: CoreRun) -> RunPack:
+        return self._keep(("run", id(run)), lambda: self._pack_run(run), run)
+
+    def _pack_run(self, run: CoreRun) -> RunPack:
+        table, (low, high) = run.table, run.channels
+        _check_table(table)
+        check_dataflow(run)
+        potential, current = Width(run.potential_bits), Width(run.current_bits)
+        addend, addend_largest = None, 0
+        if table.addend is not None:
+            part = table.addend[low:high]
+            addend_largest = int(np.abs(part).max(initial=0))
+            addend = self._keep(
+                ("addend", id(table.addend), low, high),
+                lambda: by_position(part, np.int32 if addend_largest < 1 << 31 else np.int64), table.addend)
+        initial = self._keep(
+            ("initial", id(table.initial), low, high, run.potential_bits),
+            lambda: potential.store(table.initial[low:high]), table.initial)
+        return RunPack(
+            run=run, channels=(low, high), positions=run.shape[1] * run.shape[2], potential=potential, current=current,
+            adds_to=current if table.direct else potential, initial=initial, addend=addend,
+            addend_largest=addend_largest,
+            factors=coefficients(run, high - low), pass_tallies=pass_tallies(run),
+            rows=max(run.first_plane + table.planes, 1 + max((p.timestep for p in table.passes), default=0)),
+        )

@@ -1,0 +1,116 @@
+"""The contract out: what engines report of a run (CoreLog) and of a sample (SampleRecord), and what an engine offers.
+
+Cycles count from the start of the run or of the sample; docs/cycle-model.md says what each of them is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.program import CoreRun, Program, Run
+from hwsim.snn.sample import Sample
+
+ISSUE_KINDS = (
+    "clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant", "mask", "reinitialise", "load", "store",
+)
+
+
+@dataclass(eq=False)
+class CoreLog:
+    """Everything one run did, for engines to be held against each other, the vectors and the RTL.
+
+    push, pop   (tokens,) cycles.      issue   (n, 3) cycle, kind (ISSUE_KINDS), word (-1 for eot and skip).
+    spikes      (n, 3) cycle, pass (fire and requant passes since the last EOT, from 0), neuron (c * H + y) * W + x.
+    potentials, currents, flags   (C, H, W) states after the run.
+    counts      (rows, len(EVENTS)) int64; row first_plane + n for what happens before EOT n of a period (the clear:
+                first_plane), row Pass.timestep for what a pass does.
+    """
+
+    push: NDArray[np.int64]
+    pop: NDArray[np.int64]
+    issue: NDArray[np.int64]
+    spikes: NDArray[np.int64]
+    done: int
+    counts: NDArray[np.int64]
+    saturations: int
+    potentials: NDArray[np.int64]
+    currents: NDArray[np.int64]
+    flags: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class CoreReplay:
+    """One run by itself: the arguments of `Engine.run_core`, and the answer.
+
+    tokens (n, 6), gaps and earliest (n,).      before   potentials, currents and flags (C, H, W) that the run found.
+    operation   of the Program, whose `body` it is.      payload_bits   signed bits of the events' payloads, 0 if none has one.
+    """
+
+    operation: Run
+    payload_bits: int
+    tokens: NDArray[np.int64]
+    gaps: NDArray[np.int64]
+    earliest: NDArray[np.int64]
+    before: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    log: CoreLog
+
+    @property
+    def run(self) -> CoreRun:
+        return self.operation.body
+
+    @property
+    def eots(self) -> int:
+        return int((self.tokens[:, 0] < 0).sum())
+
+
+@dataclass(eq=False)
+class SampleRecord:
+    """What an engine reports of one sample.
+
+    start, end   (operations,) cycles, setup operations excluded from time: both 0.
+    counts       (operations, planes, len(EVENTS)) int64.
+    saturations  (layers,) additions that met the limit.      mismatches  (layers,) outputs unlike the recorded, -1 unknown.
+    outputs      by layer name (T, H, W, C); potentials  by layer name (C, H, W) int64, the final ones.
+    logs         by operation id, only when asked for.
+    """
+
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    saturations: NDArray[np.int64]
+    mismatches: NDArray[np.int64]
+    outputs: dict[str, NDArray[np.integer]]
+    potentials: dict[str, NDArray[np.int64]]
+    logs: dict[int, CoreLog] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """What both engines offer. `spikes` is `trace` (each layer is fed the recording) or `computed` (closed loop)."""
+
+    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord: ...
+
+    def run_core(
+        self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
+    ) -> CoreLog:
+        """One run by itself. tokens (n, 6): connection (-1 EOT), c, y, x, payload, has_payload; (C, H, W) states.
+
+        `flags` are 0 / 1, none set when left out. The payload of a merged spike token is its pattern: bit n is plane n.
+        In gather order the tokens are those of all visits, one after the other (R19).
+        """
+        ...
+
+    def run_planes(
+        self, run: CoreRun, planes: Sequence[NDArray[np.integer]], eots: int,
+        potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
+    ) -> CoreLog:
+        """One run by itself, fed from its connections' planes, each (n, H, W, C) in the order in which they are read.
+
+        An AER list gives a plane in (y, x, c) order. Rows scanned are counted, as `run_core` cannot.
+        """
+        ...

@@ -1,0 +1,129 @@
+"""The kernels as functions of torch with gradients; tensors are float32 on the CPU, images channels last."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hwsim.sources import activations
+from hwsim.training.native.library import library
+
+PANEL = 16
+"""Channels come in groups of so many."""
+
+
+def tile_of(size: int) -> int:
+    """Outputs a side that a tile holds on a map of this size: 4, 2, or 0 where none fits."""
+    return 0 if size < 1 else 4 if size % 4 == 0 else 2 if size % 2 == 0 else 0
+
+
+def plain(x: Tensor) -> bool:
+    """Whether the kernels can read x."""
+    return x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
+class Convolution(torch.autograd.Function):
+    """3x3, stride 1, padding 1: (N, C, H, W) and weights (O, C, 3, 3) to (N, O, H, W), channels last."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.save_for_backward(x, weight)
+        y = torch.empty((len(x), len(weight), *x.shape[2:]), memory_format=torch.channels_last)
+        ordered = weight.detach().permute(2, 3, 1, 0).contiguous()
+        library().convolve(*_sizes(x, weight), _at(x), _at(ordered), _at(y), _threads())
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor]:
+        x, weight = ctx.saved_tensors
+        dy = gradients[0].contiguous(memory_format=torch.channels_last)
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        dw, ordered = torch.empty((3, 3, weight.shape[1], len(weight))), weight.detach().permute(2, 3, 0, 1).contiguous()
+        library().convolve_backward(
+            *_sizes(x, weight), _at(x), _at(dy), _at(ordered), _at(dx), _at(dw), _threads())
+        return dx, dw.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+
+
+class _Staircase(torch.autograd.Function):
+    """activations.staircase in one pass forward and one backward; levels are computed twice instead of kept."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, step: Tensor, top: int) -> Tensor:
+        ctx.save_for_backward(z, step)
+        ctx.top = top
+        y = torch.empty_like(z)
+        library().staircase(ctypes.c_int64(z.numel()), _at(z), ctypes.c_float(step.item()), ctypes.c_float(top), _at(y),
+                            _threads())
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        z, step = ctx.saved_tensors
+        dy = torch.empty_like(z).copy_(gradients[0]) if gradients[0].stride() != z.stride() else gradients[0]
+        dz = torch.empty_like(z)
+        error = library().staircase_backward(ctypes.c_int64(z.numel()), _at(z), _at(dy), ctypes.c_float(step.item()),
+                                             ctypes.c_float(ctx.top), _at(dz), _threads())
+        return dz, step.new_tensor(error).reshape(step.shape), None
+
+
+def staircase(z: Tensor, step: Tensor, top: int) -> Tensor:
+    """The staircase by the kernels where they fit: dense memory, in any order of the dimensions."""
+    dense = z.is_contiguous() or z.is_contiguous(memory_format=torch.channels_last)
+    if not (plain(z) and dense):
+        return activations.torch_staircase(z, step, top)
+    return _Staircase.apply(z, step, top)
+
+
+def _sizes(x: Tensor, weight: Tensor) -> tuple[ctypes.c_int64, ...]:
+    n, c, h, w = x.shape
+    return tuple(ctypes.c_int64(v) for v in (min(tile_of(h), tile_of(w)), n, h, w, c, len(weight)))
+
+
+def _at(x: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if x is None else x.data_ptr())
+
+
+def _threads() -> ctypes.c_int64:
+    return ctypes.c_int64(torch.get_num_threads())
+
+
+class NormStaircase(torch.autograd.Function):
+    """Staircase of BatchNorm(x) + more, with batch statistics; also gives mean and biased variance a channel."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, more: Tensor | None, gamma: Tensor, beta: Tensor, step: Tensor, top: int, eps: float
+                ) -> tuple[Tensor, Tensor, Tensor]:
+        x = x.contiguous(memory_format=torch.channels_last)
+        more = None if more is None else more.contiguous(memory_format=torch.channels_last)
+        rows, channels = ctypes.c_int64(x.numel() // x.shape[1]), ctypes.c_int64(x.shape[1])
+        mean, variance, y = torch.empty(x.shape[1]), torch.empty(x.shape[1]), torch.empty_like(x)
+        library().moments(rows, channels, _at(x), _at(mean), _at(variance), _threads())
+        deviation = (variance + eps).sqrt()
+        gain = gamma.detach() / deviation
+        offset = beta.detach() - mean * gain
+        library().norm_staircase(rows, channels, _at(x), _at(more), _at(gain), _at(offset), ctypes.c_float(step.item()),
+                                 ctypes.c_float(top), _at(y), _threads())
+        ctx.save_for_backward(x, more, gain, offset, mean, deviation, step)
+        ctx.top = top
+        ctx.mark_non_differentiable(mean, variance)
+        return y, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, more, gain, offset, mean, deviation, step = ctx.saved_tensors
+        dy = gradients[0].contiguous(memory_format=torch.channels_last)
+        dx, dgamma, dbeta = torch.empty_like(x), torch.empty_like(gain), torch.empty_like(gain)
+        dmore = dx if more is None else torch.empty_like(x)
+        error = library().norm_staircase_backward(
+            ctypes.c_int64(x.numel() // x.shape[1]), ctypes.c_int64(x.shape[1]), _at(x), _at(more), _at(gain), _at(offset),
+            _at(mean), _at(deviation), _at(dy), ctypes.c_float(step.item()), ctypes.c_float(ctx.top), _at(dx), _at(dmore),
+            _at(dgamma), _at(dbeta), _threads())
+        return (dx, None if more is None else dmore, dgamma, dbeta, step.new_tensor(error).reshape(step.shape), None, None)
