@@ -26,6 +26,7 @@ from hwsim.result import Result
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import SynthError, synthesise
 from tests.conftest import ROOT
+from tests.docs.pages import LINK
 from tests.extending.adding import Entry, added, state
 
 RECIPES = ROOT / "docs" / "recipes.md"
@@ -49,7 +50,7 @@ class Row(NamedTuple):
 
 
 def rows() -> dict[str, Row]:
-    text = RECIPES.read_text().split("## What an extension touches")[1].split("\n## ")[0]
+    text = LINK.sub(r"\1", RECIPES.read_text().split("## What an extension touches")[1].split("\n## ")[0])
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| a ")]
     found = {}
     for what, place, line, example in lines:
