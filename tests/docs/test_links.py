@@ -46,14 +46,15 @@ def test_paths_that_texts_name_are_there() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_names_of_the_package_that_pages_use_are_there() -> None:
-    """`hwsim.a.b` is a module, or something in one."""
+def test_names_of_the_package_that_texts_use_are_there() -> None:
+    """`hwsim.a.b` in a page, or in a docstring or comment of hwsim, is a module or something in one."""
     wrong = []
-    for page in pages():
-        for named in sorted(set(re.findall(r"\bhwsim(?:\.\w+)+", page.read_text()))):
+    for path in (*pages(), *sorted((ROOT / "hwsim").rglob("*.py"))):
+        text = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith(("from ", "import ")))
+        for named in sorted(set(re.findall(r"\bhwsim(?:\.[A-Za-z_]\w*)+", text))):
             try:
                 resolve_name(named)
             except (ModuleNotFoundError, AttributeError) as error:
                 if (error.name or named).startswith("hwsim"):  # else an optional package is not installed
-                    wrong.append(f"{name_of(page)}: {named}: {error}")
+                    wrong.append(f"{name_of(path)}: {named}: {error}")
     assert not wrong, "\n".join(wrong)
