@@ -7,42 +7,23 @@ added before the first timestep. A neuron that gets the same input d in every ti
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hwsim.convert.base import Built, Method, Request, folded
-from hwsim.convert.integers import (
-    biases,
-    check_timesteps,
-    connections,
-    finish,
-    input_spec,
-    read_out,
-    scaled,
-    units_of_input,
-    weight_scale,
-)
-from hwsim.snn.network import Layer
-from hwsim.snn.neurons import IntegrateAndFire
+from hwsim.convert.rate import to_rate
+from hwsim.snn.network import Network
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.data import Dataset
 
 
 def _clipped_rate(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
     source, inputs = folded(request, checkpoint)
-    steps, widths = request.timesteps, request.widths
-    check_timesteps(steps)
-    units = units_of_input(source, widths)
-    layers: list[Layer] = []
-    for layer in source.layers:
-        if not layer.fires:
-            layers.append(read_out(layer, units, widths, steps, steps))
-            continue
-        scale = weight_scale(layer, units, widths.weight_bits)
-        theta = max(1, int(scaled(layer.threshold, scale).item()))
-        layers.append(Layer(layer.name, layer.shape, connections(layer, units, scale, widths), IntegrateAndFire(), steps,
-                            np.full(steps, theta), biases(layer, scale)))
-        units[layer.name] = layer.threshold
-    return finish(input_spec(source, widths), layers, widths), inputs, {"first_potential": 0}
+    network = to_rate(source, request.timesteps, request.widths)
+    zero = np.zeros((1, 1, 1), np.int64)
+    layers = tuple(replace(layer, initial_potential=zero) if layer.sends else layer for layer in network)
+    return Network(network.input, layers), inputs, {"first_potential": 0}
 
 
 CLIPPED_RATE = Method("clipped_rate", "Diehl 2015", "clipped ReLU, potentials from zero", ("threshold_relu",), _clipped_rate)
