@@ -11,6 +11,7 @@ whole chain on one page. CONTRIBUTING.md has a table of all rooms.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        from importlib import import_module
-
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'hwsim' has no attribute {name!r}")
 

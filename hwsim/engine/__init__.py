@@ -20,11 +20,11 @@ ENGINES = ("fast", "reference")
 def make_engine(name: str) -> Engine:
     """The engine of that name, one of ENGINES; ValueError for another."""
     if name == "fast":
-        from hwsim.engine.fast.chip import FastEngine
+        from hwsim.engine.fast.chip import FastEngine  # loads Numba
 
         return FastEngine()
     if name == "reference":
-        from hwsim.engine.reference import ReferenceEngine
+        from hwsim.engine.reference import ReferenceEngine  # loads SimPy
 
         return ReferenceEngine()
     raise ValueError(f"unknown engine {name!r}, allowed are {', '.join(ENGINES)}")
