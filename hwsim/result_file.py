@@ -10,8 +10,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,6 +22,7 @@ import numpy as np
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import dump_architecture, rebuild_architecture
 from hwsim.cost.overrides import plain_overrides
+from hwsim.files import whole_folder
 from hwsim.result import Facts, Result, ResultError
 from hwsim.task import Task
 
@@ -43,8 +42,9 @@ def save_result(result: Result, folder: str | Path) -> Path:
     The files appear all at once: they are written beside the folder and moved.
     """
     target = check_target(folder)
-    with writing(target):
-        return _save(result, target)
+    with writing(target), whole_folder(target) as made:
+        _fill(result, made)
+    return target
 
 
 @contextmanager
@@ -56,31 +56,17 @@ def writing(target: str | Path) -> Iterator[None]:
         raise ResultError(f"{target}: cannot be written ({error.strerror or error}); make room, or name another folder") from None
 
 
-def _save(result: Result, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        hashes = {}
-        for name, frame in _frames(result).items():
-            frame.to_csv(temporary / f"{name}.csv", index=False)
-            hashes[f"{name}.csv"] = sha256((temporary / f"{name}.csv").read_bytes()).hexdigest()
-        body = {
-            "format": FORMAT, "sha256": hashes, "task": result.task.to_json(), "facts": asdict(result.facts),
-            "architecture": dump_architecture(result.architecture),
-            "overrides": dict(result.overrides), "leak_unused": result.leak_unused, "summary": result.summary(),
-        }
-        (temporary / RESULT).write_text(json.dumps(body, indent=2) + "\n")
-        os.chmod(temporary, 0o755)
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-            os.replace(target, old / "result")
-            os.replace(temporary, target)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return target
+def _fill(result: Result, folder: Path) -> None:
+    hashes = {}
+    for name, frame in _frames(result).items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+        hashes[f"{name}.csv"] = sha256((folder / f"{name}.csv").read_bytes()).hexdigest()
+    body = {
+        "format": FORMAT, "sha256": hashes, "task": result.task.to_json(), "facts": asdict(result.facts),
+        "architecture": dump_architecture(result.architecture),
+        "overrides": dict(result.overrides), "leak_unused": result.leak_unused, "summary": result.summary(),
+    }
+    (folder / RESULT).write_text(json.dumps(body, indent=2) + "\n")
 
 
 def check_target(folder: str | Path, mark: str = RESULT, what: str = "a saved result") -> Path:

@@ -97,13 +97,15 @@ def _refusals(found: Comparison) -> list[str]:
 def _save(found: Comparison, out: str) -> None:
     from pathlib import Path
 
+    from hwsim.files import whole_file
     from hwsim.result_file import writing
     from hwsim.view.plot import save_figures
 
     folder = Path(out)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        found.table.to_csv(folder / TABLE, index=False)
+        with whole_file(folder / TABLE) as part:
+            found.table.to_csv(part, index=False)
         save_figures(found.results, folder)
 
 

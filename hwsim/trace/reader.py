@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwsim.files import whole_file
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.neurons import Requantise
 from hwsim.snn.sample import Sample
@@ -50,7 +51,7 @@ from hwsim.trace.schema import (
     potential_path,
     unsupported,
 )
-from hwsim.trace.writer import MAX_NAME, TraceWriter, network_trouble, replace_file, temporary_beside, whole_number
+from hwsim.trace.writer import MAX_NAME, TraceWriter, network_trouble, whole_number
 
 if TYPE_CHECKING:
     import h5py
@@ -264,19 +265,12 @@ class Trace:
 
     def save(self, path: str | Path) -> Trace:
         """Write the trace to `path`, whole or not at all, and return it opened from there. A version 1 file stays one."""
-        path = Path(path)
-        temporary = temporary_beside(path)
         self.check(deep=True)
-        try:
-            with writing(str(path)):
-                if self.path is not None:
-                    shutil.copyfile(self.path, temporary)
-                else:
-                    temporary.write_bytes(self._image())
-                replace_file(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with writing(str(path)), whole_file(path) as part:
+            if self.path is not None:
+                shutil.copyfile(self.path, part)
+            else:
+                part.write_bytes(self._image())
         return Trace.open(path)
 
     def _image(self) -> bytes:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.files import WholeFile
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.sample import Sample
 from hwsim.snn.validate import validate_network
@@ -99,9 +98,9 @@ class TraceWriter:
         self._extras: set[str] | None = None
         self._labels: list[int] = []
         self._finished = False
-        self._temporary = None if self.path is None else temporary_beside(self.path)
         with writing(self.where):
-            self._handle: BinaryIO = io.BytesIO() if self._temporary is None else open(self._temporary, "wb")
+            self._file = None if self.path is None else WholeFile(self.path)
+            self._handle: BinaryIO = io.BytesIO() if self._file is None else open(self._file.part, "wb")
             self._hdf5 = Hdf5Writer(self._handle)
 
     def append(
@@ -152,10 +151,10 @@ class TraceWriter:
         try:
             with writing(self.where):
                 self._seal()
-                if self.path is None or self._temporary is None:
+                if self.path is None or self._file is None:
                     return Trace.from_image(self._handle.getvalue())  # type: ignore[attr-defined]
                 self._handle.close()
-                replace_file(self._temporary, self.path)
+                self._file.put()
         except BaseException:
             self.abort()
             raise
@@ -165,8 +164,8 @@ class TraceWriter:
         """Give up: nothing is left behind."""
         with suppress(OSError):  # closing writes what is still in memory, which a full disk refuses
             self._handle.close()
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.drop()
 
     def __enter__(self) -> TraceWriter:
         return self
@@ -268,18 +267,6 @@ class TraceWriter:
         rows = self._rows.setdefault(path, _Rows(row.shape, row.dtype))
         rows.chunks.append(self._hdf5.chunk(row))
         rows.hashes.append(row_hash(row))
-
-
-def temporary_beside(path: Path) -> Path:
-    """A name in the same folder, so that the finished file can be renamed into place."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
-
-
-def replace_file(temporary: Path, path: Path) -> None:
-    """Put a complete file in its place, in one step that leaves either the old or the new one."""
-    with open(temporary, "rb") as handle:
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
 
 
 def whole_number(value: Any, place: str) -> int:
