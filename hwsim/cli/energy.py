@@ -92,7 +92,7 @@ def explain_command(
 ) -> None:
     """Print a run's energy per sample as count x price = energy, line by line, with sources. Other prices need no new run."""
     from hwsim.cost.explanation import explain, explain_rows
-    from hwsim.result_file import load_result
+    from hwsim.result_reader import load_result
 
     result = load_result(run)
     overrides = read_overrides(price, prices)
