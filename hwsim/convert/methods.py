@@ -32,7 +32,8 @@ from hwsim.sources.data import Dataset
 from hwsim.sources.networks import SourceNetwork
 from hwsim.sources.normaliser import Normaliser
 from hwsim.sources.single_spike import SingleSpikeNetwork
-from hwsim.trace.reader import Trace, TraceWriter
+from hwsim.trace.reader import Trace
+from hwsim.trace.writer import TraceWriter
 
 
 @dataclass(frozen=True)
