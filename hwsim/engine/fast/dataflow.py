@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwsim.activity import INDEX
 from hwsim.checks.run import check_eots
-from hwsim.engine.fast.core import CLEARS, FIRED, PAYLOAD_SYNAPSES, POOLED, SHIFTED_SYNAPSES, VALUE_BITS, CoreState, PlainCore
+from hwsim.engine.fast.core import FIRED, PAYLOAD_SYNAPSES, POOLED, SHIFTED_SYNAPSES, VALUE_BITS, CoreState, PlainCore
 from hwsim.engine.fast.counting import TALLIES, TALLY
 from hwsim.engine.fast.feeds import Buffers, EventList
 from hwsim.engine.fast.flow_log import FlowLog
@@ -72,15 +72,6 @@ class DataflowCore(PlainCore):
         self._ring = np.full(run.core.fifo_depth, -1, np.int64)
         if run.clear:
             self._start()
-
-    def _start(self) -> None:
-        self.row[CLEARS] += 1
-        if self.run.table.flagged:
-            self.state.flags[...] = 0
-        if self.state.arithmetic:
-            self.state.potentials[...] = self.pack.initial
-            if self.run.table.direct:
-                self.state.currents[...] = 0
 
     # -- arithmetic ---------------------------------------------------------------------------------------------------
 

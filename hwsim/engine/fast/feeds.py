@@ -114,9 +114,10 @@ class FeedPack:
     def _pool(self, plane: Ints) -> tuple[Ints, int]:
         if self._pooled is None:
             return plane, 0
-        unit = self.connection.pool_mode == "unit"
-        kernel = ke.pool_counts if unit else ke.first_arrivals if self.first_arrivals else ke.pool_any
-        return self._pooled, kernel(plane, self.connection.pool, self._pooled)
+        if self.first_arrivals:
+            return self._pooled, ke.first_arrivals(plane, self.connection.pool, self._pooled)
+        either = self.connection.pool_mode == "max"
+        return self._pooled, ke.pool_windows(plane, self.connection.pool, self._pooled, either)
 
     def _listed(self, plane: Ints, payload: bool) -> EventList:
         flat = self._buffers.get("flat", plane.size + 1, np.int32)
