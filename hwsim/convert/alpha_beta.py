@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.convert.assemble import FixedLayer, assemble_source, read_out
+from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, biases, check_timesteps, threshold_at
 from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
@@ -90,12 +90,12 @@ def to_alpha_beta(source: FoldedSource, timesteps: int, factors: Mapping[str, Sc
     """The SNN of `timesteps` with the factors of each layer that fires: Algorithm 1's, or those that fine-tuning led to."""
     check_timesteps(timesteps)
 
-    def fix(layer: SourceLayer, scale: float) -> FixedLayer:
+    def fix(layer: SourceLayer, scale: float) -> Fixed:
         if not layer.fires:
             return read_out(layer, scale, timesteps, timesteps)
         threshold, beta = factors[layer.name].alpha * layer.threshold, factors[layer.name].beta
-        return FixedLayer(
-            IntegrateAndFire(), scale, beta * threshold, timesteps, np.full(timesteps, threshold_at(threshold, scale)),
-            biases(layer, scale), np.full((1, 1, 1), -1, np.int64))
+        made = neurons(layer, IntegrateAndFire(), timesteps, threshold_at(threshold, scale), bias=biases(layer, scale),
+                       initial_potential=np.full((1, 1, 1), -1, np.int64))
+        return Fixed(made, scale, worth=beta * threshold)
 
     return assemble_source(source, fix, widths)

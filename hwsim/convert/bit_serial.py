@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from hwsim.convert.assemble import FixedLayer, assemble_source, read_out
+from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, check_timesteps, scaled
 from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
@@ -39,7 +39,7 @@ def to_quantised_ann(source: FoldedSource, bits: int, widths: Widths = USUAL_WID
 
 
 def _convert(source: FoldedSource, bits: int, widths: Widths, below: str, spiking: bool) -> Network:
-    def fix(layer: SourceLayer, scale: float) -> FixedLayer:
+    def fix(layer: SourceLayer, scale: float) -> Fixed:
         if not layer.fires:
             return read_out(layer, scale, bits if spiking else 1, times=1)
         return _fixed(layer, scale, bits, widths, below, spiking)
@@ -52,7 +52,7 @@ def _level(layer: SourceLayer, bits: int) -> float:
     return layer.threshold / (layer.levels if layer.top == (1 << bits) - 1 else 1 << bits)
 
 
-def _fixed(layer: SourceLayer, largest: float, bits: int, widths: Widths, below: str, spiking: bool) -> FixedLayer:
+def _fixed(layer: SourceLayer, largest: float, bits: int, widths: Widths, below: str, spiking: bool) -> Fixed:
     """The scale is lowered a little so that one level is a whole number: then every bit's threshold is too."""
     level = _level(layer, bits)
     lsb = int(level * largest)
@@ -66,7 +66,7 @@ def _fixed(layer: SourceLayer, largest: float, bits: int, widths: Widths, below:
             raise ConversionError(f"layer {layer.name}: truncation drops bits of its {layer.levels} trained levels, and "
                                   f"{bits} timesteps need {1 << bits}; use fewer timesteps, or refire")
         offset = (lsb << bits) // (2 * layer.levels)
-    bias, start = scaled(layer.bias, scale), np.full((1, 1, 1), offset, np.int64)
-    if not spiking:
-        return FixedLayer(Requantise(), scale, level, 1, np.array([lsb]), bias, start, payload_bits=bits)
-    return FixedLayer(BitSerial(), scale, level, bits, np.full(bits, lsb << bits), bias, start)
+    held = {"bias": scaled(layer.bias, scale), "initial_potential": np.full((1, 1, 1), offset, np.int64)}
+    made = (neurons(layer, BitSerial(), bits, lsb << bits, **held) if spiking
+            else neurons(layer, Requantise(), 1, lsb, payload_bits=bits, **held))
+    return Fixed(made, scale, worth=level)

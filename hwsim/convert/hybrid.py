@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwsim.convert.assemble import FixedLayer, assemble
+from hwsim.convert.assemble import Fixed, assemble, neurons
 from hwsim.convert.integers import USUAL_WIDTHS, Widths, scaled
 from hwsim.convert.source import SourceConnection, SourceLayer, check_numbers
 from hwsim.snn.network import InputSpec, Network
@@ -33,18 +33,18 @@ def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS) 
     spec, steps = hybrid_input(trained, widths), trained.timesteps
     leaks: dict[str, tuple[float, float]] = {}
 
-    def fix(source: SourceLayer, scale: float) -> FixedLayer:
+    def fix(source: SourceLayer, scale: float) -> Fixed:
         layer = trained.layers[source.name]
         initial = layer.initial.detach().double().flatten().numpy()
         if layer.read_out:
-            return FixedLayer(ReadOut(), scale, 0.0, steps, initial_potential=scaled(initial, scale))
+            return Fixed(neurons(source, ReadOut(), steps, initial_potential=scaled(initial, scale)), scale)
         trained_leak = float(layer.leak.detach().clamp(0, 1))
         shift, leak = nearest_leak(trained_leak)
         leaks[source.name] = trained_leak, leak
         threshold = float(layer.threshold.detach().clamp_min(SMALLEST_THRESHOLD))
         theta = int(np.floor(threshold * scale)) + 1
-        return FixedLayer(SingleSpike(shift), scale, 1.0, steps, np.full(steps, theta),
-                          initial_potential=scaled(initial * leak, scale))
+        made = neurons(source, SingleSpike(shift), steps, theta, initial_potential=scaled(initial * leak, scale))
+        return Fixed(made, scale, worth=1.0)
 
     sources = (_source(name, layer) for name, layer in trained.layers.items())
     return assemble(spec, 2.0**-spec.spike_shift, sources, fix, widths), leaks

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwsim.convert.assemble import FixedLayer, assemble_source, read_out
+from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, biases, check_timesteps, threshold_at
 from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
@@ -35,11 +35,12 @@ def to_two_stage(source: FoldedSource, timesteps: int, tau: int = 4, widths: Wid
 def _convert(
     source: FoldedSource, steps: int, counted: int, widths: Widths, neuron: Neuron, stages: tuple[int, ...]
 ) -> Network:
-    def fix(layer: SourceLayer, scale: float) -> FixedLayer:
+    def fix(layer: SourceLayer, scale: float) -> Fixed:
         if not layer.fires:
             return read_out(layer, scale, steps, counted, stages)
         theta = threshold_at(layer.threshold, scale)
-        return FixedLayer(neuron, scale, layer.threshold, steps, np.full(steps, theta), biases(layer, scale),
-                          np.full((1, 1, 1), theta // 2, np.int64), stages=stages)
+        made = neurons(layer, neuron, steps, theta, bias=biases(layer, scale),
+                       initial_potential=np.full((1, 1, 1), theta // 2, np.int64), stages=stages)
+        return Fixed(made, scale, worth=layer.threshold)
 
     return assemble_source(source, fix, widths)

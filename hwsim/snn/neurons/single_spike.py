@@ -14,16 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.passes import PassTable
-from hwsim.snn.neurons.base import (
-    Context,
-    Neuron,
-    NeuronLayer,
-    fire_passes,
-    leak_problems,
-    leaked,
-    spread,
-    stepwise_table,
-)
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, fire_passes, leak_problems, leaked, spread, stepwise_table
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,17 @@ template <int M, class Visit> inline void each_tile(const Grid& g, Visit visit) 
             for (int64_t x = 0; x < g.w; x += M) visit(n, y, x, tile++);
 }
 
+// Where channel c of a tile lies in panels of `tiles` tiles; each of the S x S values of a tile lies `next` after the one before.
+inline int64_t in_panels(int64_t tiles, int64_t tile, int64_t c) { return ((c / PANEL) * tiles + tile) * PANEL + c % PANEL; }
+
+template <int S> inline void load_square(const float* from, int64_t next, vec (&in)[S][S]) {
+    for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) in[i][j] = load(from + (i * S + j) * next);
+}
+
+template <int S> inline void store_square(float* to, int64_t next, const vec (&out)[S][S]) {
+    for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) store(to + (i * S + j) * next, out[i][j]);
+}
+
 // Panels of B' d B, d the inputs under each output tile, zero beyond the border.
 template <int M> void inputs_in(const Grid& g, const float* image, float* v) {
     constexpr int S = Filter<M>::S;
@@ -177,8 +188,7 @@ template <int M> void inputs_in(const Grid& g, const float* image, float* v) {
                     }
             }
             both_sides(Filter<M>::BT, d, out);
-            float* to = v + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
-            for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) store(to + (i * S + j) * next, out[i][j]);
+            store_square(v + in_panels(tiles, tile, c), next, out);
         }
     });
 }
@@ -190,8 +200,7 @@ template <int M> void inputs_out(const Grid& g, const float* v, float* image) {
     each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t tile) {
         for (int64_t c = 0; c < g.c; c += LANES) {
             vec in[S][S], out[S][S];
-            const float* from = v + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
-            for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) in[i][j] = load(from + (i * S + j) * next);
+            load_square(v + in_panels(tiles, tile, c), next, in);
             both_sides(Filter<M>::B, in, out);
             for (int i = 0; i < S; i++)
                 for (int j = 0; j < S; j++) {
@@ -211,8 +220,7 @@ template <int M> void outputs_out(const Grid& g, const float* m, float* image) {
     each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t tile) {
         for (int64_t c = 0; c < g.c; c += LANES) {
             vec in[S][S], out[M][M];
-            const float* from = m + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
-            for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) in[i][j] = load(from + (i * S + j) * next);
+            load_square(m + in_panels(tiles, tile, c), next, in);
             both_sides(Filter<M>::AT, in, out);
             for (int i = 0; i < M; i++)
                 for (int j = 0; j < M; j++) store(image + ((n * g.h + y + i) * g.w + x + j) * g.c + c, out[i][j]);
@@ -230,8 +238,7 @@ template <int M> void outputs_in(const Grid& g, const float* image, float* w) {
             for (int i = 0; i < M; i++)
                 for (int j = 0; j < M; j++) in[i][j] = load(image + ((n * g.h + y + i) * g.w + x + j) * g.c + c);
             both_sides(Filter<M>::A, in, out);
-            float* to = w + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
-            for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) store(to + (i * S + j) * next, out[i][j]);
+            store_square(w + in_panels(tiles, tile, c), next, out);
         }
     });
 }
@@ -244,8 +251,7 @@ template <int M> void weights_in(int64_t c, int64_t o, const float* w, float* u,
             vec in[3][3], out[S][S];
             for (int a = 0; a < 3; a++) for (int b = 0; b < 3; b++) in[a][b] = load(w + ((a * 3 + b) * c + k) * o + j);
             both_sides(Filter<M>::G, in, out);
-            float* to = u + ((j / PANEL) * c + k) * PANEL + j % PANEL;
-            for (int a = 0; a < S; a++) for (int b = 0; b < S; b++) store(to + (a * S + b) * apart(c * o), out[a][b]);
+            store_square(u + in_panels(c, k, j), apart(c * o), out);
         }
 }
 
@@ -256,7 +262,7 @@ void weights_out(int64_t c, int64_t o, const std::vector<float*>& parts, float* 
     for (int64_t k = first; k < last; k++)
         for (int64_t j = 0; j < o; j += LANES) {
             vec in[S][S], out[3][3];
-            const int64_t from = ((j / PANEL) * c + k) * PANEL + j % PANEL;
+            const int64_t from = in_panels(c, k, j);
             for (int a = 0; a < S; a++)
                 for (int b = 0; b < S; b++) {
                     vec sum{};
