@@ -243,19 +243,6 @@ def _first_arrivals(arriving: Iterator[Event], connection: Connection) -> Iterat
             yield (*place, 1)
 
 
-def bitmap_rows(grid: Grid, scan_bits: int) -> Iterator[list[Event]]:
-    """The events of each row of a bitmap, row by row: `scan_bits` positions of the grid in (y, x, c) order."""
-    _, width, channels = grid.shape
-    flat = grid.reshape(-1)
-    for row in range(0, len(flat), scan_bits):
-        found = []
-        for position in (row + np.flatnonzero(flat[row : row + scan_bits])).tolist():
-            place, c = divmod(position, channels)
-            y, x = divmod(place, width)
-            found.append((c, y, x, int(flat[position])))
-        yield found
-
-
 def grid_events(grid: Grid | Plane, first_channel: int = 0) -> Iterator[Event]:
     """(c, y, x, value) of the non-zero elements of a (H, W, C) grid, in (y, x, c) order."""
     ys, xs, cs = np.nonzero(grid)
