@@ -73,10 +73,6 @@ class Mapping:
     plans: tuple[LayerPlan, ...]
     resident: frozenset[str]
 
-    def tiles_on(self, source: str, core: str) -> list[Tile]:
-        """The tiles of a layer that a core computes."""
-        return [tile for tile in self.plans[self.network.index(source)].tiles if tile.core == core]
-
     def readers(self, source: str) -> list[str]:
         """Cores that read the planes of a layer or of the input, in the order of the chip."""
         reading = {tile.core for plan in self.plans for tile in plan.tiles

@@ -10,17 +10,10 @@ from dataclasses import fields
 from functools import cache
 from typing import get_args, get_type_hints
 
-from hwsim.program import CoreRun, CoreSpec, Feed, ProgramError
+from hwsim.program import CoreRun, CoreSpec, Feed
 
 MOST_PLANES = 62
 """Planes that a merged token's pattern can hold: it travels as a signed number of 64 bits."""
-
-
-def check_dataflow(run: CoreRun, feeds: Sequence[Feed] = ()) -> None:
-    """ProgramError with all reasons why a run cannot be executed in its core's dataflow, fed by `feeds` where they are known."""
-    problems = core_problems(run.core) or (*table_problems(run), *feed_problems(run, feeds))
-    if problems:
-        raise ProgramError("; ".join(problems))
 
 
 def feed_problems(run: CoreRun, feeds: Sequence[Feed]) -> tuple[str, ...]:
@@ -44,6 +37,8 @@ def core_problems(core: CoreSpec) -> tuple[str, ...]:
     for name, allowed in _choices().items():
         if (value := getattr(core, name)) not in allowed:
             found.append(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
+    if core.fifo_depth < 1:
+        found.append(f"fifo_depth is {core.fifo_depth}; a FIFO holds at least 1 token")
     if core.accumulators < 1:
         found.append(f"accumulators is {core.accumulators}; gather order holds at least 1 word in registers")
     if core.adders < 1:

@@ -15,18 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
+from hwsim.checks.passes import SENDING, pass_misfits
 from hwsim.passes import Pass, PassTable
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, CoreRun, CoreSpec, Feed, Operation, Program, Run, Transfer
 from hwsim.snn.network import Connection, Layer
 
-SENDING = ("fire", "requant")
-"""Kinds of passes that write a plane of a layer's output."""
 WIDTHS = (2, 63)
 """Bits that potentials and currents can have: a step onto them must fit 64 bits."""
 LARGEST = (1 << 63) - 1
 MOST = 1 << 48
 """Bits or rows of one transfer: with it, the cycles of a whole Program fit 64 bits."""
-_PASS, _TABLE = get_type_hints(Pass), get_type_hints(PassTable)
+_RESETS = get_args(get_type_hints(PassTable)["reset"])
 
 
 def is_whole(value: Any, low: int, high: int = LARGEST) -> bool:
@@ -232,8 +231,8 @@ def table_misfits(table: PassTable, layer: Layer) -> Iterator[str]:
         shape = getattr(values, "shape", None)
         if (values is not None or name == "initial") and shape != tuple(layer.shape):
             yield f"has a pass table whose {name} is of shape {shape}, the layer's is {tuple(layer.shape)}"
-    if table.reset not in get_args(_TABLE["reset"]):
-        yield f"has a pass table with reset {table.reset!r}, allowed are {', '.join(get_args(_TABLE['reset']))}"
+    if table.reset not in _RESETS:
+        yield f"has a pass table with reset {table.reset!r}, allowed are {', '.join(_RESETS)}"
     if table.leak_shift is not None and not is_whole(table.leak_shift, 1, 63):
         yield f"has a pass table with leak_shift {table.leak_shift!r}, allowed are 1 to 63 or none"
     if not is_whole(table.spike_shift, 0, 62):
@@ -246,8 +245,7 @@ def table_misfits(table: PassTable, layer: Layer) -> Iterator[str]:
 
 
 def _pass(p: Pass, table: PassTable, layer: Layer) -> Iterator[str]:
-    if p.kind not in get_args(_PASS["kind"]):
-        yield f"of no known kind; there are {', '.join(get_args(_PASS['kind']))}"
+    yield from pass_misfits(p, table.flagged)
     if not is_whole(p.after_eot, 1, table.planes):
         yield f"of {table.planes}"
     if p.kind in SENDING and not layer.sends:
@@ -256,14 +254,6 @@ def _pass(p: Pass, table: PassTable, layer: Layer) -> Iterator[str]:
         yield f"with threshold {p.threshold!r}; it must be 1 or more, within 63 bits"
     if not is_whole(p.shift, 0, 63):
         yield f"with shift {p.shift!r}, allowed are 0 to 63"
-    if p.add and p.kind not in ("fire", "readout"):
-        yield "that adds; only fire and readout passes can"
-    if p.flags not in get_args(_PASS["flags"]):
-        yield f"with flags {p.flags!r}, allowed are {', '.join(get_args(_PASS['flags']))}"
-    elif p.flags != "ignore" and p.kind != "fire":
-        yield f"with flags {p.flags!r}; only fire passes use them"
-    if (p.flags != "ignore" or p.kind == "mask") and not table.flagged:
-        yield "that uses flags, and the table is not flagged: there is no mask memory"
 
 
 def _unlike(layer: Layer, body: CoreRun) -> Iterator[str]:

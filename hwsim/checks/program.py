@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from hwsim.checks.operations import SENDING, OperationCheck, channel_misfits, span_text
+from hwsim.checks.operations import OperationCheck, channel_misfits, span_text
+from hwsim.checks.passes import SENDING
 from hwsim.program import CoreSpec, Program, ProgramError, Run, Transfer
 from hwsim.snn.network import INPUT
 

@@ -17,10 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.convert.source import FoldedSource, SourceLayer
-from hwsim.convert.widths import worst_case_bits
 from hwsim.errors import HwsimError
-from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
-from hwsim.snn.neurons import ReadOut
+from hwsim.snn.network import Connection, InputSpec
 
 IntArray = NDArray[np.int64]
 
@@ -94,6 +92,11 @@ def scaled(value: float | NDArray[np.float64], scale: float) -> IntArray:
     return rounded.astype(np.int64).reshape(-1, 1, 1)
 
 
+def threshold_at(threshold: float, scale: float) -> int:
+    """A threshold at a layer's scale, 1 at least."""
+    return max(1, int(scaled(threshold, scale).item()))
+
+
 def biases(layer: SourceLayer, scale: float) -> IntArray | None:
     """The layer's biases at its scale; None where there are none, which then cost no addition."""
     return scaled(layer.bias, scale) if layer.bias.any() else None
@@ -107,26 +110,3 @@ def connections(layer: SourceLayer, units: Mapping[str, float], scale: float, wi
         pool_mode = widths.pool_mode if c.geometry.pool_mode == "folded" else c.geometry.pool_mode
         found.append(replace(c.geometry, weights=weights, pool_mode=pool_mode))
     return tuple(found)
-
-
-def read_out(
-    layer: SourceLayer, units: Mapping[str, float], widths: Widths, timesteps: int, times: int,
-    stages: tuple[int, ...] = (),
-) -> Layer:
-    """The last layer: sums all it gets; its bias counts once for each of `times` timesteps that are summed."""
-    scale = weight_scale(layer, units, widths.weight_bits)
-    return Layer(layer.name, layer.shape, connections(layer, units, scale, widths), ReadOut(), timesteps,
-                 bias=scaled(layer.bias * times, scale), stages=stages)
-
-
-def finish(spec: InputSpec, layers: list[Layer], widths: Widths) -> Network:
-    """The network with its potential widths set: as given, or the worst case."""
-    network = Network(spec, tuple(layers))
-    bits = worst_case_bits(network)
-    sized = tuple(replace(layer, potential_bits=widths.potential_bits or bits[layer.name]) for layer in network)
-    return Network(spec, sized)
-
-
-def units_of_input(source: FoldedSource, widths: Widths) -> dict[str, float]:
-    """What one event of the input is worth."""
-    return {INPUT: input_unit(source, widths)}

@@ -23,7 +23,8 @@ from hwsim.snn.sample import Sample
 from hwsim.snn.validate import validate_network
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.data import Dataset
-from hwsim.trace.reader import Trace, TraceWriter
+from hwsim.trace.reader import Trace
+from hwsim.trace.writer import TraceWriter
 
 
 @dataclass(frozen=True, eq=False)

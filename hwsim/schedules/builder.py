@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwsim.checks.dataflow import check_dataflow
+from hwsim.checks.run import check_run
 from hwsim.cores.base import CoreDesign
 from hwsim.mapping import LayerPlan, Mapping, Tile
 from hwsim.passes import PassTable
@@ -200,7 +200,7 @@ class ProgramBuilder:
             current_fed=any(feed.planes for feed in feeds),
             payload_bits=tuple(self.mapping.network.carries_payload(c) for c in layer.connections),
         )
-        check_dataflow(body, feeds)
+        check_run(body, feeds)
         return self.add_run(index, number, feeds, (*deps, *loads), loads, lambda known: Run(
             **known, on=tile.core, timesteps=timesteps, body=body, feeds=feeds, eots=1 if body.merged else table.planes,
             pools=self._turn(plan, number) == 0))

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hwsim.checks.dataflow import core_problems
-from hwsim.cores.base import CoreDesign, CoreFields
-from hwsim.cores.buffers import MEMORY_FIELDS, Memories, SpikeBuffer
+from hwsim.cores.base import CoreFields
+from hwsim.cores.buffers import MEMORY_FIELDS, BufferedDesign, Memories
 from hwsim.cores.event.dataflow_fields import (
     EVENT_DATAFLOWS,
     EventDriven,
@@ -87,11 +87,10 @@ class EventMemories(Memories):
         return {**data, "membrane": given["capacity"], **ports}
 
 
-class EventDesign(CoreDesign):
+class EventDesign(BufferedDesign):
     """An event core and its memories."""
 
     core: EventFields = EventFields()
-    spike_buffer: SpikeBuffer
     memories: EventMemories
 
     timing_fields = ("count", "core.lanes", "core.weight_bits", "core.potential_bits", "core.current_bits", "core.payload_bits",
@@ -120,16 +119,9 @@ class EventDesign(CoreDesign):
 
     @property
     def row_bits(self) -> Mapping[str, int]:
-        core, buffer = self.core, self.spike_buffer
-        payload = core.payload_bits if self.entry_holds_values else 0
-        return {
-            "weight": core.lanes * core.weight_bits,
-            "membrane": core.lanes * core.potential_bits,
-            "current": core.lanes * core.current_bits,
-            "bias": core.lanes * core.potential_bits,
-            "mask": core.lanes,
-            "spike": buffer.address_bits + payload if buffer.kind == "aer" else buffer.scan_bits,
-        }
+        core = self.core
+        return self.rows_of(core.lanes, core.weight_bits, core.potential_bits, core.current_bits,
+                            core.payload_bits if self.entry_holds_values else 0)
 
     @property
     def lists_events(self) -> bool:
@@ -139,14 +131,6 @@ class EventDesign(CoreDesign):
     def entry_holds_values(self) -> bool:
         """Whether a row of the spike buffer is an address with its value: a list's, on a core whose outputs are values."""
         return self.core.requantises and self.lists_events
-
-    @property
-    def capacities(self) -> Mapping[str, int]:
-        return self.memories.capacities(self.spike_buffer)
-
-    @property
-    def least_banks(self) -> Mapping[str, int]:
-        return {str(name): banks for name, banks in self.memories.banks.items()}
 
     def core_spec(self) -> CoreSpec:
         """The numbers that engines need."""

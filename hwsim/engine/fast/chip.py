@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are imported
 from hwsim.activity import EVENTS
 from hwsim.checks.program import check_program
+from hwsim.checks.run import check_alone
 from hwsim.engine.fast.core import POOLED, ROWS_SCANNED, VALUE_BITS, CoreState, PlainCore
 from hwsim.engine.fast.counting import count_transfer
 from hwsim.engine.fast.dataflow import DataflowCore
@@ -52,8 +53,6 @@ class FastEngine:
         potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
     ) -> CoreLog:
         """One run by itself, with a full record. The states that come back are those of the whole layer."""
-        if any(c.weights is None for c in run.connections):
-            raise ProgramError("a run by itself computes its spikes; a connection has no weights")
         packer, buffers = Packer(), Buffers()
         pack, state, whole = self._alone(packer, run, potentials, currents, flags)
         tokens, late = np.asarray(tokens, np.int64).reshape(-1, 6), np.stack([gaps, earliest], axis=1).astype(np.int64)
@@ -74,8 +73,6 @@ class FastEngine:
         potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
     ) -> CoreLog:
         """One run by itself, fed from the planes (n, H, W, C) of its connections, with a full record."""
-        if any(c.weights is None for c in run.connections):
-            raise ProgramError("a run by itself computes its spikes; a connection has no weights")
         packer, buffers = Packer(), Buffers()
         pack, state, whole = self._alone(packer, run, potentials, currents, flags)
         sources = []
@@ -92,6 +89,7 @@ class FastEngine:
         flags: NDArray[np.int64] | None,
     ) -> tuple[RunPack, CoreState, tuple[NDArray[np.int64], ...]]:
         """A run outside of a Program: its pack, its lanes' state, and the state of the whole layer."""
+        check_alone(run)
         pack = packer.run(run)
         low, high = pack.channels
         steps = 1 + max((p.timestep for p in run.table.passes), default=0)

@@ -59,6 +59,12 @@ class PlainCore:
 
     def _clear(self, words: int) -> None:
         self.row[kt.BUSY] += words
+        self._start()
+        if self.recorder:
+            self.recorder.clear(words)
+
+    def _start(self) -> None:
+        """The state as a clear writes it (R1), or as accumulators begin with it (R19)."""
         self.row[CLEARS] += 1
         if self.run.table.flagged:
             self.state.flags[...] = 0
@@ -66,8 +72,6 @@ class PlainCore:
             self.state.potentials[...] = self.pack.initial
             if self.run.table.direct:
                 self.state.currents[...] = 0
-        if self.recorder:
-            self.recorder.clear(words)
 
     @property
     def row(self) -> NDArray[np.int64]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import INDEX
-from hwsim.engine.fast.core import CLEARS, FIRED, PAYLOAD_SYNAPSES, POOLED, SHIFTED_SYNAPSES, VALUE_BITS, CoreState, PlainCore
+from hwsim.checks.run import check_eots
+from hwsim.engine.fast.core import FIRED, PAYLOAD_SYNAPSES, POOLED, SHIFTED_SYNAPSES, VALUE_BITS, CoreState, PlainCore
 from hwsim.engine.fast.counting import TALLIES, TALLY
 from hwsim.engine.fast.feeds import Buffers, EventList
 from hwsim.engine.fast.flow_log import FlowLog
@@ -72,15 +73,6 @@ class DataflowCore(PlainCore):
         if run.clear:
             self._start()
 
-    def _start(self) -> None:
-        self.row[CLEARS] += 1
-        if self.run.table.flagged:
-            self.state.flags[...] = 0
-        if self.state.arithmetic:
-            self.state.potentials[...] = self.pack.initial
-            if self.run.table.direct:
-                self.state.currents[...] = 0
-
     # -- arithmetic ---------------------------------------------------------------------------------------------------
 
     def execute(self, sources: Sequence[FeedPlanes]) -> None:
@@ -131,8 +123,7 @@ class DataflowCore(PlainCore):
 
     def _merged(self, sources: Sequence[FeedPlanes], listed: list[Listed]) -> None:
         """R21: all planes at once; those of a rate code are summed one by one, before the passes that follow each."""
-        if self.eots != 1:
-            raise ProgramError(f"{self.eots} EOTs for merged planes, which have one (R21)")
+        check_eots(self.run, self.eots)
         for f, source in enumerate(sources):
             if len(source.planes):
                 listed.append(self._merge(f, source))

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.checks.run import check_pooling
 from hwsim.engine.fast.kernels import events as ke
 from hwsim.engine.fast.kernels import patterns as kp
 from hwsim.engine.fast.packing import Ints
-from hwsim.program import CoreRun, Feed, ProgramError
+from hwsim.program import CoreRun, Feed
 from hwsim.snn.network import Connection, Network
 
 NO_VALUES = np.zeros(0, np.int64)
@@ -70,12 +71,7 @@ class FeedPack:
         self.position, self.planes, self.source = feed.connection, feed.planes, self.connection.source
         self.payload, self.hybrid = payload, hybrid
         mode, aer = self.connection.pool_mode, run.core.buffer == "aer"
-        if mode == "unit" and self.hybrid:
-            raise ProgramError(
-                f"unit pooling of {self.source!r}, a hybrid input: counts of its spikes would be payloads and not weigh "
-                "2**spike_shift; use folded")
-        if mode == "max" and self.payload:
-            raise ProgramError(f"max pooling of {self.source!r} ORs spikes, these are payloads; use unit or folded")
+        check_pooling(self.connection, payload, hybrid)
         self.first_arrivals = mode == "max" and aer
         self.pool = self.connection.pool if mode == "folded" or self.first_arrivals else 1
         channels, height, width = self.connection.source_shape if self.pool > 1 else self.connection.token_shape
@@ -118,9 +114,10 @@ class FeedPack:
     def _pool(self, plane: Ints) -> tuple[Ints, int]:
         if self._pooled is None:
             return plane, 0
-        unit = self.connection.pool_mode == "unit"
-        kernel = ke.pool_counts if unit else ke.first_arrivals if self.first_arrivals else ke.pool_any
-        return self._pooled, kernel(plane, self.connection.pool, self._pooled)
+        if self.first_arrivals:
+            return self._pooled, ke.first_arrivals(plane, self.connection.pool, self._pooled)
+        either = self.connection.pool_mode == "max"
+        return self._pooled, ke.pool_windows(plane, self.connection.pool, self._pooled, either)
 
     def _listed(self, plane: Ints, payload: bool) -> EventList:
         flat = self._buffers.get("flat", plane.size + 1, np.int32)

@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.checks.dataflow import check_dataflow
+from hwsim.checks.run import check_run
 from hwsim.engine.fast.counting import coefficients, pass_tallies
 from hwsim.engine.fast.sweep_plan import SweepPlan
-from hwsim.passes import PassTable
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Connection
 
 Ints = NDArray[Any]
-FLAG_USES = ("ignore", "masked", "fire_once")
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Ints:
@@ -224,22 +222,6 @@ class RunPack:
         return self.lanes == self.run.shape[0]
 
 
-def _check_table(table: PassTable) -> None:
-    """Refuses what the rules give no meaning to."""
-    if table.spike_shift < 0:
-        raise ProgramError(f"spike_shift is {table.spike_shift}; a spike weighs 2**spike_shift, which is 1 or more")
-    for p in table.passes:
-        if p.add and p.kind not in ("fire", "readout"):
-            raise ProgramError(f"a {p.kind} pass cannot add; only fire and readout passes can")
-        if p.flags not in FLAG_USES:
-            raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}, allowed are {', '.join(FLAG_USES)}")
-        if p.flags != "ignore" and p.kind != "fire":
-            raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}; only fire passes use them")
-        if (p.flags != "ignore" or p.kind == "mask") and not table.flagged:
-            what = "mask pass" if p.kind == "mask" else f"pass with flags {p.flags!r}"
-            raise ProgramError(f"a {what} in a table that is not flagged: there is no mask memory; set PassTable.flagged")
-
-
 class Packer:
     """Packs runs and keeps what several of them share."""
 
@@ -263,8 +245,7 @@ class Packer:
 
     def _pack_run(self, run: CoreRun) -> RunPack:
         table, (low, high) = run.table, run.channels
-        _check_table(table)
-        check_dataflow(run)
+        check_run(run)
         potential, current = Width(run.potential_bits), Width(run.current_bits)
         addend, addend_largest = None, 0
         if table.addend is not None:

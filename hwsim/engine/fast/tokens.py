@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.checks.run import check_eots, eots_of_a_visit
 from hwsim.engine.fast.core import SHIFTED_SYNAPSES, CoreState
 from hwsim.engine.fast.counting import TALLY
 from hwsim.engine.fast.dataflow import (
@@ -23,7 +24,6 @@ from hwsim.engine.fast.kernels import arithmetic as ka
 from hwsim.engine.fast.kernels import dataflow as kd
 from hwsim.engine.fast.kernels import patterns as kp
 from hwsim.engine.fast.packing import Ints, Packer, RunPack
-from hwsim.program import ProgramError
 
 PAYLOAD_SYNAPSES = TALLY["payload_synapses"]
 
@@ -37,13 +37,8 @@ class TokenCore(DataflowCore):
     ) -> None:
         run = pack.run
         self.visits = self._visits(run.words, run.groups[1] - run.groups[0], run.core.accumulators, run.core.order == "gather")
-        marks = int((tokens[:, 0] < 0).sum())
-        if marks % len(self.visits):
-            raise ProgramError(
-                f"{marks} EOTs, but {len(self.visits)} visits of a gather run, each of which has equally many (R19)")
-        super().__init__(pack, state, buffers, True, marks // len(self.visits))
-        if run.merged and self.eots != 1:
-            raise ProgramError(f"{self.eots} EOTs for merged planes, which have one (R21)")
+        super().__init__(pack, state, buffers, True, eots_of_a_visit(int((tokens[:, 0] < 0).sum()), len(self.visits)))
+        check_eots(run, self.eots)
         self.tokens, self.late = tokens, late
         self._synapses = [packer.synapses(run, i, self._pool(i)) for i in range(len(run.connections))]
         self._segments = self._cut()

@@ -6,18 +6,17 @@ visit, and the state of a visit's words is in accumulators: only loads and store
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hwsim.engine.reference.clock import ISSUE, Steps
+from hwsim.engine.reference.execute import Execute
+from hwsim.engine.reference.fifo import SpikeFifo
 from hwsim.engine.reference.lanes import Activity, WordOperation
 from hwsim.engine.reference.merged import work_of
+from hwsim.engine.reference.shared import Shared
 from hwsim.engine.reference.sweeps import SENDING, PassStep, pass_steps
 from hwsim.engine.reference.tokens import Token
 from hwsim.engine.reference.window import Visit
+from hwsim.engine.reference.writers import Writer
 from hwsim.record import ISSUE_KINDS
-
-if TYPE_CHECKING:
-    from hwsim.engine.reference.core import ReferenceCore
 
 KIND_CODE = {kind: code for code, kind in enumerate(ISSUE_KINDS)}
 MEMBRANE_READS = {
@@ -30,8 +29,9 @@ MEMBRANE_READS = {
 class Sequencer:
     """Issues one operation, EOT or no-word event after the other, in order."""
 
-    def __init__(self, core: ReferenceCore) -> None:
+    def __init__(self, core: Shared, fifo: SpikeFifo, execute: Execute, writer: Writer) -> None:
         self.core, self.clock, self.run = core, core.clock, core.run
+        self.fifo, self.execute, self.writer = fifo, execute, writer
         self.next = core.start + 1
         self.marks = 0  # EOTs that this visit has had
         self.gathers = core.run.core.order == "gather"
@@ -79,7 +79,7 @@ class Sequencer:
 
     def _head(self) -> Steps:
         """Wait for a token that is visible and for a slot; returns it in the ISSUE phase of that cycle."""
-        fifo = self.core.fifo
+        fifo = self.fifo
         while not fifo.slots:
             yield fifo.arrived.wait()
         token, visible = fifo.slots[0]
@@ -155,11 +155,11 @@ class Sequencer:
 
     def _issue(self, operation: WordOperation) -> Steps:
         """Wait for the slot, for EXEC to be done with the last operation, and out of a hazard; then read and go."""
-        clock, execute = self.clock, self.core.execute
+        clock, execute = self.clock, self.execute
         if clock.now < self.next:
             yield clock.at(self.next, ISSUE)
         while not execute.ready:
-            yield self.core.writer.freed.wait()
+            yield self.writer.freed.wait()
             yield clock.at(clock.now, ISSUE)
         stall = self._stall(operation, execute.operation)
         if stall:
@@ -200,13 +200,13 @@ class Sequencer:
         """From this cycle on something issues; only EOTs and no-word events come here while EXEC still waits (R4, A5)."""
         now = self.clock.now
         activity["cycles_busy"] += slots
-        if not self.core.execute.ready:
+        if not self.execute.ready:
             activity["cycles_overlapped"] += 1
         self.core.log.issue.append((now - self.core.start, KIND_CODE[kind], word))
         self.next = now + slots
         self.core.last = self.next - 1
 
     def _pop(self) -> None:
-        self.core.fifo.pop()
+        self.fifo.pop()
         self.core.log.pop.append(self.clock.now - self.core.start)
         self.core.plane_activity(self.plane)["fifo_pop"] += 1

@@ -78,39 +78,26 @@ def scan_gaps(
 
 
 @njit(cache=True)
-def pool_counts(plane: Array, pool: int, out: Array) -> int:
-    """C4 `unit`: the sum of each complete window. Returns the non-zero elements that were counted."""
+def pool_windows(plane: Array, pool: int, out: Array, either: bool) -> int:
+    """C4: each complete window's sum (`unit`), or with `either` its OR (`max` behind a bitmap). Returns the non-zero
+    elements that it was made of."""
     updates = 0
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
-            sums = out[y, x]
-            sums[:] = 0
+            pooled = out[y, x]
+            pooled[:] = 0
             for dy in range(pool):
                 for dx in range(pool):
                     row = plane[y * pool + dy, x * pool + dx]
                     seen = 0
-                    for c in range(row.size):
-                        sums[c] += row[c]
-                        seen += row[c] != 0
-                    updates += seen
-    return updates
-
-
-@njit(cache=True)
-def pool_any(plane: Array, pool: int, out: Array) -> int:
-    """C4 `max` behind a bitmap: the OR of each complete window. Returns the spikes that were OR-ed."""
-    updates = 0
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            either = out[y, x]
-            either[:] = 0
-            for dy in range(pool):
-                for dx in range(pool):
-                    row = plane[y * pool + dy, x * pool + dx]
-                    seen = 0
-                    for c in range(row.size):
-                        either[c] |= row[c] != 0
-                        seen += row[c] != 0
+                    if either:
+                        for c in range(row.size):
+                            pooled[c] |= row[c] != 0
+                            seen += row[c] != 0
+                    else:
+                        for c in range(row.size):
+                            pooled[c] += row[c]
+                            seen += row[c] != 0
                     updates += seen
     return updates
 
