@@ -21,14 +21,14 @@ from hwsim.convert.integers import (
     USUAL_WIDTHS,
     ConversionError,
     Widths,
+    bias_integers,
     check_timesteps,
     connections,
     finish,
     input_spec,
+    level_scale,
     read_out,
-    scaled,
     units_of_input,
-    weight_scale,
 )
 from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Layer, Network
@@ -69,21 +69,15 @@ def _level(layer: SourceLayer, bits: int) -> float:
 def _layer(
     layer: SourceLayer, units: dict[str, float], bits: int, widths: Widths, below: str, spiking: bool
 ) -> Layer:
-    """The scale is lowered a little so that one level is a whole number: then every bit's threshold is too."""
-    largest = weight_scale(layer, units, widths.weight_bits)
-    level = _level(layer, bits)
-    lsb = int(level * largest)
-    if lsb < 1:
-        raise ConversionError(f"layer {layer.name}: one of its {1 << bits} levels is worth less than one step of its "
-                              f"{widths.weight_bits}-bit weights; raise weight_bits or use fewer timesteps")
-    scale = lsb / level
+    """One level is a whole number: then every bit's threshold is too."""
+    lsb, scale = level_scale(layer, units, widths.weight_bits, _level(layer, bits))
     offset = lsb // 2
     if below == "truncate":
         if layer.levels < 1 << bits:
             raise ConversionError(f"layer {layer.name}: truncation drops bits of its {layer.levels} trained levels, and "
                                   f"{bits} timesteps need {1 << bits}; use fewer timesteps, or refire")
         offset = (lsb << bits) // (2 * layer.levels)
-    wires, bias = connections(layer, units, scale, widths), scaled(layer.bias, scale)
+    wires, bias = connections(layer, units, scale, widths), bias_integers(layer, scale)
     start = np.full((1, 1, 1), offset, np.int64)
     if not spiking:
         return Layer(layer.name, layer.shape, wires, Requantise(), 1, np.array([lsb]), bias, start, payload_bits=bits)
