@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwsim.cli.common import JsonOption, percent, print_json, progress
+from hwsim.errors import HwsimError
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ def convert_command(
 ) -> None:
     """Convert a trained ANN by a paper's method: integers out, accuracy on the test set, and a trace to replay."""
     from hwsim.cli.train import need_torch
-    from hwsim.errors import HwsimError
 
     target = None if out is None else Path(out)
     if target is not None and target.exists() and not force:
@@ -102,8 +102,6 @@ def convert_command(
 
 def _potential_width(asked: str | None) -> int | None:
     """--potential-bits as one width for all layers, None where each has its own."""
-    from hwsim.errors import HwsimError
-
     if asked is None or asked == TESTED:
         return None
     try:

@@ -163,6 +163,17 @@ def test_tested_widths_are_what_the_worst_order_of_the_tested_events_needs(build
     assert narrower > 8, "or nothing is gained"
 
 
+def test_a_bias_that_counts_once_and_a_first_potential_are_one_number() -> None:
+    """257 * 255 = 65,535 just fits 17 bits: nothing is added that is not there. A bias of each timestep comes by itself."""
+    wire = Connection(INPUT, "identity", (1, 1, 1), np.array([257]))
+    bits = {}
+    for neuron in (Requantise(), IntegrateAndFire()):
+        layer = Layer("only", (1, 1, 1), (wire,), neuron, 1, np.array([1 << 14]), np.full((1, 1, 1), -1000), np.full((1, 1, 1), 340),
+                      payload_bits=4 * neuron.sends_values)
+        bits[neuron.model] = needed_bits(Network(InputSpec((1, 1, 1)), (layer,)), [np.full((1, 1, 1, 1), 255)])["only"]
+    assert bits == {"requantise": 17, "integrate_and_fire": 18}
+
+
 @pytest.mark.parametrize("shift_at", ["weight", "membrane"])
 def test_nothing_saturates_at_tested_widths(shift_at: str) -> None:
     """On the simulated core: bias and offset first with shifted weights, last with doubled potentials."""
