@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hwsim.convert.integers import Widths, connections, input_spec, input_unit, scaled, weight_scale
+from hwsim.convert.integers import Widths, bias_integers, connections, input_spec, input_unit, weight_scale
 from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.convert.widths import worst_case_bits
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
@@ -44,8 +44,13 @@ def neurons(layer: SourceLayer, neuron: Neuron, timesteps: int, thresholds: int 
 
 
 def read_out(layer: SourceLayer, scale: float, timesteps: int, times: int, stages: tuple[int, ...] = ()) -> Fixed:
-    """The last layer: sums all it gets; its bias counts once for each of `times` timesteps that are summed."""
-    return Fixed(neurons(layer, ReadOut(), timesteps, bias=scaled(layer.bias * times, scale), stages=stages), scale)
+    """The last layer: sums all it gets; its bias counts once for each of `times` timesteps that are summed.
+
+    Its potentials start at initial potential plus bias, so either can hold the bias: the initial potential does for weights
+    that were trained as integers, as in the traces of such a network that are shipped.
+    """
+    made, bias = neurons(layer, ReadOut(), timesteps, stages=stages), bias_integers(layer, scale, times)
+    return Fixed(replace(made, initial_potential=bias) if layer.rounded else replace(made, bias=bias), scale)
 
 
 def assemble(spec: InputSpec, unit: float, layers: Iterable[SourceLayer], fix: Fix, widths: Widths) -> Network:

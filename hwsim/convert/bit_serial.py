@@ -19,7 +19,7 @@ import numpy as np
 
 from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, folded
-from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, check_timesteps, scaled
+from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, bias_integers, check_timesteps, level_scale
 from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
 from hwsim.snn.neurons import BitSerial, Requantise
@@ -56,20 +56,16 @@ def _level(layer: SourceLayer, bits: int) -> float:
 
 
 def _fixed(layer: SourceLayer, largest: float, bits: int, widths: Widths, below: str, spiking: bool) -> Fixed:
-    """The scale is lowered a little so that one level is a whole number: then every bit's threshold is too."""
+    """One level is a whole number: then every bit's threshold is too."""
     level = _level(layer, bits)
-    lsb = int(level * largest)
-    if lsb < 1:
-        raise ConversionError(f"layer {layer.name}: one of its {1 << bits} levels is worth less than one step of its "
-                              f"{widths.weight_bits}-bit weights; raise weight_bits or use fewer timesteps")
-    scale = lsb / level
+    lsb, scale = level_scale(layer, largest, widths.weight_bits, level)
     offset = lsb // 2
     if below == "truncate":
         if layer.levels < 1 << bits:
             raise ConversionError(f"layer {layer.name}: truncation drops bits of its {layer.levels} trained levels, and "
                                   f"{bits} timesteps need {1 << bits}; use fewer timesteps, or refire")
         offset = (lsb << bits) // (2 * layer.levels)
-    held = {"bias": scaled(layer.bias, scale), "initial_potential": np.full((1, 1, 1), offset, np.int64)}
+    held = {"bias": bias_integers(layer, scale), "initial_potential": np.full((1, 1, 1), offset, np.int64)}
     made = (neurons(layer, BitSerial(), bits, lsb << bits, **held) if spiking
             else neurons(layer, Requantise(), 1, lsb, payload_bits=bits, **held))
     return Fixed(made, scale, worth=level)

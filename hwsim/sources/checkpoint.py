@@ -18,8 +18,8 @@ from torch import Tensor
 
 from hwsim.errors import HwsimError
 from hwsim.files import whole_file
-from hwsim.sources.activations import ALPHA_BETA, SINGLE_SPIKE, ActivationSpec
-from hwsim.sources.networks import SourceNetwork
+from hwsim.sources.activations import ALPHA_BETA, LEVELLED, SINGLE_SPIKE, ActivationSpec
+from hwsim.sources.networks import SourceError, SourceNetwork
 from hwsim.sources.single_spike import SingleSpikeNetwork
 from hwsim.sources.zoo import USUAL, Variant, build_network
 
@@ -58,7 +58,10 @@ class Description:
     variant: Variant = USUAL
 
     def build(self) -> Trainable:
-        """The network that is described, with fresh weights."""
+        """The network that is described, with fresh weights. Raises SourceError when there is no such network."""
+        if self.variant.weight_bits is not None and self.activation.kind not in LEVELLED:
+            raise SourceError(f"weight_bits = {self.variant.weight_bits} with activation {self.activation.kind}: integers are "
+                              f"trained with activations of levels; use {' or '.join(LEVELLED)}, or leave --weight-bits out")
         source = build_network(self.network, self.activation.make, self.classes, self.input_shape, self.head, self.variant)
         if self.activation.kind == ALPHA_BETA:
             source.timesteps = self.activation.timesteps
@@ -170,7 +173,7 @@ _ACTIVATION_KINDS: dict[str, tuple[type, ...]] = {
 }
 _VARIANT_KINDS: dict[str, tuple[type, ...]] = {
     "shortcut": (str, type(None)), "norm": (bool,), "bias": (bool,), "dropout": (float, int), "pool": (str,),
-    "width": (float, int),
+    "width": (float, int), "weight_bits": (int, type(None)),
 }
 _KINDS: dict[str, tuple[type, ...]] = {
     "network": (str,), "classes": (int,), "head": (int, type(None)), "dataset": (str,), "seed": (int,), "epoch": (int,),
