@@ -80,11 +80,13 @@ class ChannelSpec:
 class CoreRun:
     """One run of a core over one tile of a layer: all that does not depend on the sample.
 
-    A tile is channels [c0, c1) of the layer: output groups [lo, hi), c0 = lo * lanes; the last group may be cut at
-    `last_channel`, c1, because the next tile belongs to a core of other lanes (None: at the end of its lanes or layer).
-    Words of the run: word = (y * W + x) * (hi - lo) + (g - lo), lane = c - g * lanes. Potentials saturate at
+    A tile is channels [c0, c1) x rows [a, b) of the layer: output groups [lo, hi), c0 = lo * lanes; the last group may be cut
+    at `last_channel`, c1, because the next tile belongs to a core of other lanes (None: at the end of its lanes or layer).
+    Words of the run: word = ((y - a) * W + x) * (hi - lo) + (g - lo), lane = c - g * lanes. Potentials saturate at
     `potential_bits` (the narrower of layer and core), the current at `current_bits`. `first_plane` is the timestep of
     the run's first plane: activity is reported in absolute timesteps.
+
+    rows          [a, b); None: all rows of the layer.
 
     keep          a later run goes on with the state that this one leaves.
     current_fed   a feed of the run has a plane, so that the current of a direct table can change.
@@ -105,6 +107,7 @@ class CoreRun:
     keep: bool = False
     current_fed: bool = True
     payload_bits: tuple[int, ...] = ()
+    rows: tuple[int, int] | None = None
 
     @property
     def group_count(self) -> int:
@@ -118,9 +121,25 @@ class CoreRun:
         return self.groups[0] * self.core.lanes, end if self.last_channel is None else min(end, self.last_channel)
 
     @property
+    def row_span(self) -> tuple[int, int]:
+        """Rows [a, b) of the layer that the run computes."""
+        return (0, self.shape[1]) if self.rows is None else self.rows
+
+    @property
+    def cut_by_rows(self) -> bool:
+        """Whether it computes some rows only: it then reads the source rows of their fields, and no others (R25)."""
+        return self.row_span != (0, self.shape[1])
+
+    @property
+    def positions(self) -> int:
+        """Output positions of the tile."""
+        first, end = self.row_span
+        return (end - first) * self.shape[2]
+
+    @property
     def words(self) -> int:
         """N, the membrane words of this run."""
-        return self.shape[1] * self.shape[2] * (self.groups[1] - self.groups[0])
+        return self.positions * (self.groups[1] - self.groups[0])
 
     @property
     def merged(self) -> bool:
@@ -147,11 +166,18 @@ class Feed:
                  plane of all feeds; a feed with fewer planes than EOTs (a direct input) gives its events first.
     tiles        channel ranges [lo, hi) of the source in the order its runs wrote them: an AER buffer gives the events
                  of a plane tile by tile, a bitmap in (y, x, c) order.
+    rows         row ranges [a, b) of the same tiles; (): every tile has all rows of the source.
     """
 
     connection: int
     planes: tuple[int, ...]
     tiles: tuple[tuple[int, int], ...]
+    rows: tuple[tuple[int, int], ...] = ()
+
+    def regions(self, height: int) -> tuple[tuple[int, int, int, int], ...]:
+        """(lo, hi, a, b) of each tile of a source that has `height` rows, in the order of the list."""
+        rows = self.rows or ((0, height),) * len(self.tiles)
+        return tuple((*channels, *span) for channels, span in zip(self.tiles, rows, strict=True))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

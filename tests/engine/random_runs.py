@@ -69,9 +69,16 @@ def random_run(rng: Rng) -> RandomRun:
         current_bits=core.current_bits, clear=bool(rng.random() < 0.6), first_plane=int(rng.choice([0, 0, 2])),
         keep=bool(rng.random() < 0.5), current_fed=any(len(each) for each in planes), payload_bits=payload_bits)
     top = 1 << (bits - 1)
-    return RandomRun(
+    case = RandomRun(
         kind, run, planes, 1 if run.merged else table.planes, rng.integers(-top, top, shape), rng.integers(-9, 10, shape),
         rng.integers(0, 2, shape))
+    return replace(case, run=replace(run, rows=random_rows(rng, shape[1]))) if rng.random() < 0.4 else case
+
+
+def random_rows(rng: Rng, height: int) -> tuple[int, int]:
+    """Rows [a, b) of a tile."""
+    first = int(rng.integers(0, height))
+    return first, int(rng.integers(first + 1, height + 1))
 
 
 def random_core(rng: Rng, bits: int) -> CoreSpec:

@@ -132,8 +132,7 @@ def test_merged_planes_give_the_same_results(seed: int, core: dict[str, Any]) ->
 def test_one_visit_is_the_scatter_run_less_its_clear(seed: int, writer: str, passes: str) -> None:
     """Law 3: one position, A >= G, with clear, without keep; no token late and none without a word."""
     case = drawn(seed, writer=writer, passes=passes, bypass=True, fifo_depth=64, scan_bits=64, accumulators=64)
-    _, height, width = case.run.shape
-    if height * width > 1:
+    if case.run.positions > 1:
         return
     case = replace(case, run=replace(case.run, clear=True, keep=False))
     scatter, gather = (FAST.run_planes(*case.with_core(order=order).arguments) for order in ("scatter", "gather"))
@@ -180,7 +179,7 @@ def test_closed_form(seed: int, core: dict[str, Any]) -> None:
 
 def visits(case: RandomRun) -> int:
     run = case.run
-    return run.shape[1] * run.shape[2] * -(-(run.groups[1] - run.groups[0]) // run.core.accumulators)
+    return run.positions * -(-(run.groups[1] - run.groups[0]) // run.core.accumulators)
 
 
 @quietly

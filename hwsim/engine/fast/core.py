@@ -185,10 +185,9 @@ class PlainCore:
             self.state.flags[...] = 0
 
     def _outputs(self, timestep: int) -> Ints:
-        """The layer's outputs of a timestep, this run's lanes: of a tile a copy, which _compute writes back."""
-        plane = self.state.outputs[timestep]
-        low, high = self.pack.channels
-        return plane if self.pack.whole else np.ascontiguousarray(plane[:, low:high])
+        """The layer's outputs of a timestep, this run's tile: of some channels a copy, which _compute writes back."""
+        own = self.pack.own(self.state.outputs[timestep])
+        return own if self.pack.all_channels else np.ascontiguousarray(own)
 
     def _compute(self, p: Pass, plane: Ints | None) -> int:
         """R10 and R12 to R17 for one pass; returns the steps that were clipped."""
@@ -215,8 +214,8 @@ class PlainCore:
                 kf.fire_on(potentials, self.state.flags, plane, *rule, p.flags == "fire_once")
         else:
             ka.requantise(potentials, plane, p.threshold, table.max_level)
-        if not pack.whole:
-            self.state.outputs[p.timestep][:, pack.channels[0] : pack.channels[1]] = plane
+        if not pack.all_channels:
+            pack.own(self.state.outputs[p.timestep])[...] = plane
         return clipped
 
     def _add_terms(self, p: Pass, terms: Ints, largest: int) -> int:
@@ -278,7 +277,7 @@ class Recorder:
         position, lane = np.nonzero(plane)
         word = position * self._groups + lane // self._lanes
         rank = np.arange(len(word)) - np.searchsorted(word, word)
-        neuron = (lane + self._pack.channels[0]) * self._pack.positions + position
+        neuron = self._pack.neurons(position, lane)
         cycle = log[word, 1] + 1 + rank
         self._spikes.append(np.stack([cycle, np.full(len(word), number), neuron], axis=1).astype(np.int64))
 

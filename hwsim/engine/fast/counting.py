@@ -25,7 +25,7 @@ TALLY = {name: i for i, name in enumerate(TALLIES)}
 def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     """(len(TALLIES), len(EVENTS)): how many of each event one unit of each is, in a run over `channels` channels."""
     table, aer = run.table, run.core.buffer == "aer"
-    words, neurons = run.words, channels * run.shape[1] * run.shape[2]
+    words, neurons = run.words, channels * run.positions
     plane_rows = 0 if aer else -(-neurons // run.core.scan_bits)
     operands = {"reg_bits": neurons * run.potential_bits}
     added_words = {"bias_read": words * (table.addend is not None), "current_read": words * table.direct}
@@ -114,7 +114,7 @@ def pass_tallies(run: CoreRun) -> NDArray[np.int64]:
     """(passes, len(TALLIES)): what each pass of the table adds to its timestep's row, whatever the sample."""
     out = np.zeros((len(run.table.passes), len(TALLIES)), np.int64)
     held, groups = run.core.accumulators, run.groups[1] - run.groups[0]
-    visits = run.shape[1] * run.shape[2] * -(-groups // held) if run.core.order == "gather" else 1
+    visits = run.positions * -(-groups // held) if run.core.order == "gather" else 1
     for p, row in zip(run.table.passes, out, strict=True):
         kind = p.kind if p.flags == "ignore" else "flag_fire"
         row[TALLY[f"{kind}s"]] = 1

@@ -223,7 +223,10 @@ class DataflowCore(PlainCore):
         rows, channels = np.empty(number, np.int32), np.empty(number, np.int32)
         if self.run.core.buffer == "bitmap":
             bits = source.bits(self.run.merged)
-            kp.place_events(events.starts, events.flat, feed.pool, feed.grid, bits, feed.scan_bits, rows, channels)
+            # Visits find their way through the buffer themselves; a scatter run reads it in one go.
+            skipped = np.zeros(feed.grid[0], np.int64) if self.gathers else feed.scan(bits).skipped
+            kp.place_events(
+                events.starts, events.flat, feed.pool, feed.grid, bits, feed.scan_bits, skipped, rows, channels)
         row = self.row
         row[EVENTS_LISTED] += number
         if slots.size:
@@ -344,22 +347,18 @@ class DataflowCore(PlainCore):
                 source = sources[plane.feed]
                 arrivals = NO_SHAPE
                 if bitmap:
+                    plan = source.feed.scan(source.bits(self.run.merged))
                     rows = plane.rows.astype(np.int64) + scanned
                     arrivals = np.zeros((len(rows), 2), np.int64)
                     arrivals[:, 0] = np.maximum(1, np.diff(rows, prepend=reached))
                     reached = int(rows[-1]) if len(rows) else reached
-                    scanned += self._scan_rows(source)
-                    self.flow[self.row_of(n), kd.ROWS_READ] += self._scan_rows(source)
+                    scanned += plan.rows
+                    self.flow[self.row_of(n), kd.ROWS_READ] += plan.rows
                 words = None if self.flow_log is None else self._words_of(source.synapses, plane)
                 self.events_time(n, plane.reach, plane.slots, arrivals, words)
             gap = max(1, scanned - 1 - reached) if bitmap else 1
             reached = scanned - 1
             self.mark_time(n, gap, 0, 0, self.run.words)
-
-    def _scan_rows(self, source: FeedPlanes) -> int:
-        """Rows of one plane in its bitmap, or of all planes merged."""
-        height, width, channels = source.feed.grid
-        return -(-height * width * channels * source.bits(self.run.merged) // source.feed.scan_bits)
 
     def _words_of(self, synapses: Synapses, plane: Listed) -> Ints:
         words = np.empty(int(plane.reach[:, 0].sum()), np.int64)
@@ -369,11 +368,11 @@ class DataflowCore(PlainCore):
 
     def _time_gather(self, sources: Sequence[FeedPlanes], listed: list[Listed]) -> None:
         run = self.run
-        _, height, width = run.shape
+        (first, end), width = run.row_span, run.shape[2]
         arrays = gather_arrays(sources, listed, self.eots, run.merged)
         loads, stores = self.moves
         self.count_moves()
-        shape = (height, width, run.groups[1] - run.groups[0], run.core.accumulators)
+        shape = (first, end - first, width, run.groups[1] - run.groups[0], run.core.accumulators)
         moves = (loads, stores, run.first_plane, self.last_row)
         rows_of = np.array([self.row_of(n) for n in range(self.eots)], np.int64)
         plan = (rows_of, self.plan.steps, self.plan.steps_at, self.sent)

@@ -81,6 +81,6 @@ class FlowLog:
         position, lane = np.nonzero(plane)
         word = position * self._groups + lane // self._lanes
         rank = np.arange(len(word)) - np.searchsorted(word, word)
-        neuron = (lane + self._pack.channels[0]) * self._pack.positions + position
+        neuron = self._pack.neurons(position, lane)
         cycle = completed[word] + 1 + (0 if word_writer else rank)
         return np.stack([cycle, np.full(len(word), number), neuron], axis=1).astype(np.int64)

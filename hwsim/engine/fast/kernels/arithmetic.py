@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 # window: an event list's width, channels and folded pool; the operator's kernel, stride and padding; the grid that it
-# sees and the one that it makes. (Numba notices an edit of this file only, so kernels.timing's grid is not used here.)
-WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH = range(11)
+# sees and the tile that it makes, whose first row is a row of the layer. Output rows are counted from it.
+# (Numba notices an edit of this file only, so kernels.timing's grid is not used here.)
+WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH, FIRST_ROW = range(12)
 
 
 @njit(cache=True)
@@ -32,7 +33,7 @@ def gather(
     Row (ky * KX + kx) * C + c: with kx = x + padding - stride * out_x that is the event's `flat` plus a constant, for
     all events of a source row at once. Payload events (`values` not empty) leave payload * scale in `factors`.
     """
-    top = out_y * window[STRIDE] - window[PADDING]
+    top = (window[FIRST_ROW] + out_y) * window[STRIDE] - window[PADDING]
     left = out_x * window[STRIDE] - window[PADDING]
     pool, width, channels = window[POOL], window[WIDTH], window[CHANNELS]
     begin_x = max(left, 0) * pool
@@ -248,7 +249,7 @@ def add_word(
     channel, y, x = place
     position = word // groups
     out_y, out_x = position // window[OUT_WIDTH], position % window[OUT_WIDTH]
-    tap_y = y // window[POOL] - (out_y * window[STRIDE] - window[PADDING])
+    tap_y = y // window[POOL] - ((window[FIRST_ROW] + out_y) * window[STRIDE] - window[PADDING])
     tap_x = x // window[POOL] - (out_x * window[STRIDE] - window[PADDING])
     row = (tap_y * window[KERNEL_X] + tap_x) * window[CHANNELS] + channel
     first, count = (slices[row, 0], slices[row, 1]) if slices.size else (0, state.shape[1])

@@ -29,10 +29,10 @@ def merge(plane: Array, n: int, out: Array) -> None:
 
 @njit(cache=True)
 def place_events(
-    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int, rows: Array,
-    channels: Array,
+    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int, skipped: Array,
+    rows: Array, channels: Array,
 ) -> None:
-    """Of a bitmap plane's events: the buffer row of its last bit, and its channel."""
+    """Of a bitmap plane's events: the buffer row of its last bit, less those `skipped` before it (H,), and its channel."""
     height, width, grid_channels = grid_shape
     for y in range(height):
         for x in range(width):
@@ -40,7 +40,7 @@ def place_events(
             first = (y * width + x) * grid_channels + 1
             for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
                 channel = flat[event] - channel_0
-                rows[event] = ((first + channel) * bits - 1) // scan_bits
+                rows[event] = ((first + channel) * bits - 1) // scan_bits - skipped[y]
                 channels[event] = channel
 
 
