@@ -131,6 +131,8 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
             for layer, every in zip(network, spans, strict=True)]
     least = {"weight": max(max(r) for r in rows), "membrane": max(words)}
     most = {"weight": sum(sum(r) for r in rows), "membrane": sum(g * w for g, w in zip(groups, words, strict=True))}
+    if rng.random() < 0.3:  # too little for a group of all rows of the largest layer, which is then cut by rows as well
+        least["membrane"], most["membrane"] = max(layer.shape[2] for layer in network), max(words)
 
     def between(memory: str, width: int) -> str:
         room = most[memory] if rng.random() < 0.4 else rng.integers(least[memory], most[memory] + 1)
@@ -147,7 +149,8 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
                          "scan_bits": int(rng.choice([1, 3, 8, 64]))},
         "memories": {"weight": between("weight", lanes * 8), "membrane": between("membrane", lanes * potential_bits),
                      "current": between("membrane", lanes * current_bits), "bias": f"{lanes * potential_bits * 400} bit",
-                     **({"mask": f"{most['membrane'] * lanes} bit"} if coding in FLAGGED else {})},
+                     **({"mask": f"{sum(g * w for g, w in zip(groups, words, strict=True)) * lanes} bit"}
+                        if coding in FLAGGED else {})},
         "channel": {"bits_per_cycle": int(rng.choice([1, 16, 64])), "latency_cycles": int(rng.integers(0, 30))},
     })
 

@@ -1,7 +1,7 @@
 """The window scanner: visits of a gather run, and which buffer rows are read to find the events of a window or a row tile.
 
-Rules R19 to R21 and R25. A bitmap lies in (y, x, c) order, `bits` per neuron, `scan_bits` in a row of the buffer. The scanner goes through the
-source rows of its window from top to bottom and reads, for each, the buffer rows that hold it.
+Rules R19 to R21 and R25. A bitmap lies in (y, x, c) order, `bits` per neuron, `scan_bits` in a row of the buffer. The scanner
+goes through the source rows of its window from top to bottom and reads, for each, the buffer rows that hold it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def window_of(connection: Connection, visit: Visit) -> Window:
 
 
 def window_of_run(run: CoreRun, connection: Connection, grid: Grid) -> Window:
-    """What a scatter run reads of a source's grid: all of it, or the whole rows that the field of a row of its tile holds (R25)."""
+    """What a scatter run reads of a source's grid: all of it, or the whole rows that a field of its tile's rows holds (R25)."""
     rows: Sequence[int] = range(grid.shape[0])
     if run.cut_by_rows:
         fields = [window_of(connection, Visit(y, 0, range(0))).rows for y in range(*run.row_span)]

@@ -223,9 +223,9 @@ def slotted_events(
 
 @njit(cache=True)
 def gather_run(
-    shape: tuple[int, int, int, int, int], moves: tuple[int, int, int, int], lists: Array, starts: Array, rows: Array, channels: Array,
-    slots: Array, windows: Array, fed: Array, fed_at: Array, rows_of: Array, steps: Array, steps_at: Array, sent: Array,
-    core: Array, ring: Array, tally: Array, token_log: Array, issue_log: Array, issued: Array, completed: Array,
+    shape: tuple[int, int, int, int, int], moves: tuple[int, int, int, int], lists: Array, starts: Array, rows: Array,
+    channels: Array, slots: Array, windows: Array, fed: Array, fed_at: Array, rows_of: Array, steps: Array, steps_at: Array,
+    sent: Array, core: Array, ring: Array, tally: Array, token_log: Array, issue_log: Array, issued: Array, completed: Array,
     kinds: Array,
 ) -> tuple[int, int]:
     """R19 and R20: a whole gather run, visit by visit. Returns tokens and operations other than passes.
