@@ -30,7 +30,7 @@ class CoreSpec:
 
     buffer      aer: one token a cycle; bitmap: `scan_bits` bits of a plane scanned a cycle.
 
-    The dataflow, R19 to R24 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
+    The dataflow, R19 to R25 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
     order             scatter: an event goes to every word that it touches; gather: a word takes every event of its window.
     accumulators      gather: words that are held in registers at a time.
     planes_per_token  one: a token is one spike; all: a token carries the spikes of one neuron in all planes.
@@ -39,6 +39,7 @@ class CoreSpec:
     writer            serial: one spike leaves per cycle; word: all spikes of a word leave at once.
     membrane_ports    1r1w: one read and one write port; 1rw: one port, for the membrane and for the current memory.
     passes            by_pass: each pass goes over all words; by_word: each word takes all passes that follow one EOT.
+    mask_first        an event's operation reads the flags of its word before anything else, and is skipped if all are off.
     """
 
     lanes: int
@@ -57,12 +58,13 @@ class CoreSpec:
     writer: Literal["serial", "word"] = "serial"
     membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
     passes: Literal["by_pass", "by_word"] = "by_pass"
+    mask_first: bool = False
 
     @property
     def plain(self) -> bool:
         """Whether this is the dataflow of R1 to R18: the first value of every field."""
-        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes) == (
-            "scatter", "one", "serial", "1r1w", "by_pass")
+        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes, self.mask_first) == (
+            "scatter", "one", "serial", "1r1w", "by_pass", False)
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,11 @@ class CoreRun:
     def merged(self) -> bool:
         """Whether a token carries all planes (R21)."""
         return self.core.planes_per_token == "all"
+
+    @property
+    def masks_first(self) -> bool:
+        """Whether its events look at flags before they read weights (R25)."""
+        return self.core.mask_first and self.table.flagged
 
     def sends_payloads(self, connection: int) -> bool:
         """Whether the events of a connection carry payloads, as `payload_bits` says."""

@@ -72,7 +72,19 @@ def random_run(rng: Rng) -> RandomRun:
     case = RandomRun(
         kind, run, planes, 1 if run.merged else table.planes, rng.integers(-top, top, shape), rng.integers(-9, 10, shape),
         rng.integers(0, 2, shape))
-    return replace(case, run=replace(run, rows=random_rows(rng, shape[1]))) if rng.random() < 0.4 else case
+    if rng.random() < 0.4:
+        run = replace(run, rows=random_rows(rng, shape[1]))
+    case = replace(case, run=run)
+    return masking_first(rng, case) if table.flagged and not run.merged and rng.random() < 0.4 else case
+
+
+def masking_first(rng: Rng, case: RandomRun) -> RandomRun:
+    """The same run on a core that looks at flags first (R25), with words whose neurons are all off."""
+    core = replace(case.run.core, mask_first=True, order="scatter" if rng.random() < 0.9 else case.run.core.order)
+    channels, height, width = case.run.shape
+    off = rng.random((-(-channels // core.lanes), height, width)) < 0.4
+    flags = case.flags | np.repeat(off, core.lanes, axis=0)[:channels]
+    return replace(case, run=replace(case.run, core=core), flags=flags)
 
 
 def random_rows(rng: Rng, height: int) -> tuple[int, int]:

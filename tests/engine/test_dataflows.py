@@ -89,7 +89,7 @@ def drawn(seed: int, **core: Any) -> RandomRun:
     case = replace(case, run=run, potentials=case.potentials // 4, currents=case.currents // 4)
     return case.with_core(**{
         "potential_bits": 32, "current_bits": 32, "buffer": "bitmap", "order": "scatter", "planes_per_token": "one",
-        "multiplier": "parallel", "writer": "serial", "membrane_ports": "1r1w", "passes": "by_pass", **core})
+        "multiplier": "parallel", "writer": "serial", "membrane_ports": "1r1w", "passes": "by_pass", "mask_first": False, **core})
 
 
 ORDERS = st.fixed_dictionaries({

@@ -17,7 +17,7 @@ TALLIES = (
     "payload_synapses", "shifted_synapses", "fired", "rows_scanned", "pooled", "value_bits",
     "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
     "masks", "reinitialises", "flag_fires", "addends_flag_fire", "on_fired_at", "on_added_to", "on_leaking", "flag_words",
-    "port_stalls", "sending_words", "loads", "stores", "plane_sums", "register_synapses",
+    "port_stalls", "sending_words", "loads", "stores", "plane_sums", "register_synapses", "quiet_words",
 )
 TALLY = {name: i for i, name in enumerate(TALLIES)}
 
@@ -36,7 +36,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     rules: dict[str, dict[str, int]] = {
         "tokens": {"fifo_push": 1, "fifo_pop": 1},
         "events": {"buffer_read": int(aer)},
-        "words": {"addr_gen": 1, "weight_read": 1, **(
+        "words": {"addr_gen": 1, "weight_read": 1, "mask_read": int(run.masks_first), **(
             {"current_read": 1, "current_write": 1} if table.direct
             else {"membrane_read_accumulate": 1, "membrane_write_accumulate": 1})},
         "synapses": {"acc_add": 1, "reg_bits": run.current_bits if table.direct else run.potential_bits},
@@ -72,7 +72,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "on_added_to": {"bias_add": added_terms},
         "on_leaking": {"leak": int(table.leak_shift is not None)},
         "flag_words": {"mask_write": 1},
-        # Other dataflows only (R19 to R24).
+        # Other dataflows only (R19 to R25).
         "port_stalls": {"cycles_stall_port": 1},
         "sending_words": {"buffer_write": 1},
         "loads": {"addr_gen": 1, "membrane_read_load": 1, "current_read": int(table.direct), "mask_read": int(table.flagged)},
@@ -80,6 +80,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
                    "mask_write": int(table.flagged)},
         "plane_sums": {"sum_add": neurons},
         "register_synapses": {"reg_bits": run.current_bits if table.direct else run.potential_bits},
+        "quiet_words": {"addr_gen": 1, "mask_read": 1},
     }
     if not run.core.plain:
         _other_dataflow(run, rules)

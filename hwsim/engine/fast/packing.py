@@ -78,7 +78,7 @@ def by_position(values: Ints, dtype: Any) -> Ints:
 class Synapses:
     """One connection as a run sees it.
 
-    grid, by_row, by_column, by_channel   see kernels.timing.      window  see kernels.arithmetic.
+    grid, by_row, by_column, by_channel   see kernels.timing.      window  see kernels.arithmetic.      fed  see kernels.masked.
     weights   (rows + 1, lanes) or, sliced, (rows + 1, lanes of a slice); the last row is zero; None without weights.
     slices    (rows, 2) first lane and number of lanes of each row; size 0 when every row feeds all lanes.
     largest   bound on |weight|.      sums  an array whose type holds the sum of four weights.
@@ -89,6 +89,7 @@ class Synapses:
     by_row: NDArray[np.int64]
     by_column: NDArray[np.int64]
     by_channel: NDArray[np.int64]
+    fed: NDArray[np.int64]
     weights: Ints | None
     slices: NDArray[np.int64]
     largest: int
@@ -113,7 +114,7 @@ def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightR
         window=np.array([width, channels, pool, *operator], np.int64),
         by_row=rows_reached(run, connection, height, pool),
         by_column=_reach(width, pool, in_width, kernel_x, stride, padding, (0, out_width)),
-        by_channel=_groups(run, fed), weights=weights, slices=slices, largest=largest,
+        by_channel=_groups(run, fed), fed=fed - run.channels[0], weights=weights, slices=slices, largest=largest,
         # Four weights of a byte stay exact in 16 bits; the sums of others are made in the state's own type.
         sums=np.zeros(1, np.int16 if weights is not None and weights.dtype == np.int8 else np.int64),
     )

@@ -100,7 +100,9 @@ def _sweeps(run: CoreRun, following: list[int], place: int, needed: bool) -> lis
         flaggers = None if any(member.kind == "mask" for member in group) else tuple(
             place + k + 1 - len(group) + i for i, member in enumerate(group) if member.flags == "fire_once")
         number = sum(before.kind in ("fire", "requant") for before in passes[:k])
-        made.append(Sweep(index, number, place + k, reads, writes, claims & ~FLAGS, flaggers))
+        # Only events that look at flags can meet a mask word by itself; it is written together with its membrane word (R16).
+        claims = claims if run.masks_first else claims & ~FLAGS
+        made.append(Sweep(index, number, place + k, reads, writes, claims, flaggers))
     return made
 
 

@@ -132,11 +132,11 @@ class WordMemory:
 
 
 class Access(NamedTuple):
-    """One word that an event touches: its weight row (None when the trace has no weights), its real synapses."""
+    """One word that an event touches: its weight row (None when the trace has no weights), the lanes with a real synapse."""
 
     word: int
     weights: Word | None
-    synapses: int
+    synapses: range
 
 
 class Row(NamedTuple):
@@ -144,7 +144,7 @@ class Row(NamedTuple):
 
     group: int
     weights: Word | None
-    synapses: int
+    synapses: range
 
 
 class AddressGenerator:
@@ -207,7 +207,7 @@ class AddressGenerator:
             if column is not None:
                 weights = np.zeros(layout.lanes, np.int64)
                 weights[low - lane_0 : high - lane_0] = column[low - first : high - first]
-            yield Row(group, weights, high - low)
+            yield Row(group, weights, range(low - lane_0, high - lane_0))
 
     def _connected(self, c: int) -> tuple[int, int]:
         """Output channels [first, end) that source channel c feeds; empty when it feeds none."""
