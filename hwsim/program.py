@@ -40,6 +40,9 @@ class CoreSpec:
     membrane_ports    1r1w: one read and one write port; 1rw: one port, for the membrane and for the current memory.
     passes            by_pass: each pass goes over all words; by_word: each word takes all passes that follow one EOT.
     mask_first        an event's operation reads the flags of its word before anything else, and is skipped if all are off.
+
+    membrane_bank_bits, current_bank_bits   bits of a row in one bank, where an access touches the banks that hold a real
+    channel and they are counted; 0: a row is accessed whole, and no banks are counted.
     """
 
     lanes: int
@@ -59,10 +62,12 @@ class CoreSpec:
     membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
     passes: Literal["by_pass", "by_word"] = "by_pass"
     mask_first: bool = False
+    membrane_bank_bits: int = 0
+    current_bank_bits: int = 0
 
     @property
     def plain(self) -> bool:
-        """Whether this is the dataflow of R1 to R18: the first value of every field."""
+        """Whether this is the dataflow of R1 to R18: the first value of every field that decides cycles."""
         return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes, self.mask_first) == (
             "scatter", "one", "serial", "1r1w", "by_pass", False)
 
@@ -286,6 +291,7 @@ class Transfer(Operation):
 
     source, targets   a load comes from the channel, a store goes to it.
     memory            what it fills or empties: one of TRANSFER_EVENTS.         rows  rows of that memory that it moves.
+    banks           that those rows touch, where the memory's banks are counted (R25).
     bits              that travel.         region  [lo, hi) bits of the memory that it touches, where books are kept of it.
     once              a setup transfer.
     """
@@ -295,6 +301,7 @@ class Transfer(Operation):
     memory: str
     bits: int | Literal["by sample"]
     rows: int = 0
+    banks: int = 0
     region: tuple[int, int] = (0, 0)
     once: bool = False
 
@@ -323,7 +330,9 @@ class Transfer(Operation):
         """A4: its bits on the channel, and its rows of the memory that it fills or empties."""
         load = self.kind == "load"
         event = TRANSFER_EVENTS[self.memory][0 if load else 1]
-        return {"channel_read_bits" if load else "channel_write_bits": int(self.bits), **({event: self.rows} if event else {})}
+        banks = {f"{self.memory}_{'write' if load else 'read'}_banks": self.banks} if self.banks else {}
+        rows = {event: self.rows} if event else {}
+        return {"channel_read_bits" if load else "channel_write_bits": int(self.bits), **rows, **banks}
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,8 +110,11 @@ class OperationCheck:
             yield f"{where} moves bits {op.bits!r}: there is no network of links yet, so bits are a number"
         elif not is_whole(op.bits, 0, MOST):
             yield f"{where} moves {op.bits!r} bits, expected a whole number from 0 to 2**48"
-        if not is_whole(op.rows, 0, MOST):
-            yield f"{where} moves {op.rows!r} rows, expected a whole number from 0 to 2**48"
+        for what, number in (("rows", op.rows), ("banks", op.banks)):
+            if not is_whole(number, 0, MOST):
+                yield f"{where} moves {number!r} {what}, expected a whole number from 0 to 2**48"
+        if op.banks and op.memory not in ("membrane", "current"):
+            yield f"{where} moves {op.banks} banks of memory {op.memory}; banks are counted of membrane and current alone"
         if not (is_whole(op.region[0], 0) and is_whole(op.region[1], int(op.region[0]))):
             yield f"{where} touches bits {op.region} of its memory; a region is [lo, hi) with 0 <= lo <= hi"
         ends = (op.source, *op.targets)
@@ -212,7 +215,8 @@ class OperationCheck:
 def core_misfits(core: CoreSpec) -> Iterator[str]:
     """Numbers that no core has, and settings that do not go together."""
     for name, low, high in (("lanes", 1, MOST), ("fifo_depth", 1, MOST), ("scan_bits", 1, MOST), ("accumulators", 1, MOST),
-                            ("adders", 1, MOST), ("potential_bits", *WIDTHS), ("current_bits", *WIDTHS)):
+                            ("adders", 1, MOST), ("potential_bits", *WIDTHS), ("current_bits", *WIDTHS),
+                            ("membrane_bank_bits", 0, MOST), ("current_bank_bits", 0, MOST)):
         value = getattr(core, name)
         if not is_whole(value, low, high):
             yield f"needs a core with {name} of {low} {'or more' if high == MOST else f'to {high}'}, found {value!r}"

@@ -186,6 +186,17 @@ class ProgramBuilder:
             tile.core, (run,), index, "output", tile=number, timesteps=timesteps,
             bits=plan.neurons(tile) * self._design(tile.core).core.potential_bits))
 
+    def banks_of(self, tile: Tile, memory: str) -> int:
+        """Banks that hold a real channel of the tile's rows of membrane or current memory; 0 where none are counted (R25)."""
+        spec = self._design(tile.core).core_spec()
+        bank = spec.membrane_bank_bits if memory == "membrane" else spec.current_bank_bits
+        bits = spec.potential_bits if memory == "membrane" else spec.current_bits
+        if not bank:
+            return 0
+        (low, high), lanes = tile.groups, spec.lanes
+        real = (min(lanes, tile.channels[1] - group * lanes) for group in range(low, high))
+        return tile.words // (high - low) * sum(-(-lane * bits // bank) for lane in real)
+
     # -- runs -----------------------------------------------------------------------------------------------------
 
     def run(

@@ -98,8 +98,8 @@ class _Steps:
         tile = plan.tiles[number]
         design = self.build.mapping.arch.design_of(tile.core)
         move = self.build.load if kind == "load" else self.build.store
-        return move(tile.core, deps, index, memory, tile=number, rows=tile.words, timesteps=(t, t + 1),
-                    bits=plan.neurons(tile) * design.row_bits[memory] // design.pe_count)
+        return move(tile.core, deps, index, memory, tile=number, rows=tile.words, banks=self.build.banks_of(tile, memory),
+                    timesteps=(t, t + 1), bits=plan.neurons(tile) * design.row_bits[memory] // design.pe_count)
 
     def _planes(self, plan: LayerPlan, number: int, t: int) -> tuple[int, ...]:
         """The plane of timestep t; a direct input has one, which comes first."""

@@ -138,6 +138,7 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
         room = most[memory] if rng.random() < 0.4 else rng.integers(least[memory], most[memory] + 1)
         return f"{int(room) * width} bit"
 
+    gates = bool(rng.random() < 0.3)
     return Architecture.model_validate({
         "name": "random", "clock": "500 MHz",
         "core": {
@@ -148,7 +149,8 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
         "spike_buffer": {"kind": str(rng.choice(["aer", "bitmap"])), "capacity": "1 MiB", "address_bits": 16,
                          "scan_bits": int(rng.choice([1, 3, 8, 64]))},
         "memories": {"weight": between("weight", lanes * 8), "membrane": between("membrane", lanes * potential_bits),
-                     "current": between("membrane", lanes * current_bits), "bias": f"{lanes * potential_bits * 400} bit",
+                     "membrane_gate_by_channel": gates, "current": between("membrane", lanes * current_bits),
+                     "bias": f"{lanes * potential_bits * 400} bit",
                      **({"mask": f"{sum(g * w for g, w in zip(groups, words, strict=True)) * lanes} bit"}
                         if coding in FLAGGED else {})},
         "channel": {"bits_per_cycle": int(rng.choice([1, 16, 64])), "latency_cycles": int(rng.integers(0, 30))},

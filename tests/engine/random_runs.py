@@ -74,6 +74,9 @@ def random_run(rng: Rng) -> RandomRun:
         rng.integers(0, 2, shape))
     if rng.random() < 0.4:
         run = replace(run, rows=random_rows(rng, shape[1]))
+    if rng.random() < 0.3:
+        banks = {f"{name}_bank_bits": int(rng.choice([1, 3, 8, 20])) for name in ("membrane", "current")}
+        run = replace(run, core=replace(run.core, **banks))
     case = replace(case, run=run)
     return masking_first(rng, case) if table.flagged and not run.merged and rng.random() < 0.4 else case
 

@@ -13,6 +13,7 @@ from hwsim.engine.fast.counting import TALLIES, TALLY
 from hwsim.engine.fast.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList
 from hwsim.engine.fast.kernels import arithmetic as ka
 from hwsim.engine.fast.kernels import flags as kf
+from hwsim.engine.fast.kernels import patterns as kp
 from hwsim.engine.fast.kernels import timing as kt
 from hwsim.engine.fast.packing import Ints, RunPack, Synapses, Width
 from hwsim.passes import Pass
@@ -23,7 +24,7 @@ NOTHING_SENT = np.zeros(0, np.int32)
 PAYLOAD_SYNAPSES, SHIFTED_SYNAPSES, FIRED = TALLY["payload_synapses"], TALLY["shifted_synapses"], TALLY["fired"]
 CLEARS, ROWS_SCANNED, POOLED, VALUE_BITS = TALLY["clears"], TALLY["rows_scanned"], TALLY["pooled"], TALLY["value_bits"]
 ON_FIRED_AT, ON_ADDED_TO, ON_LEAKING = TALLY["on_fired_at"], TALLY["on_added_to"], TALLY["on_leaking"]
-FLAG_WORDS = TALLY["flag_words"]
+FLAG_WORDS, LAST_WORDS = TALLY["flag_words"], TALLY["last_words"]
 
 
 class CoreState:
@@ -82,6 +83,8 @@ class PlainCore:
         log = np.empty((events.number, 2), np.int64) if self.recorder else NO_LOG
         geometry = (events.starts, events.flat, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel)
         slots, added = kt.time_events(*geometry, arrivals, self._core, self._ring, row, log)
+        if self.pack.last_words:
+            row[LAST_WORDS] += kp.count_last(*geometry)
         shift = self.marks if self.run.table.weigh_planes else 0
         if events.values.size:
             row[PAYLOAD_SYNAPSES] += added

@@ -18,6 +18,7 @@ TALLIES = (
     "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
     "masks", "reinitialises", "flag_fires", "addends_flag_fire", "on_fired_at", "on_added_to", "on_leaking", "flag_words",
     "port_stalls", "sending_words", "loads", "stores", "plane_sums", "register_synapses", "quiet_words",
+    "last_words",
 )
 TALLY = {name: i for i, name in enumerate(TALLIES)}
 
@@ -75,15 +76,19 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         # Other dataflows only (R19 to R25).
         "port_stalls": {"cycles_stall_port": 1},
         "sending_words": {"buffer_write": 1},
-        "loads": {"addr_gen": 1, "membrane_read_load": 1, "current_read": int(table.direct), "mask_read": int(table.flagged)},
-        "stores": {"addr_gen": 1, "membrane_write_store": 1, "current_write": int(table.direct and run.current_fed),
-                   "mask_write": int(table.flagged)},
+        # Every word of the run is loaded once, and stored once.
+        "loads": {"addr_gen": words, "membrane_read_load": words, "current_read": words * table.direct,
+                  "mask_read": words * table.flagged},
+        "stores": {"addr_gen": words, "membrane_write_store": words, "current_write": words * (table.direct and run.current_fed),
+                   "mask_write": words * table.flagged},
         "plane_sums": {"sum_add": neurons},
         "register_synapses": {"reg_bits": run.current_bits if table.direct else run.potential_bits},
         "quiet_words": {"addr_gen": 1, "mask_read": 1},
+        "last_words": {},
     }
     if not run.core.plain:
         _other_dataflow(run, rules)
+    _add_banks(run, rules)
     out = np.zeros((len(TALLIES), len(EVENTS)), np.int64)
     for tally, row in zip(TALLIES, out, strict=True):
         for name, count in rules[tally].items():
@@ -109,6 +114,44 @@ def _other_dataflow(run: CoreRun, rules: dict[str, dict[str, int]]) -> None:
     rules["synapses"] = {"acc_add": 1}
     if run.core.writer == "word":
         rules["sent"] = {"spike_out": 1}
+
+
+def banks(run: CoreRun, memory: str) -> tuple[int, int]:
+    """Banks that an access to a word touches, in groups other than the run's last, and in the last (R25); 0 if not counted."""
+    core, (low, high) = run.core, run.channels
+    bank = core.membrane_bank_bits if memory == "membrane" else core.current_bank_bits
+    bits = core.potential_bits if memory == "membrane" else core.current_bits
+    if not bank:
+        return 0, 0
+    last = high - low - (run.groups[1] - run.groups[0] - 1) * core.lanes
+    return -(-core.lanes * bits // bank), -(-last * bits // bank)
+
+
+def banks_of_all(run: CoreRun, memory: str) -> int:
+    """Banks that one access to each word of the run touches."""
+    full, last = banks(run, memory)
+    return run.positions * (full * (run.groups[1] - run.groups[0] - 1) + last)
+
+
+def counts_last_words(run: CoreRun) -> bool:
+    """Whether it must be known how many words of the last group events touch: its banks are fewer than the others'."""
+    return any(full != last for full, last in (banks(run, memory) for memory in ("membrane", "current")))
+
+
+def _add_banks(run: CoreRun, rules: dict[str, dict[str, int]]) -> None:
+    """The banks of whatever accesses a membrane or current word: all words of the run alike, but for those of events."""
+    for memory in ("membrane", "current"):
+        full, last = banks(run, memory)
+        if not full:
+            continue
+        for tally, counts in rules.items():
+            for way in ("read", "write"):
+                accessed = sum(n for name, n in counts.items() if name.startswith(f"{memory}_{way}"))
+                if tally == "words" and accessed:
+                    counts[f"{memory}_{way}_banks"] = full
+                    rules["last_words"][f"{memory}_{way}_banks"] = last - full
+                elif accessed and tally != "last_words":
+                    counts[f"{memory}_{way}_banks"] = accessed // run.words * banks_of_all(run, memory)
 
 
 def pass_tallies(run: CoreRun) -> NDArray[np.int64]:

@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import INDEX
-from hwsim.engine.fast.core import CLEARS, FIRED, PAYLOAD_SYNAPSES, POOLED, SHIFTED_SYNAPSES, VALUE_BITS, CoreState, PlainCore
+from hwsim.engine.fast.core import (
+    CLEARS,
+    FIRED,
+    LAST_WORDS,
+    PAYLOAD_SYNAPSES,
+    POOLED,
+    SHIFTED_SYNAPSES,
+    VALUE_BITS,
+    CoreState,
+    PlainCore,
+)
 from hwsim.engine.fast.counting import TALLIES, TALLY
 from hwsim.engine.fast.feeds import Buffers, EventList
 from hwsim.engine.fast.flow_log import FlowLog
@@ -245,8 +255,11 @@ class DataflowCore(PlainCore):
         totals = np.zeros(4, np.int64)
         kp.reach_events(events.starts, events.flat, *geometry, reach, lanes, totals)
         if self.masked is not None:
-            totals[kp.WORDS], quiet, totals[kp.ADDS] = self.masked.count(synapses, events, lanes)
+            totals[kp.WORDS], quiet, totals[kp.ADDS], last = self.masked.count(synapses, events, lanes)
             self.row[QUIET_WORDS] += quiet
+            self.row[LAST_WORDS] += last
+        elif self.pack.last_words:
+            self.row[LAST_WORDS] += kp.count_last(events.starts, events.flat, *geometry)
         rows, channels = np.empty(number, np.int32), np.empty(number, np.int32)
         if self.run.core.buffer == "bitmap":
             bits = source.bits(self.run.merged)
@@ -322,10 +335,10 @@ class DataflowCore(PlainCore):
         return (every if self.gathers and not run.clear else 0), (stored if self.gathers and run.keep else 0)
 
     def count_moves(self) -> None:
-        """What loads and stores count; every word of the run is loaded once, and stored once."""
+        """What loads and stores count."""
         loads, stores = self.moves
-        self.tally[self.run.first_plane, LOADS] += self.run.words if loads else 0
-        self.tally[self.last_row, STORES] += self.run.words if stores else 0
+        self.tally[self.run.first_plane, LOADS] += loads != 0
+        self.tally[self.last_row, STORES] += stores != 0
 
     @property
     def last_row(self) -> int:

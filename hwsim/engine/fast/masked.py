@@ -41,11 +41,14 @@ class Masked:
             state, self.flags, synapses.weights, events.starts, events.flat, events.values, synapses.window, synapses.by_row,
             synapses.by_column, synapses.fed, scale, adders, limits)
 
-    def count(self, synapses: Synapses, events: EventList, lanes: Ints) -> tuple[int, int, int]:
-        """Operations on words that are not quiet, on those that are, and additions; `lanes` of each event are written."""
-        totals = np.zeros(3, np.int64)
+    def count(self, synapses: Synapses, events: EventList, lanes: Ints) -> tuple[int, int, int, int]:
+        """Operations on words that are not quiet, on those that are, additions, and those of the first kind in the last group.
+
+        `lanes` of each event are written.
+        """
+        totals = np.zeros(4, np.int64)
         km.count_masked(
             events.starts, events.flat, synapses.window, int(synapses.grid[5]), synapses.by_row, synapses.by_column,
             synapses.by_channel, synapses.fed, self.on_before, self.quiet, lanes, totals)
-        worked, skipped, adds = totals.tolist()
-        return worked, skipped, adds
+        worked, skipped, adds, last = totals.tolist()
+        return worked, skipped, adds, last

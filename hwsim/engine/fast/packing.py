@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.checks.dataflow import check_dataflow
-from hwsim.engine.fast.counting import coefficients, pass_tallies
+from hwsim.engine.fast.counting import coefficients, counts_last_words, pass_tallies
 from hwsim.engine.fast.sweep_plan import SweepPlan
 from hwsim.passes import PassTable
 from hwsim.program import CoreRun, ProgramError
@@ -217,6 +217,7 @@ class RunPack:
     initial     (positions, lanes) what a clear writes.       addend  (positions, lanes) or None.
     factors     tallies to events; pass_tallies  those of each pass: hwsim/engine/fast/counting.py.
     rows        timesteps that the run counts for, from 0.
+    last_words  whether words of the last group are counted apart: they lie in fewer banks.
     plans       of its sweeps, by the number of its EOTs; other dataflows only.
     """
 
@@ -232,6 +233,7 @@ class RunPack:
     factors: NDArray[np.int64]
     pass_tallies: NDArray[np.int64]
     rows: int
+    last_words: bool
     plans: dict[int, SweepPlan] = field(default_factory=dict)
 
     @property
@@ -321,4 +323,5 @@ class Packer:
             addend_largest=addend_largest,
             factors=coefficients(run, high - low), pass_tallies=pass_tallies(run),
             rows=max(run.first_plane + table.planes, 1 + max((p.timestep for p in table.passes), default=0)),
+            last_words=counts_last_words(run),
         )

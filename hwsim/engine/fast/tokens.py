@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.engine.fast.core import SHIFTED_SYNAPSES, CoreState
+from hwsim.engine.fast.core import LAST_WORDS, SHIFTED_SYNAPSES, CoreState
 from hwsim.engine.fast.counting import TALLY
 from hwsim.engine.fast.dataflow import (
     EVENTS_LISTED,
@@ -134,6 +134,8 @@ class TokenCore(DataflowCore):
         if self.masked is not None:
             row[QUIET_WORDS] += np.count_nonzero(self.masked.quiet[words])
             words = words[self.masked.quiet[words] == 0]
+        groups = self.run.groups[1] - self.run.groups[0]
+        row[LAST_WORDS] += np.count_nonzero(words % groups == groups - 1)
         lanes = self._add_factors(k, words, self._factors(k), None)
         if not merged:
             self.count_single(len(words), lanes, bool(self.tokens[k, 5]))

@@ -104,6 +104,8 @@ class Lanes:
         ):
             if memory in operation.writes and word in memory.changed:
                 operation.activity[event] += 1
+                if memory is not self.mask:
+                    operation.activity[f"{memory.name}_write_banks"] += self.layout.banks(word, memory.name)
                 memory.write(word, cycle)
             elif operation.sweep is not None and not operation.more and not self.gathers:
                 memory.release(word)

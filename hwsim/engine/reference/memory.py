@@ -33,11 +33,19 @@ class WordLayout:
         self.groups = self.end_group - self.first_group
         self.words = run.words
         self.end_channel = run.channels[1]
+        core = run.core
+        self.bank_bits = {"membrane": (core.membrane_bank_bits, core.potential_bits),
+                          "current": (core.current_bank_bits, core.current_bits)}
         self.real = [max(0, min(self.lanes, self.end_channel - g * self.lanes)) for g in range(*run.groups)]
 
     def real_lanes(self, word: int) -> int:
         """Lanes of the word that hold a neuron; always the lowest ones."""
         return self.real[word % self.groups]
+
+    def banks(self, word: int, memory: str) -> int:
+        """Banks of a row that hold a neuron of the word; 0 where they are not counted (R25)."""
+        bank_bits, bits = self.bank_bits[memory]
+        return -(-self.real_lanes(word) * bits // bank_bits) if bank_bits else 0
 
     def place(self, word: int) -> tuple[int, int, int]:
         """(y, x, channel of lane 0) of a word."""

@@ -221,9 +221,11 @@ class Sequencer:
         core, activity, cycle, word = self.core, operation.activity, self.clock.now, operation.word
         if core.membrane in operation.reads:
             activity[MEMBRANE_READS[operation.kind]] += 1
+            activity["membrane_read_banks"] += core.layout.banks(word, "membrane")
             operation.potential = core.membrane.read(word, cycle)
         if core.current in operation.reads:
             activity["current_read"] += 1
+            activity["current_read_banks"] += core.layout.banks(word, "current")
             operation.current = core.current.read(word, cycle)
         if core.mask in operation.reads:
             activity["mask_read"] += 1

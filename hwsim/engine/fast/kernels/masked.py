@@ -18,8 +18,8 @@ Array = NDArray[Any]
 
 # window: see kernels.arithmetic.      grid: see kernels.timing.
 WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH, FIRST_ROW = range(12)
-# totals of count_masked: operations on words that are not quiet, on quiet ones, additions.
-WORKED, SKIPPED, ADDS = range(3)
+# totals of count_masked: operations on words that are not quiet, on quiet ones, additions; those of the first in the last group.
+WORKED, SKIPPED, ADDS, LAST = range(4)
 # core and tally: see kernels.dataflow.
 NEXT, EXEC, SERIALISER, WORD, CLAIMS, WRITES, PUSHED, PLACE, SPIKE, BYPASS, ADDS_TO, SINGLE_PORT = range(12)
 TOKENS, BUSY, HAZARD, STALL, OVERLAPPED, SENT, ROWS_READ, PORT = range(8)
@@ -124,6 +124,7 @@ def count_masked(
                                 off = quiet[position * groups + group + step]
                                 totals[SKIPPED] += off
                                 totals[WORKED] += 1 - off
+                                totals[LAST] += (1 - off) * (group + step == groups - 1)
                     lanes[token] = adds
                     totals[ADDS] += adds
                     token += 1

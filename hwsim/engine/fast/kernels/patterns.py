@@ -80,6 +80,22 @@ def reach_events(
 
 
 @njit(cache=True)
+def count_last(starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array) -> int:
+    """Of the words that the events of a list touch, those of the last group."""
+    height, width, channels, pool, _, groups = grid
+    found = 0
+    for tile in range(starts.shape[0]):
+        for y in range(height):
+            for x in range(width):
+                positions = by_row[y, 1] * by_column[x, 1]
+                for event in range(starts[tile, y * width + x], starts[tile, y * width + x + 1]):
+                    channel = 0 if by_channel.shape[0] == 1 else flat[event] - (x // pool) * channels
+                    if by_channel[channel, 1] and by_channel[channel, 0] + by_channel[channel, 1] == groups:
+                        found += positions
+    return found
+
+
+@njit(cache=True)
 def list_reached(
     starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, words: Array
 ) -> int:
