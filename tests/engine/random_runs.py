@@ -96,6 +96,23 @@ def random_rows(rng: Rng, height: int) -> tuple[int, int]:
     return first, int(rng.integers(first + 1, height + 1))
 
 
+def random_flagged_run(rng: Rng) -> RandomRun:
+    """A run of a flagged table of any kind, merged planes and mask passes among them, on a core that looks at flags first."""
+    case = random_run(rng)
+    merged = case.kind in ("bit_serial", "payload_bits") and case.run.core.buffer == "bitmap" and rng.random() < 0.5
+    passes: list[Pass] = []
+    for p in case.run.table.passes:
+        use = str(rng.choice(["ignore", "masked", "fire_once"])) if p.kind == "fire" else "ignore"
+        passes.append(replace(p, flags=use))  # type: ignore[arg-type]
+        if rng.random() < 0.15:
+            passes.append(Pass(p.after_eot, "mask", timestep=p.timestep))
+    table = replace(case.run.table, flagged=True, passes=tuple(passes))
+    case = replace(case, run=replace(case.run, table=table, clear=bool(rng.random() < 0.2)))
+    case = case.with_core(planes_per_token="all" if merged else "one",
+                          multiplier=case.run.core.multiplier if merged else "parallel")
+    return masking_first(rng, case).with_core(order="scatter")
+
+
 def random_core(rng: Rng, bits: int) -> CoreSpec:
     merged = rng.random() < 0.35
     buffer = "bitmap" if rng.random() < 0.9 else "aer"

@@ -20,7 +20,7 @@ from hwsim.program import CoreRun, CoreSpec, ProgramError
 from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.snn.network import Connection
 from tests.engine.random_designs import random_sample
-from tests.engine.random_runs import RandomRun, masking_first, random_run
+from tests.engine.random_runs import RandomRun, random_flagged_run
 from tests.engine.test_dataflows import assert_same, in_dataflow, total
 from tests.engine.test_engines_agree import assert_same as assert_same_sample
 from tests.engine.test_engines_agree import draw_program
@@ -28,27 +28,13 @@ from tests.engine.test_engines_agree import draw_program
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
 SEEDS = st.integers(0, 2**32 - 1)
 quietly = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-WEIGHED = ("bit_serial", "payload_bits")
 
 
 def flagged_run(seed: int) -> RandomRun:
-    """A random run of a flagged table of any kind, merged planes among them, on a core that masks first."""
+    """A random flagged run on a core that masks first, which both engines take."""
     rng = np.random.default_rng(seed)
     while True:
-        case = random_run(rng)
-        merged = case.kind in WEIGHED and case.run.core.buffer == "bitmap" and rng.random() < 0.5
-        passes: list[Pass] = []
-        for p in case.run.table.passes:
-            use = str(rng.choice(["ignore", "masked", "fire_once"])) if p.kind == "fire" else "ignore"
-            passes.append(replace(p, flags=use))  # type: ignore[arg-type]
-            if rng.random() < 0.15:
-                passes.append(Pass(p.after_eot, "mask", timestep=p.timestep))
-        table = replace(case.run.table, flagged=True, passes=tuple(passes))
-        case = replace(case, run=replace(case.run, table=table))
-        case = case.with_core(order="scatter", planes_per_token="all" if merged else "one",
-                              multiplier="parallel" if not merged else case.run.core.multiplier)
-        case = masking_first(rng, case).with_core(order="scatter")
-        case = replace(case, run=replace(case.run, clear=bool(rng.random() < 0.2)))
+        case = random_flagged_run(rng)
         try:
             FAST.run_planes(*case.arguments)
         except ProgramError:
