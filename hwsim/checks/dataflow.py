@@ -1,4 +1,4 @@
-"""Which settings of a core's dataflow can go together, R19 to R24 of docs/cycle-model.md; part of the Program's contract.
+"""Which settings of a core's dataflow can go together, R19 to R25 of docs/cycle-model.md; part of the Program's contract.
 
 A setting by itself is a number of CoreSpec. Here is what no core can be built for, and what would work instead.
 """
@@ -43,6 +43,11 @@ def core_problems(core: CoreSpec) -> tuple[str, ...]:
         found.append(f"accumulators is {core.accumulators}; gather order holds at least 1 word in registers")
     if core.adders < 1:
         found.append(f"adders is {core.adders}; a lane adds at least 1 bit of a token per cycle")
+    if not isinstance(core.mask_first, bool):
+        found.append(f"mask_first is {core.mask_first!r}, allowed are True, False")
+    elif core.mask_first and core.order == "gather":
+        found.append("mask_first saves reads of weights and potentials in scatter order; in gather order flags are in registers, "
+                     "beside the potentials (R19): leave mask_first out, or use order 'scatter'")
     if core.buffer == "aer":
         for setting, value, other in (
             ("order", "gather", "scatter"), ("planes_per_token", "all", "one"), ("writer", "word", "serial"),

@@ -19,6 +19,7 @@ from hwsim.cores.event.dataflow_fields import (
     SinglePlane,
     Token,
 )
+from hwsim.cores.parts import bits_of_bank
 from hwsim.program import CoreSpec
 
 
@@ -53,6 +54,8 @@ class EventFields(CoreFields):
     """serial: one spike leaves per cycle. word: all spikes of a word leave at once (R22)."""
     passes: Literal["by_pass", "by_word"] = "by_pass"
     """by_pass: each pass goes over all words. by_word: each word takes all passes that follow one timestep (R24)."""
+    mask_first: bool = False
+    """Events look at the flags of a word before they read weights and potentials (R25); for neurons with flags."""
 
     @property
     def requantises(self) -> bool:
@@ -71,20 +74,22 @@ class EventMemories(Memories):
 
     membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
     """1r1w: a read and a write port. 1rw: one port for both, of the membrane and of the current memory (R23)."""
+    membrane_gate_by_channel: bool = False
+    """Banks of a row without a real channel rest, in the membrane and in the current memory; the others are counted (R25)."""
 
     @model_validator(mode="before")
     @classmethod
     def _membrane_with_ports(cls, data: Any) -> Any:
-        """`membrane: {capacity: ..., ports: ...}` is the long form of a bare capacity."""
+        """`membrane: {capacity: ..., ports: ..., gate_by_channel: ...}` is the long form of a bare capacity."""
         if not isinstance(data, dict) or not isinstance(data.get("membrane"), dict):
             return data
         given = dict(data["membrane"])
-        unknown = sorted(set(given) - {"capacity", "ports"})
-        if unknown or "capacity" not in given:
-            found = ", ".join(given) or "nothing"
-            raise ValueError(f"membrane: found {found}, expected capacity and, if you like, ports")
-        ports = {"membrane_ports": given["ports"]} if "ports" in given else {}
-        return {**data, "membrane": given["capacity"], **ports}
+        choices = ("ports", "gate_by_channel")
+        if set(given) - {"capacity", *choices} or "capacity" not in given:
+            found = ", ".join(map(str, given)) or "nothing"
+            raise ValueError(f"membrane: found {found}, expected capacity and, if you like, {' and '.join(choices)}")
+        chosen = {f"membrane_{name}": given[name] for name in choices if name in given}
+        return {**data, "membrane": given["capacity"], **chosen}
 
 
 class EventDesign(BufferedDesign):
@@ -95,7 +100,9 @@ class EventDesign(BufferedDesign):
 
     timing_fields = ("count", "core.lanes", "core.weight_bits", "core.potential_bits", "core.current_bits", "core.payload_bits",
                      "core.fifo_depth", "core.bypass", "core.shift_at", "core.dataflow", "core.token", "core.lane.multiplier",
-                     "core.writer", "core.passes", "memories.membrane_ports", *MEMORY_FIELDS)
+                     "core.writer", "core.passes", "core.mask_first", "memories.membrane_ports",
+                     "memories.membrane_gate_by_channel", *MEMORY_FIELDS)
+    first_values = {"core.mask_first": False, "memories.membrane_gate_by_channel": False}
 
     @model_validator(mode="after")
     def _settings_go_together(self) -> EventDesign:
@@ -112,6 +119,10 @@ class EventDesign(BufferedDesign):
     def has_accumulator_file(self) -> bool:
         """Whether words are held in registers, whose accesses are counted."""
         return isinstance(self.core.dataflow, OutputStationary)
+
+    @property
+    def gates_banks(self) -> bool:
+        return self.memories.membrane_gate_by_channel
 
     @property
     def pe_count(self) -> int:
@@ -135,6 +146,8 @@ class EventDesign(BufferedDesign):
     def core_spec(self) -> CoreSpec:
         """The numbers that engines need."""
         core, flow, token = self.core, self.core.dataflow, self.core.token
+        banks = {f"{name}_bank_bits": bits_of_bank(self.row_bits[name]) if self.gates_banks else 0
+                 for name in ("membrane", "current")}
         return CoreSpec(
             lanes=core.lanes, potential_bits=core.potential_bits, current_bits=core.current_bits,
             fifo_depth=core.fifo_depth, bypass=core.bypass, shift_at=core.shift_at,
@@ -144,7 +157,7 @@ class EventDesign(BufferedDesign):
             planes_per_token="all" if isinstance(token, MergedPlanes) else "one",
             adders=token.adders if isinstance(token, MergedPlanes) else 1,
             multiplier=core.lane.multiplier, writer=core.writer, membrane_ports=self.memories.membrane_ports,
-            passes=core.passes,
+            passes=core.passes, mask_first=core.mask_first, **banks,
         )
 
 

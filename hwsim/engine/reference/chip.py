@@ -147,9 +147,9 @@ class Chip:
         yield from core.process()
 
         log = core.core_log()
-        low, high = run.channels
+        mine = (slice(*run.channels), slice(*run.row_span))
         for states, after in ((self.potentials, log.potentials), (self.currents, log.currents), (self.flags, log.flags)):
-            states[layer][low:high] = after[low:high]  # another core may be at work on the other channels
+            states[layer][mine] = after[mine]  # another core may be at work on the other tiles
         self.saturations[layer] += log.saturations
         self.counts[operation.id, : len(log.counts)] += log.counts
         if self.record:

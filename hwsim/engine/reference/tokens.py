@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from hwsim.checks.run import check_eots, check_pooling, eots_of_a_visit
 from hwsim.engine.reference.memory import AddressGenerator, WordLayout
-from hwsim.engine.reference.window import Event, Grid, Visit, scan, visits, whole, window_of
+from hwsim.engine.reference.window import Event, Grid, Visit, scan, visits, window_of, window_of_run
 from hwsim.program import CoreRun, ProgramError, Run
 from hwsim.snn.network import Connection
 
 Plane = NDArray[np.integer]
+Region = tuple[int, int, int, int]
+"""A tile of a source: channels [lo, hi), rows [a, b)."""
 
 
 class Token(NamedTuple):
@@ -96,7 +98,7 @@ class Fed:
     connection: Connection
     grids: list[Grid]
     payload: list[bool]
-    tiles: Sequence[tuple[int, int]]
+    tiles: Sequence[Region]
     bits: int = 1
     merged: bool = False
     pool_updates: list[int] = field(default_factory=list)
@@ -130,7 +132,8 @@ def run_stream(
             check_pooling(connection, values=False, hybrid=True)
             # The source's own plane 0, wherever the run comes to it: a step or a second stage starts elsewhere.
             payload = [n == 0 for n in feed.planes]
-        fed.append(_fed(run, feed.connection, planes, payload, feed.tiles, value_bits_of(connection)))
+        regions = feed.regions(connection.source_shape[1])
+        fed.append(_fed(run, feed.connection, planes, payload, regions, value_bits_of(connection)))
     return stream_of(run, fed, operation.eots)
 
 
@@ -139,14 +142,13 @@ def plane_stream(run: CoreRun, planes: Sequence[NDArray[np.integer]], eots: int)
     fed = []
     for position, connection in enumerate(run.connections):
         payload = [run.sends_payloads(position)] * len(planes[position])
-        every = ((0, connection.source_shape[0]),)
+        every = ((0, connection.source_shape[0], 0, connection.source_shape[1]),)
         fed.append(_fed(run, position, list(planes[position]), payload, every))
     return stream_of(run, fed, eots)
 
 
 def _fed(
-    run: CoreRun, position: int, planes: list[Plane], payload: list[bool], tiles: Sequence[tuple[int, int]],
-    value_bits: int = 0,
+    run: CoreRun, position: int, planes: list[Plane], payload: list[bool], tiles: Sequence[Region], value_bits: int = 0,
 ) -> Fed:
     """A feed as its buffer holds it: a grid per plane, or one grid of patterns for the planes of a merged source."""
     connection = run.connections[position]
@@ -204,11 +206,12 @@ def stream_of(run: CoreRun, fed: Sequence[Fed], eots: int) -> TokenStream:
 def _steps(run: CoreRun, feed: Fed, n: int, visit: Visit) -> Iterator[tuple[int, list[Event]]]:
     """A plane as its buffer gives it: rows read, and the events that are found in them."""
     grid = feed.grids[n]
+    window = window_of(feed.connection, visit) if run.core.order == "gather" else window_of_run(run, feed.connection, grid)
     if run.core.buffer == "aer":
-        yield 0, list(aer_events(grid, feed.connection, feed.tiles))
-        return
-    window = window_of(feed.connection, visit) if run.core.order == "gather" else whole(grid)
-    yield from scan(grid, feed.bits, run.core.scan_bits, window)
+        events = aer_events(grid, feed.connection, feed.tiles)
+        yield 0, [event for event in events if event[1] in window.rows]
+    else:
+        yield from scan(grid, feed.bits, run.core.scan_bits, window)
 
 
 def _meets(addresses: AddressGenerator, event: Event, visit: Visit) -> bool:
@@ -217,7 +220,7 @@ def _meets(addresses: AddressGenerator, event: Event, visit: Visit) -> bool:
     return any(access.word in visit.words for access in addresses.accesses(c, y, x))
 
 
-def aer_events(plane: Plane, connection: Connection, tiles: Sequence[tuple[int, int]]) -> Iterator[Event]:
+def aer_events(plane: Plane, connection: Connection, tiles: Sequence[Region]) -> Iterator[Event]:
     """(c, y, x, value) as an AER list holds them: tile by tile in (y, x, c) order.
 
     A pooling unit lists its counts in (y, x, c) order of the pooled grid; max pooling lists a pooled position when
@@ -226,7 +229,7 @@ def aer_events(plane: Plane, connection: Connection, tiles: Sequence[tuple[int, 
     if connection.pool_mode == "unit":
         yield from grid_events(token_grid(plane, connection))
         return
-    arriving = (event for low, high in tiles for event in grid_events(plane[:, :, low:high], low))
+    arriving = (event for low, high, first, end in tiles for event in grid_events(plane[first:end, :, low:high], low, first))
     if connection.pool_mode == "max":
         yield from _first_arrivals(arriving, connection)
     else:
@@ -243,11 +246,11 @@ def _first_arrivals(arriving: Iterator[Event], connection: Connection) -> Iterat
             yield (*place, 1)
 
 
-def grid_events(grid: Grid | Plane, first_channel: int = 0) -> Iterator[Event]:
+def grid_events(grid: Grid | Plane, first_channel: int = 0, first_row: int = 0) -> Iterator[Event]:
     """(c, y, x, value) of the non-zero elements of a (H, W, C) grid, in (y, x, c) order."""
     ys, xs, cs = np.nonzero(grid)
     values = grid[ys, xs, cs].tolist()
-    yield from zip((cs + first_channel).tolist(), ys.tolist(), xs.tolist(), values, strict=True)
+    yield from zip((cs + first_channel).tolist(), (ys + first_row).tolist(), xs.tolist(), values, strict=True)
 
 
 def token_grid(plane: Plane, connection: Connection) -> Grid:

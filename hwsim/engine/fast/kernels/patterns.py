@@ -29,10 +29,10 @@ def merge(plane: Array, n: int, out: Array) -> None:
 
 @njit(cache=True)
 def place_events(
-    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int, rows: Array,
-    channels: Array,
+    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int, skipped: Array,
+    rows: Array, channels: Array,
 ) -> None:
-    """Of a bitmap plane's events: the buffer row of its last bit, and its channel."""
+    """Of a bitmap plane's events: the buffer row of its last bit, less those `skipped` before it (H,), and its channel."""
     height, width, grid_channels = grid_shape
     for y in range(height):
         for x in range(width):
@@ -40,7 +40,7 @@ def place_events(
             first = (y * width + x) * grid_channels + 1
             for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
                 channel = flat[event] - channel_0
-                rows[event] = ((first + channel) * bits - 1) // scan_bits
+                rows[event] = ((first + channel) * bits - 1) // scan_bits - skipped[y]
                 channels[event] = channel
 
 
@@ -94,6 +94,22 @@ def words_of(
                 words[line] = (out_y * out_width + out_x) * groups + group + step
                 line += 1
     return line
+
+
+@njit(cache=True)
+def count_last(starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array) -> int:
+    """Of the words that the events of a list touch, those of the last group."""
+    height, width, channels, pool, _, groups = grid
+    found = 0
+    for tile in range(starts.shape[0]):
+        for y in range(height):
+            for x in range(width):
+                positions = by_row[y, 1] * by_column[x, 1]
+                for event in range(starts[tile, y * width + x], starts[tile, y * width + x + 1]):
+                    channel = 0 if by_channel.shape[0] == 1 else flat[event] - (x // pool) * channels
+                    if by_channel[channel, 1] and by_channel[channel, 0] + by_channel[channel, 1] == groups:
+                        found += positions
+    return found
 
 
 @njit(cache=True)
