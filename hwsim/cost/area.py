@@ -97,8 +97,8 @@ def leaking_components(arch: Architecture) -> list[str]:
 
 
 def _figure(arch: Architecture, part: Part, quantity: Quantity, scale: float) -> ComponentAmount:
-    from hwsim.cost.technology.tables import unit_cost
+    from hwsim.cost.units import unit_at
 
-    costs = [unit_cost(arch.technology.units, operation, quantity, widths) for operation, widths in part.terms]
+    costs = [unit_at(arch.technology, arch.technology.units, operation, quantity, widths) for operation, widths in part.terms]
     source = "; ".join(dict.fromkeys(c.citation for c in costs))
     return ComponentAmount(part.component, part.count, part.count * scale * sum(c.value for c in costs), source)

@@ -20,6 +20,7 @@ from hwsim.cores.parts import Term
 from hwsim.cost.area import area, area_mm2, leakage_figures, leaking_components
 from hwsim.cost.memory import Macro, macros
 from hwsim.cost.overrides import PRICED, EnergyError, Overrides, parse_overrides, read_overrides
+from hwsim.cost.technology.scaling import ScalingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,9 @@ class PriceList:
             return []
 
     def _units(self, event: str, terms: tuple[Term, ...]) -> Price:
-        from hwsim.cost.technology.tables import TechnologyError, unit_cost, units, weakest
+        from hwsim.cost.technology.sources import TechnologyError, weakest
+        from hwsim.cost.technology.tables import units
+        from hwsim.cost.units import unit_at
 
         table = self.arch.technology.units
         if event == "reg_bits" and units(table).includes_registers:
@@ -141,8 +144,8 @@ class PriceList:
             formula = f"0: the operations of {table} include their registers"
             return Price(event, 0.0, formula, reason.text, reason.confidence)
         try:
-            costs = [unit_cost(table, operation, "energy_pj", widths) for operation, widths in terms]
-        except TechnologyError as error:
+            costs = [unit_at(self.arch.technology, table, operation, "energy_pj", widths) for operation, widths in terms]
+        except (TechnologyError, ScalingError) as error:
             raise EnergyError(f"{event}: no price: {error}") from None
         shown = [f"{operation} {' x '.join(map(str, widths))} bit: {cost.formula}"
                  for (operation, widths), cost in zip(terms, costs, strict=True)]
@@ -159,8 +162,8 @@ class PriceList:
             raise NotProvisionedError(f"{event}: {self.arch.name} has no {name} memory (its capacity is 0)")
         if "_write" not in event:
             return Price(event, memory.read_pj, memory.formula, memory.source, memory.confidence)
-        from hwsim.cost.technology.tables import memory as profile
-        from hwsim.cost.technology.tables import weakest
+        from hwsim.cost.technology.memory_tables import memory as profile
+        from hwsim.cost.technology.sources import weakest
 
         table = profile(self.arch.technology.memory)
         ratio, reason = table.write_over_read, table.sources[table.write_over_read.source]

@@ -16,17 +16,18 @@ from functools import lru_cache
 from math import exp, log
 from typing import TYPE_CHECKING, Literal
 
+from hwsim.cost.operating_point import Factor, Sram, sram_factor
 from hwsim.errors import HwsimError
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
-    from hwsim.arch import Architecture
-    from hwsim.cost.technology.tables import AccessMemory, AccessPoint, TableMemory
+    from hwsim.arch import Architecture, Technology
+    from hwsim.cost.technology.memory_tables import AccessMemory, AccessPoint, MemoryProfile, TableMemory
 
 WIDEST_BITS = 128
 """A wider row is split into banks."""
 
-Metric = Literal["read_pj", "leakage_mw", "area_um2", "access_ns"]
+Metric = Literal["read_pj", "subthreshold_mw", "gate_mw", "area_um2", "access_ns"]
 
 
 class MemoryProfileError(HwsimError):
@@ -94,30 +95,30 @@ def macros(arch: Architecture, used: Collection[str] | None = None) -> dict[str,
     """
     tech, least = arch.technology, arch.only.least_banks
     return {
-        name: macro(name, bits, arch.row_bits[name], tech.memory, tech.temperature_k, least.get(name, 1))
+        name: macro(name, bits, arch.row_bits[name], tech, least.get(name, 1))
         for name, bits in arch.capacities.items() if bits and (used is None or name in used)
     }
 
 
-def macro(
-    name: str, capacity_bits: int, row_bits: int, profile: str, temperature_k: int = 300, least_banks: int = 1
-) -> Macro:
-    """The memory `name` in a profile at 300 or 360 K, in as few banks as its row needs but at least `least_banks`.
+def macro(name: str, capacity_bits: int, row_bits: int, technology: Technology, least_banks: int = 1) -> Macro:
+    """The memory `name` in the design's profile, at its node, supply and temperature.
 
-    Raises MemoryProfileError for a bank beyond the table (2 MiB), TechnologyError for the profile.
+    It has as few banks as its row needs but at least `least_banks`. Raises MemoryProfileError for a bank beyond the table,
+    TechnologyError for the profile, ScalingError where no rule of scaling reaches.
     """
-    from hwsim.cost.technology.tables import memory, weakest
+    from hwsim.cost.technology.memory_tables import memory
+    from hwsim.cost.technology.sources import weakest
 
     if capacity_bits == 0:
         return Macro(name, 0, row_bits, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "no memory", "capacity is 0", "computed", "")
-    table = memory(profile)
+    table = memory(technology.memory)
     row_banks = -(-row_bits // WIDEST_BITS)
     banks = -(-max(least_banks, row_banks) // row_banks) * row_banks  # whole rows of banks
     word_bits = -(-row_bits // row_banks)
     size = capacity_bits / 8 / banks
     shape = f"{format_bits(round(size) * 8)} x {word_bits} bit"
     lender = table if table.kind == "table" else _lender(table)
-    sweep = _sweep(lender, temperature_k)
+    sweep = _sweep(lender, technology.temperature_k)
     if size > sweep.largest_bytes:
         raise MemoryProfileError(
             f"{name} memory: a bank of {shape} lies beyond {lender.name}, whose largest is "
@@ -125,19 +126,28 @@ def macro(
             f"have up to {format_bits(sweep.largest_bytes * 8 * banks)}")
     rest = lender.sources[lender.table.source]
     if table.kind == "table":
-        read, how, cited = sweep.at("read_pj", size, word_bits), profile, [rest]
+        read, how, cited = sweep.at("read_pj", size, word_bits), table.name, [rest]
     else:
         read, how = _access_pj(table, size, word_bits)
         cited = [table.sources[k] for k in dict.fromkeys([*(p.source for p in table.points), table.access_bits.source])]
     if size < sweep.smallest_bytes:
         how += f", at its smallest bank of {format_bits(sweep.smallest_bytes * 8)}"
-    lent = "" if table.kind == "table" else f" [lent by {lender.name} to {profile}: {table.borrow['because']}]"
+    lent = "" if table.kind == "table" else f" [lent by {lender.name} to {table.name}: {table.borrow['because']}]"
+
+    def scaled(quantity: Sram, profile: MemoryProfile = lender) -> Factor:
+        return sram_factor(technology, profile, quantity)
+
+    reads, writes, gate = scaled("read", table), scaled("write", table), scaled("gate")
+    leakage = (sweep.at("subthreshold_mw", size, word_bits) * scaled("subthreshold").value
+               + sweep.at("gate_mw", size, word_bits) * gate.value)
     return Macro(
-        name, capacity_bits, row_bits, banks, row_banks, word_bits, read, read * table.write_over_read.value,
-        sweep.at("leakage_mw", size, word_bits), sweep.at("area_um2", size, word_bits),
-        sweep.at("access_ns", size, word_bits), f"{row_banks} x {read:.4g} (bank {shape}, {how})",
-        "; ".join(s.text for s in cited), weakest([s.confidence for s in cited]),
-        f"{rest.text}{lent} ({rest.confidence})",
+        name, capacity_bits, row_bits, banks, row_banks, word_bits, read * reads.value,
+        read * table.write_over_read.value * writes.value, leakage,
+        sweep.at("area_um2", size, word_bits) * scaled("area").value,
+        sweep.at("access_ns", size, word_bits) * scaled("access").value,
+        f"{row_banks} x {reads.after(f'{read:.4g}')} (bank {shape}, {how})",
+        reads.cited("; ".join(s.text for s in cited)), weakest([*(s.confidence for s in cited), reads.confidence]),
+        gate.cited(f"{rest.text}{lent} ({rest.confidence})"),
     )
 
 
@@ -161,7 +171,7 @@ def _too_slow(arch: Architecture, where: str, m: Macro) -> str:
     tech, mhz = arch.technology, arch.clock / 1e6
     largest = 0
     for kib in range(m.bank_bits // 8192, 0, -1):  # from the top: access time does not rise everywhere
-        trial = macro(m.name, kib * 8192 * m.banks, m.row_bits, tech.memory, tech.temperature_k, m.banks)
+        trial = macro(m.name, kib * 8192 * m.banks, m.row_bits, tech, m.banks)
         if _fits(trial.access_ns, arch.period_ns):
             largest = kib
             break
@@ -218,7 +228,7 @@ def _log_log(xs: tuple[int, ...], ys: tuple[float, ...], x: float) -> float:
 def _sweep_of(file: str, cell: str, temperature_k: int) -> _Sweep:
     import csv
 
-    from hwsim.cost.technology.tables import FOLDER, TechnologyError
+    from hwsim.cost.technology.sources import FOLDER, TechnologyError
 
     path = FOLDER / "memory" / file
     if not path.is_file():
@@ -232,14 +242,14 @@ def _sweep_of(file: str, cell: str, temperature_k: int) -> _Sweep:
     widths = tuple(sorted({int(r["bits"]) for r in rows}))
     of = {(int(r["capacity_B"]), int(r["bits"])): r for r in rows}
 
-    def column(get: str, scale: float, plus: str = "") -> dict[int, tuple[float, ...]]:
-        return {w: tuple((float(of[s, w][get]) + (float(of[s, w][plus]) if plus else 0.0)) * scale for s in sizes)
-                for w in widths}
+    def column(get: str, scale: float) -> dict[int, tuple[float, ...]]:
+        return {w: tuple(float(of[s, w][get]) * scale for s in sizes) for w in widths}
 
     return _Sweep(sizes, widths, {
         "read_pj": column("rd_nJ", 1e3),
-        # CACTI reports subthreshold and gate leakage apart; what a bank leaks is their sum.
-        "leakage_mw": column("leak_mW", 1.0, plus="gleak_mW"),
+        # CACTI reports subthreshold and gate leakage apart, and they go with the supply by different laws.
+        "subthreshold_mw": column("leak_mW", 1.0),
+        "gate_mw": column("gleak_mW", 1.0),
         "area_um2": column("area_mm2", 1e6),
         "access_ns": column("access_ns", 1.0),
     })
@@ -250,7 +260,8 @@ def _sweep(table: TableMemory, temperature_k: int) -> _Sweep:
 
 
 def _lender(table: AccessMemory) -> TableMemory:
-    from hwsim.cost.technology.tables import TechnologyError, memory
+    from hwsim.cost.technology.memory_tables import memory
+    from hwsim.cost.technology.sources import TechnologyError
 
     found = memory(table.borrow["table"])
     if found.kind != "table":
