@@ -211,7 +211,7 @@ class Result:
     @cached_property
     def clock_problems(self) -> list[str]:
         """Memories that are on and slower than the clock; numbers at such a clock are those of no real design."""
-        from hwsim.cost.memory import check_timing
+        from hwsim.cost.clock import check_timing
 
         return check_timing(self.architecture, self.used)
 
@@ -375,7 +375,7 @@ class Result:
         overrides     pJ by event or the path of a YAML file, as for `simulate`; they replace those of this result.
         leak_unused   whether memories that the network does not use leak and take area; None leaves it as it is.
         technology    units, memory, dram (names or paths of tables), temperature_k (300, 360), node_nm, vdd_v (volts), family,
-                      leakage_over_table; what is left out stays.
+                      gate_leakage, leakage_over_table; what is left out stays.
 
         Raises RepriceError with every argument that cannot be; EnergyError, TechnologyError or MemoryProfileError for a
         table that is not there or lacks a price; ScalingError where no declared rule leads from a table to the design's supply.
@@ -486,6 +486,7 @@ def _technology(arch: Architecture, changes: Mapping[str, Any], leak_unused: Any
     allowed = {"units": "the name of a units table", "memory": "the name of a memory profile",
                "dram": "the name of a DRAM table", "temperature_k": "300 or 360 (kelvin)",
                "node_nm": "a node from 5 to 180 (nm)", "vdd_v": "a supply from 0.3 to 1.5 (volts)", "family": "lp or hp",
+               "gate_leakage": "repaired or printed",
                "leakage_over_table": "a number above 0, or None"}
     wrong = [f"reprice: {name}={value!r}: there is no such setting; allowed are {', '.join(allowed)}, leak_unused and "
              "overrides by event" for name, value in changes.items() if name not in allowed]

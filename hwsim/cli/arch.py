@@ -96,8 +96,8 @@ def _problems(source: str) -> tuple[Architecture | None, list[str]]:
     from hwsim.arch import load_architecture
     from hwsim.chip.cores import why_nothing_runs
     from hwsim.cost.area import area
+    from hwsim.cost.clock import check_timing
     from hwsim.cost.energy import check_prices
-    from hwsim.cost.memory import check_timing
     from hwsim.errors import HwsimError
 
     design = None

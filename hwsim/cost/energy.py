@@ -160,15 +160,8 @@ class PriceList:
             raise NotProvisionedError(f"{event}: the {name} memory of {self.arch.name} is off, the trace does not use it")
         if memory is None:
             raise NotProvisionedError(f"{event}: {self.arch.name} has no {name} memory (its capacity is 0)")
-        if "_write" not in event:
-            return Price(event, memory.read_pj, memory.formula, memory.source, memory.confidence)
-        from hwsim.cost.technology.memory_tables import memory as profile
-        from hwsim.cost.technology.sources import weakest
-
-        table = profile(self.arch.technology.memory)
-        ratio, reason = table.write_over_read, table.sources[table.write_over_read.source]
-        return Price(event, memory.write_pj, f"{memory.formula} x {ratio.value:g} write / read",
-                     f"{memory.source}; {reason.text}", weakest([memory.confidence, reason.confidence]))
+        access = memory.write if "_write" in event else memory.read
+        return Price(event, memory.row_banks * access.pj, memory.row(access), access.source, access.confidence)
 
     def _value_bit(self, event: str, value_bits: int | None) -> Price:
         """A bit of a value beside its event. An entry of a list holds both, so the bit costs its part of the entry, or nothing

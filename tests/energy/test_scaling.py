@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import hwsim
 from hwsim.arch import Technology, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.cores.parts import WRITTEN_ONCE
 from hwsim.cost.energy import price_list
 from hwsim.cost.memory import macro
 from hwsim.cost.operating_point import NOTHING, logic_factor, sram_factor
@@ -158,7 +159,7 @@ def test_what_no_rule_covers_is_refused_by_name(technology: dict[str, Any], says
 
 def test_another_node_scales_everything_and_leaks_what_the_design_says() -> None:
     made = Technology(node_nm=32, vdd_v=0.9, leakage_over_table=9.0)
-    wide, small = (macro("m", 2**17, 64, t) for t in (Technology(), made))
+    wide, small = (macro("m", 2**17, 64, t, WRITTEN_ONCE) for t in (Technology(), made))
     assert small.read_pj == pytest.approx(0.69 * wide.read_pj)
     assert small.area_um2 == pytest.approx(0.51 * wide.area_um2)
     assert small.leakage_mw == pytest.approx(9 * wide.leakage_mw)

@@ -19,6 +19,7 @@ from hwsim.cores.event.dataflow_fields import (
     SinglePlane,
     Token,
 )
+from hwsim.cores.parts import ONE_PORT, ArrayKind
 from hwsim.program import CoreSpec
 
 
@@ -130,6 +131,11 @@ class EventDesign(CoreDesign):
             "mask": core.lanes,
             "spike": buffer.address_bits + payload if buffer.kind == "aer" else buffer.scan_bits,
         }
+
+    @property
+    def arrays(self) -> Mapping[str, ArrayKind]:
+        usual = super().arrays
+        return usual if self.memories.membrane_ports == "1r1w" else {**usual, "membrane": ONE_PORT, "current": ONE_PORT}
 
     @property
     def lists_events(self) -> bool:
