@@ -12,8 +12,8 @@ import torch
 from hwsim.arch import Architecture
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
 from hwsim.convert.evaluate import run_batch
+from hwsim.convert.folded import FoldedSource, fold
 from hwsim.convert.integers import ConversionError, Widths, input_unit
-from hwsim.convert.source import FoldedSource, fold
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.simulation import make_program
