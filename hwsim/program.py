@@ -2,8 +2,8 @@
 
 It knows nothing of a sample. Cycles are made by the engines only: each resource executes its operations in list order,
 an operation starts at max(end of its dependencies, resource free), a run's cycle 0 is its start and its end is `done`
-(docs/cycle-model.md). `check_program` says whether a Program can be executed at all, and both engines ask it first.
-Nothing but this module is shared between the two engines.
+(docs/cycle-model.md). hwsim/checks says whether a Program can be executed at all, and both engines ask it first. What they answer
+is in hwsim/record.py. Nothing but this contract is shared between the two engines.
 """
 
 from __future__ import annotations

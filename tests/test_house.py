@@ -1,10 +1,14 @@
-"""The house itself: what imports what, and what importing costs."""
+"""The house itself: what imports what, how large its rooms are, and what importing costs."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,27 +16,188 @@ import pytest
 import hwsim
 
 ROOT = Path(hwsim.__file__).parent
-HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "joblib", "h5py", "amaranth")
+HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth")
+LIBRARIES = {*HEAVY, "rich", "PIL", "nir"}
+"""Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
+
+FLOORS = (
+    ("errors", "units", "fields", "files", "activity", "passes", "kernel_cache"),
+    ("snn",),
+    ("trace",),
+    ("program",),
+    ("record",),
+    ("checks",),
+    ("engine",),
+    ("cores", "cores.base", "cores.buffers", "cores.parts", "cores.provision"),
+    ("arch_mistakes",),
+    ("arch",),
+    ("mapping",),
+    ("schedules",),
+    ("cores.model",),
+    ("chip",),
+    ("cores.event", "cores.odin", "cores.systolic"),
+    ("cost",),
+    ("task",),
+    ("result", "result_file"),
+    ("baseline",),
+    ("simulation",),
+    ("study", "compare", "accounts"),
+    ("view",),
+    ("capture", "sources", "rtl"),
+    ("convert",),
+    ("training",),
+    ("cli",),
+    ("verify", "__main__"),
+)
+"""Rooms from the ground up. A room may import from those below it, and within itself."""
+
+LARGEST_SHARE = 0.15
+"""Of the lines of hwsim, that one room may have: more, and it is two rooms."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """`line` of module `by` imports `name`; `local`: inside a function; `typing`: for type checkers only; `reason`: a comment."""
+
+    by: str
+    name: str
+    line: int
+    local: bool
+    typing: bool
+    reason: bool
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree() -> dict[str, Path]:
+    """Every module by its name below hwsim; "" is the package itself."""
+    return {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+@cache
+def imports() -> tuple[Import, ...]:
+    """All imports of all modules. A name is a module of hwsim (without "hwsim."), or a library."""
+    return tuple(found for name, path in tree().items() for found in _imports(name, path))
+
+
+def _imports(by: str, path: Path) -> Iterator[Import]:
+    text = path.read_text()
+    lines = text.splitlines()
+
+    def visit(node: ast.AST, local: bool, typing: bool) -> Iterator[Import]:
+        explained = False
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                above = lines[child.lineno - 2].strip() if child.lineno > 1 else ""
+                explained = explained or above.startswith("#") or "#" in lines[child.end_lineno - 1]
+                for name in _names(child):
+                    yield Import(by, name, child.lineno, local, typing, explained)
+            elif isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+                yield from visit(child, local, True)
+            else:
+                explained = False
+                yield from visit(child, local or isinstance(child, ast.FunctionDef), typing)
+
+    yield from visit(ast.parse(text), False, False)
+
+
+def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    module = node.module or ""
+    if module.split(".")[0] != "hwsim":
+        return [module]
+    inside = module.removeprefix("hwsim").removeprefix(".")
+    below = [f"{inside}.{alias.name}".removeprefix(".") for alias in node.names]
+    return sorted({name if name in tree() else inside for name in below})
+
+
+def floor(module: str) -> int:
+    """The floor that a module stands on: that of the longest name in FLOORS which it begins with."""
+    places = {name: n for n, names in enumerate(FLOORS) for name in names}
+    parts = module.split(".")
+    known = [".".join(parts[:end]) for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in places]
+    assert known, f"hwsim/{module.replace('.', '/')} stands on no floor: add its room to FLOORS"
+    return places[known[0]]
+
+
+def room(module: str) -> str:
+    """A folder of hwsim with what is below it; the engines and the core models are rooms of their own."""
+    parts = module.split(".")
+    deep = parts[0] in ("engine", "cores") and len(parts) > 1 and ROOT.joinpath(*parts[:2]).is_dir()
+    return "/".join(parts[: 1 + deep])
 
 
 def imports_of(path: Path) -> set[str]:
-    """Modules that a file imports anywhere, functions included, type-checking blocks left out."""
-    tree = ast.parse(path.read_text())
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found
+    """Modules that a file imports anywhere, functions included, type-checking blocks left out; hwsim's with their package."""
+    return {f"hwsim.{i.name}" if i.name in tree() else i.name
+            for i in imports() if i.by == module_name(path) and not i.typing}
 
 
 def modules(*parts: str) -> list[Path]:
     place = ROOT.joinpath(*parts)
     return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+
+
+def test_no_arrow_points_upward() -> None:
+    """Type-checking imports are arrows too: who reads a module must read what it names."""
+    wrong = [f"hwsim.{i.by}:{i.line} imports hwsim.{i.name}, which stands above it" for i in imports()
+             if i.by and i.name in tree() and i.name and floor(i.name) > floor(i.by)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_there_is_no_circle() -> None:
+    """Nor one that only type checkers walk. The package's own list of public names is left out."""
+    arrows: dict[str, set[str]] = {name: set() for name in tree() if name}
+    for i in imports():
+        if i.by and i.name in arrows and i.name != i.by:
+            arrows[i.by].add(i.name)
+    # What imports nothing any more, and what nothing imports any more, is on no circle.
+    while free := {n for n, to in arrows.items() if not to} | (set(arrows) - set().union(*arrows.values())):
+        arrows = {name: targets - free for name, targets in arrows.items() if name not in free}
+    assert not arrows, f"circles among these: {sorted(arrows)}"
+
+
+def test_no_room_is_too_large() -> None:
+    lines: Counter[str] = Counter()
+    for path in (p for pattern in ("*.py", "*.cpp", "*.v") for p in ROOT.rglob(pattern)):
+        name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        lines[room(name)] += len(path.read_text().splitlines())
+    largest, size = lines.most_common(1)[0]
+    assert size <= LARGEST_SHARE * lines.total(), f"hwsim/{largest} has {size} of {lines.total()} lines"
+
+
+@cache
+def loads(module: str) -> frozenset[str]:
+    """Libraries of LIBRARIES that importing a module of hwsim loads."""
+    found: set[str] = set()
+    seen, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        below = {i.name for i in imports() if i.by == name and not i.local and not i.typing}
+        below |= {".".join(name.split(".")[:end]) for end in range(1, name.count(".") + 1)}
+        found |= {one.split(".")[0] for one in below} & LIBRARIES
+        waiting += [one for one in below if one in tree() and one not in seen]
+    return frozenset(found)
+
+
+def test_imports_in_functions_are_of_what_is_expensive_to_load_and_say_so() -> None:
+    """A library of LIBRARIES says it by its name; a module that loads one needs a comment, on its line or above its block."""
+    wrong = []
+    for i in imports():
+        if not i.local or i.typing or i.name.split(".")[0] in LIBRARIES:
+            continue
+        place = f"hwsim/{i.by.replace('.', '/')} line {i.line} imports {i.name}"
+        if i.name not in tree() or not loads(i.name) - loads(i.by):
+            wrong.append(f"{place}, which costs little: import it at the top")
+        elif not i.reason:
+            wrong.append(f"{place}, which loads {', '.join(sorted(loads(i.name)))}: say why here in a comment")
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("heavy", HEAVY)

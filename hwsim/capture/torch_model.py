@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.capture.errors import UnsupportedError, refusal
+from hwsim.capture.flow import connections, layer_shape, source_flow
 from hwsim.capture.inputs import Inputs, read_inputs, read_labels
+from hwsim.capture.torch_neurons import KNOWN, reset_states
 from hwsim.snn.network import INPUT, Layer, Network
 from hwsim.snn.neurons import Neuron, ReadOut
 from hwsim.snn.sample import Sample
@@ -85,13 +88,9 @@ class _Recording:
         return self
 
     def __exit__(self, *error: object) -> None:
-        from hwsim.capture.torch_neurons import reset_states
-
         reset_states(self.tracker.model)
 
     def sample(self, index: int) -> Run:
-        from hwsim.capture.torch_neurons import reset_states
-
         reset_states(self.tracker.model)
         run = self.tracker.run(self._frames(index))
         _check_run(self.tracker, run, self.given, self.timesteps)
@@ -101,7 +100,7 @@ class _Recording:
         """What the model is called with: once, or once a timestep."""
         import torch
 
-        from hwsim.capture.flow import source_flow
+        # Loads PyTorch, which is there by now.
         from hwsim.capture.torch_functions import Value
 
         given, model = self.given, self.tracker.model
@@ -135,6 +134,7 @@ def _tracker(model: Any, neurons: Mapping[type, Neuron]) -> Tracker:
         import torch
     except ImportError as error:
         raise refusal(WHERE, "torch", f"no PyTorch ({error})", "PyTorch", "pip install 'hwsim[torch]'") from None
+    # Loads PyTorch, an extra.
     from hwsim.capture.torch_tracker import Tracker
 
     if not isinstance(model, torch.nn.Module):
@@ -155,8 +155,6 @@ def build_network(given: Inputs, run: Run, tracker: Tracker) -> Network:
     timesteps = len(next(iter(run.layers.values())).planes)
     layers = [_layer(tracker, record, timesteps) for record in run.layers.values()]
     for holder, flow in run.outputs.items():
-        from hwsim.capture.flow import connections, layer_shape
-
         try:
             layers.append(Layer(tracker.name_of(holder), layer_shape(flow.shape), connections(flow), ReadOut(), timesteps))
         except UnsupportedError as error:
@@ -165,8 +163,6 @@ def build_network(given: Inputs, run: Run, tracker: Tracker) -> Network:
 
 
 def _layer(tracker: Tracker, record: Recorded, timesteps: int) -> Layer:
-    from hwsim.capture.flow import connections
-
     try:
         # Nothing is computed without weights, so the threshold says nothing.
         return Layer(record.name, record.shape, connections(record.flow), record.about.neuron, timesteps,
@@ -181,8 +177,6 @@ def _as_sample(given: Inputs, run: Run, index: int) -> Sample:
 
 
 def _provenance(model: Any, given: Inputs, run: Run, network: Network, own: dict[str, Any]) -> dict[str, Any]:
-    from importlib.metadata import PackageNotFoundError, version
-
     tools = []
     for package in ("torch", "spikingjelly", "snntorch"):
         if package == "torch" or any(c.__module__.startswith(package) for m in model.modules() for c in type(m).__mro__):
@@ -233,8 +227,6 @@ def _check_finite(model: Any) -> None:
 
 def _check_run(tracker: Tracker, run: Run, given: Inputs, timesteps: int | None) -> None:
     if not run.layers:
-        from hwsim.capture.torch_neurons import KNOWN
-
         seen = sorted({type(m).__name__ for m in tracker.model.modules()})
         raise refusal(WHERE, tracker.place(tracker.model), f"no spiking layer among {', '.join(seen)[:200]}",
                       f"layers like {', '.join(KNOWN)}", "give a spiking model, or name your own classes in `neurons`")
@@ -247,6 +239,7 @@ def _check_run(tracker: Tracker, run: Run, given: Inputs, timesteps: int | None)
 
 
 def _check_same_network(first: Run, run: Run, index: int) -> None:
+    # Loads PyTorch, which is there by now.
     from hwsim.capture.torch_functions import signature
 
     def shape_of(r: Run) -> list[Any]:

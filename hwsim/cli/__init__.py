@@ -2,29 +2,57 @@
 `--json` for programs.
 
 Results go to stdout, progress and warnings to stderr. A mistake in the input is one text on stderr and exit status 2.
-Heavy libraries load inside the commands, so that `hwsim --help` is quick.
+Each command is a module with an `app`, which is imported when the command is called: `hwsim --help` loads none of them.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from hwsim import __version__
-from hwsim.cli.arch import arch_app
-from hwsim.cli.capture import capture_app
-from hwsim.cli.compare import compare_command
-from hwsim.cli.convert import convert_command
-from hwsim.cli.energy import energy_app
-from hwsim.cli.rtl import rtl_app
-from hwsim.cli.run import run_command
-from hwsim.cli.trace import trace_app
-from hwsim.cli.train import train_command
 from hwsim.errors import HwsimError
 
+COMMANDS = {
+    "run": "Replay one trace on one architecture.",
+    "compare": "Traces x architectures x schedules, beside ANN baselines.",
+    "trace": "Look at, check and make spike traces.",
+    "capture": "Traces from PyTorch models and NIR graphs.",
+    "train": "Train a source network with PyTorch.",
+    "convert": "Convert a trained network by a paper's method.",
+    "arch": "Look at and check architectures.",
+    "energy": "Prices and where they come from.",
+    "rtl": "The core as hardware: Verilog, testbench, synthesis.",
+}
+"""Names and helps of the commands, in the order of `hwsim --help`; each is hwsim/cli/NAME.py."""
+
+
+class _LazyGroup(TyperGroup):
+    """Knows its commands by name and help, and imports the one that is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=text, rich_markup_mode=None) for name, text in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load_command(str(name)), rest
+
+
+def load_command(name: str) -> Any:
+    """The click command `name` of COMMANDS, its module imported."""
+    command = typer.main.get_command(import_module(f"hwsim.cli.{name}").app)
+    command.name = name
+    return command
+
+
 app = typer.Typer(
-    name="hwsim", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    name="hwsim", cls=_LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Replay the spikes of a converted network on a described neuromorphic core: cycles, energy, area, and the "
          "bit-exact check of the result.",
 )
@@ -41,18 +69,6 @@ def _root(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     pass
-
-
-app.command("run", help="Replay one trace on one architecture.")(run_command)
-app.command("compare", help="One table and two figures: traces x architectures x schedules, and the ANN baselines.")(
-    compare_command)
-app.add_typer(trace_app, name="trace", help="Look at, check and make spike traces.")
-app.add_typer(capture_app, name="capture", help="Traces from PyTorch models (SpikingJelly, snnTorch) and NIR graphs.")
-app.command("train", help="Train a source network (torch): every activation that the papers convert.")(train_command)
-app.command("convert", help="A trained network by a paper's method: integers, accuracy, and a trace to replay.")(convert_command)
-app.add_typer(arch_app, name="arch", help="Look at and check architectures.")
-app.add_typer(energy_app, name="energy", help="Prices and where they come from.")
-app.add_typer(rtl_app, name="rtl", help="The core as hardware: Verilog, a testbench, and what synthesis makes of it.")
 
 
 def main() -> None:

@@ -6,25 +6,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwsim.arch import dump_architecture, load_architecture
+from hwsim.chip.cores import why_nothing_runs
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, with_footnotes
+from hwsim.compare import why_not
+from hwsim.cost.area import area
+from hwsim.cost.energy import check_prices, leakage
+from hwsim.cost.memory import check_timing, macros
+from hwsim.errors import HwsimError
+from hwsim.schedules import SCHEDULES
+from hwsim.trace.reader import Trace
 from hwsim.units import format_bits, format_si
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture
 
-arch_app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  help="Look at and check architectures.")
 
 
-@arch_app.command("show")
+@app.command("show")
 def show(
     arch: Annotated[str, typer.Argument(help="A YAML file or the name of a shipped design.")],
     as_json: JsonOption = False,
 ) -> None:
     """Print a design: its parameters, memories, area and leakage."""
-    from hwsim.arch import dump_architecture, load_architecture
-    from hwsim.cost.area import area
-    from hwsim.cost.energy import leakage
-
     design = load_architecture(arch)
     areas, leaks = area(design), leakage(design)
     if as_json:
@@ -50,8 +56,6 @@ def show(
 
 
 def _memory_rows(design: Any) -> list[dict[str, Any]]:
-    from hwsim.cost.memory import macros
-
     rows = []
     for place, (one, _) in enumerate(design.kinds()):
         for name, macro in macros(one).items():
@@ -65,7 +69,7 @@ def _memory_rows(design: Any) -> list[dict[str, Any]]:
     return rows
 
 
-@arch_app.command("check")
+@app.command("check")
 def check(
     archs: Annotated[list[str], typer.Argument(help="YAML files or names of shipped designs.")],
     trace: Annotated[list[str] | None, typer.Option("--trace", help="Also: does this trace run on it? Repeatable.")] = None,
@@ -93,13 +97,6 @@ def check(
 
 def _problems(source: str) -> tuple[Architecture | None, list[str]]:
     """A design and all that is wrong with it: its file, its prices and area, its cores, its memories' access times."""
-    from hwsim.arch import load_architecture
-    from hwsim.chip.cores import why_nothing_runs
-    from hwsim.cost.area import area
-    from hwsim.cost.energy import check_prices
-    from hwsim.cost.memory import check_timing
-    from hwsim.errors import HwsimError
-
     design = None
     try:
         design = load_architecture(source)
@@ -113,8 +110,6 @@ def _problems(source: str) -> tuple[Architecture | None, list[str]]:
 
 def _print_fits(fits: list[dict[str, Any]]) -> None:
     """Traces down, designs across, the schedules that run in the cells; below it every reason once."""
-    from hwsim.schedules import SCHEDULES
-
     if not fits:
         return
     cells: dict[str, dict[str, str]] = {}
@@ -137,10 +132,6 @@ def _print_fits(fits: list[dict[str, Any]]) -> None:
 
 def _fits(designs: list[Any], traces: list[str]) -> list[dict[str, Any]]:
     """One row for each trace, architecture and schedule: whether it runs, and why not."""
-    from hwsim.compare import why_not
-    from hwsim.schedules import SCHEDULES
-    from hwsim.trace.reader import Trace
-
     rows = []
     for path in traces:
         with Trace.open(path) as opened:

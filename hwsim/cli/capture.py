@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+import traceback
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
-from hwsim.cli.common import JsonOption, print_json, progress
+from hwsim.capture import capture_nir, capture_torch
+from hwsim.cli.common import JsonOption, file_to_write, print_json, progress
 from hwsim.errors import HwsimError
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
     from hwsim.trace.reader import Trace
 
-capture_app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  help="Traces from PyTorch models (SpikingJelly, snnTorch) and NIR graphs.")
 
 InputsOption = Annotated[str, typer.Option("--inputs", metavar="FILE", help=(
     "NPZ with 'inputs' and perhaps 'labels', or NPY: images (samples, C, H, W) or (samples, N), "
@@ -26,7 +31,7 @@ SamplesOption = Annotated[int | None, typer.Option(help="Take the first N sample
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the trace if it exists.")]
 
 
-@capture_app.command("torch")
+@app.command("torch")
 def capture_torch_command(
     model: Annotated[str, typer.Argument(metavar="FILE.py:FUNCTION", help="A function without arguments that gives the model.")],
     inputs: InputsOption,
@@ -42,10 +47,8 @@ def capture_torch_command(
 
     The trace holds geometry and spikes, no weights: it replays open loop, and nothing is compared.
     """
-    target = _target(out, force)
+    target = file_to_write(out, force)
     values, labels = read_arrays(inputs, samples)
-    from hwsim.capture import capture_torch
-
     # What the user's code prints must not mix with the answer.
     with redirect_stdout(sys.stderr), progress("samples") as report:
         made_model = load_model(model)
@@ -54,7 +57,7 @@ def capture_torch_command(
     _report(trace, target, as_json)
 
 
-@capture_app.command("nir")
+@app.command("nir")
 def capture_nir_command(
     graph: Annotated[str, typer.Argument(help="NIR graph (nir 1.0, HDF5).")],
     inputs: InputsOption,
@@ -69,10 +72,8 @@ def capture_nir_command(
     as_json: JsonOption = False,
 ) -> None:
     """Take a NIR graph over as integers and compute its spikes: the trace replays closed loop, every spike compared."""
-    target = _target(out, force)
+    target = file_to_write(out, force)
     values, labels = read_arrays(inputs, samples)
-    from hwsim.capture import capture_nir
-
     with progress("samples") as report:
         trace = capture_nir(graph, values, labels, reset=reset, dt=dt, timesteps=timesteps,  # type: ignore[arg-type]
                             weight_bits=weight_bits, input_scale=input_scale, out=target, progress=report)
@@ -81,8 +82,6 @@ def capture_nir_command(
 
 def read_arrays(path: str, samples: int | None) -> tuple[Any, Any]:
     """Inputs and labels (or None) of an NPZ or NPY file, the first `samples` of them. Raises HwsimError."""
-    import numpy as np
-
     if not Path(path).is_file():
         raise HwsimError(f"{path}: no such file; expected an NPZ with 'inputs' and perhaps 'labels', or an NPY; check the path")
     try:
@@ -111,8 +110,6 @@ def load_model(where: str) -> Any:
         raise HwsimError(f"{where}: expected FILE.py:FUNCTION, a function that gives the model; e.g. model.py:make_model")
     if not path.is_file():
         raise HwsimError(f"{file}: no such file; expected a Python file with a function {function}(); check the path")
-    import importlib.util
-
     typer.echo(f"running {path}: {function}()", err=True)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -142,19 +139,8 @@ def _public(module: Any) -> list[str]:
 
 def _line_in(path: Path, error: BaseException) -> str:
     """":LINE" of the user's file in a traceback, or nothing."""
-    import traceback
-
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     return f":{lines[-1]}" if lines else ""
-
-
-def _target(out: str, force: bool) -> Path:
-    target = Path(out)
-    if target.exists() and not force:
-        raise HwsimError(f"{target}: exists; give another name or --force")
-    if not target.parent.is_dir():
-        raise HwsimError(f"{target.parent}: no such folder; make it first")
-    return target
 
 
 def _report(trace: Trace, target: Path, as_json: bool) -> None:

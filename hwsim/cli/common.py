@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from hwsim.cost.energy import parse_overrides
+from hwsim.errors import HwsimError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 PriceOption = Annotated[
@@ -51,19 +56,25 @@ def with_footnotes(rows: Sequence[dict[str, Any]], column: str = "source") -> tu
 
 def print_notes(notes: Sequence[str]) -> None:
     """Footnotes, wrapped for a terminal."""
-    import textwrap
-
     typer.echo("")
     for note in notes:
         typer.echo(textwrap.fill(note, 116, subsequent_indent="    "))
+
+
+def file_to_write(out: str, force: bool) -> Path:
+    """The file that a command will write. Raises HwsimError, before anything is computed, where it exists or has no folder."""
+    target = Path(out)
+    if target.exists() and not force:
+        raise HwsimError(f"{target}: exists; give another name or --force")
+    if not target.parent.is_dir():
+        raise HwsimError(f"{target.parent}: no such folder; make it first")
+    return target
 
 
 def read_overrides(price: list[str] | None, prices: str | None) -> dict[str, Any]:
     """Prices of a YAML file, then those of the command line on top of them."""
     if not price and not prices:
         return {}
-    from hwsim.cost.energy import parse_overrides
-
     return parse_overrides(prices, price or [])
 
 
@@ -73,6 +84,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    # Only a terminal draws a bar, and rich takes as long to load as the rest of a command's modules.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,15 +17,23 @@ from hwsim.cli.common import (
     progress,
     read_overrides,
 )
+from hwsim.compare import compare
+from hwsim.errors import HwsimError
+from hwsim.result import ResultError
+from hwsim.result_file import RESULT, check_target, writing
+from hwsim.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     from hwsim.compare import Comparison
 
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
 TABLE = "compare.csv"
 """The file by which a saved comparison is known."""
 
 
+@app.command()
 def compare_command(
     traces: Annotated[list[str], typer.Argument(help="Trace files (HDF5).")],
     arch: Annotated[list[str], typer.Option("--arch", help="Architecture: a YAML file or a shipped design; repeatable.")],
@@ -39,10 +48,7 @@ def compare_command(
     leak_unused: LeakOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    from hwsim.compare import compare
-    from hwsim.errors import HwsimError
-    from hwsim.schedules import SCHEDULES
-
+    """One table and two figures: traces x architectures x schedules, and the ANN baselines."""
     _check_target(out)
     with progress("runs") as report:
         found = compare(
@@ -66,11 +72,6 @@ def compare_command(
 
 def _check_target(out: str) -> None:
     """Refuse a folder that holds something else than an earlier comparison: a saved run, or anybody's files."""
-    from pathlib import Path
-
-    from hwsim.result import ResultError
-    from hwsim.result_file import RESULT, check_target
-
     if (Path(out) / RESULT).is_file():
         raise ResultError(f"{out}: holds a saved run, whose figures would be replaced; name an empty or new folder")
     check_target(out, TABLE, "a saved comparison")
@@ -95,9 +96,7 @@ def _refusals(found: Comparison) -> list[str]:
 
 
 def _save(found: Comparison, out: str) -> None:
-    from pathlib import Path
-
-    from hwsim.result_file import writing
+    # matplotlib is not loaded before there is something to draw.
     from hwsim.view.plot import save_figures
 
     folder = Path(out)
@@ -144,8 +143,6 @@ def _cells(row: dict[str, Any], stem: str, reasons: list[str], off: dict[str, st
 
     stem   the one design whose baselines follow; they go without its name.     off   letters of memories.
     """
-    from hwsim.schedules import SCHEDULES
-
     arch = str(row["arch"])
     cells = {
         "coding": f"{row['coding']} T={row['T']}", "arch": arch.removeprefix(stem) or arch,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwsim.cli.common import JsonOption, percent, print_json, progress
+from hwsim.cli.common import JsonOption, file_to_write, percent, print_json, progress
+from hwsim.cli.train import need_torch
 from hwsim.errors import HwsimError
+from hwsim.sources.data import load_dataset
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
     from hwsim.convert.methods import Converted
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 METHOD_HELP = ("bit_serial (paper 000), alpha_beta (001), two_stage (002, SRP), noise_adaptor (003), single_spike (004), rate "
                "(QCFS), or ann: the quantised ANN as a baseline.")
@@ -21,6 +24,7 @@ TESTED = "tested"
 """--potential-bits: as wide as the test images need."""
 
 
+@app.command()
 def convert_command(
     checkpoint: Annotated[str, typer.Argument(help="Checkpoint that `hwsim train` wrote.")],
     data: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the data set that it was trained on.")],
@@ -43,13 +47,7 @@ def convert_command(
     as_json: JsonOption = False,
 ) -> None:
     """Convert a trained ANN by a paper's method: integers out, accuracy on the test set, and a trace to replay."""
-    from hwsim.cli.train import need_torch
-
-    target = None if out is None else Path(out)
-    if target is not None and target.exists() and not force:
-        raise HwsimError(f"{target}: exists; give another name or --force")
-    if target is not None and not target.parent.is_dir():
-        raise HwsimError(f"{target.parent}: no such folder; make it first")
+    target = None if out is None else file_to_write(out, force)
     if target is None and skip_accuracy:
         raise HwsimError("nothing to do: give --out for a trace, or leave --skip-accuracy out")
     for name, value, allowed in (("--pool", pool, ("folded", "unit")), ("--below", below, ("refire", "truncate"))):
@@ -57,10 +55,10 @@ def convert_command(
             raise HwsimError(f"{name} is {value!r}, allowed are {' and '.join(allowed)}")
     width = _potential_width(potential_bits)
     need_torch()
+    # PyTorch is an extra, and `--help` works without it.
     from hwsim.convert.integers import Widths
     from hwsim.convert.methods import Request, convert, measure, record, with_tested_widths
     from hwsim.sources.checkpoint import load_checkpoint
-    from hwsim.sources.data import load_dataset
 
     loaded = load_checkpoint(checkpoint)
     dataset = load_dataset(loaded.description.dataset, data, verify=not unverified)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwsim.activity import VOCABULARY
+from hwsim.arch import load_architecture
 from hwsim.cli.common import (
     JsonOption,
     LeakOption,
@@ -17,14 +19,18 @@ from hwsim.cli.common import (
     read_overrides,
     with_footnotes,
 )
+from hwsim.cost.energy import NotProvisionedError, check_prices, price_list
+from hwsim.cost.explanation import explain, explain_rows
+from hwsim.result_file import load_result
 
 if TYPE_CHECKING:
     from hwsim.cost.energy import PriceList
 
-energy_app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  help="Prices and where they come from.")
 
 
-@energy_app.command("show")
+@app.command("show")
 def show(
     arch: Annotated[str, typer.Argument(help="A YAML file or the name of a shipped design.")] = "event_core_64",
     price: PriceOption = None,
@@ -32,9 +38,6 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print what every event costs on a design, with formula and source; a section for each kind of core."""
-    from hwsim.arch import load_architecture
-    from hwsim.cost.energy import check_prices, price_list
-
     design, given = load_architecture(arch), read_overrides(price, prices)
     check_prices(design, given)
     sections = [{"core": where or "cores[0]", "count": count, "kind": one.core.kind, **_prices(price_list(one, given))}
@@ -52,9 +55,6 @@ def show(
 
 def _prices(listed: PriceList) -> dict[str, Any]:
     """Every event's price on one core, and the events that cannot happen on it."""
-    from hwsim.activity import VOCABULARY
-    from hwsim.cost.energy import NotProvisionedError
-
     rows, absent = [], []
     for event in VOCABULARY:
         if event.scope == "cycles":
@@ -82,7 +82,7 @@ def _print_prices(section: dict[str, Any], title: str) -> None:
         typer.echo(f"\ncannot happen on this design (no such memory or unit): {', '.join(absent)}")
 
 
-@energy_app.command("explain")
+@app.command("explain")
 def explain_command(
     run: Annotated[str, typer.Argument(help="Folder that `hwsim run --out` wrote.")],
     price: PriceOption = None,
@@ -91,9 +91,6 @@ def explain_command(
     as_json: JsonOption = False,
 ) -> None:
     """Print a run's energy per sample as count x price = energy, line by line, with sources. Other prices need no new run."""
-    from hwsim.cost.explanation import explain, explain_rows
-    from hwsim.result_file import load_result
-
     result = load_result(run)
     overrides = read_overrides(price, prices)
     if overrides or leak_unused:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwsim.arch import load_architecture
 from hwsim.cli.common import JsonOption, print_json, print_table
+from hwsim.cores.event.runs import runs_of_tile
+from hwsim.engine.single_run import payload_bits, replay_core
+from hwsim.errors import HwsimError
+from hwsim.rtl.synthesis import synthesise
+from hwsim.schedules import schedule_by_name
+from hwsim.trace.reader import Trace
+from hwsim.units import format_bits
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture
@@ -16,13 +24,14 @@ if TYPE_CHECKING:
     from hwsim.snn.sample import Sample
     from hwsim.trace.reader import Trace
 
-rtl_app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  help="The core as hardware: Verilog, a testbench, and what synthesis makes of it.")
 
 # A testbench that nobody cropped stops before this: Icarus needs a good half minute for it with 16 lanes.
 CYCLES_BY_DEFAULT = 20_000
 
 
-@rtl_app.command("export")
+@app.command("export")
 def export(
     arch: Annotated[str, typer.Option("--arch", help="Architecture: a YAML file or the name of a shipped design.")],
     trace: Annotated[str, typer.Option("--trace", help="Trace file (HDF5) with weights.")],
@@ -42,12 +51,6 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write the Verilog of the core that runs one tile of one layer: the RTL that the engines are proved against."""
-    from hwsim.arch import load_architecture
-    from hwsim.cores.event.runs import runs_of_tile
-    from hwsim.engine.single_run import payload_bits
-    from hwsim.errors import HwsimError
-    from hwsim.trace.reader import Trace
-
     targets = _targets(out, testbench, (arch, trace), force)
     if eots is not None and testbench is None:
         raise HwsimError("--eots says where a testbench stops: give --testbench too")
@@ -63,6 +66,7 @@ def export(
         replay = _replay(program, runs, opened.sample(sample), eots) if testbench else None
     files = {targets[0]: made.verilog()}
     if replay is not None:
+        # Loads Amaranth, an extra, which is there by now.
         from hwsim.rtl.testbench import Bench
 
         bench = Bench(made, replay)
@@ -77,8 +81,6 @@ def export(
 
 def _targets(out: str, testbench: str | None, inputs: tuple[str, ...], force: bool) -> list[Path]:
     """The files that will be written: the core, the testbench, its data. Refused before anything is computed."""
-    from hwsim.errors import HwsimError
-
     targets = [Path(out)] + ([Path(testbench), Path(testbench).with_suffix(".mem")] if testbench else [])
     if len({path.resolve() for path in targets}) < len(targets):
         raise HwsimError(f"{out}, {testbench} and its data (.mem) must be different files")
@@ -97,8 +99,6 @@ def _targets(out: str, testbench: str | None, inputs: tuple[str, ...], force: bo
 
 
 def _check_trace(opened: Trace, sample: int) -> None:
-    from hwsim.errors import HwsimError
-
     if not opened.has_weights:
         raise HwsimError(f"{opened.name}: the trace has no weights; without them nobody knows the memories' widths and contents")
     if not 0 <= sample < opened.samples:
@@ -107,9 +107,8 @@ def _check_trace(opened: Trace, sample: int) -> None:
 
 def _exporter() -> Any:
     """hwsim.rtl.export, which needs Amaranth."""
-    from hwsim.errors import HwsimError
-
     try:
+        # Amaranth is an extra.
         from hwsim.rtl import export as writer
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "amaranth":
@@ -121,8 +120,6 @@ def _exporter() -> Any:
 def _origin(
     opened: Trace, design: Architecture, layer: str, schedule: str, tile: int, timestep: int
 ) -> tuple[tuple[str, str], ...]:
-    from hwsim.schedules import schedule_by_name
-
     steps = schedule_by_name(schedule).states_wait  # a run is then one timestep
     which = f"{layer}, tile {tile}" + (f", timestep {timestep}" if steps else "")
     return (("trace", f"{opened.name} ({opened.content_hash[:16]})"), ("layer", which),
@@ -131,8 +128,6 @@ def _origin(
 
 def _replay(program: Program, runs: list[Run], recorded: Sample, eots: int | None) -> CoreReplay:
     """The run as the testbench feeds it: all of it, or as many whole timesteps as keep the simulation short."""
-    from hwsim.engine.single_run import replay_core
-
     replay = replay_core(program, runs, recorded, eots)
     if eots is not None or replay.log.done <= CYCLES_BY_DEFAULT:
         return replay
@@ -153,8 +148,6 @@ def _body(made: Any, replay: CoreReplay | None, operation: Run, files: list[Path
 
 
 def _print_export(body: dict[str, Any]) -> None:
-    from hwsim.units import format_bits
-
     memories = ", ".join(f"{name} {format_bits(bits)}" for name, bits in body["memory_bits"].items())
     typer.echo(f"wrote {body['files'][0]}: module {body['module']}, {body['lanes']} lanes, {body['words']} words; {memories}")
     if bench := body.get("testbench"):
@@ -165,14 +158,12 @@ def _print_export(body: dict[str, Any]) -> None:
         typer.echo(f"run in the testbench's folder: iverilog -g2012 -o tb.vvp {tb} {core} && vvp -n tb.vvp")
 
 
-@rtl_app.command("report")
+@app.command("report")
 def report(
     verilog: Annotated[str, typer.Argument(help="Verilog of a core, as hwsim rtl export writes it.")],
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise a core with yosys, memories left as they are: gates, flip-flops, memory bits, longest path."""
-    from hwsim.rtl.synthesis import synthesise
-
     made = synthesise(verilog)
     if as_json:
         print_json({"file": verilog, **made.body()})

@@ -19,12 +19,18 @@ from hwsim.cli.common import (
 )
 from hwsim.cost.explanation import off_text
 from hwsim.program import CHANNEL
+from hwsim.result_file import check_target, writing
+from hwsim.simulation import simulate
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
     from hwsim.result import Result
 
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
 def run_command(
     trace: Annotated[str, typer.Argument(help="Trace file (HDF5).")],
     arch: Annotated[str, typer.Option("--arch", help="Architecture: a YAML file or the name of a shipped design.")],
@@ -38,9 +44,7 @@ def run_command(
     leak_unused: LeakOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    from hwsim.result_file import check_target, writing
-    from hwsim.simulation import simulate
-
+    """Replay one trace on one architecture, cycle by cycle, and check every output."""
     if out is not None:
         check_target(out)
     with progress("samples") as report:
@@ -48,6 +52,7 @@ def run_command(
                           overrides=read_overrides(price, prices), leak_unused=leak_unused, progress=report)
     if out:
         result.save(out)
+        # matplotlib is only loaded for a run that is kept.
         from hwsim.view.plot import save_figures
 
         with writing(out):

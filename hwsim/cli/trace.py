@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwsim.cli.common import JsonOption, print_json, print_table, progress
+from hwsim.cli.common import JsonOption, file_to_write, print_json, print_table, progress
+from hwsim.trace.reader import Trace
+from hwsim.trace.synth import synthesise
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
     from hwsim.trace.reader import Trace
 
-trace_app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  help="Look at, check and make spike traces.")
 
 
-@trace_app.command("info")
+@app.command("info")
 def info(
     trace: Annotated[str, typer.Argument(help="Trace file (HDF5).")],
     samples: Annotated[int, typer.Option(help="Samples over which the density is measured.", min=1)] = 8,
     as_json: JsonOption = False,
 ) -> None:
     """Print what a trace holds: network, coding, samples, spike density by layer, where it came from."""
-    from hwsim.trace.reader import Trace
-
     with Trace.open(trace) as opened:
         measured = min(samples, opened.samples)
         body: dict[str, Any] = {
@@ -64,14 +65,12 @@ def _layer_rows(opened: Trace, samples: int) -> list[dict[str, Any]]:
     return rows
 
 
-@trace_app.command("check")
+@app.command("check")
 def check(
     traces: Annotated[list[str], typer.Argument(help="Trace files (HDF5).")],
     as_json: JsonOption = False,
 ) -> None:
     """Read everything, verify every checksum and hash. Exit status 2 and one clear text at the first broken file."""
-    from hwsim.trace.reader import Trace
-
     checked: list[dict[str, Any]] = []
     for path in traces:
         with Trace.open(path) as opened, progress(Path(path).name) as report:
@@ -83,7 +82,7 @@ def check(
         print_json(checked)
 
 
-@trace_app.command("synth")
+@app.command("synth")
 def synth(
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write the trace.")],
     network: Annotated[str, typer.Option(help="vgg16-cifar10, resnet20-cifar10 or tiny.")] = "vgg16-cifar10",
@@ -97,14 +96,7 @@ def synth(
     as_json: JsonOption = False,
 ) -> None:
     """Make a synthetic trace: random weights, and the spikes that its own arithmetic produces, so a replay checks."""
-    from hwsim.errors import HwsimError
-    from hwsim.trace.synth import synthesise
-
-    target = Path(out)
-    if target.exists() and not force:
-        raise HwsimError(f"{target}: exists; give another name or --force")
-    if not target.parent.is_dir():
-        raise HwsimError(f"{target.parent}: no such folder; make it first")
+    target = file_to_write(out, force)
     with progress("samples") as report:
         made = synthesise(network=network, timesteps=timesteps, density=density, samples=samples, seed=seed,
                           coding=coding, head=head, progress=report)

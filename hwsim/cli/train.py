@@ -13,11 +13,14 @@ import typer
 
 from hwsim.cli.common import JsonOption, percent, print_json, progress
 from hwsim.errors import HwsimError
+from hwsim.sources.data import load_dataset
 
 if TYPE_CHECKING:
     from hwsim.sources.activations import ActivationSpec
     from hwsim.sources.checkpoint import Checkpoint
     from hwsim.training.train import Epoch
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 RATE, FINE_RATE = 0.2, 0.02
 """Highest learning rate from random weights, and from trained ones."""
@@ -38,6 +41,7 @@ def need_torch() -> Any:
                          f"pip install 'hwsim[torch]'") from None
 
 
+@app.command()
 def train_command(
     network: Annotated[str, typer.Argument(
         help="resnet20, resnet20_wide, resnet18, resnet34, vgg6, vgg9, vgg11, vgg16, mobilenetv2, small or tiny.")],
@@ -91,8 +95,8 @@ def train_command(
 ) -> None:
     """Train a source network; a checkpoint after every epoch, so a killed run goes on with --resume."""
     torch = need_torch()
+    # PyTorch is an extra, and `--help` works without it.
     from hwsim.sources.checkpoint import load_checkpoint
-    from hwsim.sources.data import load_dataset
     from hwsim.sources.zoo import Variant, check_network
     from hwsim.training.augment import Augmentation
     from hwsim.training.train import Recipe, train
@@ -131,6 +135,7 @@ def train_command(
 def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, timesteps: int | None,
                 threshold: float | None) -> ActivationSpec:
     """What the options ask for. Raises HwsimError for one that the activation does not have."""
+    # Loads PyTorch, which is there by now.
     from hwsim.sources.activations import ALPHA_BETA, KINDS, ActivationSpec
 
     given = {"levels": levels, "coding": coding, "timesteps": timesteps, "threshold": threshold}
@@ -147,6 +152,7 @@ def _activation(kind: str, levels: int | None, coding: str | None, noise: bool, 
 
 
 def _summary(last: Checkpoint, done: list[Epoch], seconds: float) -> dict[str, Any]:
+    # Loads PyTorch, which is there by now.
     from hwsim.training.train import BEST
 
     d = last.description

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.convert.source import FoldedSource, SourceLayer
+from hwsim.convert.widths import worst_case_bits
 from hwsim.errors import HwsimError
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import ReadOut
@@ -153,8 +154,6 @@ def read_out(
 
 def finish(spec: InputSpec, layers: list[Layer], widths: Widths) -> Network:
     """The network with its potential widths set: as given, or the worst case."""
-    from hwsim.convert.widths import worst_case_bits
-
     network = Network(spec, tuple(layers))
     bits = worst_case_bits(network)
     sized = tuple(replace(layer, potential_bits=widths.potential_bits or bits[layer.name]) for layer in network)

@@ -16,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from hwsim.snn.network import Connection, Shape
+from hwsim.sources.activations import Lsq, Qcfs, ThresholdRelu
 from hwsim.sources.networks import Neurons, SourceError, SourceNetwork, Synapses
+from hwsim.sources.surrogate import AlphaBeta
 
 FloatArray = NDArray[np.float64]
 
@@ -141,9 +143,6 @@ def _fold_connection(synapses: Synapses) -> tuple[SourceConnection, FloatArray]:
 
 def _scale_of(name: str, activation: Any) -> tuple[float, int, int]:
     """(threshold, levels, top) of a layer's activation."""
-    from hwsim.sources.activations import Lsq, Qcfs, ThresholdRelu
-    from hwsim.sources.surrogate import AlphaBeta
-
     if activation is None:
         return 0.0, 0, 0
     if isinstance(activation, Qcfs):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwsim.snn.forward import forward
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, NetworkError, Shape
 from hwsim.snn.neurons import MODELS, Neuron
 from hwsim.snn.sample import Sample
@@ -71,8 +72,6 @@ def samples_of(network: Network, inputs: NDArray[Any], spikes: Mapping[str, NDAr
         if len(array) != len(inputs):
             raise trouble(WHERE, f"spikes of {name!r}", f"{len(array)} samples", f"{len(inputs)}, as many as inputs",
                           "make them match")
-    from hwsim.snn.forward import forward
-
     for index, row in enumerate(inputs):
         planes = np.ascontiguousarray((row if row.ndim == 4 else row[None]).transpose(0, 2, 3, 1))
         if missing:

@@ -38,6 +38,7 @@ MAX_SHRINK = 1_100
 # A chunk has its Fletcher32 checksum and its entry in the index: 4 + 8 bytes at least.
 MIN_CHUNK_BYTES = 12
 
+
 class TraceError(HwsimError):
     """A trace that cannot be trusted or made; the text names file, place, found, expected and what to do."""
 

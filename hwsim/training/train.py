@@ -32,6 +32,7 @@ from hwsim.sources.surrogate import AlphaBeta
 from hwsim.sources.zoo import USUAL, Variant, shortcut_of
 from hwsim.training.augment import Augmentation, augmented
 from hwsim.training.autoaugment import auto_augmented
+from hwsim.training.native import native_kernels
 from hwsim.training.regulariser import BitRegulariser
 from hwsim.training.rounding import choose_steps, fold_into
 
@@ -144,8 +145,6 @@ def train(
                          f"come from its weights and thresholds; train it without --weight-bits first, and give it as --from")
     training = Training(dataset, described, recipe, pick_device(device))
     if recipe.kernels == "native":
-        from hwsim.training.native import native_kernels
-
         with native_kernels(training.network):
             return _train(training, folder, resume, start, report, progress)
     return _train(training, folder, resume, start, report, progress)

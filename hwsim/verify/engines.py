@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from hwsim.engine import ENGINES, make_engine
 from hwsim.record import CoreLog
 from hwsim.verify.format import VerifyError
 
 RunCore = Callable[..., CoreLog]
-"""Takes the arguments of `hwsim.program.Engine.run_core`."""
-
-
-def _fast() -> RunCore:
-    from hwsim.engine.fast.chip import FastEngine
-
-    return FastEngine().run_core
-
-
-def _reference() -> RunCore:
-    from hwsim.engine.reference import ReferenceEngine
-
-    return ReferenceEngine().run_core
+"""Takes the arguments of `hwsim.record.Engine.run_core`."""
 
 
 def _rtl() -> RunCore:
     try:
-        from hwsim.rtl.machine import run_core
+        from hwsim.rtl.machine import run_core  # Amaranth is an extra
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "amaranth":
             raise
@@ -34,7 +23,8 @@ def _rtl() -> RunCore:
     return run_core
 
 
-CORE_ENGINES: dict[str, Callable[[], RunCore]] = {"fast": _fast, "reference": _reference, "rtl": _rtl}
+CORE_ENGINES: dict[str, Callable[[], RunCore]] = {
+    **{name: lambda name=name: make_engine(name).run_core for name in ENGINES}, "rtl": _rtl}  # type: ignore[misc]
 
 
 @cache

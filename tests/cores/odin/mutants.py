@@ -105,7 +105,7 @@ Controller = controller.Controller
 def decided_by(order: Callable[[Controller], list[tuple[bool, bool]]], waits: bool = True) -> Callable[[Controller], Any]:
     """A controller's decision in another order. `order`: (is it there, is it the input), the first that is there is taken."""
 
-    def decided(self: Controller) -> work.Operation | None:
+    def decided(self: Controller) -> work.EventWork | None:
         if waits and self.link.busy.now:
             return None
         for is_there, is_input in order(self):
@@ -128,11 +128,11 @@ def entries(self: Controller) -> bool:
     return bool(self.scheduler.entries)
 
 
-def decoded_with(**changed: Callable[[int], work.Operation]) -> Callable[[int], work.Operation]:
+def decoded_with(**changed: Callable[[int], work.EventWork]) -> Callable[[int], work.EventWork]:
     """Another reading of the addresses of one kind of operation."""
     original = work.decoded
 
-    def decoded(address: int) -> work.Operation:
+    def decoded(address: int) -> work.EventWork:
         operation = original(address)
         return changed[operation.kind](address) if operation.kind in changed else operation
 
@@ -149,7 +149,7 @@ def moved_mapped(self: Any, synapse: int, **changed: int) -> int:
     return step(synapse, **changed) if synapse & 8 or self.update_unmapped else synapse
 
 
-def popped_virtual_as(change: Callable[[int], int]) -> Callable[[int], work.Operation]:
+def popped_virtual_as(change: Callable[[int], int]) -> Callable[[int], work.EventWork]:
     original = work.popped
     return lambda entry: original(change(entry))
 
@@ -193,13 +193,13 @@ REFERENCE_MUTANTS = (
     reference("O5", "the pushed entry loses its leak bit", "work.pushed",
               lambda address: (address >> 3 & 0x1E) << 8 | address >> 8 & 0xFF),
     reference("O5", "bit 7 of a time reference is ignored", "work.decoded", decoded_with(
-        tref=lambda address: work.Operation("tref", neurons=range(256), leak=True))),
+        tref=lambda address: work.EventWork("tref", neurons=range(256), leak=True))),
     reference("O5", "a synapse event's source and neuron are swapped", "work.decoded", decoded_with(
-        synapse=lambda address: work.Operation(
+        synapse=lambda address: work.EventWork(
             "synapse", neurons=range(address >> 8 & 0xFF, (address >> 8 & 0xFF) + 1), source=address & 0xFF))),
     reference("O5", "a time reference needs all eight bits", "work.decoded", decoded_with(
-        tref=lambda address: work.Operation("tref", neurons=range(address >> 8, (address >> 8) + 1), leak=True)
-        if address & 0x80 else work.Operation("push", entry=work.pushed(address)))),
+        tref=lambda address: work.EventWork("tref", neurons=range(address >> 8, (address >> 8) + 1), leak=True)
+        if address & 0x80 else work.EventWork("push", entry=work.pushed(address)))),
     reference("O5", "weights of 4 move down", "synapses.Bistability.moved",
               lambda self, synapse: moved_mapped(self, synapse, middle=5)),
     reference("O5", "unmapped weights move, too", "synapses.Bistability.moved", lambda self, synapse: step(synapse)),
