@@ -25,7 +25,7 @@ from hwsim.sources.networks import SourceError, SourceNetwork  # noqa: E402
 from hwsim.sources.rounding import Rounding  # noqa: E402
 from hwsim.sources.zoo import Variant, build_network  # noqa: E402
 from hwsim.training.rounding import choose_steps, fold_into  # noqa: E402
-from hwsim.training.train import LAST, Recipe, TrainError, train  # noqa: E402
+from hwsim.training.train import LAST, Recipe, TrainError, Training, train  # noqa: E402
 from tests.convert.test_train import KilledError, kill_in  # noqa: E402
 from tests.convert.tiny_set import tiny_set  # noqa: E402
 
@@ -184,6 +184,21 @@ def run(out: Path, bits: int | None = None, data: Any = DATA, **more: Any) -> Ch
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return run(tmp_path_factory.mktemp("start"), recipe=replace(QUICK, epochs=8))
+
+
+def test_training_begins_where_the_network_with_batchnorms_ended(start: Checkpoint) -> None:
+    """With 16 bits hardly a level is another one; without its BatchNorms most are."""
+    described = replace(start.description, variant=Variant(weight_bits=16))
+    training = Training(DATA, described, QUICK, torch.device("cpu"))
+    training.start_from(start)
+    images = training.normalise(torch.tensor(DATA.test_images))
+    before, after = start.network(), training.network.eval()
+    with torch.no_grad():
+        one, other = before.outputs(images), after.outputs(images)
+    for name, activation in before.activations().items():
+        assert activation.step.item() == pytest.approx(after.activations()[name].step.item(), rel=1e-6)
+        moved_by = ((one[name] - other[name]) / activation.step).round()
+        assert (moved_by != 0).float().mean() < 0.01, name
 
 
 @pytest.mark.parametrize("kernels", ["torch", "native"])

@@ -168,7 +168,8 @@ def test_a_bias_that_counts_once_and_a_first_potential_are_one_number() -> None:
     wire = Connection(INPUT, "identity", (1, 1, 1), np.array([257]))
     bits = {}
     for neuron in (Requantise(), IntegrateAndFire()):
-        layer = Layer("only", (1, 1, 1), (wire,), neuron, 1, np.array([1 << 14]), np.full((1, 1, 1), -1000), np.full((1, 1, 1), 340),
+        bias, first = (np.full((1, 1, 1), value) for value in (-1000, 340))
+        layer = Layer("only", (1, 1, 1), (wire,), neuron, 1, np.array([1 << 14]), bias, first,
                       payload_bits=4 * neuron.sends_values)
         bits[neuron.model] = needed_bits(Network(InputSpec((1, 1, 1)), (layer,)), [np.full((1, 1, 1, 1), 255)])["only"]
     assert bits == {"requantise": 17, "integrate_and_fire": 18}
