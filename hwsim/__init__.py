@@ -3,6 +3,10 @@
     import hwsim
     result = hwsim.simulate("traces/fashion_mnist_bit_serial_t4.h5", "event_core_64")
     print(result.latency_s, result.energy_pj, result.mismatches)
+
+Where things are: networks in `snn`, spike files in `trace`, the chip in `arch` and `cores`. A layer is cut in `cores/KIND`, the
+order of the work is made in `schedules`, a cycle is decided in `engine`, a picojoule is made in `cost`. `simulation` is the
+whole chain on one page. CONTRIBUTING.md has a table of all rooms.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ _HOMES = {
     "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
     "Task": "hwsim.task", "TaskError": "hwsim.task",
     "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
-    "HwsimError": "hwsim.errors", "load_result": "hwsim.result_file", "EnergyError": "hwsim.cost.energy",
+    "HwsimError": "hwsim.errors", "load_result": "hwsim.result_reader", "EnergyError": "hwsim.cost.energy",
 }
 """Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
 
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
     from hwsim.mapping import MappingError
     from hwsim.program import ProgramError
     from hwsim.result import RepriceError, Result, ResultError
-    from hwsim.result_file import load_result
+    from hwsim.result_reader import load_result
     from hwsim.simulation import SimulationError, simulate
     from hwsim.snn.network import Connection, InputSpec, Layer, Network, NetworkError
     from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from hwsim.checks.operations import SENDING, OperationCheck, channel_misfits, span_text
+from hwsim.checks.operations import OperationCheck, channel_misfits
+from hwsim.checks.passes import SENDING
+from hwsim.checks.regions import Region, cover_of, region_text
 from hwsim.program import CoreSpec, Program, ProgramError, Run, Transfer
 from hwsim.snn.network import INPUT
 
@@ -32,16 +34,17 @@ def check_program(program: Program) -> None:
 
 def _tiles(program: Program) -> Iterator[str]:
     """State belongs to (core, layer, tile): a tile stays what it is, and the tiles of a layer make up the layer (C5)."""
-    found: dict[tuple[int, int], tuple[str, tuple[int, int]]] = {}
+    found: dict[tuple[int, int], tuple[str, Region]] = {}
     for run in program.runs:
-        mine = (run.on, run.body.channels)
+        mine = (run.on, (*run.body.channels, *run.body.row_span))
         if found.setdefault((run.layer, run.tile), mine) != mine:
-            core, channels = found[run.layer, run.tile]
-            yield (f"operation {run.id} computes tile {run.tile} of layer {run.layer} as channels {span_text(mine[1])} on "
-                   f"{run.on}; before, it was channels {span_text(channels)} on {core}")
+            height = run.body.shape[1]
+            core, region = found[run.layer, run.tile]
+            yield (f"operation {run.id} computes tile {run.tile} of layer {run.layer} as {region_text(mine[1], height)} on "
+                   f"{run.on}; before, it was {region_text(region, height)} on {core}")
     by_layer = defaultdict(list)
-    for (layer, tile), (_, channels) in found.items():
-        by_layer[layer].append((channels, tile))
+    for (layer, tile), (_, region) in found.items():
+        by_layer[layer].append((region, tile))
     if not all(isinstance(op, Run | Transfer) for op in program.operations):
         return  # a kind of core with operations of its own says itself what makes up a layer
     for number, whole in enumerate(program.network.layers):
@@ -49,14 +52,13 @@ def _tiles(program: Program) -> Iterator[str]:
             yield f"no run computes layer {number}, {whole.name!r}; a program runs the whole network"
             continue
         ordered = sorted(by_layer[number])
-        for (before, one), (after, other) in zip(ordered, ordered[1:], strict=False):
-            if after[0] < before[1]:
-                yield f"tiles {one} and {other} of layer {number} both hold channel {after[0]}"
-        end = 0
-        for (low, high), _ in [*ordered, ((whole.shape[0], whole.shape[0]), -1)]:
-            if low > end:
-                yield f"no tile of layer {number} computes its channels {span_text((end, low))}"
-            end = max(end, high)
+        twice, missing = cover_of([region for region, _ in ordered], whole.shape[0], whole.shape[1])
+        if twice is not None:
+            one, other, channel, row = twice
+            where = f"channel {channel}" if ordered[one][0][2:] == ordered[other][0][2:] else f"channel {channel} of row {row}"
+            yield f"tiles {ordered[one][1]} and {ordered[other][1]} of layer {number} both hold {where}"
+        if missing is not None:
+            yield f"no tile of layer {number} computes its {region_text(missing, whole.shape[1])}"
 
 
 def _states(program: Program) -> Iterator[str]:
@@ -158,7 +160,7 @@ class _Order:
                 yield f"{what} and does not wait for operation {load}, which brings it"
             return
         for maker in self.makers[source][plane]:
-            made = f"channels {span_text(maker.body.channels)} of it"
+            made = f"{region_text((*maker.body.channels, *maker.body.row_span), maker.body.shape[1])} of it"
             if not ended >> maker.id & 1:
                 yield f"{what} and does not wait for operation {maker.id}, which makes {made}"
             elif maker.on != run.on:

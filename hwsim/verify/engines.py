@@ -10,7 +10,7 @@ from hwsim.record import CoreLog
 from hwsim.verify.format import VerifyError
 
 RunCore = Callable[..., CoreLog]
-"""Takes the arguments of `hwsim.program.Engine.run_core`."""
+"""Takes the arguments of `hwsim.record.Engine.run_core`."""
 
 
 def _rtl() -> RunCore:

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwsim.engine.reference import ReferenceEngine
 from hwsim.engine.reference.tokens import TokenStream, run_stream
 from hwsim.passes import PassTable
 from hwsim.program import CoreRun, CoreSpec, Feed, ProgramError, Run
 from hwsim.snn.network import INPUT, Connection
+from hwsim.snn.sample import Sample
+from tests.laws.chip import sample_of_two_layers, two_layers
 
 
 def operation(
@@ -203,3 +206,9 @@ def test_pooling_of_a_hybrid_input_that_is_not_defined_is_refused() -> None:
         op = operation([wire((1, 2, 2), source=INPUT, pool=2, pool_mode=mode)], [Feed(0, (0, 1), ((0, 1),))], 2)
         with pytest.raises(ProgramError, match=text):
             run_stream(op, lambda _: plane, lambda _: 0, lambda _: True)
+
+
+def test_a_recording_that_is_missing_is_named_beside_those_that_are_there() -> None:
+    sample = sample_of_two_layers()
+    with pytest.raises(ProgramError, match="no recorded outputs of layer 'hidden', found .'b'."):
+        ReferenceEngine().run_sample(two_layers(), Sample(sample.inputs, {"b": sample.recorded["hidden"]}), "trace")

@@ -9,6 +9,7 @@ from hwsim.program import CoreRun, Run
 from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample
+from tests.laws.listing import rows_read, rows_seen
 
 
 def check_pushes(run: CoreRun, gaps: np.ndarray, log: CoreLog) -> None:
@@ -26,7 +27,8 @@ def check_counts(op: Run, network: Network, tokens: np.ndarray, sample: Sample, 
     clear, acc, shift, fire, readout, requant, again = (
         int(issued[ISSUE_KINDS.index(kind)]) for kind in ("clear", "acc", "shift", "fire", "readout", "requant", "reinitialise"))
     low, high = run.groups[0] * run.core.lanes, min(run.groups[1] * run.core.lanes, run.shape[0])
-    neurons = (high - low) * run.shape[1] * run.shape[2]
+    first, end = run.rows or (0, run.shape[1])
+    neurons = (high - low) * (end - first) * run.shape[2]
     plane_rows = -(-neurons // run.core.scan_bits)
     bitmap, sweeps = run.core.buffer == "bitmap", lambda operations: operations // run.words
     marks = [p for p in table.passes if p.after_eot <= op.eots]
@@ -38,7 +40,7 @@ def check_counts(op: Run, network: Network, tokens: np.ndarray, sample: Sample, 
     for feed in op.feeds:
         connection = run.connections[feed.connection]
         planes = {**sample.recorded, "input": sample.inputs}[connection.source][list(feed.planes)]
-        scanned += len(planes) * -(-int(np.prod(connection.token_shape)) // run.core.scan_bits)
+        scanned += len(planes) * len(rows_read(run, connection))
         if connection.pool_mode in ("unit", "max") and op.tile == 0:
             _, height, width = connection.pooled_shape
             pooled += np.count_nonzero(planes[:, : height * connection.pool, : width * connection.pool])
@@ -46,7 +48,7 @@ def check_counts(op: Run, network: Network, tokens: np.ndarray, sample: Sample, 
         if network.is_hybrid(connection):  # values in its first plane, spikes in the others
             planes = planes[[plane == 0 for plane in feed.planes]]
         if connection.pool_mode != "unit":
-            value_bits += bits * int(np.count_nonzero(planes))
+            value_bits += bits * int(np.count_nonzero(planes[:, rows_seen(run, connection)]))
         elif op.tile == 0:  # a pooling unit reads what lies inside complete windows, once
             _, height, width = connection.pooled_shape
             value_bits += bits * int(np.count_nonzero(planes[:, : height * connection.pool, : width * connection.pool]))

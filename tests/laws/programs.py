@@ -123,8 +123,10 @@ class ProgramLaws(Laws):
             runs: list[Run] = []
             for op in program.runs:
                 if op.tile == 0:
-                    run = replace(op.body, core=replace(op.body.core, lanes=lanes), groups=(0, 1), last_channel=None)
-                    feeds = tuple(replace(f, tiles=((0, op.body.connections[f.connection].source_shape[0]),)) for f in op.feeds)
+                    run = replace(op.body, core=replace(op.body.core, lanes=lanes), groups=(0, 1), last_channel=None,
+                                  rows=None)
+                    feeds = tuple(replace(f, tiles=((0, op.body.connections[f.connection].source_shape[0]),), rows=())
+                                  for f in op.feeds)
                     runs.append(replace(op, id=len(runs), deps=(), body=run, feeds=feeds))
             whole = self.run_sample(replace(program, operations=tuple(runs)), sample, "computed")
             if aer_order and whole.saturations.any():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from tests.mutants.edits import EditError
 from tests.mutants.everything import MUTANTS, TABLE, check, record, scan, table
 from tests.mutants.mutation import Catch, Mutant, stratum
 
@@ -33,11 +34,16 @@ def main() -> None:
     chosen = [m for m in MUTANTS if not given.words or any(word in m.id for word in given.words)]
     began, survivors = time.perf_counter(), 0
     for mutant in chosen:
-        catch = check(mutant)
-        if catch is None and given.scan:
-            catch = scan(mutant, given.scan)
-            if catch is not None:
-                record(mutant, catch)
+        try:
+            catch = check(mutant)
+            if catch is None and given.scan:
+                catch = scan(mutant, given.scan)
+                if catch is not None:
+                    record(mutant, catch)
+        except EditError as error:
+            print(f"DOES NOT FIT ANY MORE: {error}", flush=True)
+            survivors += 1
+            continue
         survivors += catch is None
         print(row(mutant, catch), flush=True)
     print(f"{len(chosen)} mutants, {survivors} survive, {time.perf_counter() - began:.0f} s")

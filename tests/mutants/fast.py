@@ -10,7 +10,7 @@ from tests.mutants.mutation import Mutant, mutant
 fast = partial(mutant, "fast")
 
 FAST: tuple[Mutant, ...] = (
-    fast("R1", "a clear does not write the current", Edit("core", "_clear", "self.state.currents[...] = 0", "pass")),
+    fast("R1", "a clear does not write the current", Edit("core", "PlainCore._start", "self.state.currents[...] = 0", "pass")),
     fast("R1", "a clear is done a cycle early",
         Edit("kernels.timing", "started", "1 + clear_words if clear_words else 0", "clear_words if clear_words else 0")),
     fast("R2", "FIFO one deeper", Edit("core", "PlainCore.__init__", "self.run.core.fifo_depth", "self.run.core.fifo_depth + 1")),

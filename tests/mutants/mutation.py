@@ -1,11 +1,13 @@
 """Mutants, and how one is noticed: it is run where its rule matters and held against what judges it.
 
-Hardware is held against the reference engine, each engine against the other. A place is a name: `design 17` is what
-tests/rtl/cases.py draws from that seed (R1 to R18), `run 5` and `vector 42` are runs fed from planes (R19 to R24).
+Hardware is held against the reference engine, each engine against the other. A place is a name. `design 17` is what
+tests/rtl/cases.py draws from that seed (R1 to R18). The others are fed from planes (R19 to R25): `run 5` is random, `flagged 7`
+looks at flags first, `tile 3` is some rows of a strided layer, `vector 42` a published case.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,13 +22,14 @@ from hwsim.program import ProgramError
 from hwsim.record import CoreLog
 from hwsim.rtl.stimulus import NOT_THE_CORES, Stimulus
 from tests.engine.dataflow_cases import load_cases
-from tests.engine.random_runs import random_run
+from tests.engine.random_runs import RandomRun, random_flagged_run, random_run
 from tests.mutants.copies import Modules, Target, copies, edited
-from tests.mutants.edits import Edit
+from tests.mutants.edits import Edit, EditError
 from tests.rtl.cases import STRATA, differences, draw
 
 Judge = Literal["tokens", "planes"]
-RUNS = 120
+RUNS = {"run": 120, "flagged": 240, "tile": 10}
+"""Random runs fed from planes that are looked through, by kind."""
 FIELDS = ("push", "pop", "issue", "spikes", "done", "saturations", "potentials", "currents", "flags", "counts")
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
 REAL_REFERENCE = {module.__name__: module for module in (clock, core, tokens)}
@@ -51,9 +54,16 @@ class Mutant:
     def id(self) -> str:
         return f"{self.target}: {self.name}"
 
+    def edited(self) -> dict[str, ast.Module]:
+        """The modules that the mutant changes, by full name. EditError if an edit does not fit."""
+        try:
+            return edited(self.target, self.edits)
+        except EditError as error:
+            raise EditError(f"{self.rule}, {self.id}: {error}") from error
+
     def copies(self) -> Modules:
-        """The target's modules with the mutant in them. EditError if an edit does not fit."""
-        return copies(self.target, edited(self.target, self.edits))
+        """The target's modules with the mutant in them."""
+        return copies(self.target, self.edited())
 
 
 def mutant(target: Target, rule: str, name: str, *edits: Edit, judge: Judge = "tokens", receiver_waits: bool = False) -> Mutant:
@@ -71,7 +81,7 @@ class Catch:
 def places(mutant: Mutant) -> Iterator[str]:
     """Where it might be noticed, without end for designs."""
     if mutant.judge == "planes":
-        yield from (f"run {seed}" for seed in range(RUNS))
+        yield from (f"{kind} {seed}" for kind, most in RUNS.items() for seed in range(most))
         yield from (f"vector {case.id}" for case in load_cases())
     else:
         yield from (f"design {seed}" for seed in range(1 << 20))
@@ -211,6 +221,19 @@ def _untimed(log: CoreLog) -> CoreLog:
 # -- runs fed from planes -----------------------------------------------------------------------------------------
 
 
+def strided_tile(rng: np.random.Generator) -> RandomRun:
+    """Some rows of a run whose fields leave rows between them out."""
+    while True:
+        case = random_run(rng)
+        wire = case.run.connections[0]
+        if case.run.shape[1] > 2 and wire.stride > 1 and (wire.operator == "identity" or wire.kernel < wire.stride):
+            case = case.with_core(order="scatter", planes_per_token="one", multiplier="parallel")
+            return replace(case, run=replace(case.run, rows=(0, 2)))
+
+
+DRAWS = {"run": random_run, "flagged": random_flagged_run, "tile": strided_tile}
+
+
 @cache
 def planes(place: str) -> tuple[tuple[Any, ...], CoreLog, CoreLog] | None:
     """Arguments of `run_planes`, and what the unharmed fast and reference engines answer; None if they refuse them."""
@@ -218,7 +241,7 @@ def planes(place: str) -> tuple[tuple[Any, ...], CoreLog, CoreLog] | None:
     if kind == "vector":
         arguments = next(case for case in load_cases() if case.id == int(number)).arguments
     else:
-        arguments = random_run(np.random.default_rng(int(number))).arguments
+        arguments = DRAWS[kind](np.random.default_rng(int(number))).arguments
     try:
         return arguments, FAST.run_planes(*arguments), REFERENCE.run_planes(*arguments)
     except ProgramError:

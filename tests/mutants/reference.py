@@ -61,7 +61,7 @@ REFERENCE: tuple[Mutant, ...] = (
         Edit("sequencer", "_stall", "ahead.word == operation.word and any_meeting", "any_meeting")),
     reference("R6", "no hazard in the current memory",
         Edit("sequencer", "_stall", "memory in ahead.claims", "memory in ahead.claims and memory is not self.core.current")),
-    reference("R6", "a hazard costs two cycles", Edit("sequencer", "_issue", "clock.now + 1", "clock.now + 2")),
+    reference("R6", "a hazard costs two cycles", Edit("sequencer", "_wait_out", "self.clock.now + 1", "self.clock.now + 2")),
     reference("R7", "highest lane first", Edit("writers", "Serialiser.process", "self.waiting.popleft()", "self.waiting.pop()")),
     reference("R7", "a word without spikes takes two cycles",
         Edit("writers", "Serialiser.process", "clock.now + 1", "clock.now + 1 + (not self.waiting)")),
