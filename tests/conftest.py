@@ -9,6 +9,9 @@ import pytest
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
 
+# Laws are no test files, but their asserts should say as much.
+pytest.register_assert_rewrite("tests.laws")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

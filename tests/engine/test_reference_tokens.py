@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwsim.engine.reference import ReferenceEngine
 from hwsim.engine.reference.tokens import TokenStream, run_stream
 from hwsim.passes import PassTable
 from hwsim.program import CoreRun, CoreSpec, Feed, ProgramError, Run
-from hwsim.snn.network import Connection
+from hwsim.snn.network import INPUT, Connection
+from hwsim.snn.sample import Sample
+from tests.laws.chip import sample_of_two_layers, two_layers
 
 
 def operation(
@@ -175,3 +178,37 @@ def test_max_pooling_of_values_is_refused() -> None:
     op = operation([wire((2, 4, 5), pool=2, pool_mode="max")], [Feed(0, (0,), ((0, 2),))], 1)
     with pytest.raises(ProgramError, match="max pooling of 'a', which sends values"):
         stream(op, {"a": WIDE}, payload_bits=4)
+
+
+# -- C2, C3: hybrid inputs --------------------------------------------------------------------------------------------
+
+EOT = (-1, 0, 0, 0, 0, 0)
+HYBRID = np.array([[-7, 0, 9], [1, 0, 0], [0, 1, 1]], np.int16).reshape(3, 1, 1, 3)
+PLANES_OF_EVENTS = [[(0, 0, 0, 0, -7, 1), (0, 2, 0, 0, 9, 1)], [(0, 0, 0, 0, 0, 0)], [(0, 1, 0, 0, 0, 0), (0, 2, 0, 0, 0, 0)]]
+
+
+@pytest.mark.parametrize("buffer", ["aer", "bitmap"])
+@pytest.mark.parametrize("bits", [0, 8])
+@pytest.mark.parametrize("planes", [(0, 1, 2), (1,), (2, 0), (0,)])
+def test_plane_zero_of_a_hybrid_input_alone_carries_payloads(planes: tuple[int, ...], bits: int, buffer: str) -> None:
+    op = operation([wire((3, 1, 1), source=INPUT)], [Feed(0, planes, ((0, 3),))], len(planes), buffer, scan_bits=2)
+    made = run_stream(op, lambda _: HYBRID, lambda _: bits, lambda _: True)
+    assert [tuple(token) for token in made.tokens] == [t for n in planes for t in (*PLANES_OF_EVENTS[n], EOT)]
+    as_bits = run_stream(op, lambda _: HYBRID != 0, lambda _: 0)
+    assert places(made) == places(as_bits)
+    assert (made.gaps, made.rows) == (as_bits.gaps, as_bits.rows), "a payload has one presence bit"
+
+
+def test_pooling_of_a_hybrid_input_that_is_not_defined_is_refused() -> None:
+    plane = np.zeros((2, 2, 2, 1), np.int16)
+    plane[:, 0, 0] = 1
+    for mode, text in (("unit", "hybrid"), ("max", "max pooling")):
+        op = operation([wire((1, 2, 2), source=INPUT, pool=2, pool_mode=mode)], [Feed(0, (0, 1), ((0, 1),))], 2)
+        with pytest.raises(ProgramError, match=text):
+            run_stream(op, lambda _: plane, lambda _: 0, lambda _: True)
+
+
+def test_a_recording_that_is_missing_is_named_beside_those_that_are_there() -> None:
+    sample = sample_of_two_layers()
+    with pytest.raises(ProgramError, match="no recorded outputs of layer 'hidden', found .'b'."):
+        ReferenceEngine().run_sample(two_layers(), Sample(sample.inputs, {"b": sample.recorded["hidden"]}), "trace")

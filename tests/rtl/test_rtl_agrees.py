@@ -19,18 +19,16 @@ from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import ProgramError
 from hwsim.record import ISSUE_KINDS, CoreLog
-from hwsim.rtl.machine import Machine, run_core, run_together
+from hwsim.rtl.machine import Machine, run_together
 from hwsim.rtl.memories import pack, unpack
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.stimulus import Stimulus, parameters_of
-from tests.engine.core_cases import load_cases
 from tests.rtl.cases import STRATA, differences, draw
 from tests.rtl.tiny import tiny_run
 
 DESIGNS = 64  # a multiple of the strata
 STIMULI = 6
 BLOCKS = 8
-VECTORS = load_cases()
 ENGINES = {"fast": FastEngine(), "reference": ReferenceEngine()}
 
 
@@ -48,21 +46,6 @@ def test_hardware_and_engines_agree(block: int) -> None:
             for name, engine in ENGINES.items():
                 found = list(differences(log, engine.run_core(*stimulus.arguments)))
                 assert not found, (f"design {seed}, {STRATA[seed % len(STRATA)].name}, stimulus {number}, {name}", *found)
-
-
-@pytest.mark.parametrize("case", VECTORS[::9], ids=lambda case: case.name)
-def test_hardware_meets_the_vectors(case) -> None:
-    check_vector(case)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case.name)
-def test_hardware_meets_all_vectors(case) -> None:
-    check_vector(case)
-
-
-def check_vector(case) -> None:
-    assert case.difference(run_core(*case.arguments)) is None
 
 
 def test_every_rule_is_pressed_on() -> None:
