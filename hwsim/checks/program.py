@@ -10,24 +10,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from hwsim.checks.operations import SENDING, OperationCheck, channel_misfits, span_text
-from hwsim.program import CoreSpec, Program, ProgramError, Run, Transfer
+from hwsim.checks.chip import chip_misfits, refuse
+from hwsim.checks.operations import SENDING, OperationCheck, span_text
+from hwsim.program import CHANNEL, CoreSpec, Program, Run, Transfer, Wait
 from hwsim.snn.network import INPUT
-
-SHOWN = 8
 
 
 def check_program(program: Program) -> None:
     """Raises ProgramError with everything that keeps `program` from being executed, each with its operation."""
     check = OperationCheck(program)
-    reasons = list(channel_misfits(program))
+    reasons = list(chip_misfits(program))
     if not program.operations:
         reasons.append("it has no operations")
     reasons += [text for place, op in enumerate(program.operations) for text in check.misfits(op, place)]
-    reasons = reasons or [*_tiles(program), *_states(program), *_Order(program).misfits()]
-    if reasons:
-        more = f"\n  and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-        raise ProgramError("the program cannot be executed:\n" + "\n".join(f"  - {r}" for r in reasons[:SHOWN]) + more)
+    refuse(reasons or [*_tiles(program), *_states(program), *_travels(program), *_Order(program).misfits()])
 
 
 def _tiles(program: Program) -> Iterator[str]:
@@ -42,7 +38,7 @@ def _tiles(program: Program) -> Iterator[str]:
     by_layer = defaultdict(list)
     for (layer, tile), (_, channels) in found.items():
         by_layer[layer].append((channels, tile))
-    if not all(isinstance(op, Run | Transfer) for op in program.operations):
+    if not all(isinstance(op, Run | Transfer | Wait) for op in program.operations):
         return  # a kind of core with operations of its own says itself what makes up a layer
     for number, whole in enumerate(program.network.layers):
         if number not in by_layer:
@@ -91,6 +87,23 @@ def _widths(run: Run) -> tuple[int, int]:
     return run.body.potential_bits, run.body.current_bits
 
 
+def _travels(program: Program) -> Iterator[str]:
+    """A tile travels whole, from the core that computes it (C8)."""
+    tiles = {(run.layer, run.tile): (run.on, run.body.channels) for run in program.runs}
+    for op in program.operations:
+        if not isinstance(op, Transfer) or op.layer < 0 or (op.cargo is None and op.kind != "send"):
+            continue
+        what = f"operation {op.id} carries tile {op.tile} of layer {op.layer}"
+        if (op.layer, op.tile) not in tiles:
+            yield f"{what}, which no run computes"
+            continue
+        core, channels = tiles[op.layer, op.tile]
+        if op.source not in (core, CHANNEL):
+            yield f"{what} from {op.source}; it is computed on {core}"
+        if op.cargo is not None and op.cargo.channels != channels:
+            yield f"{what} as channels {span_text(op.cargo.channels)}; the tile is channels {span_text(channels)}"
+
+
 class _Order:
     """Who has surely ended before whom: by dependencies, and by the order of each resource's list.
 
@@ -109,7 +122,8 @@ class _Order:
             for d in (*op.deps, *([last[op.resource]] if op.resource in last else ())):
                 ended |= self.before[d] | 1 << d
             self.before.append(ended)
-            last[op.resource] = op.id
+            if op.resource:
+                last[op.resource] = op.id
         self.makers: dict[str, dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
         self.loads: dict[tuple[str, int, str, int], int] = {}
         self._needed: dict[tuple[str, int, str], int | None] = {}
@@ -118,10 +132,10 @@ class _Order:
             if isinstance(op, Run):
                 for step in {p.timestep for p in op.body.table.passes if p.kind in SENDING}:
                     self.makers[names[op.layer]][step].append(op)
-            elif isinstance(op, Transfer) and op.kind == "load" and op.memory == "spike" and not op.setup:
+            elif isinstance(op, Transfer) and op.kind != "store" and op.memory == "spike" and not op.setup:
                 name = INPUT if op.layer < 0 else names[op.layer]
                 for step in range(*op.timesteps):
-                    self.loads[name, step, op.core, op.tile] = op.id
+                    self.loads |= {(name, step, core, op.tile): op.id for core in op.targets}
 
     def misfits(self) -> Iterator[str]:
         """Runs that could read a plane before all of it is there."""
@@ -141,13 +155,21 @@ class _Order:
             if source == INPUT and (load := self.loads.get((INPUT, plane, core, 0))) is not None:
                 needed = 1 << load
             for maker in self.makers[source][plane]:
-                load = self.loads.get((source, plane, core, maker.tile)) if maker.on != core else maker.id
+                load = self._way(source, plane, core, maker)
                 if needed is None or load is None or not (self.before[load] | 1 << load) >> maker.id & 1:
                     needed = None
                 else:
                     needed |= 1 << maker.id | 1 << load
             self._needed[key] = needed
         return self._needed[key]
+
+    def _way(self, source: str, plane: int, core: str, maker: Run) -> int | None:
+        """The operation after which what a run has made of a plane lies before a core: the transfer that brings it there. On its
+        own core that is the run itself, unless it sends its plane there too, from the output buffer to the input buffer."""
+        way = self.loads.get((source, plane, core, maker.tile))
+        if maker.on == core and (way is None or self.program.operations[way].kind != "send"):
+            return maker.id
+        return way
 
     def _unready(self, run: Run, source: str, plane: int) -> Iterator[str]:
         what = f"operation {run.id} reads plane {plane} of {source}"
@@ -161,8 +183,8 @@ class _Order:
             made = f"channels {span_text(maker.body.channels)} of it"
             if not ended >> maker.id & 1:
                 yield f"{what} and does not wait for operation {maker.id}, which makes {made}"
-            elif maker.on != run.on:
-                load = self.loads.get((source, plane, run.on, maker.tile))
-                if load is None or not ended >> load & 1 or not self.before[load] >> maker.id & 1:
+            else:
+                load = self._way(source, plane, run.on, maker)
+                if load != maker.id and (load is None or not ended >> load & 1 or not self.before[load] >> maker.id & 1):
                     yield (f"{what} on {run.on}, and {made}, made by operation {maker.id} on {maker.on}, have not been sent "
                            "there before")
