@@ -21,15 +21,15 @@ LIBRARIES = {*HEAVY, "rich", "PIL", "nir"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 
 FLOORS = (
-    ("errors", "units", "fields", "files", "activity", "passes", "kernel_cache"),
+    ("errors", "units", "fields", "files", "activity", "passes", "links", "kernel_cache"),
     ("snn",),
     ("trace",),
-    ("program",),
-    ("record",),
+    ("operations", "program"),
+    ("record", "chip.network"),
     ("checks",),
     ("engine",),
     ("cores", "cores.base", "cores.buffers", "cores.parts", "cores.provision"),
-    ("arch_mistakes",),
+    ("arch_mistakes", "arch_network"),
     ("arch",),
     ("mapping",),
     ("schedules",),
