@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from hwsim.fields import Fields
-from hwsim.links import CHANNEL, LINK_ENCODINGS, RESERVED_ENCODINGS, MeshSpec, Node, node_problems
+from hwsim.links import CHANNEL, LINK_ENCODINGS, RESERVED_ENCODINGS, LinkEncoding, MeshSpec, Node, node_problems
 
-LinkEncoding = Literal["aer", "bitmap", "smaller"]
-assert get_args(LinkEncoding) == LINK_ENCODINGS
 Side = Annotated[int, Field(strict=True, ge=1, le=256)]
 Coordinate = Annotated[int, Field(strict=True, ge=0)]
 Place = tuple[Coordinate, Coordinate]

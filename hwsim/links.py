@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, get_args
 
 Node = tuple[int, int]
 """(x, y) in the mesh, each from 0."""
@@ -17,7 +18,8 @@ Link = tuple[Node, Node]
 
 CHANNEL = "channel"
 """The off-chip channel, as a place and as a resource."""
-LINK_ENCODINGS = ("aer", "bitmap", "smaller")
+LinkEncoding = Literal["aer", "bitmap", "smaller"]
+LINK_ENCODINGS: tuple[str, ...] = get_args(LinkEncoding)
 """How planes are written on links: a message per spike, a bit per position, or whichever takes fewer bits."""
 RESERVED_ENCODINGS = {
     "stream": "single spikes that leave as they are made need routers with back-pressure, which are not built yet"}

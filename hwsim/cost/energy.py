@@ -102,7 +102,7 @@ class PriceList:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no accumulator file: it is event driven")
             raise EnergyError(f"{event}: no price; no table knows an accumulator file yet, so give the picojoules of one access "
                               f"yourself (--price {event}=...)")
-        if event in ("link_bits", "link_hops"):
+        if known.unit in ("link", "router"):
             if self.arch.network is None:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no network of links")
             raise EnergyError(f"{event}: no price; no table knows links and routers yet, so give the picojoules of one "
