@@ -98,7 +98,8 @@ def placed(
         for n, layer in enumerate(network))
     wires = [Wire(network.index(wire.source), n) for n, layer in enumerate(network) for wire in layer.connections
              if wire.source != INPUT_NAME]
-    steps = steps_of(Pipeline(stages, tuple(wires), items, leaves=True), discipline, buffer_planes, barrier_cycles is not None)
+    leaves = network.layers[-1].sends  # a read-out keeps its potentials
+    steps = steps_of(Pipeline(stages, tuple(wires), items, leaves=leaves), discipline, buffer_planes, barrier_cycles is not None)
 
     operations: list[Operation] = []
     planes = {t for run in runs.values() for feed in run.feeds for t in feed.planes

@@ -18,21 +18,26 @@ def random_list(rng: Rng, with_mesh: bool | None = None) -> tuple[OperationList,
     cores = tuple(f"core{n}" for n in range(int(rng.integers(1, 6))))
     meshed = rng.random() < 0.8 if with_mesh is None else with_mesh
     channel = ChannelSpec(int(rng.integers(1, 65)), int(rng.integers(0, 20))) if rng.random() < 0.8 or not meshed else None
+    return random_operations(rng, OperationList(cores, channel, random_mesh(rng, cores) if meshed else None, ()))
+
+
+def random_operations(rng: Rng, chip: OperationList) -> tuple[OperationList, list[int]]:
+    """Operations for a chip, and the cycles of its runs."""
     operations: list[Operation] = []
     for number in range(int(rng.integers(1, 41))):
         deps = tuple(sorted({int(d) for d in rng.integers(0, number, int(rng.integers(0, 3)))})) if number else ()
         kind = rng.random()
         if kind < 0.35:
-            operations.append(CoreOperation(id=number, deps=deps, layer=0, on=str(rng.choice(cores))))
+            operations.append(CoreOperation(id=number, deps=deps, layer=0, on=str(rng.choice(chip.cores))))
         elif kind < 0.42:
             operations.append(Wait(id=number, deps=deps, cycles=int(rng.integers(0, 20))))
-        elif (op := _transfer(rng, number, cores, meshed, channel is not None)) is None:
+        elif (op := _transfer(rng, number, chip.cores, chip.mesh is not None, chip.channel is not None)) is None:
             operations.append(Wait(id=number, deps=deps, cycles=0))
         else:
             late = tuple(d for d in deps if operations[d].setup) if op.setup else deps
             operations.append(replace(op, deps=late))
     cycles = [int(rng.integers(0, 40)) if isinstance(op, CoreOperation) else 0 for op in operations]
-    return OperationList(cores, channel, random_mesh(rng, cores) if meshed else None, tuple(operations)), cycles
+    return replace(chip, operations=tuple(operations)), cycles
 
 
 def _transfer(rng: Rng, number: int, cores: tuple[str, ...], meshed: bool, channel: bool) -> Transfer | None:
