@@ -3,7 +3,7 @@
 A chip is one core or several (`cores`), each with its own memories, one off-chip channel, and a technology. A file of one
 core may leave `cores` out and give `core`, `spike_buffer` and `memories` at its top: the short form. What a core is made of
 depends on its kind (hwsim/cores). A mistake names file, line, field, what was found and what is allowed, and all mistakes
-come in one error. Prices are not here: the file names a technology (hwsim/cost/technology), energy.py reads it.
+come in one error. Prices are not here: the file names a technology (hwsim/cost/technology), hwsim/cost reads it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Mapping: which part of which layer sits on which core at a time.
+"""Mapping: which part of which layer sits on which core at a time, in the words that schedules read (Tile, LayerPlan, Mapping).
 
 A layer is cut into tiles of whole output groups (a group is `lanes` channels of its core) so that a tile's weights and
-potentials fit the core's memories. On a chip of several cores a layer's channels are spread over all of them. What fits is
-for the kind of core to say (hwsim/cores); everything that does not is refused there, all reasons at once, before a cycle
-is simulated. Sizes are in rows: a weight row is `lanes` weights, a membrane row one word.
+potentials fit the core's memories. On a chip of several cores a layer's channels are spread over all of them. The cutting
+itself is the kind of core's (hwsim/cores/event/tiles.py and mapping.py for event cores): it says what fits, and everything that
+does not is refused there, all reasons at once, before a cycle is simulated. Here is also what kinds of cores share when they
+cut. Sizes are in rows: a weight row is `lanes` weights, a membrane row one word.
 """
 
 from __future__ import annotations

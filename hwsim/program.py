@@ -2,9 +2,9 @@
 
 It knows nothing of a sample. Cycles are made by the engines only: each core and the channel executes its operations in list
 order, transfers between cores are granted their links in the order in which they become ready (C7), a run's cycle 0 is its start
-and its end is `done` (docs/cycle-model.md). `check_program` says whether a Program can be executed at all, and both engines ask
-it first. The two engines share this module with its words of operations and links (hwsim/operations.py, hwsim/links.py), and
-nothing else.
+and its end is `done` (docs/cycle-model.md). hwsim/checks says whether a Program can be executed at all, and both engines ask it
+first. What they answer is in hwsim/record.py. Nothing but this contract is shared between the two engines; the words of
+operations and of links are in hwsim/operations.py and hwsim/links.py.
 """
 
 from __future__ import annotations

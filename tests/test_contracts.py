@@ -49,8 +49,6 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
                         "INPUT_CODINGS.get(spec.coding)", "INPUT_CODINGS.get(spec.coding) != spec.carries"),
     # A field of the format of test vectors, and the PassTable that it stands for.
     "verify/core_cases.py": ("{'rate', 'bit_serial'}", "TABLES[raw.coding]"),
-    # Conversion methods, some of which are called as the coding that they convert to.
-    "convert/methods.py": ("{'ann', 'bit_serial', 'rate', 'alpha_beta', 'two_stage', 'noise_adaptor', 'single_spike'}",),
 }
 """All that is allowed: words of a user or of a file, where they are read. Each is one expression, as `shown` prints it."""
 

@@ -1,5 +1,7 @@
-"""ANN to SNN: data sets, source networks and their training (torch), and one file for each published conversion.
+"""ANN to SNN: a trained network becomes a Network of integers, one file for each published conversion.
 
-torch is the optional extra `hwsim[torch]`; importing this package does not load it, its modules `networks`,
-`activations`, `regulariser`, `train`, `checkpoint` and `single_spike` do.
+`methods` lists the conversions and goes from a checkpoint to a network, its accuracy and a trace; `base` says what each of them
+declares. What they share: `source` (the ANN in numbers, BatchNorm folded), `integers` (one scale per layer), `widths` (bits of
+potentials), `evaluate` and `firing` (a whole test set at once). Data sets, source networks and checkpoints are in hwsim.sources,
+training in hwsim.training. Importing this package loads nothing; most of its modules need torch, the extra `hwsim[torch]`.
 """

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from hwsim.convert.base import Built, Method, Request, check_trained_for, folded
 from hwsim.convert.integers import (
     USUAL_WIDTHS,
     ConversionError,
@@ -32,6 +35,12 @@ from hwsim.convert.integers import (
 from hwsim.convert.source import FoldedSource
 from hwsim.snn.network import Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire
+from hwsim.sources.activations import ALPHA_BETA as FINE_TUNED
+from hwsim.sources.calibrate import activation_percentiles
+from hwsim.sources.checkpoint import Checkpoint
+from hwsim.sources.data import Dataset
+from hwsim.sources.networks import SourceNetwork
+from hwsim.sources.normaliser import Normaliser
 
 FloatArray = NDArray[np.float64]
 BETAS = np.arange(201) / 100  # 0 to 2 in steps of 0.01
@@ -116,3 +125,27 @@ def to_alpha_beta(source: FoldedSource, timesteps: int, factors: Mapping[str, Sc
         ))
         units[layer.name] = chosen.beta * chosen.alpha * mu
     return finish(input_spec(source, widths), layers, widths)
+
+
+def _alpha_beta(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    notes: dict[str, Any]
+    source, inputs = folded(request, checkpoint)
+    says, trained = checkpoint.description, checkpoint.network()
+    assert isinstance(trained, SourceNetwork)
+    if says.activation.kind == FINE_TUNED:
+        check_trained_for(checkpoint, request, "its thresholds")
+        learnt = {layer.name: (layer.threshold, trained.activations()[layer.name].ceiling)
+                  for layer in source.layers if layer.fires}
+        factors = {name: Scaling(1.0, scale / threshold, 0.0) for name, (threshold, scale) in learnt.items()}
+        notes = {"fine_tuned": True, "threshold_and_scale": {
+            name: [round(threshold, 4), round(scale, 4)] for name, (threshold, scale) in learnt.items()}}
+    else:
+        images = data.train_images[: request.calibration]
+        normalised = Normaliser(says.mean, says.std)(torch.from_numpy(images.copy()))
+        factors = algorithm_1(source, request.timesteps, activation_percentiles(trained, normalised))
+        notes = {"calibration_images": len(images),
+                 "alpha_beta": {name: [round(f.alpha, 4), f.beta] for name, f in factors.items()}}
+    return to_alpha_beta(source, request.timesteps, factors, request.widths), inputs, notes
+
+
+ALPHA_BETA = Method("alpha_beta", "001", "threshold and output scaling", ("threshold_relu", FINE_TUNED), _alpha_beta)

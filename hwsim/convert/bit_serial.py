@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from hwsim.convert.base import Built, Method, Request, folded
 from hwsim.convert.integers import (
     USUAL_WIDTHS,
     ConversionError,
@@ -33,6 +34,8 @@ from hwsim.convert.integers import (
 from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Layer, Network
 from hwsim.snn.neurons import BitSerial, Requantise
+from hwsim.sources.checkpoint import Checkpoint
+from hwsim.sources.data import Dataset
 
 
 def to_bit_serial(
@@ -88,3 +91,18 @@ def _layer(
     if not spiking:
         return Layer(layer.name, layer.shape, wires, Requantise(), 1, np.array([lsb]), bias, start, payload_bits=bits)
     return Layer(layer.name, layer.shape, wires, BitSerial(), bits, np.full(bits, lsb << bits), bias, start)
+
+
+def _bit_serial(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    source, inputs = folded(request, checkpoint)
+    network = to_bit_serial(source, request.timesteps, request.widths, request.below)
+    return network, inputs, {"below": request.below}
+
+
+def _ann(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    source, inputs = folded(request, checkpoint)
+    return to_quantised_ann(source, request.timesteps, request.widths), inputs, {}
+
+
+BIT_SERIAL = Method("bit_serial", "000", "bit planes, T = log2 Q is lossless", ("qcfs",), _bit_serial, maximum=False)
+QUANTISED_ANN = Method("ann", "-", "quantised integer ANN, T bits", ("qcfs", "lsq"), _ann, maximum=False)

@@ -18,10 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hwsim.convert.base import Built, Method, Request, check_trained_for
 from hwsim.convert.integers import USUAL_WIDTHS, Widths, connections, finish, scaled, weight_scale
 from hwsim.convert.source import SourceConnection, SourceLayer, check_numbers
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
 from hwsim.snn.neurons import ReadOut, SingleSpike
+from hwsim.sources.checkpoint import Checkpoint
+from hwsim.sources.data import Dataset
 from hwsim.sources.single_spike import SMALLEST_THRESHOLD, SingleSpikeLayer, SingleSpikeNetwork, spike_times
 
 HIGHEST_SHIFT = 8
@@ -91,3 +94,16 @@ def _source(name: str, layer: SingleSpikeLayer) -> SourceLayer:
     source = SourceLayer(name, layer.shape, tuple(wires), np.zeros(layer.shape[0]))
     check_numbers(source)
     return replace(source, threshold=0.0 if layer.read_out else 1.0)
+
+
+def _single_spike(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    trained = checkpoint.network()
+    assert isinstance(trained, SingleSpikeNetwork)
+    check_trained_for(checkpoint, request, "spike times")
+    network, leaks = to_single_spike(trained, request.widths)
+    spec = network.input
+    return network, lambda images: encode(trained, spec, images), {
+        "leaks": {name: [round(was, 4), now] for name, (was, now) in leaks.items()}}
+
+
+SINGLE_SPIKE = Method("single_spike", "004", "hybrid input, a neuron fires once", ("single_spike",), _single_spike)

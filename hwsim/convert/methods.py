@@ -1,68 +1,29 @@
-"""The methods by name: which paper each one is, which source it wants, and the network that it makes of a checkpoint.
+"""The conversion methods by name, and the one way from a checkpoint to a Network (`convert`) and on to a Trace (`record`).
 
-`convert` is the one way from a checkpoint to a Network; `record` goes on to a Trace. To add a method: a file of its own that
-gives a Network, an entry in METHODS, and a line in docs/methods.md.
+To add one: write a file with a Method (hwsim/convert/base.py says what it declares), add it to METHODS, and follow
+docs/recipes.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from hwsim.convert.alpha_beta import Scaling, algorithm_1, to_alpha_beta
-from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
+from hwsim.convert.alpha_beta import ALPHA_BETA
+from hwsim.convert.base import Encode, Method, Request
+from hwsim.convert.bit_serial import BIT_SERIAL, QUANTISED_ANN
 from hwsim.convert.evaluate import Evaluation, evaluate, run_batch
-from hwsim.convert.hybrid import encode, to_single_spike
-from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads
-from hwsim.convert.rate import to_rate, to_two_stage
-from hwsim.convert.source import FoldedSource, fold
+from hwsim.convert.hybrid import SINGLE_SPIKE
+from hwsim.convert.integers import ConversionError
+from hwsim.convert.rate import NOISE_ADAPTOR, RATE, TWO_STAGE
 from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample
 from hwsim.snn.validate import validate_network
-from hwsim.sources.activations import ALPHA_BETA
-from hwsim.sources.calibrate import CALIBRATION_IMAGES, activation_percentiles
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.data import Dataset
-from hwsim.sources.networks import SourceNetwork
-from hwsim.sources.normaliser import Normaliser
-from hwsim.sources.single_spike import SingleSpikeNetwork
 from hwsim.trace.reader import Trace, TraceWriter
-
-
-@dataclass(frozen=True)
-class Request:
-    """How to convert. tau: timesteps of the first stage (two_stage). below: what bit_serial does with fewer bits than
-    were trained. calibration: training images that alpha_beta looks at."""
-
-    method: str
-    timesteps: int
-    tau: int = 4
-    widths: Widths = field(default_factory=Widths)
-    below: Literal["refire", "truncate"] = "refire"
-    calibration: int = CALIBRATION_IMAGES
-
-
-Images = NDArray[np.uint8]
-Encode = Callable[[Images], NDArray[np.integer]]
-Built = tuple[Network, Encode, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Method:
-    """One published conversion. sources: activations of the ANNs that it takes. maximum: whether what its neurons send has a
-    maximum, as binary spikes have."""
-
-    paper: str
-    says: str
-    sources: tuple[str, ...]
-    build: Callable[[Request, Checkpoint, Dataset], Built]
-    maximum: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,83 +40,8 @@ class Converted:
     notes: dict[str, Any]
 
 
-def _folded(request: Request, checkpoint: Checkpoint) -> tuple[FoldedSource, Encode]:
-    """The ANN in numbers, and how its images become signed payloads."""
-    says = checkpoint.description
-    source = fold(checkpoint.network(), says.mean, says.std)
-    unit = input_unit(source, request.widths)
-    return source, lambda images: payloads(source, images, unit)
-
-
-def _bit_serial(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
-    source, inputs = _folded(request, checkpoint)
-    network = to_bit_serial(source, request.timesteps, request.widths, request.below)
-    return network, inputs, {"below": request.below}
-
-
-def _ann(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
-    source, inputs = _folded(request, checkpoint)
-    return to_quantised_ann(source, request.timesteps, request.widths), inputs, {}
-
-
-def _rate(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
-    source, inputs = _folded(request, checkpoint)
-    return to_rate(source, request.timesteps, request.widths), inputs, {}
-
-
-def _two_stage(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
-    source, inputs = _folded(request, checkpoint)
-    return to_two_stage(source, request.timesteps, request.tau, request.widths), inputs, {"tau": request.tau}
-
-
-def _alpha_beta(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
-    notes: dict[str, Any]
-    source, inputs = _folded(request, checkpoint)
-    says, trained = checkpoint.description, checkpoint.network()
-    assert isinstance(trained, SourceNetwork)
-    if says.activation.kind == ALPHA_BETA:
-        _check_trained_for(checkpoint, request, "its thresholds")
-        learnt = {layer.name: (layer.threshold, trained.activations()[layer.name].ceiling)
-                  for layer in source.layers if layer.fires}
-        factors = {name: Scaling(1.0, scale / threshold, 0.0) for name, (threshold, scale) in learnt.items()}
-        notes = {"fine_tuned": True, "threshold_and_scale": {
-            name: [round(threshold, 4), round(scale, 4)] for name, (threshold, scale) in learnt.items()}}
-    else:
-        images = data.train_images[: request.calibration]
-        normalised = Normaliser(says.mean, says.std)(torch.from_numpy(images.copy()))
-        factors = algorithm_1(source, request.timesteps, activation_percentiles(trained, normalised))
-        notes = {"calibration_images": len(images),
-                 "alpha_beta": {name: [round(f.alpha, 4), f.beta] for name, f in factors.items()}}
-    return to_alpha_beta(source, request.timesteps, factors, request.widths), inputs, notes
-
-
-def _check_trained_for(checkpoint: Checkpoint, request: Request, what: str) -> None:
-    """Refuse another T than the SNN was trained for."""
-    trained = checkpoint.description.activation.timesteps
-    if request.timesteps != trained:
-        raise ConversionError(f"{checkpoint.path}: was trained for {trained} timesteps, {request.timesteps} are asked "
-                              f"for; {what} mean nothing at another T: give --timesteps {trained}")
-
-
-def _single_spike(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
-    trained = checkpoint.network()
-    assert isinstance(trained, SingleSpikeNetwork)
-    _check_trained_for(checkpoint, request, "spike times")
-    network, leaks = to_single_spike(trained, request.widths)
-    spec = network.input
-    return network, lambda images: encode(trained, spec, images), {
-        "leaks": {name: [round(was, 4), now] for name, (was, now) in leaks.items()}}
-
-
-METHODS: dict[str, Method] = {
-    "ann": Method("-", "quantised integer ANN, T bits", ("qcfs", "lsq"), _ann, maximum=False),
-    "bit_serial": Method("000", "bit planes, T = log2 Q is lossless", ("qcfs",), _bit_serial, maximum=False),
-    "rate": Method("QCFS", "integrate-and-fire, soft reset", ("qcfs",), _rate),
-    "alpha_beta": Method("001", "threshold and output scaling", ("threshold_relu", "alpha_beta"), _alpha_beta),
-    "two_stage": Method("002", "SRP: tau timesteps to find neurons to leave out", ("qcfs",), _two_stage),
-    "noise_adaptor": Method("003", "quantised ANN, threshold p * s", ("lsq",), _rate),
-    "single_spike": Method("004", "hybrid input, a neuron fires once", ("single_spike",), _single_spike),
-}
+METHODS: dict[str, Method] = {method.name: method for method in (
+    QUANTISED_ANN, BIT_SERIAL, RATE, ALPHA_BETA, TWO_STAGE, NOISE_ADAPTOR, SINGLE_SPIKE)}
 
 
 def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converted:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hwsim.convert.base import Built, Method, Request, folded
 from hwsim.convert.integers import (
     USUAL_WIDTHS,
     ConversionError,
@@ -27,6 +28,8 @@ from hwsim.convert.integers import (
 from hwsim.convert.source import FoldedSource
 from hwsim.snn.network import Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire, Neuron, TwoStage
+from hwsim.sources.checkpoint import Checkpoint
+from hwsim.sources.data import Dataset
 
 
 def to_rate(source: FoldedSource, timesteps: int, widths: Widths = USUAL_WIDTHS) -> Network:
@@ -61,3 +64,18 @@ def _convert(
         ))
         units[layer.name] = layer.threshold
     return finish(input_spec(source, widths), layers, widths)
+
+
+def _rate(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    source, inputs = folded(request, checkpoint)
+    return to_rate(source, request.timesteps, request.widths), inputs, {}
+
+
+def _two_stage(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:
+    source, inputs = folded(request, checkpoint)
+    return to_two_stage(source, request.timesteps, request.tau, request.widths), inputs, {"tau": request.tau}
+
+
+RATE = Method("rate", "QCFS", "integrate-and-fire, soft reset", ("qcfs",), _rate)
+TWO_STAGE = Method("two_stage", "002", "SRP: tau timesteps to find neurons to leave out", ("qcfs",), _two_stage)
+NOISE_ADAPTOR = Method("noise_adaptor", "003", "quantised ANN, threshold p * s", ("lsq",), _rate)

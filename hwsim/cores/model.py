@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hwsim.cores import package_of
+from hwsim.cores import member_of
 from hwsim.cores.parts import Part, Term
 
 if TYPE_CHECKING:  # only annotations name them, and prices, which ask what a core is made of, load nothing of them
@@ -85,5 +84,5 @@ class CoreModel(Protocol):
 
 def core_model(kind: object) -> CoreModel:
     """What a core of this kind does. Raises CoreKindError."""
-    found: CoreModel = import_module(f"{package_of(kind)}.model").MODEL
+    found: CoreModel = member_of(kind, "MODEL", "model")
     return found

@@ -1,4 +1,8 @@
-"""What runs a Program: `fast` (Numba) and `reference` (SimPy), identical to the cycle, sharing nothing but the Program.
+"""Where a cycle is decided: what runs a Program, by the rules of docs/cycle-model.md. `single_run` takes one run by itself.
+
+`reference` (SimPy) has a process for each unit and is made to be read, `fast` (Numba) computes the times of events. They agree
+to the cycle and share nothing but the Program. Kinds of cores with engines of their own have them in their folders
+(hwsim/cores).
 
 Each loads its library on first use, so importing hwsim stays quick.
 """

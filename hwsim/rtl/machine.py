@@ -1,6 +1,6 @@
 """The RTL in Amaranth's own simulator: stimuli in, CoreLogs out. Pure Python, so it needs nothing but pip.
 
-`run_core` is the call of hwsim.program.Engine, answered by the hardware.
+`run_core` is the call of hwsim.record.Engine, answered by the hardware.
 """
 
 from __future__ import annotations

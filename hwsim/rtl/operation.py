@@ -1,6 +1,6 @@
 """An operation: what the sequencer asks for, one membrane word at a time, and what it does to which memory.
 
-The kinds are those of hwsim/program.py's ISSUE_KINDS, by the same numbers. `decode` is the one place that says which
+The kinds are those of hwsim/record.py's ISSUE_KINDS, by the same numbers. `decode` is the one place that says which
 memories an operation of a kind reads and writes (R6, R12 to R18, A1).
 """
 

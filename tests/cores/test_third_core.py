@@ -1,4 +1,4 @@
-"""A kind of core is one folder and one line of the registry: a third one, added here, goes all the way from YAML to figures."""
+"""A kind of core is one file and one line of the registry: a third one, added here, goes all the way from YAML to figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ memories: {spike: 4 KiB}
 
 @pytest.fixture
 def design(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> hwsim.Architecture:
-    monkeypatch.setitem(KINDS, "counter", "tests.cores.counter")
+    monkeypatch.setitem(KINDS, "counter", "tests.extending.counter")
     (tmp_path / "third.yaml").write_text(YAML)
     return hwsim.load_architecture(tmp_path / "third.yaml")
 

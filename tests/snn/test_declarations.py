@@ -9,7 +9,7 @@ import pytest
 
 from hwsim.snn.network import Layer
 from hwsim.snn.neurons import MODELS, Neuron
-from tests.snn.halving import Halving
+from tests.extending.halving import Halving
 
 EVERY = [model() for model in (*MODELS.values(), Halving)]
 SENDING = [neuron for neuron in EVERY if neuron.sends != "nothing"]

@@ -17,7 +17,7 @@ from hwsim.snn.validate import validate_network
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import SynthError, synthesise
 from hwsim.view.labels import grouped
-from tests.snn.halving import Halving
+from tests.extending.halving import Halving
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,7 @@ SPIKES = ("trace", "computed")
 
 
 class FastEngine:
-    """Implements hwsim.program.Engine. One engine serves any number of Programs and samples, one at a time."""
+    """Implements hwsim.record.Engine. One engine serves any number of Programs and samples, one at a time."""
 
     def __init__(self) -> None:
         self._packed: WeakKeyDictionary[Program, ProgramPack] = WeakKeyDictionary()

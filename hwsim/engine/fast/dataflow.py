@@ -1,4 +1,4 @@
-"""One run of the core in another dataflow than today's: gather order, merged tokens, one port, word writer, passes by word.
+"""One run of the core in a dataflow of R19 to R24: gather order, merged tokens, one port, word writer, passes by word.
 
 What a word is worth never depends on the order of words: its events and passes come in the same order whatever the loops are
 (R19 to R24 of docs/cycle-model.md). So sums are made plane by plane with the kernels of `core`, and cycles afterwards,

@@ -7,7 +7,7 @@
     tokens      spike buffers (AER list, bitmap scanner) and pooling: where a run's tokens come from
     chip        core and channel executing a Program
 
-It shares the contract (hwsim/program.py) with the fast engine and nothing else: the two check each other.
+It shares the contract (hwsim/program.py, hwsim/record.py) with the fast engine and nothing else: the two check each other.
 """
 
 from hwsim.engine.reference.chip import ReferenceEngine

@@ -1,7 +1,7 @@
 """Where the tokens of a run come from: AER lists, bitmap scanners and pooling units (C2 to C4, R19 to R21). Gaps in cycles.
 
 A source's plane is a (H, W, C) array of 0 / 1 or payloads; its events are the non-zero elements. The buffers are
-written here as the hardware walks them, one event or one row after the other; the feeder (core.py) gives them time.
+written here as the hardware walks them, one event or one row after the other; the feeder (fifo.py) gives them time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cycles of the other dataflows as recurrences: gather order, merged tokens, one port, word writer, passes by word (R19 to R24).
 
-Everything that kernels.timing does for R1 to R18 is here once more, with slots per operation, ports and visits; a run in
-today's dataflow does not come here. `core` holds what the rules remember between calls (indices below), `ring` the pop
+Everything that kernels.timing does for R1 to R18 is here once more, with slots per operation, ports and visits; a run by
+R1 to R18 alone does not come here. `core` holds what the rules remember between calls (indices below), `ring` the pop
 cycles of the last D tokens, `tally` rows of tallies (indices below, all in hwsim/engine/fast/counting.py). A `log` of size 0 is
 not written. Units: cycles, words, tokens, buffer rows.
 """

@@ -1,24 +1,71 @@
-"""The counter core as a core model: operations of its own, whose cycles are ceil(spikes / counters) in closed form."""
+"""A kind of core that hwsim does not have, in one file and as small as one can be: it counts the spikes of every layer.
+
+Its fields are what a YAML file says of it (kind: counter). Its operations are its own, and their cycles a closed form:
+ceil(spikes / counters).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture
 from hwsim.checks.program import check_program
+from hwsim.cores.base import CoreDesign, CoreFields
 from hwsim.cores.model import Machine
 from hwsim.cores.parts import Part, Term
+from hwsim.fields import Bits, Fields
 from hwsim.mapping import MappingError, refusal
 from hwsim.program import CHANNEL, CoreOperation, Program, Transfer
 from hwsim.record import SampleRecord
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
 from hwsim.snn.sample import Sample
-from tests.cores.counter.fields import CounterDesign
+
+
+class CounterFields(CoreFields):
+    """The fields under `core:`."""
+
+    kind: Literal["counter"]
+    """Counts the spikes of every layer, one per cycle and counter."""
+    counters: int = Field(default=1, ge=1, le=64)
+    """Spikes counted in one cycle."""
+    count_bits: int = Field(default=16, ge=1, le=32)
+    """Width of a count."""
+
+
+class CounterMemories(Fields):
+    """Its one memory."""
+
+    spike: Bits
+    """Rows of 32 bits, one spike each."""
+
+
+class CounterDesign(CoreDesign):
+    """A counter core."""
+
+    core: CounterFields
+    memories: CounterMemories
+
+    timing_fields = ("count", "core.counters", "memories.spike")
+    price_fields = ("core.count_bits",)
+
+    @property
+    def pe_count(self) -> int:
+        return self.core.counters
+
+    @property
+    def row_bits(self) -> Mapping[str, int]:
+        return {"spike": 32}
+
+    @property
+    def capacities(self) -> Mapping[str, int]:
+        return {"spike": self.memories.spike}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,4 +135,5 @@ class CounterModel:
         return "counter"
 
 
+DESIGN = CounterDesign
 MODEL = CounterModel()

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable
 from hwsim.snn.network import Layer
-from hwsim.snn.neurons import Context, Neuron
-from hwsim.snn.neurons.base import spread
+from hwsim.snn.neurons.base import Context, Neuron, spread
 
 
 @dataclass(frozen=True)

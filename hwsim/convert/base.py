@@ -1,0 +1,74 @@
+"""What a conversion method declares: which source it takes, and how a checkpoint becomes a Network.
+
+A method's file ends with a Method, and hwsim/convert/methods.py lists it (docs/recipes.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads
+from hwsim.convert.source import FoldedSource, fold
+from hwsim.snn.network import Network
+from hwsim.sources.calibrate import CALIBRATION_IMAGES
+from hwsim.sources.checkpoint import Checkpoint
+from hwsim.sources.data import Dataset
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to convert. tau: timesteps of the first stage (two_stage). below: what bit_serial does with fewer bits than
+    were trained. calibration: training images that alpha_beta looks at."""
+
+    method: str
+    timesteps: int
+    tau: int = 4
+    widths: Widths = field(default_factory=Widths)
+    below: Literal["refire", "truncate"] = "refire"
+    calibration: int = CALIBRATION_IMAGES
+
+
+Images = NDArray[np.uint8]
+Encode = Callable[[Images], NDArray[np.integer]]
+"""Images (N, H, W, C), 0 to 255, to the planes (N, planes, H, W, C) that drive a network."""
+Built = tuple[Network, Encode, dict[str, Any]]
+"""A network, its encoding of images, and notes for the trace's provenance, JSON-ready."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One published conversion.
+
+    name      as in `hwsim convert --method`.      paper   its number or name in docs/methods.md.
+    says      what it does, in one line.           sources   activations of the ANNs that it takes.
+    build     makes the network; raises ConversionError for what the method cannot take.
+    maximum   whether what its neurons send has a maximum, as binary spikes have.
+    """
+
+    name: str
+    paper: str
+    says: str
+    sources: tuple[str, ...]
+    build: Callable[[Request, Checkpoint, Dataset], Built]
+    maximum: bool = True
+
+
+def folded(request: Request, checkpoint: Checkpoint) -> tuple[FoldedSource, Encode]:
+    """The ANN in numbers, and how its images become signed payloads."""
+    says = checkpoint.description
+    source = fold(checkpoint.network(), says.mean, says.std)
+    unit = input_unit(source, request.widths)
+    return source, lambda images: payloads(source, images, unit)
+
+
+def check_trained_for(checkpoint: Checkpoint, request: Request, what: str) -> None:
+    """Refuse another T than the SNN was trained for."""
+    trained = checkpoint.description.activation.timesteps
+    if request.timesteps != trained:
+        raise ConversionError(f"{checkpoint.path}: was trained for {trained} timesteps, {request.timesteps} are asked "
+                              f"for; {what} mean nothing at another T: give --timesteps {trained}")
