@@ -38,11 +38,11 @@ HARDWARE = tuple(f"hwsim.rtl.{name}" for name in (
 COPIED: Mapping[Target, tuple[str, ...]] = {
     "rtl": (*HARDWARE, "hwsim.rtl.stimulus", "hwsim.rtl.machine"),
     "reference": tuple(f"hwsim.engine.reference.{name}" for name in (
-        "clock", "checks", "memory", "window", "tokens", "merged", "lanes", "fifo", "writers", "execute", "sweeps",
-        "sequencer", "core")),
+        "clock", "order", "cargo", "checks", "memory", "window", "tokens", "merged", "lanes", "fifo", "writers", "execute",
+        "sweeps", "sequencer", "core")),
     "fast": tuple(f"hwsim.engine.fast.{name}" for name in (
-        "kernels.arithmetic", "kernels.flags", "kernels.timing", "kernels.dataflow", "kernels.patterns", "counting", "sweep_plan",
-        "packing", "feeds", "flow_log", "gather_pack", "core", "dataflow", "tokens", "chip")),
+        "kernels.arithmetic", "kernels.flags", "kernels.timing", "kernels.dataflow", "kernels.patterns", "kernels.order", "order",
+        "counting", "sweep_plan", "packing", "feeds", "flow_log", "gather_pack", "core", "dataflow", "tokens", "chip")),
 }
 PACKAGES: Mapping[Target, str] = {"rtl": "hwsim.rtl.", "reference": "hwsim.engine.reference.", "fast": "hwsim.engine.fast."}
 
@@ -122,8 +122,12 @@ def copies(target: Target, sources: Mapping[str, str] | None = None) -> Modules:
 
     Executed again are those from the first edited one on (all if none is): what comes before cannot know of the edit.
     """
-    sources = sources or {}
-    listed = [name for name in COPIED[target] if name in sources or ".kernels." not in name]
+    return copies_of(COPIED[target], sources or {})
+
+
+def copies_of(names: tuple[str, ...], sources: Mapping[str, str]) -> Modules:
+    """The modules `names`, each after those that it imports, with `sources` in the place of their own."""
+    listed = [name for name in names if name in sources or ".kernels." not in name]
     first = min((listed.index(name) for name in sources), default=0)
     made = {name: import_module(name) for name in listed[:first]}
     kept = {name: sys.modules.get(name) for name in (*listed, "numba")}

@@ -30,15 +30,20 @@ EVERY = [(discipline, barrier) for discipline in DISCIPLINES.values() for barrie
          if discipline.ticks or not barrier]
 
 
-def key_of(step: Step, pipeline: Pipeline, discipline: Discipline) -> tuple[float, ...]:
-    """The key as CHIP's text has it, written out anew."""
+def key_of(step: Step, pipeline: Pipeline, name: str) -> tuple[float, ...]:
+    """The key of a step under the discipline of that name, written out anew."""
     first = min((wire.target for wire in pipeline.wires if wire.source == INPUT), default=0)
     rank = {
-        STEP_BY_STEP: step.item, IN_TIMESTEP_ORDER: step.item, LAYER_BY_LAYER: first if step.stage == INPUT else step.stage,
-        PIPELINED: step.item + (0 if step.kind == "barrier" else depth_of(pipeline, step.stage))}[discipline]
+        STEP_BY_STEP.name: step.item, IN_TIMESTEP_ORDER.name: step.item, PIPELINED.name: tick_of(step, pipeline, name),
+        LAYER_BY_LAYER.name: first if step.stage == INPUT else step.stage}[name]
     if step.kind == "barrier":
         return rank, float("inf")
     return rank, step.item, step.stage, step.kind == "send", step.tile
+
+
+def tick_of(step: Step, pipeline: Pipeline, name: str) -> int:
+    deep = name == PIPELINED.name and step.kind != "barrier"
+    return step.item + (depth_of(pipeline, step.stage) if deep else 0)
 
 
 def depth_of(pipeline: Pipeline, stage: int) -> int:
@@ -46,44 +51,72 @@ def depth_of(pipeline: Pipeline, stage: int) -> int:
     return 1 + max(depth_of(pipeline, one) for one in before) if before else 0
 
 
-def waits_of(step: Step, steps: tuple[Step, ...], pipeline: Pipeline, discipline: Discipline, planes: int) -> set[int]:
+def reads(pipeline: Pipeline, reader: Step, made: Step) -> bool:
+    """Whether a field of the reader's rows holds a row of the tile."""
+    for wire in pipeline.wires:
+        if (wire.source, wire.target) != (made.stage, reader.stage):
+            continue
+        source = pipeline.stage(made.stage)
+        for y in range(*pipeline.stages[reader.stage].tiles[reader.tile].rows):
+            field = range(source.height) if wire.kernel is None else range(
+                wire.stride * y - wire.padding, wire.stride * y - wire.padding + wire.kernel)
+            if any(row in field for row in range(*source.tiles[made.tile].rows)):
+                return True
+    return False
+
+
+def waits_of(step: Step, steps: tuple[Step, ...], pipeline: Pipeline, name: str, planes: int) -> set[int]:
     """What a step waits for by C9, each rule looked up in the whole list: slow, and nothing but the text."""
-    def reads(reader: Step, made: Step) -> bool:
-        for wire in pipeline.wires:
-            if (wire.source, wire.target) != (made.stage, reader.stage):
-                continue
-            source = pipeline.stage(made.stage)
-            for y in range(*pipeline.stages[reader.stage].tiles[reader.tile].rows):
-                field = range(source.height) if wire.kernel is None else range(
-                    wire.stride * y - wire.padding, wire.stride * y - wire.padding + wire.kernel)
-                if any(row in field for row in range(*source.tiles[made.tile].rows)):
-                    return True
-        return False
-
-    def tick(one: Step) -> int:
-        return one.item + (depth_of(pipeline, one.stage) if discipline is PIPELINED else 0)
-
     def waits(other: Step) -> bool:
         same = (other.stage, other.tile) == (step.stage, step.tile)
         if step.kind == "barrier":
-            return other.kind != "barrier" and other.stage != INPUT and tick(other) == step.item
+            return other.kind != "barrier" and other.stage != INPUT and tick_of(other, pipeline, name) == step.item
         if other.kind == "barrier":
-            return step.kind == "run" and tick(step) == other.item + 1
+            return step.kind == "run" and tick_of(step, pipeline, name) == other.item + 1
         if step.kind == "send":
-            return other.kind == "run" and (same and other.item == step.item or
-                                            other.item == step.item - planes and reads(other, step))
-        if other.kind == ("send" if pipeline.travels else "run") and other.item == step.item and reads(step, other):
+            its_run = same and other.item == step.item
+            return other.kind == "run" and (its_run or other.item == step.item - planes and reads(pipeline, other, step))
+        sends = "send" if pipeline.travels else "run"
+        if other.kind == sends and other.item == step.item and reads(pipeline, step, other):
             return True
         if other.kind == "send":
             return same and other.item == step.item - planes
-        if discipline is LAYER_BY_LAYER:
+        if name == LAYER_BY_LAYER.name:
             return other.stage == step.stage - 1
-        if discipline is STEP_BY_STEP:
-            whole = len(pipeline.stages)
-            return other.item * whole + other.stage == step.item * whole + step.stage - 1
-        return False
+        whole = len(pipeline.stages)
+        return name == STEP_BY_STEP.name and other.item * whole + other.stage == step.item * whole + step.stage - 1
 
     return {place for place, other in enumerate(steps) if waits(other)}
+
+
+def check_steps(steps: tuple[Step, ...], pipeline: Pipeline, name: str, planes: int, barrier: bool) -> None:
+    """That a list is what C9 says, by the text alone."""
+    runs = Counter((step.stage, step.item, step.tile) for step in steps if step.kind == "run")
+    assert set(runs) == {(n, t, i) for n, stage in enumerate(pipeline.stages) for t in range(pipeline.items)
+                         for i in range(len(stage.tiles))}
+    assert set(runs.values()) == {1}
+    every = [step for step in steps if step.kind == "run"]
+    for place, step in enumerate(steps):
+        assert set(step.deps) == waits_of(step, steps, pipeline, name, planes), str(step)
+        # The smallest key of those whose dependencies are listed.
+        later = [other for other in steps[place + 1 :] if all(d < place for d in other.deps)]
+        key = key_of(step, pipeline, name)
+        assert all(key < key_of(other, pipeline, name) for other in later), str(step)
+        if step.kind == "send":
+            readers = {pipeline.stages[run.stage].tiles[run.tile].core for run in every if reads(pipeline, run, step)}
+            assert set(step.targets) == (readers or {CHANNEL})
+            assert readers or is_output(pipeline, step.stage)
+    sent = {(step.stage, step.item, step.tile) for step in steps if step.kind == "send"}
+    for run in every:
+        wanted = is_output(pipeline, run.stage) or any(reads(pipeline, other, run) for other in every)
+        assert ((run.stage, run.item, run.tile) in sent) == (wanted and pipeline.travels), str(run)
+    ticks = pipeline.items + (max(map(pipeline.depth, range(len(pipeline.stages)))) if name == PIPELINED.name else 0)
+    assert sorted(step.item for step in steps if step.kind == "barrier") == (list(range(ticks - 1)) if barrier else [])
+
+
+def is_output(pipeline: Pipeline, stage: int) -> bool:
+    """Whether a layer's planes leave over the channel: no layer reads them."""
+    return pipeline.leaves and stage != INPUT and not any(wire.source == stage for wire in pipeline.wires)
 
 
 @settings(max_examples=120, deadline=None)
@@ -95,32 +128,9 @@ def test_the_list_is_what_c9_says(seed: int) -> None:
     try:
         steps = steps_of(pipeline, discipline, planes, barrier)
     except ListError:
-        assert discipline is not STEP_BY_STEP, "whatever comes in the order of timesteps can be listed"
-        assert discipline is not IN_TIMESTEP_ORDER
+        assert discipline not in (STEP_BY_STEP, IN_TIMESTEP_ORDER), "whatever comes in timestep order can be listed"
         return
-    runs = Counter((step.stage, step.item, step.tile) for step in steps if step.kind == "run")
-    assert set(runs) == {(n, t, i) for n, stage in enumerate(pipeline.stages) for t in range(pipeline.items)
-                         for i in range(len(stage.tiles))}
-    assert set(runs.values()) == {1}
-    for place, step in enumerate(steps):
-        assert set(step.deps) == waits_of(step, steps, pipeline, discipline, planes), str(step)
-        # The smallest key of those whose dependencies are listed.
-        later = [other for other in steps[place + 1 :] if all(d < place for d in other.deps)]
-        key = key_of(step, pipeline, discipline)
-        assert all(key < key_of(other, pipeline, discipline) for other in later), str(step)
-    sends = [step for step in steps if step.kind == "send"]
-    for step in sends:
-        readers = {pipeline.stages[stage].tiles[tile].core for stage, tile in pipeline.readers[step.stage, step.tile]}
-        feeds = any(wire.source == step.stage for wire in pipeline.wires)
-        assert set(step.targets) == (readers or {CHANNEL})
-        assert readers or (pipeline.leaves and not feeds)
-    assert pipeline.travels or not sends
-    barriers = [step.item for step in steps if step.kind == "barrier"]
-    assert sorted(barriers) == (list(range(_ticks(pipeline, discipline) - 1)) if barrier else [])
-
-
-def _ticks(pipeline: Pipeline, discipline: Discipline) -> int:
-    return pipeline.items + (max(pipeline.depths) if discipline is PIPELINED else 0)
+    check_steps(steps, pipeline, discipline.name, planes, barrier)
 
 
 def test_random_pipelines_make_everything_happen() -> None:
