@@ -89,6 +89,14 @@ DISCIPLINES = {
 """By the words of test vectors: a schedule and an order."""
 
 
+def discipline_named(schedule: str, order: str) -> Discipline:
+    """The discipline of a schedule whose list is taken in an order. Raises ListError naming those that there are."""
+    if (schedule, order) not in DISCIPLINES:
+        raise ListError(f"found {schedule!r} in {order!r} order, expected one of "
+                        + ", ".join(" in ".join(pair) for pair in DISCIPLINES))
+    return DISCIPLINES[schedule, order]
+
+
 def steps_of(pipeline: Pipeline, discipline: Discipline, buffer_planes: int, barrier: bool = False) -> tuple[Step, ...]:
     """The list, each step with the positions of what it waits for.
 

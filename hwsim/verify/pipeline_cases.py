@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hwsim.links import CHANNEL
 from hwsim.program import CoreOperation, Operation, OperationList, Transfer, Wait
-from hwsim.schedules.listing import DISCIPLINES, Step, steps_of
+from hwsim.schedules.listing import ListError, Step, discipline_named, steps_of
 from hwsim.schedules.stages import INPUT, Pipeline, Stage, StageTile, Wire
 from hwsim.verify.chip_fields import InputFields, LayerFields, PipelineCaseFields
 
@@ -26,7 +26,7 @@ def _stage(fields: InputFields) -> Stage:
 
 def steps_of_case(case: PipelineCaseFields) -> tuple[Step, ...]:
     """Raises ListError where no list can be made."""
-    return steps_of(pipeline_of(case), DISCIPLINES[case.schedule, case.order], case.buffer_planes, case.barrier is not None)
+    return steps_of(pipeline_of(case), discipline_named(case.schedule, case.order), case.buffer_planes, case.barrier is not None)
 
 
 def list_of_case(case: PipelineCaseFields, steps: tuple[Step, ...]) -> tuple[OperationList, list[int]]:
@@ -48,11 +48,11 @@ def _operation(case: PipelineCaseFields, place: int, step: Step) -> Operation:
 
 def pipeline_misfits(case: PipelineCaseFields) -> Iterator[str]:
     """What is wrong with a pipeline beside its chip, each with its place."""
-    if (case.schedule, case.order) not in DISCIPLINES:
-        yield (f"schedule, order: found {case.schedule!r} in {case.order!r} order, expected one of "
-               + ", ".join(" in ".join(pair) for pair in DISCIPLINES))
-    elif case.barrier is not None and not DISCIPLINES[case.schedule, case.order].ticks:
-        yield f"barrier: found {case.barrier}, and {case.schedule} in {case.order} order has no ticks for one; use null"
+    try:
+        if case.barrier is not None and not discipline_named(case.schedule, case.order).ticks:
+            yield f"barrier: found {case.barrier}, and {case.schedule} in {case.order} order has no ticks for one; use null"
+    except ListError as error:
+        yield f"schedule, order: {error}"
     if case.channel is None and case.network is not None and (case.input is not None or case.output):
         yield "channel: found null, and the input or the output goes over it; give one"
     for place, stage in [*([("input", case.input)] if case.input else []), *((f"layers[{n}]", one) for n, one in
