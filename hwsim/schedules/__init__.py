@@ -12,7 +12,7 @@ from hwsim.schedules.layer_by_layer import LAYER_BY_LAYER
 from hwsim.schedules.step_by_step import STEP_BY_STEP
 
 SCHEDULES: dict[str, Schedule] = {schedule.name: schedule for schedule in (LAYER_BY_LAYER, STEP_BY_STEP)}
-RESERVED = {"pipelined": "it comes with the network between cores"}
+RESERVED = {"pipelined": "it comes with the placement of layers on a network of cores"}
 
 
 def schedule_by_name(name: str) -> Schedule:

@@ -94,8 +94,8 @@ network:
     ("flit_bits: 32", "flit_bits: 0", "6: network.flit_bits: found 0, allowed greater than or equal to 1"),
     ("encoding: smaller", "encoding: morse", "10: network.encoding: found 'morse', allowed 'aer', 'bitmap' or 'smaller'"),
     ("encoding: smaller", "encoding: stream",
-     "10: network.encoding: 'stream' is reserved: single spikes that leave as they are made need routers with back-pressure, which "
-     "are not built yet; use aer, bitmap, smaller"),
+     "10: network.encoding: 'stream' is reserved: single spikes that leave as they are made need routers with back-pressure, "
+     "which are not built yet; use aer, bitmap, smaller"),
     ("hop_cycles: 1", "hops: 1", "4: network.hop_cycles: missing, it must be given"),
     ("header_bits: 8", "header_bits: 8\n  colour: red",
      "10: network.colour: unknown field, allowed are mesh, flit_bits, hop_cycles, address_bits, header_bits, encoding, "

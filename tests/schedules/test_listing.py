@@ -267,6 +267,14 @@ def test_depth_is_that_of_the_longest_way() -> None:
     assert pipeline.depths == (0, 1, 2, 3, 0)
 
 
+def test_ticks_by_hand() -> None:
+    """The example of docs/cycle-model.md: three layers in a row, two timesteps."""
+    steps = steps_of(chain(3, 2, [1] * 3, [1] * 3).pipeline, PIPELINED, 2)
+    ticks = [[(0, 0)], [(1, 0), (0, 1)], [(2, 0), (1, 1)], [(2, 1)]]
+    wanted = [(kind, *place) for tick in ticks for place in tick for kind in ("run", "send") if kind == "run" or place[0] < 2]
+    assert [(step.kind, step.stage, step.item) for step in steps] == wanted
+
+
 def residual(items: int) -> Pipeline:
     """A layer whose planes the next one and the one after it read."""
     stages = tuple(Stage(1, (StageTile(f"core{n}", (0, 1)),)) for n in range(3))
