@@ -1,7 +1,7 @@
 """Schedules, one file each: the order in which a mapped network's work is done, written out as a Program.
 
 To add one: write a file with a Schedule (hwsim/schedules/base.py says what it declares), add it to SCHEDULES, and follow
-docs/recipes.md. `pipelined` is reserved.
+docs/recipes.md. `pipelined` is reserved; its list on many cores is in listing.py, over the stages of stages.py (C9).
 """
 
 from __future__ import annotations

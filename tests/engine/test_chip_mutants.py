@@ -152,7 +152,7 @@ MUTANTS = (
 @cache
 def cases() -> tuple[tuple[ListCaseFields, ...], tuple[PipelineCaseFields, ...]]:
     document, known = read_document(CASES), ChipCases()
-    return tuple(tuple(known.read((kind, entry)) for entry in document[kind]) for kind in ("operations", "pipelines"))  # type: ignore
+    return tuple(tuple(known.read((kind, entry)) for entry in document[kind]) for kind in ("operations", "pipelines"))
 
 
 @cache

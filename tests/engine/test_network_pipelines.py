@@ -29,7 +29,7 @@ def square(cores: int, **changes: object) -> MeshSpec:
     """A mesh as square as can be, row by row, the channel in the corner."""
     width = int(np.ceil(np.sqrt(cores)))
     nodes = (*((f"core{n}", (n % width, n // width)) for n in range(cores)), (CHANNEL, (0, 0)))
-    return replace(MeshSpec((width, -(-cores // width)), 16, 1, 12, 4, nodes), **changes)  # type: ignore[arg-type]
+    return replace(MeshSpec((width, -(-cores // width)), 16, 1, 12, 4, nodes), **changes)
 
 
 def one_core(trace: Trace) -> Program:
