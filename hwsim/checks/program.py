@@ -138,7 +138,10 @@ class _Order:
                     self.loads |= {(name, step, core, op.tile): op.id for core in op.targets}
 
     def misfits(self) -> Iterator[str]:
-        """Runs that could read a plane before all of it is there."""
+        """Runs that could read a plane before all of it is there, and transfers whose bits could be counted before that."""
+        for op in self.program.operations:
+            if isinstance(op, Transfer) and op.cargo is not None and op.layer >= 0:
+                yield from self._early(op)
         for run in self.program.runs:
             for feed in run.feeds:
                 source = run.body.connections[feed.connection].source
@@ -146,6 +149,15 @@ class _Order:
                     needed = self._needed_for(source, plane, run.on)
                     if needed is None or self.before[run.id] & needed != needed:
                         yield from self._unready(run, source, plane)
+
+    def _early(self, op: Transfer) -> Iterator[str]:
+        """Runs that make what a transfer carries, and for which it does not wait."""
+        made = self.makers[self.program.network.layers[op.layer].name]
+        for plane in range(*op.timesteps):
+            for maker in made[plane]:
+                if maker.tile == op.tile and not self.before[op.id] >> maker.id & 1:
+                    yield (f"operation {op.id} carries plane {plane} of tile {op.tile} of layer {op.layer} and does not wait for "
+                           f"operation {maker.id}, which makes it")
 
     def _needed_for(self, source: str, plane: int, core: str) -> int | None:
         """The operations that must have ended before a core reads a plane; None if something of it never gets there."""

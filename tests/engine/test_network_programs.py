@@ -267,6 +267,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("no mesh", lambda p: replace(p, mesh=None), "without a network of links a transfer is between the channel and one core"),
     ("bits by sample without a mesh", lambda p: replace(p, mesh=None), "moves bits 'by sample': there is no network of links"),
     ("nobody waits for the send", not_waited_for, "have not been sent there before"),
+    ("it does not wait for its run", send(deps=()), "carries plane . of tile . of layer . and does not wait for operation"),
     ("no node", node("core0", None), "core0 sits on no node of the mesh; give it one, nodes are"),
     ("outside", node(CHANNEL, (99, 0)), r"channel sits on node \(99, 0\), outside of the mesh of"),
     ("two on a node", on_the_node_of_another, "one core per node, so give it another"),
