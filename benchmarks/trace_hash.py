@@ -25,7 +25,8 @@ import numpy as np
 
 import hwsim
 from hwsim.trace.file import TraceFile
-from hwsim.trace.reader import Trace, TraceWriter
+from hwsim.trace.reader import Trace
+from hwsim.trace.writer import TraceWriter
 
 TRACES = Path(__file__).parents[1] / "traces"
 SHIPPED = ("fashion_mnist_rate_t4", "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_vgg16_bit_serial_t4")

@@ -30,7 +30,7 @@ _HOMES = {
     "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
     "Task": "hwsim.task", "TaskError": "hwsim.task",
     "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
-    "HwsimError": "hwsim.errors", "load_result": "hwsim.result_file", "EnergyError": "hwsim.cost.energy",
+    "HwsimError": "hwsim.errors", "load_result": "hwsim.result_reader", "EnergyError": "hwsim.cost.energy",
 }
 """Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from hwsim.mapping import MappingError
     from hwsim.program import ProgramError
     from hwsim.result import RepriceError, Result, ResultError
-    from hwsim.result_file import load_result
+    from hwsim.result_reader import load_result
     from hwsim.simulation import SimulationError, simulate
     from hwsim.snn.network import Connection, InputSpec, Layer, Network, NetworkError
     from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise

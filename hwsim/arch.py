@@ -280,7 +280,8 @@ def _with_units(core: dict[str, Any]) -> dict[str, Any]:
     if "spike_buffer" in core:
         found["spike_buffer"] = core["spike_buffer"] | {"capacity": f"{core['spike_buffer']['capacity']} bit"}
     if "memories" in core:
-        sizes = {name: f"{bits} bit" for name, bits in core["memories"].items() if isinstance(bits, int)}
+        sizes = {name: f"{bits} bit" for name, bits in core["memories"].items()
+                 if isinstance(bits, int) and not isinstance(bits, bool)}
         found["memories"] = core["memories"] | sizes
     return found
 

@@ -1,10 +1,11 @@
 """Mapping: which part of which layer sits on which core at a time, in the words that schedules read (Tile, LayerPlan, Mapping).
 
-A layer is cut into tiles of whole output groups (a group is `lanes` channels of its core) so that a tile's weights and
-potentials fit the core's memories. On a chip of several cores a layer's channels are spread over all of them. The cutting
-itself is the kind of core's (hwsim/cores/event/tiles.py and mapping.py for event cores): it says what fits, and everything that
-does not is refused there, all reasons at once, before a cycle is simulated. Here is also what kinds of cores share when they
-cut. Sizes are in rows: a weight row is `lanes` weights, a membrane row one word.
+A layer is cut into tiles of whole output groups (a group is `lanes` channels of its core), and of some rows where a group of all
+rows does not fit, so that a tile's weights and potentials fit the core's memories. On a chip of several cores a layer's
+channels are spread over all of them. The cutting itself is the kind of core's (hwsim/cores/event/tiles.py and mapping.py for
+event cores): it says what fits, and everything that does not is refused there, all reasons at once, before a cycle is
+simulated. Here is also what kinds of cores share when they cut. Sizes are in rows: a weight row is `lanes` weights, a membrane
+row one word.
 """
 
 from __future__ import annotations
@@ -26,10 +27,7 @@ class MappingError(ProgramError):
 
 @dataclass(frozen=True)
 class Tile:
-    """Channels [c0, c1) of a layer on one core: its output groups [lo, hi), weight rows, real weights, membrane words.
-
-    rows   output rows [a, b); all rows of the layer: nothing cuts them yet.
-    """
+    """Channels [c0, c1) x rows [a, b) of a layer on one core: its output groups [lo, hi), weight rows, real weights, words."""
 
     core: str
     groups: tuple[int, int]
@@ -63,6 +61,15 @@ class LayerPlan:
     def spills_of(self, tile: Tile) -> tuple[str, ...]:
         return self.spills.get(tile.core, ())
 
+    def neurons(self, tile: Tile) -> int:
+        """Real neurons of a tile."""
+        (low, high), (first, end) = tile.channels, tile.rows
+        return (high - low) * (end - first) * self.layer.shape[2]
+
+    def weight_rows(self, core: str) -> int:
+        """Rows that the weights of a core's tiles take together; tiles of the same channels share theirs."""
+        return sum({tile.channels: tile.weight_rows for tile in self.tiles if tile.core == core}.values())
+
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
@@ -72,10 +79,6 @@ class Mapping:
     arch: Architecture
     plans: tuple[LayerPlan, ...]
     resident: frozenset[str]
-
-    def tiles_on(self, source: str, core: str) -> list[Tile]:
-        """The tiles of a layer that a core computes."""
-        return [tile for tile in self.plans[self.network.index(source)].tiles if tile.core == core]
 
     def readers(self, source: str) -> list[str]:
         """Cores that read the planes of a layer or of the input, in the order of the chip."""

@@ -109,6 +109,7 @@ class Transfer(Operation):
     source, targets   a load comes from the channel, a store goes to it, a send goes from core to cores, its own among them
                       where it has a reader there. Several targets are one multicast.
     memory            what it fills or empties: one of TRANSFER_EVENTS.         rows  rows of that memory that it moves.
+    banks             that those rows touch, where the memory's banks are counted (R25).
     bits              that travel: a number, or BY_SAMPLE.      cargo  what travels, where the bits are by sample.
     region            [lo, hi) bits of the memory that it touches, where books are kept of it.
     once              a setup transfer.
@@ -120,6 +121,7 @@ class Transfer(Operation):
     bits: int | Literal["by sample"]
     cargo: Cargo | None = None
     rows: int = 0
+    banks: int = 0
     region: tuple[int, int] = (0, 0)
     once: bool = False
 
@@ -146,6 +148,8 @@ class Transfer(Operation):
     def counted(self, bits: int) -> dict[str, int]:
         """A4: its `bits` on the channel, its rows of the memory that it empties, and of each that it fills."""
         found = {"load": {"channel_read_bits": bits}, "store": {"channel_write_bits": bits}, "send": {}}[self.kind]
+        if self.banks:
+            found[f"{self.memory}_{'write' if self.source == CHANNEL else 'read'}_banks"] = self.banks
         filled, emptied = TRANSFER_EVENTS[self.memory]
         if emptied and self.source != CHANNEL:
             found[emptied] = self.rows

@@ -45,7 +45,7 @@ class CoreSpec:
 
     buffer      aer: one token a cycle; bitmap: `scan_bits` bits of a plane scanned a cycle.
 
-    The dataflow, R19 to R24 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
+    The dataflow, R19 to R25 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
     order             scatter: an event goes to every word that it touches; gather: a word takes every event of its window.
     accumulators      gather: words that are held in registers at a time.
     planes_per_token  one: a token is one spike; all: a token carries the spikes of one neuron in all planes.
@@ -54,6 +54,10 @@ class CoreSpec:
     writer            serial: one spike leaves per cycle; word: all spikes of a word leave at once.
     membrane_ports    1r1w: one read and one write port; 1rw: one port, for the membrane and for the current memory.
     passes            by_pass: each pass goes over all words; by_word: each word takes all passes that follow one EOT.
+    mask_first        an event's operation reads the flags of its word before anything else, and is skipped if all are off.
+
+    membrane_bank_bits, current_bank_bits   bits of a row in one bank, where an access touches the banks that hold a real
+    channel and they are counted; 0: a row is accessed whole, and no banks are counted.
     """
 
     lanes: int
@@ -72,23 +76,28 @@ class CoreSpec:
     writer: Literal["serial", "word"] = "serial"
     membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
     passes: Literal["by_pass", "by_word"] = "by_pass"
+    mask_first: bool = False
+    membrane_bank_bits: int = 0
+    current_bank_bits: int = 0
 
     @property
     def plain(self) -> bool:
-        """Whether this is the dataflow of R1 to R18: the first value of every field."""
-        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes) == (
-            "scatter", "one", "serial", "1r1w", "by_pass")
+        """Whether this is the dataflow of R1 to R18: the first value of every field that decides cycles."""
+        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes, self.mask_first) == (
+            "scatter", "one", "serial", "1r1w", "by_pass", False)
 
 
 @dataclass(frozen=True, eq=False)
 class CoreRun:
     """One run of a core over one tile of a layer: all that does not depend on the sample.
 
-    A tile is channels [c0, c1) of the layer: output groups [lo, hi), c0 = lo * lanes; the last group may be cut at
-    `last_channel`, c1, because the next tile belongs to a core of other lanes (None: at the end of its lanes or layer).
-    Words of the run: word = (y * W + x) * (hi - lo) + (g - lo), lane = c - g * lanes. Potentials saturate at
+    A tile is channels [c0, c1) x rows [a, b) of the layer: output groups [lo, hi), c0 = lo * lanes; the last group may be cut
+    at `last_channel`, c1, because the next tile belongs to a core of other lanes (None: at the end of its lanes or layer).
+    Words of the run: word = ((y - a) * W + x) * (hi - lo) + (g - lo), lane = c - g * lanes. Potentials saturate at
     `potential_bits` (the narrower of layer and core), the current at `current_bits`. `first_plane` is the timestep of
     the run's first plane: activity is reported in absolute timesteps.
+
+    rows          [a, b); None: all rows of the layer.
 
     keep          a later run goes on with the state that this one leaves.
     current_fed   a feed of the run has a plane, so that the current of a direct table can change.
@@ -109,6 +118,7 @@ class CoreRun:
     keep: bool = False
     current_fed: bool = True
     payload_bits: tuple[int, ...] = ()
+    rows: tuple[int, int] | None = None
 
     @property
     def group_count(self) -> int:
@@ -122,14 +132,35 @@ class CoreRun:
         return self.groups[0] * self.core.lanes, end if self.last_channel is None else min(end, self.last_channel)
 
     @property
+    def row_span(self) -> tuple[int, int]:
+        """Rows [a, b) of the layer that the run computes."""
+        return (0, self.shape[1]) if self.rows is None else self.rows
+
+    @property
+    def cut_by_rows(self) -> bool:
+        """Whether it computes some rows only: it then reads the source rows of their fields, and no others (R25)."""
+        return self.row_span != (0, self.shape[1])
+
+    @property
+    def positions(self) -> int:
+        """Output positions of the tile."""
+        first, end = self.row_span
+        return (end - first) * self.shape[2]
+
+    @property
     def words(self) -> int:
         """N, the membrane words of this run."""
-        return self.shape[1] * self.shape[2] * (self.groups[1] - self.groups[0])
+        return self.positions * (self.groups[1] - self.groups[0])
 
     @property
     def merged(self) -> bool:
         """Whether a token carries all planes (R21)."""
         return self.core.planes_per_token == "all"
+
+    @property
+    def masks_first(self) -> bool:
+        """Whether its events look at flags before they read weights (R25)."""
+        return self.core.mask_first and self.table.flagged
 
     def sends_payloads(self, connection: int) -> bool:
         """Whether the events of a connection carry payloads, as `payload_bits` says."""
@@ -151,11 +182,18 @@ class Feed:
                  plane of all feeds; a feed with fewer planes than EOTs (a direct input) gives its events first.
     tiles        channel ranges [lo, hi) of the source in the order its runs wrote them: an AER buffer gives the events
                  of a plane tile by tile, a bitmap in (y, x, c) order.
+    rows         row ranges [a, b) of the same tiles; (): every tile has all rows of the source.
     """
 
     connection: int
     planes: tuple[int, ...]
     tiles: tuple[tuple[int, int], ...]
+    rows: tuple[tuple[int, int], ...] = ()
+
+    def regions(self, height: int) -> tuple[tuple[int, int, int, int], ...]:
+        """(lo, hi, a, b) of each tile of a source that has `height` rows, in the order of the list."""
+        rows = self.rows or ((0, height),) * len(self.tiles)
+        return tuple((*channels, *span) for channels, span in zip(self.tiles, rows, strict=True))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -24,7 +24,9 @@ ISSUE_KINDS = (
 class CoreLog:
     """Everything one run did, for engines to be held against each other, the vectors and the RTL.
 
-    push, pop   (tokens,) cycles.      issue   (n, 3) cycle, kind (ISSUE_KINDS), word (-1 for eot and skip).
+    push, pop   (tokens,) cycles.      issue   (n, 3) cycle, kind (ISSUE_KINDS), word.
+                eot has word -1, and so has the skip of an event that touches no word; the skip of an operation whose
+                neurons are all off has its word (R25).
     spikes      (n, 3) cycle, pass (fire and requant passes since the last EOT, from 0), neuron (c * H + y) * W + x.
     potentials, currents, flags   (C, H, W) states after the run.
     counts      (rows, len(EVENTS)) int64; row first_plane + n for what happens before EOT n of a period (the clear:

@@ -1,4 +1,4 @@
-"""Results on disk: a folder of CSV files and one result.json, written whole or not at all, loaded back exactly.
+"""Results on disk: a folder of CSV files and one result.json, written whole or not at all; result_reader.py loads it back.
 
 Primary: result.json (facts, architecture, overrides), samples.csv, operations.csv, spans.csv, counts.csv,
 counts_by_sample.csv. Derived, for people and plots, with numbers per sample: activity.csv, cycles.csv, energy.csv,
@@ -7,12 +7,9 @@ area.csv. Loading reads the primary files only and makes the rest again, so a lo
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
@@ -21,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsim.activity import EVENTS, INDEX
-from hwsim.arch import dump_architecture, rebuild_architecture
-from hwsim.cost.overrides import plain_overrides
-from hwsim.result import Facts, Result, ResultError
-from hwsim.task import Task
+from hwsim.activity import EVENTS
+from hwsim.arch import dump_architecture
+from hwsim.counted import Counted, ResultError
+from hwsim.files import whole_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,14 +33,22 @@ FORMAT = "hwsim-result-2"
 """2: counts of setup once, memories that are used, `leak_unused`. 1 had counts of setup once per sample."""
 
 
-def save_result(result: Result, folder: str | Path) -> Path:
-    """Write `result` into `folder` (made, or replaced if it holds an earlier result). Raises ResultError.
+def save_result(counted: Counted, priced: Mapping[str, pd.DataFrame], said: Mapping[str, Any], folder: str | Path) -> Path:
+    """Write what was counted, and what prices made of it, into `folder` (made, or replaced if it holds an earlier result).
 
-    The files appear all at once: they are written beside the folder and moved.
+    priced   frames by name, saved for people.     said   what else result.json holds, JSON-ready.
+    The files appear all at once. Raises ResultError.
     """
     target = check_target(folder)
-    with writing(target):
-        return _save(result, target)
+    with writing(target), whole_folder(target) as made:
+        hashes = {}
+        for name, frame in (_frames(counted) | dict(priced)).items():
+            frame.to_csv(made / f"{name}.csv", index=False)
+            hashes[f"{name}.csv"] = sha256((made / f"{name}.csv").read_bytes()).hexdigest()
+        body = {"format": FORMAT, "sha256": hashes, "task": counted.task.to_json(), "facts": asdict(counted.facts),
+                "architecture": dump_architecture(counted.architecture), **said}
+        (made / RESULT).write_text(json.dumps(body, indent=2) + "\n")
+    return target
 
 
 @contextmanager
@@ -54,33 +58,6 @@ def writing(target: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ResultError(f"{target}: cannot be written ({error.strerror or error}); make room, or name another folder") from None
-
-
-def _save(result: Result, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        hashes = {}
-        for name, frame in _frames(result).items():
-            frame.to_csv(temporary / f"{name}.csv", index=False)
-            hashes[f"{name}.csv"] = sha256((temporary / f"{name}.csv").read_bytes()).hexdigest()
-        body = {
-            "format": FORMAT, "sha256": hashes, "task": result.task.to_json(), "facts": asdict(result.facts),
-            "architecture": dump_architecture(result.architecture),
-            "overrides": dict(result.overrides), "leak_unused": result.leak_unused, "summary": result.summary(),
-        }
-        (temporary / RESULT).write_text(json.dumps(body, indent=2) + "\n")
-        os.chmod(temporary, 0o755)
-        if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-            os.replace(target, old / "result")
-            os.replace(temporary, target)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return target
 
 
 def check_target(folder: str | Path, mark: str = RESULT, what: str = "a saved result") -> Path:
@@ -97,94 +74,22 @@ def check_target(folder: str | Path, mark: str = RESULT, what: str = "a saved re
     return target
 
 
-def _frames(result: Result) -> dict[str, pd.DataFrame]:
+def _frames(counted: Counted) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
-    samples = np.asarray(result.facts.sample_indices)
-    s, op = (x.ravel() for x in np.indices(result.spans.shape[:2]))
-    o, t, e = np.nonzero(result.operation_counts)
-    n, core, layer, event = np.nonzero(result.layer_counts)
+    samples = np.asarray(counted.facts.sample_indices)
+    s, op = (x.ravel() for x in np.indices(counted.spans.shape[:2]))
+    o, t, e = np.nonzero(counted.operation_counts)
+    n, core, layer, event = np.nonzero(counted.layer_counts)
     names = np.array(EVENTS, dtype=object)
     return {
-        "samples": pd.DataFrame({"sample": samples, "cycles": result.cycles}),
-        "operations": result.operations,
-        "spans": pd.DataFrame({"sample": samples[s], "operation": op, "start_cycle": result.spans[:, :, 0].ravel(),
-                               "end_cycle": result.spans[:, :, 1].ravel()}),
+        "samples": pd.DataFrame({"sample": samples, "cycles": counted.cycles}),
+        "operations": counted.operations,
+        "spans": pd.DataFrame({"sample": samples[s], "operation": op, "start_cycle": counted.spans[:, :, 0].ravel(),
+                               "end_cycle": counted.spans[:, :, 1].ravel()}),
         "counts": pd.DataFrame({"operation": o, "timestep": t, "event": names[e],
-                                "total_count": result.operation_counts[o, t, e]}),
+                                "total_count": counted.operation_counts[o, t, e]}),
         "counts_by_sample": pd.DataFrame({"sample": samples[n], "core": core, "layer": layer, "event": names[event],
-                                          "count": result.layer_counts[n, core, layer, event]}),
-        "activity": result.activity, "cycles": result.cycles_frame, "energy": result.energy, "area": result.area,
+                                          "count": counted.layer_counts[n, core, layer, event]}),
+        "activity": counted.activity, "cycles": counted.cycles_frame,
     }
-
-
-def load_result(folder: str | Path) -> Result:
-    """The result saved in `folder`. Raises ResultError naming the file, what was found and what was expected."""
-    import pandas as pd
-
-    root = Path(folder)
-    body = _body(root)
-
-    def read(name: str, *columns: str) -> pd.DataFrame:
-        path = root / f"{name}.csv"
-        try:
-            content = path.read_bytes()
-            # A cut or edited file would give plausible, wrong numbers.
-            if sha256(content).hexdigest() != body["sha256"][path.name]:
-                raise ResultError(f"{path}: it is not what was saved (its SHA-256 differs from the one in result.json); "
-                                  "copy the folder again or repeat the run")
-            frame = pd.read_csv(io.BytesIO(content), keep_default_na=False)
-        except (OSError, KeyError, TypeError) as error:
-            raise ResultError(f"{path}: cannot be read ({error}); save the result again") from None
-        missing = [c for c in columns if c not in frame.columns]
-        if missing:
-            raise ResultError(f"{path}: columns {missing} missing, found {list(frame.columns)}")
-        return frame
-
-    try:
-        facts = Facts(**body["facts"])
-        arch = rebuild_architecture(body["architecture"])
-        operations = read("operations", "op", "resource", "core", "layer", "setup")
-        position = {sample: i for i, sample in enumerate(facts.sample_indices)}
-        samples = read("samples", "sample", "cycles")
-        spans = read("spans", "start_cycle", "end_cycle")[["start_cycle", "end_cycle"]].to_numpy(np.int64)
-        counts = read("counts", "operation", "timestep", "event", "total_count")
-        by_sample = read("counts_by_sample", "sample", "core", "layer", "event", "count")
-        steps = int(counts["timestep"].max()) + 1 if len(counts) else 1
-        operation_counts = np.zeros((len(operations), steps, len(EVENTS)), np.int64)
-        operation_counts[counts["operation"], counts["timestep"], counts["event"].map(INDEX)] = counts["total_count"]
-        layer_counts = np.zeros((facts.samples, len(arch.core_names), len(facts.layers) + 1, len(EVENTS)), np.int64)
-        layer_counts[by_sample["sample"].map(position), by_sample["core"], by_sample["layer"],
-                     by_sample["event"].map(INDEX)] = by_sample["count"]
-        return Result(
-            task=Task.from_json(body["task"]), facts=facts, architecture=arch,
-            cycles=samples["cycles"].to_numpy(np.int64), layer_counts=layer_counts,
-            operation_counts=operation_counts, operations=operations,
-            spans=spans.reshape(facts.samples, len(operations), 2), overrides=_overrides(root, body["overrides"]),
-            leak_unused=body["leak_unused"],
-        )
-    except ResultError:
-        raise
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ResultError(f"{root}: the saved result does not fit together ({error}); save it again") from None
-
-
-def _overrides(root: Path, found: Any) -> dict[str, Any]:
-    """The overrides of a saved result: a mapping, never the path of one. Raises ResultError."""
-    if not isinstance(found, dict):
-        raise ResultError(f"{root / RESULT}: overrides: found {found!r}, expected a mapping of event to pJ; save it again")
-    return plain_overrides(found)
-
-
-def _body(root: Path) -> dict[str, Any]:
-    path = root / RESULT
-    try:
-        body = json.loads(path.read_text())
-    except OSError:
-        raise ResultError(f"{root}: no result.json there; give a folder that `hwsim run --out` wrote") from None
-    except ValueError as error:
-        raise ResultError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(body, dict) or body.get("format") != FORMAT:
-        found = body.get("format") if isinstance(body, dict) else type(body).__name__
-        raise ResultError(f"{path}: format is {found!r}, expected {FORMAT!r}; repeat the run with this version of hwsim")
-    return body

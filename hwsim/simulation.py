@@ -20,11 +20,12 @@ from hwsim.chip.cores import chip_model
 from hwsim.cores.model import Machine
 from hwsim.cost.energy import check_prices
 from hwsim.cost.overrides import plain_overrides
+from hwsim.counted import Facts
 from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
 from hwsim.program import Operation, Program, Transfer
 from hwsim.record import SampleRecord
-from hwsim.result import Facts, Result
+from hwsim.result import Result
 from hwsim.schedules import SCHEDULES, Schedule, schedule_by_name
 from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample

@@ -27,6 +27,7 @@ from hwsim.chip.cores import memories_used
 from hwsim.cost.energy import price_hash
 from hwsim.cost.overrides import plain_overrides
 from hwsim.errors import HwsimError
+from hwsim.files import append_lines
 from hwsim.result import Result
 from hwsim.simulation import make_task, simulate
 from hwsim.trace.reader import Trace
@@ -270,24 +271,11 @@ def _no_row(row: Any) -> str:
 
 
 def _append(folder: str | Path, rows: list[Row]) -> None:
-    """Each row as one line in one write, so that lines of several writers never mix, and on the disk when this returns."""
+    """Each row as one line, whole, and on the disk when this returns."""
     if not rows:
         return
     path = Path(folder) / ROWS
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            if file.tell() and not _ends_a_line(path):
-                file.write(b"\n")  # behind what a killed process left
-            for row in rows:
-                file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-                file.flush()
-            os.fsync(file.fileno())
+        append_lines(path, (json.dumps(row, allow_nan=False).encode() for row in rows))
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error.strerror}); rows made before are kept") from None
-
-
-def _ends_a_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"

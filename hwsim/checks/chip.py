@@ -139,7 +139,10 @@ def bits_misfits(listed: Listed, op: Transfer) -> Iterator[str]:
         yield f"{where} travels as {op.cargo.encoding!r}, which is reserved: {RESERVED_ENCODINGS[op.cargo.encoding]}"
     elif op.cargo is not None and op.cargo.encoding not in LINK_ENCODINGS:
         yield f"{where} travels as {op.cargo.encoding!r}; known are {', '.join(LINK_ENCODINGS)}"
-    if not is_whole(op.rows, 0, MOST):
-        yield f"{where} moves {op.rows!r} rows, expected a whole number from 0 to 2**48"
+    for what, number in (("rows", op.rows), ("banks", op.banks)):
+        if not is_whole(number, 0, MOST):
+            yield f"{where} moves {number!r} {what}, expected a whole number from 0 to 2**48"
+    if op.banks and op.memory not in ("membrane", "current"):
+        yield f"{where} moves {op.banks} banks of memory {op.memory}; banks are counted of membrane and current alone"
     if not (is_whole(op.region[0], 0) and is_whole(op.region[1], int(op.region[0]))):
         yield f"{where} touches bits {op.region} of its memory; a region is [lo, hi) with 0 <= lo <= hi"

@@ -1,4 +1,4 @@
-"""Which settings of a core's dataflow can go together, R19 to R24 of docs/cycle-model.md; part of the Program's contract.
+"""Which settings of a core's dataflow can go together, R19 to R25 of docs/cycle-model.md; part of the Program's contract.
 
 A setting by itself is a number of CoreSpec. Here is what no core can be built for, and what would work instead.
 """
@@ -10,17 +10,10 @@ from dataclasses import fields
 from functools import cache
 from typing import get_args, get_type_hints
 
-from hwsim.program import CoreRun, CoreSpec, Feed, ProgramError
+from hwsim.program import CoreRun, CoreSpec, Feed
 
 MOST_PLANES = 62
 """Planes that a merged token's pattern can hold: it travels as a signed number of 64 bits."""
-
-
-def check_dataflow(run: CoreRun, feeds: Sequence[Feed] = ()) -> None:
-    """ProgramError with all reasons why a run cannot be executed in its core's dataflow, fed by `feeds` where they are known."""
-    problems = core_problems(run.core) or (*table_problems(run), *feed_problems(run, feeds))
-    if problems:
-        raise ProgramError("; ".join(problems))
 
 
 def feed_problems(run: CoreRun, feeds: Sequence[Feed]) -> tuple[str, ...]:
@@ -44,10 +37,17 @@ def core_problems(core: CoreSpec) -> tuple[str, ...]:
     for name, allowed in _choices().items():
         if (value := getattr(core, name)) not in allowed:
             found.append(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
+    if core.fifo_depth < 1:
+        found.append(f"fifo_depth is {core.fifo_depth}; a FIFO holds at least 1 token")
     if core.accumulators < 1:
         found.append(f"accumulators is {core.accumulators}; gather order holds at least 1 word in registers")
     if core.adders < 1:
         found.append(f"adders is {core.adders}; a lane adds at least 1 bit of a token per cycle")
+    if not isinstance(core.mask_first, bool):
+        found.append(f"mask_first is {core.mask_first!r}, allowed are True, False")
+    elif core.mask_first and core.order == "gather":
+        found.append("mask_first saves reads of weights and potentials in scatter order; in gather order flags are in registers, "
+                     "beside the potentials (R19): leave mask_first out, or use order 'scatter'")
     if core.buffer == "aer":
         for setting, value, other in (
             ("order", "gather", "scatter"), ("planes_per_token", "all", "one"), ("writer", "word", "serial"),

@@ -7,7 +7,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
@@ -16,20 +16,15 @@ from numpy.typing import NDArray
 
 from hwsim.checks.chip import LARGEST, MOST, bits_misfits, is_whole, order_misfits
 from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
+from hwsim.checks.passes import SENDING, pass_misfits
+from hwsim.checks.regions import cover_of, region_text, span_text
 from hwsim.passes import Pass, PassTable
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, CoreRun, CoreSpec, Feed, Operation, Program, Run, Transfer
 from hwsim.snn.network import Connection, Layer
 
-SENDING = ("fire", "requant")
-"""Kinds of passes that write a plane of a layer's output."""
 WIDTHS = (2, 63)
 """Bits that potentials and currents can have: a step onto them must fit 64 bits."""
-_PASS, _TABLE = get_type_hints(Pass), get_type_hints(PassTable)
-
-
-def span_text(span: tuple[int, int]) -> str:
-    """Channels or timesteps [lo, hi) in words."""
-    return f"{span[0]} to {span[1] - 1}"
+_RESETS = get_args(get_type_hints(PassTable)["reset"])
 
 
 class OperationCheck:
@@ -189,14 +184,16 @@ class OperationCheck:
             yield f"reads planes {list(feed.planes)} of {wire.source!r}, one of them twice"
         if len(feed.planes) > op.body.table.planes:
             yield f"reads {len(feed.planes)} planes of {wire.source!r} in a period of {op.body.table.planes}"
-        channels = wire.source_shape[0]
-        yield from self._keep(("tiles", feed.tiles, wire.source, channels), lambda: _tiles(feed.tiles, wire.source, channels))
+        channels, height, _ = wire.source_shape
+        yield from self._keep(("tiles", feed.tiles, feed.rows, wire.source, channels, height),
+                              lambda: _tiles(feed, wire.source, channels, height))
 
 
 def core_misfits(core: CoreSpec) -> Iterator[str]:
     """Numbers that no core has, and settings that do not go together."""
     for name, low, high in (("lanes", 1, MOST), ("fifo_depth", 1, MOST), ("scan_bits", 1, MOST), ("accumulators", 1, MOST),
-                            ("adders", 1, MOST), ("potential_bits", *WIDTHS), ("current_bits", *WIDTHS)):
+                            ("adders", 1, MOST), ("potential_bits", *WIDTHS), ("current_bits", *WIDTHS),
+                            ("membrane_bank_bits", 0, MOST), ("current_bank_bits", 0, MOST)):
         value = getattr(core, name)
         if not is_whole(value, low, high):
             yield f"needs a core with {name} of {low} {'or more' if high == MOST else f'to {high}'}, found {value!r}"
@@ -213,8 +210,8 @@ def table_misfits(table: PassTable, layer: Layer) -> Iterator[str]:
         shape = getattr(values, "shape", None)
         if (values is not None or name == "initial") and shape != tuple(layer.shape):
             yield f"has a pass table whose {name} is of shape {shape}, the layer's is {tuple(layer.shape)}"
-    if table.reset not in get_args(_TABLE["reset"]):
-        yield f"has a pass table with reset {table.reset!r}, allowed are {', '.join(get_args(_TABLE['reset']))}"
+    if table.reset not in _RESETS:
+        yield f"has a pass table with reset {table.reset!r}, allowed are {', '.join(_RESETS)}"
     if table.leak_shift is not None and not is_whole(table.leak_shift, 1, 63):
         yield f"has a pass table with leak_shift {table.leak_shift!r}, allowed are 1 to 63 or none"
     if not is_whole(table.spike_shift, 0, 62):
@@ -227,8 +224,7 @@ def table_misfits(table: PassTable, layer: Layer) -> Iterator[str]:
 
 
 def _pass(p: Pass, table: PassTable, layer: Layer) -> Iterator[str]:
-    if p.kind not in get_args(_PASS["kind"]):
-        yield f"of no known kind; there are {', '.join(get_args(_PASS['kind']))}"
+    yield from pass_misfits(p, table.flagged)
     if not is_whole(p.after_eot, 1, table.planes):
         yield f"of {table.planes}"
     if p.kind in SENDING and not layer.sends:
@@ -237,14 +233,6 @@ def _pass(p: Pass, table: PassTable, layer: Layer) -> Iterator[str]:
         yield f"with threshold {p.threshold!r}; it must be 1 or more, within 63 bits"
     if not is_whole(p.shift, 0, 63):
         yield f"with shift {p.shift!r}, allowed are 0 to 63"
-    if p.add and p.kind not in ("fire", "readout"):
-        yield "that adds; only fire and readout passes can"
-    if p.flags not in get_args(_PASS["flags"]):
-        yield f"with flags {p.flags!r}, allowed are {', '.join(get_args(_PASS['flags']))}"
-    elif p.flags != "ignore" and p.kind != "fire":
-        yield f"with flags {p.flags!r}; only fire passes use them"
-    if (p.flags != "ignore" or p.kind == "mask") and not table.flagged:
-        yield "that uses flags, and the table is not flagged: there is no mask memory"
 
 
 def _unlike(layer: Layer, body: CoreRun) -> Iterator[str]:
@@ -262,6 +250,9 @@ def _groups(body: CoreRun) -> Iterator[str]:
     elif body.last_channel is not None and not is_whole(body.last_channel, (hi - 1) * lanes + 1, channels):
         yield (f"ends at channel {body.last_channel}, outside of its last group, channels {(hi - 1) * lanes} to "
                f"{min(hi * lanes, channels) - 1}")
+    first, end = body.row_span
+    if not (is_whole(first, 0) and is_whole(end, 1, body.shape[1]) and first < end):
+        yield f"computes rows {span_text(body.row_span)} of a layer that has {body.shape[1]}"
 
 
 def _planes(op: Run) -> Iterator[str]:
@@ -284,11 +275,15 @@ def _values(name: str, values: NDArray[np.int64], bits: int) -> Iterator[str]:
         yield f"has a pass table whose {name}, {int(values.min())} to {int(values.max())}, does not fit {bits}-bit potentials"
 
 
-def _tiles(tiles: Sequence[tuple[int, int]], source: str, channels: int) -> Iterator[str]:
+def _tiles(feed: Feed, source: str, channels: int, height: int) -> Iterator[str]:
+    tiles, rows = feed.tiles, feed.rows
     if any(not (is_whole(lo, 0) and is_whole(hi, 1, channels) and lo < hi) for lo, hi in tiles):
         yield f"reads tiles {list(tiles)} of {source!r}, whose channels are {span_text((0, channels))}"
-        return
-    ends = [0, *(hi for _, hi in sorted(tiles))]
-    if ends[-1] != channels or any(lo != end for (lo, _), end in zip(sorted(tiles), ends, strict=False)):
-        yield f"reads tiles {list(tiles)} of {source!r}; they must hold each of its channels {span_text((0, channels))} once"
+    elif rows and len(rows) != len(tiles):
+        yield f"reads {len(tiles)} tiles of {source!r} and has rows of {len(rows)}; each has its own, or all have all rows"
+    elif any(not (is_whole(a, 0) and is_whole(b, 1, height) and a < b) for a, b in rows):
+        yield f"reads tiles of rows {list(rows)} of {source!r}, whose rows are {span_text((0, height))}"
+    elif any(cover_of(feed.regions(height), channels, height)):
+        what = f"{list(tiles)} of {source!r}; they" if not rows else f"{list(tiles)} of rows {list(rows)} of {source!r}; they"
+        yield f"reads tiles {what} must hold each of its {region_text((0, channels, 0, height), -1 if rows else height)} once"
 

@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from hwsim.checks.chip import chip_misfits, refuse
-from hwsim.checks.operations import SENDING, OperationCheck, span_text
+from hwsim.checks.operations import OperationCheck
+from hwsim.checks.passes import SENDING
+from hwsim.checks.regions import Region, cover_of, region_text, rows_read
 from hwsim.program import CHANNEL, CoreSpec, Program, Run, Transfer, Wait
 from hwsim.snn.network import INPUT
 
@@ -28,16 +30,17 @@ def check_program(program: Program) -> None:
 
 def _tiles(program: Program) -> Iterator[str]:
     """State belongs to (core, layer, tile): a tile stays what it is, and the tiles of a layer make up the layer (C5)."""
-    found: dict[tuple[int, int], tuple[str, tuple[int, int]]] = {}
+    found: dict[tuple[int, int], tuple[str, Region]] = {}
     for run in program.runs:
-        mine = (run.on, run.body.channels)
+        mine = (run.on, (*run.body.channels, *run.body.row_span))
         if found.setdefault((run.layer, run.tile), mine) != mine:
-            core, channels = found[run.layer, run.tile]
-            yield (f"operation {run.id} computes tile {run.tile} of layer {run.layer} as channels {span_text(mine[1])} on "
-                   f"{run.on}; before, it was channels {span_text(channels)} on {core}")
+            height = run.body.shape[1]
+            core, region = found[run.layer, run.tile]
+            yield (f"operation {run.id} computes tile {run.tile} of layer {run.layer} as {region_text(mine[1], height)} on "
+                   f"{run.on}; before, it was {region_text(region, height)} on {core}")
     by_layer = defaultdict(list)
-    for (layer, tile), (_, channels) in found.items():
-        by_layer[layer].append((channels, tile))
+    for (layer, tile), (_, region) in found.items():
+        by_layer[layer].append((region, tile))
     if not all(isinstance(op, Run | Transfer | Wait) for op in program.operations):
         return  # a kind of core with operations of its own says itself what makes up a layer
     for number, whole in enumerate(program.network.layers):
@@ -45,14 +48,13 @@ def _tiles(program: Program) -> Iterator[str]:
             yield f"no run computes layer {number}, {whole.name!r}; a program runs the whole network"
             continue
         ordered = sorted(by_layer[number])
-        for (before, one), (after, other) in zip(ordered, ordered[1:], strict=False):
-            if after[0] < before[1]:
-                yield f"tiles {one} and {other} of layer {number} both hold channel {after[0]}"
-        end = 0
-        for (low, high), _ in [*ordered, ((whole.shape[0], whole.shape[0]), -1)]:
-            if low > end:
-                yield f"no tile of layer {number} computes its channels {span_text((end, low))}"
-            end = max(end, high)
+        twice, missing = cover_of([region for region, _ in ordered], whole.shape[0], whole.shape[1])
+        if twice is not None:
+            one, other, channel, row = twice
+            where = f"channel {channel}" if ordered[one][0][2:] == ordered[other][0][2:] else f"channel {channel} of row {row}"
+            yield f"tiles {ordered[one][1]} and {ordered[other][1]} of layer {number} both hold {where}"
+        if missing is not None:
+            yield f"no tile of layer {number} computes its {region_text(missing, whole.shape[1])}"
 
 
 def _states(program: Program) -> Iterator[str]:
@@ -89,19 +91,19 @@ def _widths(run: Run) -> tuple[int, int]:
 
 def _travels(program: Program) -> Iterator[str]:
     """A tile travels whole, from the core that computes it (C8)."""
-    tiles = {(run.layer, run.tile): (run.on, run.body.channels) for run in program.runs}
+    tiles = {(run.layer, run.tile): (run.on, (*run.body.channels, *run.body.row_span)) for run in program.runs}
     for op in program.operations:
         if not isinstance(op, Transfer) or op.layer < 0 or (op.cargo is None and op.kind != "send"):
             continue
-        what = f"operation {op.id} carries tile {op.tile} of layer {op.layer}"
+        what, height = f"operation {op.id} carries tile {op.tile} of layer {op.layer}", program.network.layers[op.layer].shape[1]
         if (op.layer, op.tile) not in tiles:
             yield f"{what}, which no run computes"
             continue
-        core, channels = tiles[op.layer, op.tile]
+        core, region = tiles[op.layer, op.tile]
         if op.source not in (core, CHANNEL):
             yield f"{what} from {op.source}; it is computed on {core}"
-        if op.cargo is not None and op.cargo.channels != channels:
-            yield f"{what} as channels {span_text(op.cargo.channels)}; the tile is channels {span_text(channels)}"
+        if op.cargo is not None and (carried := (*op.cargo.channels, *op.cargo.rows)) != region:
+            yield f"{what} as {region_text(carried, height)}; the tile is {region_text(region, height)}"
 
 
 class _Order:
@@ -126,7 +128,7 @@ class _Order:
                 last[op.resource] = op.id
         self.makers: dict[str, dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
         self.loads: dict[tuple[str, int, str, int], int] = {}
-        self._needed: dict[tuple[str, int, str], int | None] = {}
+        self._needed: dict[tuple[str, int, str, frozenset[int]], int | None] = {}
         names = [layer.name for layer in program.network.layers]
         for op in program.operations:
             if isinstance(op, Run):
@@ -144,11 +146,12 @@ class _Order:
                 yield from self._early(op)
         for run in self.program.runs:
             for feed in run.feeds:
-                source = run.body.connections[feed.connection].source
+                wire = run.body.connections[feed.connection]
+                rows = rows_read(run.body, wire) if feed.planes else frozenset()
                 for plane in feed.planes:
-                    needed = self._needed_for(source, plane, run.on)
+                    needed = self._needed_for(wire.source, plane, run.on, rows)
                     if needed is None or self.before[run.id] & needed != needed:
-                        yield from self._unready(run, source, plane)
+                        yield from self._unready(run, wire.source, plane, rows)
 
     def _early(self, op: Transfer) -> Iterator[str]:
         """Runs that make what a transfer carries, and for which it does not wait."""
@@ -159,14 +162,18 @@ class _Order:
                     yield (f"operation {op.id} carries plane {plane} of tile {op.tile} of layer {op.layer} and does not wait for "
                            f"operation {maker.id}, which makes it")
 
-    def _needed_for(self, source: str, plane: int, core: str) -> int | None:
-        """The operations that must have ended before a core reads a plane; None if something of it never gets there."""
-        key = (source, plane, core)
+    def _makers(self, source: str, plane: int, rows: frozenset[int]) -> Iterator[Run]:
+        """The runs that make any of some rows of a plane."""
+        return (run for run in self.makers[source][plane] if not rows.isdisjoint(range(*run.body.row_span)))
+
+    def _needed_for(self, source: str, plane: int, core: str, rows: frozenset[int]) -> int | None:
+        """The operations that must have ended before a core reads rows of a plane; None if something never gets there."""
+        key = (source, plane, core, rows)
         if key not in self._needed:
             needed: int | None = 0
             if source == INPUT and (load := self.loads.get((INPUT, plane, core, 0))) is not None:
                 needed = 1 << load
-            for maker in self.makers[source][plane]:
+            for maker in self._makers(source, plane, rows):
                 load = self._way(source, plane, core, maker)
                 if needed is None or load is None or not (self.before[load] | 1 << load) >> maker.id & 1:
                     needed = None
@@ -183,7 +190,7 @@ class _Order:
             return maker.id
         return way
 
-    def _unready(self, run: Run, source: str, plane: int) -> Iterator[str]:
+    def _unready(self, run: Run, source: str, plane: int, rows: frozenset[int]) -> Iterator[str]:
         what = f"operation {run.id} reads plane {plane} of {source}"
         ended = self.before[run.id]
         if source == INPUT:
@@ -191,8 +198,8 @@ class _Order:
             if load is not None and not ended >> load & 1:
                 yield f"{what} and does not wait for operation {load}, which brings it"
             return
-        for maker in self.makers[source][plane]:
-            made = f"channels {span_text(maker.body.channels)} of it"
+        for maker in self._makers(source, plane, rows):
+            made = f"{region_text((*maker.body.channels, *maker.body.row_span), maker.body.shape[1])} of it"
             if not ended >> maker.id & 1:
                 yield f"{what} and does not wait for operation {maker.id}, which makes {made}"
             else:

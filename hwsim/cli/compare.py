@@ -19,6 +19,7 @@ from hwsim.cli.common import (
 )
 from hwsim.compare import compare
 from hwsim.errors import HwsimError
+from hwsim.files import whole_file
 from hwsim.result import ResultError
 from hwsim.result_file import RESULT, check_target, writing
 from hwsim.schedules import SCHEDULES
@@ -102,7 +103,8 @@ def _save(found: Comparison, out: str) -> None:
     folder = Path(out)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        found.table.to_csv(folder / TABLE, index=False)
+        with whole_file(folder / TABLE) as part:
+            found.table.to_csv(part, index=False)
         save_figures(found.results, folder)
 
 

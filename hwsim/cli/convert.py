@@ -20,6 +20,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 METHOD_HELP = ("bit_serial (paper 000), alpha_beta (001), two_stage (002, SRP), noise_adaptor (003), single_spike (004), rate "
                "(QCFS), or ann: the quantised ANN as a baseline.")
 
+TESTED = "tested"
+"""--potential-bits: as wide as the test images need."""
+
 
 @app.command()
 def convert_command(
@@ -30,11 +33,13 @@ def convert_command(
     tau: Annotated[int, typer.Option(help="two_stage: timesteps of the first stage.")] = 4,
     out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="Trace to write (HDF5).")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Test images in the trace, the first ones.")] = 32,
-    images: Annotated[int | None, typer.Option(min=1, help="Test images for the accuracy; all by default.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Test images for the accuracy and widths; all by default.")] = None,
     skip_accuracy: Annotated[bool, typer.Option("--skip-accuracy", help="Write the trace only.")] = False,
     weight_bits: Annotated[int, typer.Option(help="Width of weights.")] = 8,
-    payload_bits: Annotated[int, typer.Option(help="Width of the signed input pixels.")] = 8,
-    potential_bits: Annotated[int | None, typer.Option(help="Width of potentials; by default the worst case.")] = None,
+    payload_bits: Annotated[int, typer.Option(help="Width of the input pixels.")] = 8,
+    potential_bits: Annotated[str | None, typer.Option(
+        metavar="BITS", help="Width of potentials; by default the worst case. tested: what each layer needs for the test images."
+    )] = None,
     pool: Annotated[str, typer.Option(help="Average pooling: folded into events, or by a pooling unit.")] = "folded",
     below: Annotated[str, typer.Option(help="bit_serial with fewer bits than trained: refire or truncate.")] = "refire",
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
@@ -48,17 +53,21 @@ def convert_command(
     for name, value, allowed in (("--pool", pool, ("folded", "unit")), ("--below", below, ("refire", "truncate"))):
         if value not in allowed:
             raise HwsimError(f"{name} is {value!r}, allowed are {' and '.join(allowed)}")
+    width = _potential_width(potential_bits)
     need_torch()
     # PyTorch is an extra, and `--help` works without it.
     from hwsim.convert.integers import Widths
-    from hwsim.convert.methods import Request, convert, measure, record
+    from hwsim.convert.methods import Request, convert, measure, record, with_tested_widths
     from hwsim.sources.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint)
     dataset = load_dataset(loaded.description.dataset, data, verify=not unverified)
-    widths = Widths(weight_bits, payload_bits, potential_bits, pool)  # type: ignore[arg-type]
+    widths = Widths(weight_bits, payload_bits, width, pool)  # type: ignore[arg-type]
     request = Request(method, timesteps, tau, widths, below)  # type: ignore[arg-type]
     converted = convert(loaded, request, dataset)
+    if potential_bits == TESTED:
+        with progress("widths") as report:
+            converted = with_tested_widths(converted, dataset, images, report)
     body = describe(converted)
     if not skip_accuracy:
         with progress("accuracy") as report:
@@ -82,11 +91,21 @@ def convert_command(
         measured = body.get("accuracy_test_set", body.get("accuracy"))
         typer.echo(f"  converted        {percent(measured)} of {body['accuracy_images']} test images, "
                    f"{body['spikes_per_neuron']:.3f} spikes a neuron")
-        if potential_bits is not None:
-            typer.echo(f"                   with potentials that never saturate; with {potential_bits} bits, on the simulated "
+        if width is not None:
+            typer.echo(f"                   with potentials that never saturate; with {width} bits, on the simulated "
                        f"core: hwsim run FILE --arch ARCH --spikes computed")
     if target is not None:
         typer.echo(f"  wrote {target}: {body['samples']} samples, {format_bits(8 * body['bytes'])}")
+
+
+def _potential_width(asked: str | None) -> int | None:
+    """--potential-bits as one width for all layers, None where each has its own."""
+    if asked is None or asked == TESTED:
+        return None
+    try:
+        return int(asked)
+    except ValueError:
+        raise HwsimError(f"--potential-bits is {asked!r}, allowed are a number of bits and {TESTED}") from None
 
 
 def describe(converted: Converted) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hwsim.cli.common import (
 )
 from hwsim.cost.energy import NotProvisionedError, check_prices, price_list
 from hwsim.cost.explanation import explain, explain_rows
-from hwsim.result_file import load_result
+from hwsim.result_reader import load_result
 
 if TYPE_CHECKING:
     from hwsim.cost.energy import PriceList

@@ -85,7 +85,7 @@ def check(
 @app.command("synth")
 def synth(
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write the trace.")],
-    network: Annotated[str, typer.Option(help="vgg16-cifar10, resnet20-cifar10 or tiny.")] = "vgg16-cifar10",
+    network: Annotated[str, typer.Option(help="vgg16-cifar10, resnet20-cifar10, tiny or event-camera.")] = "vgg16-cifar10",
     timesteps: Annotated[int, typer.Option(help="T, timesteps or bit planes.")] = 4,
     density: Annotated[float, typer.Option(help="Spikes a neuron and timestep that thresholds are tuned to.")] = 0.2,
     samples: Annotated[int, typer.Option(help="Number of samples.")] = 8,

@@ -44,7 +44,7 @@ def need_torch() -> Any:
 @app.command()
 def train_command(
     network: Annotated[str, typer.Argument(
-        help="resnet20, resnet20_wide, resnet18, resnet34, vgg6, vgg9, vgg11, vgg16, mobilenetv2 or tiny.")],
+        help="resnet20, resnet20_wide, resnet18, resnet34, vgg6, vgg9, vgg11, vgg16, mobilenetv2, small or tiny.")],
     data: Annotated[str, typer.Option(metavar="FOLDER", help="Folder with the data set's files, or its archive.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Where last.pt and best.pt are kept.")],
     dataset: Annotated[str, typer.Option(help="cifar10, mnist or fashion_mnist.")] = "cifar10",
@@ -64,6 +64,10 @@ def train_command(
     dropout: Annotated[float, typer.Option(help="Probability, of hidden layers that are not pooled.")] = 0.0,
     pool: Annotated[str, typer.Option(help="2x2 windows: average, or max (rate and single-spike codes).")] = "average",
     width: Annotated[float, typer.Option(help="Factor of all channels.")] = 1.0,
+    weight_bits: Annotated[int | None, typer.Option(
+        help="qcfs, lsq, with --from: round weights to integers of so many bits, BatchNorms folded; thresholds stay.")] = None,
+    normalise: Annotated[bool, typer.Option(
+        "--normalise/--no-normalise", help="Take the data set's mean out of the pixels; without, they are 0 to 1.")] = True,
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 60,
     batch: Annotated[int, typer.Option(help="Images a step.")] = 128,
     rate: Annotated[float | None, typer.Option(help=f"Highest learning rate ({RATE}; with --from {FINE_RATE}).")] = None,
@@ -99,7 +103,7 @@ def train_command(
 
     if threshold is not None and start is not None:
         raise HwsimError(f"--threshold {threshold} with --from {start}: thresholds go on from the checkpoint's; leave one out")
-    variant = Variant(shortcut, norm, bias, dropout, pool, width)  # type: ignore[arg-type]
+    variant = Variant(shortcut, norm, bias, dropout, pool, width, weight_bits)  # type: ignore[arg-type]
     check_network(network, head, variant)
     spec = _activation(activation, levels, coding, noise, timesteps, threshold)
     recipe = Recipe(epochs=epochs, batch=batch, rate=rate if rate is not None else FINE_RATE if start else RATE,
@@ -110,6 +114,7 @@ def train_command(
         torch.set_num_threads(threads)
     first = None if start is None or resume else load_checkpoint(start)
     images = load_dataset(dataset, data, verify=not unverified)
+    images = images if normalise else images.unnormalised()
     done: list[Epoch] = []
 
     def report(epoch: Epoch) -> None:

@@ -17,23 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, check_trained_for, folded
-from hwsim.convert.integers import (
-    USUAL_WIDTHS,
-    ConversionError,
-    Widths,
-    biases,
-    check_timesteps,
-    connections,
-    finish,
-    input_spec,
-    read_out,
-    scaled,
-    units_of_input,
-    weight_scale,
-)
-from hwsim.convert.source import FoldedSource
-from hwsim.snn.network import Layer, Network
+from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, biases, check_timesteps, threshold_at
+from hwsim.convert.source import FoldedSource, SourceLayer
+from hwsim.snn.network import Network
 from hwsim.snn.neurons import IntegrateAndFire
 from hwsim.sources.activations import ALPHA_BETA as FINE_TUNED
 from hwsim.sources.calibrate import activation_percentiles
@@ -110,21 +98,16 @@ def algorithm_1(source: FoldedSource, timesteps: int, percentiles: Mapping[str, 
 def to_alpha_beta(source: FoldedSource, timesteps: int, factors: Mapping[str, Scaling], widths: Widths = USUAL_WIDTHS) -> Network:
     """The SNN of `timesteps` with the factors of each layer that fires: Algorithm 1's, or those that fine-tuning led to."""
     check_timesteps(timesteps)
-    units = units_of_input(source, widths)
-    layers: list[Layer] = []
-    for layer in source.layers:
+
+    def fix(layer: SourceLayer, scale: float) -> Fixed:
         if not layer.fires:
-            layers.append(read_out(layer, units, widths, timesteps, timesteps))
-            continue
-        mu, chosen = layer.threshold, factors[layer.name]
-        scale = weight_scale(layer, units, widths.weight_bits)
-        theta = max(1, int(scaled(chosen.alpha * mu, scale).item()))
-        layers.append(Layer(
-            layer.name, layer.shape, connections(layer, units, scale, widths), IntegrateAndFire(), timesteps,
-            np.full(timesteps, theta), biases(layer, scale), np.full((1, 1, 1), -1, np.int64),
-        ))
-        units[layer.name] = chosen.beta * chosen.alpha * mu
-    return finish(input_spec(source, widths), layers, widths)
+            return read_out(layer, scale, timesteps, timesteps)
+        threshold, beta = factors[layer.name].alpha * layer.threshold, factors[layer.name].beta
+        made = neurons(layer, IntegrateAndFire(), timesteps, threshold_at(threshold, scale), bias=biases(layer, scale),
+                       initial_potential=np.full((1, 1, 1), -1, np.int64))
+        return Fixed(made, scale, worth=beta * threshold)
+
+    return assemble_source(source, fix, widths)
 
 
 def _alpha_beta(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:

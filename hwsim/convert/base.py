@@ -59,7 +59,7 @@ class Method:
 
 
 def folded(request: Request, checkpoint: Checkpoint) -> tuple[FoldedSource, Encode]:
-    """The ANN in numbers, and how its images become signed payloads."""
+    """The ANN in numbers, and how its images become payloads."""
     says = checkpoint.description
     source = fold(checkpoint.network(), says.mean, says.std)
     unit = input_unit(source, request.widths)

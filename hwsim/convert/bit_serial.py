@@ -17,22 +17,11 @@ from typing import Literal
 
 import numpy as np
 
+from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, folded
-from hwsim.convert.integers import (
-    USUAL_WIDTHS,
-    ConversionError,
-    Widths,
-    check_timesteps,
-    connections,
-    finish,
-    input_spec,
-    read_out,
-    scaled,
-    units_of_input,
-    weight_scale,
-)
+from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, bias_integers, check_timesteps, level_scale
 from hwsim.convert.source import FoldedSource, SourceLayer
-from hwsim.snn.network import Layer, Network
+from hwsim.snn.network import Network
 from hwsim.snn.neurons import BitSerial, Requantise
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.data import Dataset
@@ -53,15 +42,12 @@ def to_quantised_ann(source: FoldedSource, bits: int, widths: Widths = USUAL_WID
 
 
 def _convert(source: FoldedSource, bits: int, widths: Widths, below: str, spiking: bool) -> Network:
-    units = units_of_input(source, widths)
-    layers: list[Layer] = []
-    for layer in source.layers:
-        if layer.fires:
-            layers.append(_layer(layer, units, bits, widths, below, spiking))
-            units[layer.name] = _level(layer, bits)
-        else:
-            layers.append(read_out(layer, units, widths, bits if spiking else 1, times=1))
-    return finish(input_spec(source, widths), layers, widths)
+    def fix(layer: SourceLayer, scale: float) -> Fixed:
+        if not layer.fires:
+            return read_out(layer, scale, bits if spiking else 1, times=1)
+        return _fixed(layer, scale, bits, widths, below, spiking)
+
+    return assemble_source(source, fix, widths)
 
 
 def _level(layer: SourceLayer, bits: int) -> float:
@@ -69,28 +55,20 @@ def _level(layer: SourceLayer, bits: int) -> float:
     return layer.threshold / (layer.levels if layer.top == (1 << bits) - 1 else 1 << bits)
 
 
-def _layer(
-    layer: SourceLayer, units: dict[str, float], bits: int, widths: Widths, below: str, spiking: bool
-) -> Layer:
-    """The scale is lowered a little so that one level is a whole number: then every bit's threshold is too."""
-    largest = weight_scale(layer, units, widths.weight_bits)
+def _fixed(layer: SourceLayer, largest: float, bits: int, widths: Widths, below: str, spiking: bool) -> Fixed:
+    """One level is a whole number: then every bit's threshold is too."""
     level = _level(layer, bits)
-    lsb = int(level * largest)
-    if lsb < 1:
-        raise ConversionError(f"layer {layer.name}: one of its {1 << bits} levels is worth less than one step of its "
-                              f"{widths.weight_bits}-bit weights; raise weight_bits or use fewer timesteps")
-    scale = lsb / level
+    lsb, scale = level_scale(layer, largest, widths.weight_bits, level)
     offset = lsb // 2
     if below == "truncate":
         if layer.levels < 1 << bits:
             raise ConversionError(f"layer {layer.name}: truncation drops bits of its {layer.levels} trained levels, and "
                                   f"{bits} timesteps need {1 << bits}; use fewer timesteps, or refire")
         offset = (lsb << bits) // (2 * layer.levels)
-    wires, bias = connections(layer, units, scale, widths), scaled(layer.bias, scale)
-    start = np.full((1, 1, 1), offset, np.int64)
-    if not spiking:
-        return Layer(layer.name, layer.shape, wires, Requantise(), 1, np.array([lsb]), bias, start, payload_bits=bits)
-    return Layer(layer.name, layer.shape, wires, BitSerial(), bits, np.full(bits, lsb << bits), bias, start)
+    held = {"bias": bias_integers(layer, scale), "initial_potential": np.full((1, 1, 1), offset, np.int64)}
+    made = (neurons(layer, BitSerial(), bits, lsb << bits, **held) if spiking
+            else neurons(layer, Requantise(), 1, lsb, payload_bits=bits, **held))
+    return Fixed(made, scale, worth=level)
 
 
 def _bit_serial(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hwsim.convert.assemble import Fixed, assemble, neurons
 from hwsim.convert.base import Built, Method, Request, check_trained_for
-from hwsim.convert.integers import USUAL_WIDTHS, Widths, connections, finish, scaled, weight_scale
+from hwsim.convert.integers import USUAL_WIDTHS, Widths, scaled
 from hwsim.convert.source import SourceConnection, SourceLayer, check_numbers
-from hwsim.snn.network import INPUT, InputSpec, Layer, Network
+from hwsim.snn.network import InputSpec, Network
 from hwsim.snn.neurons import ReadOut, SingleSpike
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.data import Dataset
@@ -32,30 +33,24 @@ HIGHEST_SHIFT = 8
 
 def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS) -> tuple[Network, dict[str, tuple[float, float]]]:
     """The integer network, and by layer the trained leak and the one that the hardware has."""
-    spec = hybrid_input(trained, widths)
-    units = {INPUT: 2.0**-spec.spike_shift}
+    spec, steps = hybrid_input(trained, widths), trained.timesteps
     leaks: dict[str, tuple[float, float]] = {}
-    layers: list[Layer] = []
-    for name, layer in trained.layers.items():
-        source = _source(name, layer)
-        scale = weight_scale(source, units, widths.weight_bits)
-        wires = connections(source, units, scale, widths)
+
+    def fix(source: SourceLayer, scale: float) -> Fixed:
+        layer = trained.layers[source.name]
         initial = layer.initial.detach().double().flatten().numpy()
         if layer.read_out:
-            layers.append(Layer(name, layer.shape, wires, ReadOut(), trained.timesteps,
-                                initial_potential=scaled(initial, scale)))
-            continue
+            return Fixed(neurons(source, ReadOut(), steps, initial_potential=scaled(initial, scale)), scale)
         trained_leak = float(layer.leak.detach().clamp(0, 1))
         shift, leak = nearest_leak(trained_leak)
-        leaks[name] = trained_leak, leak
+        leaks[source.name] = trained_leak, leak
         threshold = float(layer.threshold.detach().clamp_min(SMALLEST_THRESHOLD))
         theta = int(np.floor(threshold * scale)) + 1
-        layers.append(Layer(
-            name, layer.shape, wires, SingleSpike(shift), trained.timesteps, np.full(trained.timesteps, theta),
-            initial_potential=scaled(initial * leak, scale),
-        ))
-        units[name] = 1.0
-    return finish(spec, layers, widths), leaks
+        made = neurons(source, SingleSpike(shift), steps, theta, initial_potential=scaled(initial * leak, scale))
+        return Fixed(made, scale, worth=1.0)
+
+    sources = (_source(name, layer) for name, layer in trained.layers.items())
+    return assemble(spec, 2.0**-spec.spike_shift, sources, fix, widths), leaks
 
 
 def nearest_leak(trained: float) -> tuple[int | None, float]:

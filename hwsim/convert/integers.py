@@ -17,10 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.convert.source import FoldedSource, SourceLayer
-from hwsim.convert.widths import worst_case_bits
 from hwsim.errors import HwsimError
-from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
-from hwsim.snn.neurons import ReadOut
+from hwsim.snn.network import Connection, InputSpec
 
 IntArray = NDArray[np.int64]
 
@@ -60,23 +58,26 @@ def check_timesteps(timesteps: int, highest: int = 64) -> None:
 
 
 def input_unit(source: FoldedSource, widths: Widths) -> float:
-    """Value of one step of the signed payloads that carry normalised pixels."""
-    return source.largest_input / ((1 << (widths.payload_bits - 1)) - 1)
+    """Value of one step of the payloads that carry normalised pixels."""
+    return source.largest_input / ((1 << (widths.payload_bits - source.signed_input)) - 1)
 
 
 def input_spec(source: FoldedSource, widths: Widths) -> InputSpec:
-    """Direct input of signed payloads. Folding the mean into a bias instead would be wrong at a padded border."""
-    return InputSpec(source.input_shape, "direct", 1, widths.payload_bits, signed=True)
+    """Direct input of payloads, signed where a mean is taken out. Folding the mean into a bias instead would be wrong at a
+    padded border."""
+    return InputSpec(source.input_shape, "direct", 1, widths.payload_bits, signed=source.signed_input)
 
 
-def payloads(source: FoldedSource, images: NDArray[np.uint8], unit: float) -> NDArray[np.int16]:
+def payloads(source: FoldedSource, images: NDArray[np.uint8], unit: float) -> NDArray[np.integer]:
     """Images (N, H, W, C), 0 to 255, as the integers (N, 1, H, W, C) that a direct input sends."""
     values = (images / 255.0 - source.mean) / source.std
-    return np.round(values / unit).astype(np.int16)[:, None]
+    return np.round(values / unit).astype(np.int16 if source.signed_input else np.uint16)[:, None]
 
 
 def weight_scale(layer: SourceLayer, units: Mapping[str, float], weight_bits: int) -> float:
-    """The largest scale at which every weight of the layer fits `weight_bits`."""
+    """The scale that the layer's weights were trained with, or the largest at which every one of them fits `weight_bits`."""
+    if layer.rounded:
+        return 1 / max(c.step * units[c.geometry.source] for c in layer.connections)
     largest = max(float(np.abs(c.weights).max()) * units[c.geometry.source] for c in layer.connections)
     if largest <= 0:
         raise ConversionError(f"layer {layer.name}: all its weights are zero, expected some that are not; it sends nothing "
@@ -94,39 +95,46 @@ def scaled(value: float | NDArray[np.float64], scale: float) -> IntArray:
     return rounded.astype(np.int64).reshape(-1, 1, 1)
 
 
+def threshold_at(threshold: float, scale: float) -> int:
+    """A threshold at a layer's scale, 1 at least."""
+    return max(1, int(scaled(threshold, scale).item()))
+
+
+def level_scale(layer: SourceLayer, largest: float, weight_bits: int, level: float) -> tuple[int, float]:
+    """A level of the layer as a whole number, and the scale at which it is one: at most a little below `largest`,
+    that of its weights.
+
+    Raises ConversionError for a level that would be less than one.
+    """
+    # What was trained as a whole number is one, but for the floats that hold level and steps.
+    whole = round(level * largest) if layer.rounded else int(level * largest)
+    if whole < 1:
+        raise ConversionError(f"layer {layer.name}: one of its levels is worth less than one step of its {weight_bits}-bit "
+                              f"weights; raise weight_bits or use fewer timesteps")
+    return whole, whole / level
+
+
 def biases(layer: SourceLayer, scale: float) -> IntArray | None:
     """The layer's biases at its scale; None where there are none, which then cost no addition."""
-    return scaled(layer.bias, scale) if layer.bias.any() else None
+    return bias_integers(layer, scale) if layer.bias.any() else None
+
+
+def bias_integers(layer: SourceLayer, scale: float, times: int = 1) -> IntArray:
+    """The layer's biases, added up `times` times, at its scale.
+
+    Of weights that were trained as integers, biases are as they were trained: rounded at the scale of one place of a pooling
+    window, which the sum has `layer.window` times.
+    """
+    if not layer.rounded:
+        return scaled(layer.bias * times, scale)
+    return scaled(layer.bias, scale / layer.window) * (layer.window * times)
 
 
 def connections(layer: SourceLayer, units: Mapping[str, float], scale: float, widths: Widths) -> tuple[Connection, ...]:
-    """The layer's connections with integer weights."""
-    found = []
+    """The layer's connections with integer weights. Trained integers end at the largest, which their real weights may pass."""
+    found, largest = [], (1 << (widths.weight_bits - 1)) - 1
     for c in layer.connections:
-        weights = np.round(c.weights * units[c.geometry.source] * scale).astype(np.int64)
+        weights = np.clip(np.round(c.weights * units[c.geometry.source] * scale), -largest, largest).astype(np.int64)
         pool_mode = widths.pool_mode if c.geometry.pool_mode == "folded" else c.geometry.pool_mode
         found.append(replace(c.geometry, weights=weights, pool_mode=pool_mode))
     return tuple(found)
-
-
-def read_out(
-    layer: SourceLayer, units: Mapping[str, float], widths: Widths, timesteps: int, times: int,
-    stages: tuple[int, ...] = (),
-) -> Layer:
-    """The last layer: sums all it gets; its bias counts once for each of `times` timesteps that are summed."""
-    scale = weight_scale(layer, units, widths.weight_bits)
-    return Layer(layer.name, layer.shape, connections(layer, units, scale, widths), ReadOut(), timesteps,
-                 bias=scaled(layer.bias * times, scale), stages=stages)
-
-
-def finish(spec: InputSpec, layers: list[Layer], widths: Widths) -> Network:
-    """The network with its potential widths set: as given, or the worst case."""
-    network = Network(spec, tuple(layers))
-    bits = worst_case_bits(network)
-    sized = tuple(replace(layer, potential_bits=widths.potential_bits or bits[layer.name]) for layer in network)
-    return Network(spec, sized)
-
-
-def units_of_input(source: FoldedSource, widths: Widths) -> dict[str, float]:
-    """What one event of the input is worth."""
-    return {INPUT: input_unit(source, widths)}

@@ -6,10 +6,13 @@ docs/recipes.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.convert.alpha_beta import ALPHA_BETA
 from hwsim.convert.base import Encode, Method, Request
@@ -18,12 +21,14 @@ from hwsim.convert.evaluate import Evaluation, evaluate, run_batch
 from hwsim.convert.hybrid import SINGLE_SPIKE
 from hwsim.convert.integers import ConversionError
 from hwsim.convert.rate import NOISE_ADAPTOR, RATE, TWO_STAGE
+from hwsim.convert.widths import needed_bits
 from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample
 from hwsim.snn.validate import validate_network
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.data import Dataset
-from hwsim.trace.reader import Trace, TraceWriter
+from hwsim.trace.reader import Trace
+from hwsim.trace.writer import TraceWriter
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,9 @@ def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converte
     if data.name != says.dataset:
         raise ConversionError(f"{checkpoint.path}: was trained on {says.dataset}, the images are {data.name}; give the folder "
                               "of that data set")
+    if says.variant.weight_bits not in (None, request.widths.weight_bits):
+        raise ConversionError(f"{checkpoint.path}: was trained with integer weights of {says.variant.weight_bits} bits, "
+                              f"{request.widths.weight_bits} are asked for; give --weight-bits {says.variant.weight_bits}")
     if (shrink := says.recipe.get("shrink", 1)) != 1:
         raise ConversionError(f"{checkpoint.path}: was trained on images averaged over {shrink} x {shrink} pixels, a start only; "
                               f"train it at full size: `hwsim train {says.network} --from {checkpoint.path}`")
@@ -69,15 +77,40 @@ def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converte
     return Converted(network, inputs, checkpoint, request, notes)
 
 
+def with_tested_widths(
+    converted: Converted, data: Dataset, images: int | None = None, progress: Callable[[int, int], None] | None = None
+) -> Converted:
+    """The same network with potentials as wide as the first `images` test images need, all of them by default, whatever
+    the order of events. Other images may saturate them."""
+    count = _checked_count(data, images)
+
+    def samples() -> Iterator[NDArray[np.integer]]:
+        for index in range(count):
+            yield converted.inputs(data.test_images[index : index + 1])[0]
+            if progress:
+                progress(index + 1, count)
+
+    network = converted.network
+    bits = needed_bits(network, samples())
+    sized = tuple(replace(layer, potential_bits=bits[layer.name]) for layer in network)
+    return replace(converted, network=replace(network, layers=sized), notes={**converted.notes, "potential_bits_images": count})
+
+
 def measure(
     converted: Converted, data: Dataset, images: int | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Evaluation:
     """Accuracy and spikes on the first `images` test images, all of them by default."""
+    count = _checked_count(data, images)
+    return evaluate(converted.network, converted.inputs(data.test_images[:count]), data.test_labels[:count],
+                    progress=progress)
+
+
+def _checked_count(data: Dataset, images: int | None) -> int:
+    """How many test images are asked for; ConversionError for more than there are."""
     count = len(data.test_images) if images is None else images
     if not 1 <= count <= len(data.test_images):
         raise ConversionError(f"images is {count}, expected 1 to {len(data.test_images)}, the test images")
-    return evaluate(converted.network, converted.inputs(data.test_images[:count]), data.test_labels[:count],
-                    progress=progress)
+    return count
 
 
 def record(

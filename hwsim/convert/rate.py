@@ -10,23 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, folded
-from hwsim.convert.integers import (
-    USUAL_WIDTHS,
-    ConversionError,
-    Widths,
-    biases,
-    check_timesteps,
-    connections,
-    finish,
-    input_spec,
-    read_out,
-    scaled,
-    units_of_input,
-    weight_scale,
-)
-from hwsim.convert.source import FoldedSource
-from hwsim.snn.network import Layer, Network
+from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, biases, check_timesteps, threshold_at
+from hwsim.convert.source import FoldedSource, SourceLayer
+from hwsim.snn.network import Network
 from hwsim.snn.neurons import IntegrateAndFire, Neuron, TwoStage
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.data import Dataset
@@ -50,20 +38,15 @@ def to_two_stage(source: FoldedSource, timesteps: int, tau: int = 4, widths: Wid
 def _convert(
     source: FoldedSource, steps: int, counted: int, widths: Widths, neuron: Neuron, stages: tuple[int, ...]
 ) -> Network:
-    units = units_of_input(source, widths)
-    layers: list[Layer] = []
-    for layer in source.layers:
+    def fix(layer: SourceLayer, scale: float) -> Fixed:
         if not layer.fires:
-            layers.append(read_out(layer, units, widths, steps, counted, stages))
-            continue
-        scale = weight_scale(layer, units, widths.weight_bits)
-        theta = max(1, int(scaled(layer.threshold, scale).item()))
-        layers.append(Layer(
-            layer.name, layer.shape, connections(layer, units, scale, widths), neuron, steps, np.full(steps, theta),
-            biases(layer, scale), np.full((1, 1, 1), theta // 2, np.int64), stages=stages,
-        ))
-        units[layer.name] = layer.threshold
-    return finish(input_spec(source, widths), layers, widths)
+            return read_out(layer, scale, steps, counted, stages)
+        theta = threshold_at(layer.threshold, scale)
+        made = neurons(layer, neuron, steps, theta, bias=biases(layer, scale),
+                       initial_potential=np.full((1, 1, 1), theta // 2, np.int64), stages=stages)
+        return Fixed(made, scale, worth=layer.threshold)
+
+    return assemble_source(source, fix, widths)
 
 
 def _rate(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:

@@ -25,10 +25,19 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class SourceConnection:
-    """Synapses with real weights, shaped as those of `geometry` (hwsim.snn.network.Connection), which holds none."""
+    """Synapses with real weights, shaped as those of `geometry` (hwsim.snn.network.Connection), which holds none.
+
+    step   value of an integer weight of one, where the weights were trained as integers; else 0, and a conversion chooses.
+    """
 
     geometry: Connection
     weights: FloatArray
+    step: float = 0.0
+
+    @property
+    def window(self) -> int:
+        """How many times larger a sum over the pooling window is than the average that it stands for."""
+        return 1 if self.geometry.pool_mode == "max" else self.geometry.pool**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +64,16 @@ class SourceLayer:
         """Whether it has an activation; a read-out has none."""
         return self.threshold > 0
 
+    @property
+    def rounded(self) -> bool:
+        """Whether its weights were trained as integers."""
+        return any(c.step for c in self.connections)
+
+    @property
+    def window(self) -> int:
+        """How many times larger its whole sum is for pooling windows that are summed, not averaged."""
+        return min(c.window for c in self.connections)
+
 
 @dataclass(frozen=True, eq=False)
 class FoldedSource:
@@ -65,6 +84,11 @@ class FoldedSource:
     mean: FloatArray
     std: FloatArray
     layers: tuple[SourceLayer, ...]
+
+    @property
+    def signed_input(self) -> bool:
+        """Whether a normalised pixel can be negative: black is, where a mean is taken out."""
+        return bool((self.mean > 0).any())
 
     @property
     def largest_input(self) -> float:
@@ -113,7 +137,8 @@ def _fold_connection(synapses: Synapses) -> tuple[SourceConnection, FloatArray]:
         gain = _numbers(norm.weight) / np.sqrt(_numbers(norm.running_var) + norm.eps)
         weights = weights * gain.reshape(-1, *[1] * (weights.ndim - 1))
         bias = gain * (bias - _numbers(norm.running_mean)) + _numbers(norm.bias)
-    return SourceConnection(synapses.geometry, weights / synapses.divisor), bias
+    step = 0.0 if synapses.rounding is None else float(synapses.rounding.weight_step)
+    return SourceConnection(synapses.geometry, weights / synapses.divisor, step / synapses.divisor), bias
 
 
 def _scale_of(name: str, activation: Any) -> tuple[float, int, int]:

@@ -4,13 +4,21 @@ The bound is the sum of the magnitudes that every plane could add (weight bits +
 weights that are there instead of the largest possible). It holds for every input and every order of events; traces
 stay far below it, and a narrower width can be tried on the simulated hardware (`core.potential_bits` of an architecture, with
 `hwsim run --spikes computed`).
+
+`needed_bits` is the other answer: what given inputs need, in whatever order their events come.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable
+from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.snn.forward import safe_potential_bits
 from hwsim.snn.network import Connection, Layer, Network
+from hwsim.snn.neurons.base import spread
 
 
 def worst_case_bits(network: Network) -> dict[str, int]:
@@ -30,6 +38,18 @@ def worst_case(network: Network, layer: Layer) -> int:
     if every_step and any(network.is_direct(c) for c in layer.connections):
         added *= layer.timesteps
     return start + bias * (layer.timesteps if every_step else 1) + added
+
+
+def needed_bits(network: Network, samples: Iterable[NDArray[np.integer]]) -> dict[str, int]:
+    """Smallest width of each layer at which none of `samples`, inputs as a Sample holds them, can saturate it.
+
+    In whatever order the events of a sum come; a bias that counts once and an initial potential are one number, which comes
+    before them or after them.
+    """
+    once = (layer if layer.neuron.adds_each_step else replace(
+        layer, bias=spread(layer.bias, layer) + spread(layer.initial_potential, layer),
+        initial_potential=np.zeros((1, 1, 1), np.int64)) for layer in network)
+    return safe_potential_bits(Network(network.input, tuple(once)), samples)
 
 
 def _largest_sum(network: Network, connection: Connection, layer: Layer) -> int:

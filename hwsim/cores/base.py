@@ -32,6 +32,8 @@ class CoreDesign(Fields):
 
     timing_fields: ClassVar[tuple[str, ...]] = ()
     """Dotted names of the fields that decide cycles and counts; a test holds that every field is here or in `price_fields`."""
+    first_values: ClassVar[Mapping[str, Any]] = {}
+    """Of timing fields that came later, the values that change nothing: a design that has them is the design that it was."""
     price_fields: ClassVar[tuple[str, ...]] = ()
     """Dotted names of the fields that decide energy or area only."""
 
@@ -61,6 +63,11 @@ class CoreDesign(Fields):
         return False
 
     @property
+    def gates_banks(self) -> bool:
+        """Whether banks without a real channel rest, and those that work are counted, in membrane and current memory (R25)."""
+        return False
+
+    @property
     def lists_events(self) -> bool:
         """Whether a row of the spike buffer is an event's entry of a list."""
         return False
@@ -72,7 +79,9 @@ class CoreDesign(Fields):
 
     def timing(self) -> dict[str, Any]:
         """What decides cycles and counts, JSON-ready: `timing_fields` with their values, and the kind."""
-        return {"kind": self.core.kind, **{name: _value(self, name) for name in self.timing_fields}}
+        found = {name: _value(self, name) for name in self.timing_fields}
+        said = {name: value for name, value in found.items() if name not in self.first_values or value != self.first_values[name]}
+        return {"kind": self.core.kind, **said}
 
 
 def _value(design: CoreDesign, dotted: str) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hwsim.cores.base import CoreDesign
 from hwsim.fields import Bits, Fields
 
 
@@ -38,13 +40,34 @@ class Memories(Fields):
     banks: dict[Literal["weight", "membrane", "current", "bias", "mask", "spike"], Annotated[int, Field(ge=1, le=4096)]] = {}
     """Banks that a memory has at least; by default as few as a row needs, ceil(bits / 128). Smaller banks are faster."""
 
-    def capacities(self, spike_buffer: SpikeBuffer) -> dict[str, int]:
-        """Bits of each memory, the spike buffer among them."""
-        return {"weight": self.weight, "membrane": self.membrane, "current": self.current, "bias": self.bias,
-                "mask": self.mask, "spike": spike_buffer.capacity}
-
 
 MEMORY_FIELDS = ("memories.weight", "memories.membrane", "memories.current", "memories.bias", "memories.mask",
                  "memories.banks", "spike_buffer.kind", "spike_buffer.capacity", "spike_buffer.address_bits",
                  "spike_buffer.scan_bits")
 """Fields of both that decide cycles or counts: all of them. Banks decide which of them an access touches."""
+
+
+class BufferedDesign(CoreDesign):
+    """A core with a spike buffer, and memories whose rows hold a number for each of its lanes."""
+
+    spike_buffer: SpikeBuffer
+    memories: Memories
+
+    def rows_of(self, lanes: int, weight_bits: int, potential_bits: int, current_bits: int, value_bits: int) -> dict[str, int]:
+        """Bits of one row of each memory. `value_bits` stand beside an event's address in a list."""
+        buffer = self.spike_buffer
+        return {
+            "weight": lanes * weight_bits, "membrane": lanes * potential_bits, "current": lanes * current_bits,
+            "bias": lanes * potential_bits, "mask": lanes,
+            "spike": buffer.address_bits + value_bits if buffer.kind == "aer" else buffer.scan_bits,
+        }
+
+    @property
+    def capacities(self) -> Mapping[str, int]:
+        held = self.memories
+        return {"weight": held.weight, "membrane": held.membrane, "current": held.current, "bias": held.bias,
+                "mask": held.mask, "spike": self.spike_buffer.capacity}
+
+    @property
+    def least_banks(self) -> Mapping[str, int]:
+        return {str(name): banks for name, banks in self.memories.banks.items()}

@@ -20,6 +20,9 @@ POOL_BITS = 8
 RECIPROCAL_BITS = 16
 """The multiplier that replaces a requantiser's division, a fixed-point reciprocal of the threshold."""
 
+WIDEST_BANK_BITS = 128
+"""The widest bank of a memory; a wider row is split into banks that work together (hwsim/cost/memory.py)."""
+
 Term = tuple[OperationName, tuple[int, ...]]
 
 
@@ -30,6 +33,11 @@ class Part:
     component: str
     count: int
     terms: tuple[Term, ...]
+
+
+def bits_of_bank(row_bits: int) -> int:
+    """Bits of a memory's row that lie in each of its banks."""
+    return -(-row_bits // -(-row_bits // WIDEST_BANK_BITS))
 
 
 def token_bits(design: Any) -> int:

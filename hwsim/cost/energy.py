@@ -162,6 +162,16 @@ class PriceList:
             raise NotProvisionedError(f"{event}: the {name} memory of {self.arch.name} is off, the trace does not use it")
         if memory is None:
             raise NotProvisionedError(f"{event}: {self.arch.name} has no {name} memory (its capacity is 0)")
+        gated = self.arch.only.gates_banks and name in ("membrane", "current")
+        if event.endswith("_banks"):
+            if not gated:
+                raise NotProvisionedError(f"{event}: {self.arch.name} has no gated banks: an access to its {name} memory is to "
+                                          "a whole row")
+            raise EnergyError(f"{event}: no price; nothing says yet what a bank costs while others of its row are gated, so give "
+                              f"the picojoules of one access yourself (--price {event}=...)")
+        if gated:
+            return Price(event, 0.0, f"0: the banks that it touches are priced, {name}_read_banks and {name}_write_banks",
+                         memory.source, memory.confidence)
         if "_write" not in event:
             return Price(event, memory.read_pj, memory.formula, memory.source, memory.confidence)
         from hwsim.cost.technology.tables import memory as profile

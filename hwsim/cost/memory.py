@@ -16,15 +16,13 @@ from functools import lru_cache
 from math import exp, log
 from typing import TYPE_CHECKING, Literal
 
+from hwsim.cores.parts import WIDEST_BANK_BITS, bits_of_bank
 from hwsim.errors import HwsimError
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture
     from hwsim.cost.technology.tables import AccessMemory, AccessPoint, TableMemory
-
-WIDEST_BITS = 128
-"""A wider row is split into banks."""
 
 Metric = Literal["read_pj", "leakage_mw", "area_um2", "access_ns"]
 
@@ -111,9 +109,9 @@ def macro(
     if capacity_bits == 0:
         return Macro(name, 0, row_bits, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "no memory", "capacity is 0", "computed", "")
     table = memory(profile)
-    row_banks = -(-row_bits // WIDEST_BITS)
+    row_banks = -(-row_bits // WIDEST_BANK_BITS)
     banks = -(-max(least_banks, row_banks) // row_banks) * row_banks  # whole rows of banks
-    word_bits = -(-row_bits // row_banks)
+    word_bits = bits_of_bank(row_bits)
     size = capacity_bits / 8 / banks
     shape = f"{format_bits(round(size) * 8)} x {word_bits} bit"
     lender = table if table.kind == "table" else _lender(table)

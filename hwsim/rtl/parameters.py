@@ -44,7 +44,11 @@ class Parameters:
         if not self.run.core.plain:
             raise ProgramError(
                 "the golden hardware is built for the dataflow of R1 to R18 alone: order scatter, planes_per_token one, writer "
-                "serial, membrane_ports 1r1w, passes by_pass; leave these fields out of the design to build it")
+                "serial, membrane_ports 1r1w, passes by_pass, no mask_first; leave these fields out of the design to build it")
+        if self.run.cut_by_rows:
+            raise ProgramError(
+                f"the golden hardware computes all rows of a layer, and this tile has rows {self.run.row_span[0]} to "
+                f"{self.run.row_span[1] - 1} (R25); give the design memories in which one group of the layer fits")
 
     @property
     def lanes(self) -> int:

@@ -1,22 +1,23 @@
 """The pieces that every schedule writes: transfers, runs, and who must wait for whom.
 
 A core's weight memory that cannot hold everything is a ring: a tile's weights go behind the previous tile's, and a load into
-a region waits for the last run that reads it. So the next tile's load overlaps with this tile's run when both fit. What
-one core makes and another reads goes over the channel, as a store and a load of a dense bitmap.
+a region waits for the last run that reads it. So the next tile's load overlaps with this tile's run when both fit. Tiles
+of the same channels use the same weights, which are loaded once while they follow each other. What one core makes and another
+reads goes over the channel, as a store and a load of a dense bitmap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwsim.checks.dataflow import check_dataflow
+from hwsim.checks.run import check_run
 from hwsim.cores.base import CoreDesign
 from hwsim.mapping import LayerPlan, Mapping, Tile
 from hwsim.passes import PassTable
 from hwsim.program import CHANNEL, CoreRun, Feed, Operation, Program, Run, Transfer
-from hwsim.snn.network import INPUT, Connection, Layer
+from hwsim.snn.network import INPUT, Layer
 
 
 @dataclass
@@ -24,12 +25,14 @@ class _CoreBooks:
     """What is known of one core while the list is written.
 
     ring, head     regions of the weight memory [lo, hi) with their last reader, and where the next tile's weights go.
+    latest         whose weights were loaded last: layer, channels and timesteps.
     last_run       the core's latest run.
     unsent         stores of what it made: their buffers are taken until they have ended.
     """
 
     ring: list[tuple[int, int, int]] = field(default_factory=list)
     head: int = 0
+    latest: tuple[int, tuple[int, int], tuple[int, int]] | None = None
     last_run: int | None = None
     unsent: list[int] = field(default_factory=list)
 
@@ -91,8 +94,10 @@ class ProgramBuilder:
             for core, words in plan.bias_words.items():
                 if words:
                     self.load(core, (), i, "bias", rows=words, bits=words * self._row_bits(core, "bias"), once=True)
+            loaded: set[tuple[str, tuple[int, int]]] = set()
             for n, tile in enumerate(plan.tiles):
-                if tile.core in self.mapping.resident:
+                if tile.core in self.mapping.resident and (tile.core, tile.channels) not in loaded:
+                    loaded.add((tile.core, tile.channels))
                     size = tile.weight_rows * self._row_bits(tile.core, "weight")
                     begin = at[tile.core]
                     at[tile.core] += size
@@ -113,10 +118,13 @@ class ProgramBuilder:
             self.written[INPUT, core] = [self.load(core, deps, -1, "spike", rows=rows, bits=bits, timesteps=timesteps)]
 
     def load_weights(self, index: int, number: int, tile: Tile, timesteps: tuple[int, int]) -> tuple[int, ...]:
-        """Load a tile's weights unless they are there for good; the ids that its run must wait for."""
+        """Load a tile's weights unless they are there, for good or from the tile before; the ids that its run must wait for."""
         if tile.core in self.mapping.resident:
             return ()
         books, row = self.books[tile.core], self._row_bits(tile.core, "weight")
+        if books.latest == (index, tile.channels, timesteps):
+            return (books.ring[-1][2],)
+        books.latest = (index, tile.channels, timesteps)
         size, room = tile.weight_rows * row, self._design(tile.core).capacities["weight"] // row * row
         if books.head + size > room:
             books.head = 0
@@ -143,7 +151,7 @@ class ProgramBuilder:
             targets = [core for core in readers if core != tile.core]
             if not targets:
                 continue
-            bits = _planes_bits(plan.layer, tile.channels, timesteps)
+            bits = _planes_bits(plan, (tile,), timesteps)
             made = self.written[plan.layer.name, tile.core][self._turn(plan, number)]
             what: dict[str, Any] = {"tile": number, "timesteps": timesteps, "bits": bits}
             store = self.store(tile.core, (made,), index, "spike", rows=-(-bits // self._row_bits(tile.core, "spike")), **what)
@@ -165,8 +173,7 @@ class ProgramBuilder:
         """Send off what a layer has made in [lo, hi) and no layer reads; the store of each core."""
         plan, stores = self.mapping.plans[index], {}
         for core in plan.tables:
-            channels = sum(tile.channels[1] - tile.channels[0] for tile in plan.tiles if tile.core == core)
-            bits = _planes_bits(plan.layer, (0, channels), timesteps)
+            bits = _planes_bits(plan, [tile for tile in plan.tiles if tile.core == core], timesteps)
             stores[core] = self.store(core, tuple(self.written[plan.layer.name, core]), index, "spike", bits=bits,
                                       rows=-(-bits // self._row_bits(core, "spike")), timesteps=timesteps)
         return stores
@@ -175,10 +182,20 @@ class ProgramBuilder:
         """Send off the potentials of a read-out's tile; the next run of its core waits, because it may write over them."""
         plan = self.mapping.plans[index]
         tile = plan.tiles[number]
-        neurons = (tile.channels[1] - tile.channels[0]) * plan.layer.shape[1] * plan.layer.shape[2]
         self.books[tile.core].unsent.append(self.store(
             tile.core, (run,), index, "output", tile=number, timesteps=timesteps,
-            bits=neurons * self._design(tile.core).core.potential_bits))
+            bits=plan.neurons(tile) * self._design(tile.core).core.potential_bits))
+
+    def banks_of(self, tile: Tile, memory: str) -> int:
+        """Banks that hold a real channel of the tile's rows of membrane or current memory; 0 where none are counted (R25)."""
+        spec = self._design(tile.core).core_spec()
+        bank = spec.membrane_bank_bits if memory == "membrane" else spec.current_bank_bits
+        bits = spec.potential_bits if memory == "membrane" else spec.current_bits
+        if not bank:
+            return 0
+        (low, high), lanes = tile.groups, spec.lanes
+        real = (min(lanes, tile.channels[1] - group * lanes) for group in range(low, high))
+        return tile.words // (high - low) * sum(-(-lane * bits // bank) for lane in real)
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
@@ -199,8 +216,9 @@ class ProgramBuilder:
             clear=clear, first_plane=timesteps[0], last_channel=tile.channels[1], keep=keep,
             current_fed=any(feed.planes for feed in feeds),
             payload_bits=tuple(self.mapping.network.carries_payload(c) for c in layer.connections),
+            rows=None if tile.rows == (0, layer.shape[1]) else tile.rows,
         )
-        check_dataflow(body, feeds)
+        check_run(body, feeds)
         return self.add_run(index, number, feeds, (*deps, *loads), loads, lambda known: Run(
             **known, on=tile.core, timesteps=timesteps, body=body, feeds=feeds, eots=1 if body.merged else table.planes,
             pools=self._turn(plan, number) == 0))
@@ -223,11 +241,14 @@ class ProgramBuilder:
         self.written[name, core] = [*made, run]
         return run
 
-    def tiles_of(self, connection: Connection) -> tuple[tuple[int, int], ...]:
-        """Channel ranges of the connection's source in the order in which they were written."""
+    def feed(self, plan: LayerPlan, number: int, planes: tuple[int, ...]) -> Feed:
+        """Planes of a connection's source, and its tiles in the order in which they were written."""
+        connection = plan.layer.connections[number]
         if connection.source == INPUT:
-            return ((0, connection.source_shape[0]),)
-        return tuple(t.channels for t in self.mapping.plans[self.mapping.network.index(connection.source)].tiles)
+            return Feed(number, planes, ((0, connection.source_shape[0]),))
+        tiles = self.mapping.plans[self.mapping.network.index(connection.source)].tiles
+        whole = all(tile.rows == (0, connection.source_shape[1]) for tile in tiles)
+        return Feed(number, planes, tuple(t.channels for t in tiles), () if whole else tuple(t.rows for t in tiles))
 
     def program(self) -> Program:
         """What was written, put-off transfers included."""
@@ -240,7 +261,7 @@ def _sorted(deps: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(deps)))
 
 
-def _planes_bits(layer: Layer, channels: tuple[int, int], timesteps: tuple[int, int]) -> int:
-    """Bits of planes [lo, hi) of some channels as a dense bitmap: positions x planes x bits of a value."""
-    positions = layer.shape[1] * layer.shape[2]
-    return (channels[1] - channels[0]) * positions * (timesteps[1] - timesteps[0]) * max(1, layer.payload_bits)
+def _planes_bits(plan: LayerPlan, tiles: Iterable[Tile], timesteps: tuple[int, int]) -> int:
+    """Bits of planes [lo, hi) of some tiles as a dense bitmap: neurons x planes x bits of a value."""
+    neurons = sum(plan.neurons(tile) for tile in tiles)
+    return neurons * (timesteps[1] - timesteps[0]) * max(1, plan.layer.payload_bits)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from functools import partial
 
 from hwsim.mapping import LayerPlan, Mapping
-from hwsim.program import Feed, Program
+from hwsim.program import Program
 from hwsim.schedules.base import Schedule
 from hwsim.schedules.builder import ProgramBuilder
 from hwsim.snn.network import INPUT, Network
@@ -75,7 +75,7 @@ class _Steps:
             deps = tuple(self._move("load", memory, index, number, t, scratch) for memory in spills)
         if index in self.outputs:  # its buffer holds one plane, which must have left
             deps += (self.outputs[index][tile.core],)
-        feeds = tuple(self._feed(plan, n, t) for n in range(len(plan.layer.connections)))
+        feeds = tuple(build.feed(plan, n, self._planes(plan, n, t)) for n in range(len(plan.layer.connections)))
         table = plan.tables[tile.core].at(t)
         run = build.run(index, number, table, feeds, deps, (t, t + 1), clear=t == 0, loads=loads, keep=t + 1 < plan.planes)
         if any(c.source == INPUT for c in plan.layer.connections):
@@ -97,16 +97,14 @@ class _Steps:
         plan = self.build.mapping.plans[index]
         tile = plan.tiles[number]
         design = self.build.mapping.arch.design_of(tile.core)
-        neurons = (tile.channels[1] - tile.channels[0]) * plan.layer.shape[1] * plan.layer.shape[2]
         move = self.build.load if kind == "load" else self.build.store
-        return move(tile.core, deps, index, memory, tile=number, rows=tile.words, timesteps=(t, t + 1),
-                    bits=neurons * design.row_bits[memory] // design.pe_count)
+        return move(tile.core, deps, index, memory, tile=number, rows=tile.words, banks=self.build.banks_of(tile, memory),
+                    timesteps=(t, t + 1), bits=plan.neurons(tile) * design.row_bits[memory] // design.pe_count)
 
-    def _feed(self, plan: LayerPlan, number: int, t: int) -> Feed:
-        connection = plan.layer.connections[number]
-        direct = self.build.mapping.network.is_direct(connection)
-        planes = (0,) if direct and t == 0 else () if direct else (t,)
-        return Feed(number, planes, self.build.tiles_of(connection))
+    def _planes(self, plan: LayerPlan, number: int, t: int) -> tuple[int, ...]:
+        """The plane of timestep t; a direct input has one, which comes first."""
+        direct = self.build.mapping.network.is_direct(plan.layer.connections[number])
+        return (0,) if direct and t == 0 else () if direct else (t,)
 
 
 def _misfits(network: Network) -> list[str]:

@@ -73,6 +73,8 @@ staircase = torch_staircase
 """What the quantised activations call; hwsim.training.native puts its own here while it trains."""
 
 SINGLE_SPIKE, ALPHA_BETA = "single_spike", "alpha_beta"
+LEVELLED = ("qcfs", "lsq")
+"""Activations whose outputs are levels, integers times a step."""
 
 
 class Relu(nn.Module):

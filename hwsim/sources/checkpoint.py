@@ -8,7 +8,6 @@ tensors go by the names in the file, not by those of modules and classes, so a f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -18,8 +17,9 @@ import torch
 from torch import Tensor
 
 from hwsim.errors import HwsimError
-from hwsim.sources.activations import ALPHA_BETA, SINGLE_SPIKE, ActivationSpec
-from hwsim.sources.networks import SourceNetwork
+from hwsim.files import whole_file
+from hwsim.sources.activations import ALPHA_BETA, LEVELLED, SINGLE_SPIKE, ActivationSpec
+from hwsim.sources.networks import SourceError, SourceNetwork
 from hwsim.sources.single_spike import SingleSpikeNetwork
 from hwsim.sources.zoo import USUAL, Variant, build_network
 
@@ -58,7 +58,10 @@ class Description:
     variant: Variant = USUAL
 
     def build(self) -> Trainable:
-        """The network that is described, with fresh weights."""
+        """The network that is described, with fresh weights. Raises SourceError when there is no such network."""
+        if self.variant.weight_bits is not None and self.activation.kind not in LEVELLED:
+            raise SourceError(f"weight_bits = {self.variant.weight_bits} with activation {self.activation.kind}: integers are "
+                              f"trained with activations of levels; use {' or '.join(LEVELLED)}, or leave --weight-bits out")
         source = build_network(self.network, self.activation.make, self.classes, self.input_shape, self.head, self.variant)
         if self.activation.kind == ALPHA_BETA:
             source.timesteps = self.activation.timesteps
@@ -85,24 +88,11 @@ class Checkpoint:
 def save_checkpoint(
     path: Path, description: Description, weights: Mapping[str, Tensor], training: dict[str, Any] | None = None
 ) -> None:
-    """Write beside `path`, then rename: a kill leaves the old file or the new one, never half of one. The file that was
-    there stays as `<stem>.previous<suffix>`."""
+    """Write the file whole or not at all; the one that was there stays as `<stem>.previous<suffix>`. Raises FileError."""
     body = {"format": FORMAT, "version": VERSION, "description": asdict(description),
             "weights": {name: value.detach().cpu().contiguous() for name, value in weights.items()}, "training": training}
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with whole_file(path, spare=previous_of(path)) as part, part.open("wb") as file:
         torch.save(body, file)
-        file.flush()
-        os.fsync(file.fileno())
-    if path.exists():
-        # A second name for the old file first, so that at no moment the name `path` is missing.
-        spare = previous_of(path)
-        spare.unlink(missing_ok=True)
-        try:
-            os.link(path, spare)
-        except OSError:  # a file system without hard links
-            os.replace(path, spare)
-    os.replace(part, path)
 
 
 def previous_of(path: Path) -> Path:
@@ -183,7 +173,7 @@ _ACTIVATION_KINDS: dict[str, tuple[type, ...]] = {
 }
 _VARIANT_KINDS: dict[str, tuple[type, ...]] = {
     "shortcut": (str, type(None)), "norm": (bool,), "bias": (bool,), "dropout": (float, int), "pool": (str,),
-    "width": (float, int),
+    "width": (float, int), "weight_bits": (int, type(None)),
 }
 _KINDS: dict[str, tuple[type, ...]] = {
     "network": (str,), "classes": (int,), "head": (int, type(None)), "dataset": (str,), "seed": (int,), "epoch": (int,),

@@ -17,7 +17,7 @@ import pickle
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,11 @@ class Dataset:
         """(C, H, W) of an image."""
         h, w, c = self.train_images.shape[1:]
         return (c, h, w)
+
+    def unnormalised(self) -> Dataset:
+        """The same images, taken as they are: mean 0 and deviation 1, so that pixels are 0 to 1."""
+        channels = len(self.mean)
+        return replace(self, mean=(0.0,) * channels, std=(1.0,) * channels)
 
 
 def load_dataset(name: str, folder: str | Path, verify: bool = True) -> Dataset:

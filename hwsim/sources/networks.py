@@ -19,10 +19,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from hwsim.errors import HwsimError
 from hwsim.snn.network import INPUT, Connection, Operator, PoolMode, Shape
+from hwsim.sources.rounding import Rounding
 
 MakeActivation = Callable[[], nn.Module]
 SourcePool = Literal["average", "max"]
@@ -41,6 +43,7 @@ class ConnectionSpec:
     norm        a BatchNorm of its own after the operator (never identity).
     bias        without a BatchNorm: whether a conv2d or linear has a bias.
     groups      conv2d only; -1 stands for depthwise, one group a channel.
+    weight_bits   bits of the integers that weights are rounded to; None: they are real.
     """
 
     source: str
@@ -54,6 +57,7 @@ class ConnectionSpec:
     channel_offset: int = 0
     pool_mode: SourcePool = "average"
     bias: bool = True
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class Synapses(nn.Module):
         self.norm: nn.Module | None = None
         if spec.norm and spec.operator != "identity":
             self.norm = nn.BatchNorm2d(channels)
+        self.rounding = None if spec.weight_bits is None else Rounding(spec.weight_bits)
         self.after = channels - channels_in - spec.channel_offset
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,12 +113,19 @@ class Synapses(nn.Module):
             x = pooled(x, min(spec.pool, *x.shape[2:]))  # smaller only in a training on shrunk images
         if spec.operator == "identity":
             x = x[:, :, ::spec.stride, ::spec.stride] if spec.stride > 1 else x
+            x = x if self.rounding is None else x * self.rounding.weights(torch.ones_like(self.rounding.weight_step))
             return functional.pad(x, [0, 0, 0, 0, spec.channel_offset, self.after]) if self.after or spec.channel_offset else x
         if spec.operator == "linear":
             x = x.flatten(1)
         assert self.operator is not None
-        x = self.operator(x)
+        x = self.operator(x) if self.rounding is None else functional_call(self.operator, self._rounded(self.rounding), (x,))
         return x[:, :, None, None] if spec.operator == "linear" else x
+
+    def _rounded(self, rounding: Rounding) -> dict[str, Tensor]:
+        """The operator's parameters as the integers that they stand for."""
+        assert self.operator is not None
+        found = {"weight": rounding.weights(self.operator.weight)}
+        return found | {"bias": rounding.biases(self.operator.bias)} if self.biased else found
 
     @torch.no_grad()
     def folded(self) -> tuple[Tensor | None, Tensor]:
@@ -168,6 +180,11 @@ class Neurons(nn.Module):
         total = self.connections[0](outputs[self.connections[0].spec.source])
         for synapses in self.connections[1:]:
             total = total + synapses(outputs[synapses.spec.source])
+        rounding = self.connections[0].rounding
+        if rounding is not None and self.activation is not None:
+            # A sum of integers on the border of two levels rounds up, and floats may fall short of it by a little. A quarter of
+            # a one in it, the sum over pooling windows, decides that and nothing else.
+            total = total + rounding.unit / (4 * min(synapses.divisor for synapses in self.connections))
         return total
 
     def forward(self, outputs: dict[str, Tensor]) -> Tensor:

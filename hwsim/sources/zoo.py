@@ -2,7 +2,7 @@
 
 For 32 x 32 images: VGG-6, 9, 11 and 16, ResNet-18 and -34 (He et al. 2016, stem of one 3x3 convolution), ResNet-20 (the same
 paper, section 4.2), the other ResNet-20 (Rathi et al. 2020, which paper 001 goes on from) and MobileNetV2 (Sandler et al. 2018,
-with strides for 32 x 32); `tiny` for 28 x 28 and for tests.
+with strides for 32 x 32); `small` for 28 x 28, `tiny` for 28 x 28 and for tests.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Variant:
                a shortcut (as in the public code of Rathi et al.).
     pool       what 2 x 2 windows give: `average`, or `max`, which only rate and single-spike codes have (hwsim.sources.networks).
     width      factor of the channels of every layer but the read-out.
+    weight_bits   bits of the integers that weights are rounded to in training (hwsim.sources.rounding); BatchNorms are then
+               folded into the weights, and thresholds stay as they are. None: weights are real.
     """
 
     shortcut: str | None = None
@@ -42,6 +44,7 @@ class Variant:
     dropout: float = 0.0
     pool: SourcePool = "average"
     width: float = 1.0
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (("shortcut", (None, *SHORTCUTS)), ("pool", POOLS)):
@@ -52,6 +55,8 @@ class Variant:
             raise SourceError(f"dropout = {self.dropout}: expected a probability, 0 to below 1")
         if not 0 < self.width <= 16:
             raise SourceError(f"width = {self.width}: expected a factor above 0, of 16 at most")
+        if self.weight_bits is not None and not 2 <= self.weight_bits <= 16:
+            raise SourceError(f"weight_bits = {self.weight_bits}: expected 2 to 16, or none for weights that are not rounded")
         if self.norm and not self.bias:
             raise SourceError("a network with BatchNorm and without biases: a BatchNorm is a bias; leave it out too (--no-norm)")
 
@@ -183,11 +188,26 @@ def tiny(classes: int) -> list[LayerSpec]:
     ]
 
 
+def small(classes: int) -> list[LayerSpec]:
+    """Five convolutions of 16 to 64 channels with a residual block, for 28 x 28 grey images: 5.53 M MACs, 42,256 weights. The
+    network of the shipped Fashion-MNIST traces."""
+    return [
+        LayerSpec("conv1", 16, (_conv(INPUT),)),
+        LayerSpec("conv2", 32, (_conv("conv1", stride=2),)),
+        LayerSpec("conv3", 32, (_conv("conv2"),)),
+        LayerSpec("conv4", 32, (_conv("conv3"), ConnectionSpec("conv2", "identity", norm=False))),
+        LayerSpec("conv5", 64, (_conv("conv4", stride=2),)),
+        replace(_read_out("conv5", classes, pool=7), name="fc"),
+    ]
+
+
 _RESNETS: dict[str, Callable[[int, bool], list[LayerSpec]]] = {
     "resnet18": resnet18, "resnet20": resnet20, "resnet34": resnet34, "resnet20_wide": resnet20_wide,
 }
-_OTHERS: dict[str, Callable[[int], list[LayerSpec]]] = {"mobilenetv2": mobilenetv2, "tiny": tiny}
+_OTHERS: dict[str, Callable[[int], list[LayerSpec]]] = {"mobilenetv2": mobilenetv2, "small": small, "tiny": tiny}
 NETWORKS = (*_VGGS, *_RESNETS, *_OTHERS)
+_SIDES = {name: {"small": 28, "tiny": None}.get(name, 32) for name in NETWORKS}
+"""Of the images that a network takes; None: of several sizes."""
 
 
 def build_network(name: str, make_activation: MakeActivation, classes: int = 10, input_shape: Shape = (3, 32, 32),
@@ -199,8 +219,9 @@ def build_network(name: str, make_activation: MakeActivation, classes: int = 10,
     Raises SourceError for an unknown name, a head or shortcut where there is none, or images of another size than it pools.
     """
     check_network(name, head, variant)
-    if name != "tiny" and input_shape[1:] != (32, 32):
-        raise SourceError(f"network {name} is for images of 32 x 32, these are {input_shape[1]} x {input_shape[2]}; "
+    side = _SIDES[name]
+    if side is not None and input_shape[1:] != (side, side):
+        raise SourceError(f"network {name} is for images of {side} x {side}, these are {input_shape[1]} x {input_shape[2]}; "
                           f"use tiny or pad the images")
     if name in _VGGS:
         layers = _vgg(name, classes, head)
@@ -210,6 +231,9 @@ def build_network(name: str, make_activation: MakeActivation, classes: int = 10,
         layers = _OTHERS[name](classes)
     network = SourceNetwork(name, input_shape, _varied(layers, variant), make_activation, {"head": head, "classes": classes})
     _initialise(network.modules())
+    if variant.weight_bits is not None:
+        for activation in network.activations().values():
+            activation.requires_grad_(False)
     return network
 
 
@@ -239,8 +263,10 @@ def _varied(layers: Sequence[LayerSpec], variant: Variant) -> list[LayerSpec]:
 
     def wire(c: ConnectionSpec, to: LayerSpec) -> ConnectionSpec:
         offset = (now[to.name] - now[c.source]) // 2 if c.operator == "identity" else c.channel_offset
-        return replace(c, norm=c.norm and variant.norm, bias=variant.bias, channel_offset=offset,
-                       pool_mode=variant.pool if c.pool == WINDOW else c.pool_mode)
+        # A sum of rounded biases is no rounded sum, so a layer of integers has one bias.
+        bias = variant.bias and (variant.weight_bits is None or c is to.connections[0])
+        return replace(c, norm=c.norm and variant.norm and variant.weight_bits is None, bias=bias, channel_offset=offset,
+                       pool_mode=variant.pool if c.pool == WINDOW else c.pool_mode, weight_bits=variant.weight_bits)
 
     return [
         replace(spec, channels=now[spec.name], connections=tuple(wire(c, spec) for c in spec.connections),

@@ -69,8 +69,8 @@ def writing(where: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise trouble(where, "file", f"that it cannot be written ({error})", "a folder with leave and room to write",
-                      "check the path and the free space") from error
+        raise trouble(where, "file", f"that it cannot be written ({error.strerror or error})",
+                      "a folder with leave and room to write", "check the path and the free space") from error
 
 
 def scan(handle: BinaryIO, where: str) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwsim.files import whole_file
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.neurons import Requantise
 from hwsim.snn.sample import Sample
@@ -34,6 +35,7 @@ from hwsim.trace.manifest import (
     trouble,
     writing,
 )
+from hwsim.trace.recording import MAX_NAME, Recording, network_trouble, whole_number
 from hwsim.trace.schema import (
     FORMAT,
     RESERVED,
@@ -50,12 +52,11 @@ from hwsim.trace.schema import (
     potential_path,
     unsupported,
 )
-from hwsim.trace.writer import MAX_NAME, TraceWriter, network_trouble, replace_file, temporary_beside, whole_number
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["Trace", "TraceError", "TraceWriter"]
+__all__ = ["Trace", "TraceError"]
 
 IN_MEMORY = "trace in memory"
 
@@ -73,7 +74,7 @@ class Trace:
     """
 
     def __init__(self, file: h5py.File, where: str, path: Path | None, scanned: bool) -> None:
-        """Use Trace.open, Trace.from_arrays or TraceWriter; this takes an open h5py file and owns it from now on."""
+        """Use Trace.open, Trace.from_arrays or a TraceWriter; this takes an open h5py file and owns it from now on."""
         self.path, self._where = path, where
         self._file = TraceFile(file, where, scanned)
         self._read_head()
@@ -140,13 +141,13 @@ class Trace:
             if column is not None and len(np.asarray(column)) != len(values):
                 raise trouble("Trace.from_arrays", what, f"{len(np.asarray(column))} of them", f"{len(values)}, one a "
                               "sample of inputs", "make them match")
-        with TraceWriter(network, name=name, provenance=provenance) as writer:
-            for i, sample in enumerate(samples_of(network, values, recorded)):
-                writer.append(
-                    sample, label=None if labels is None else whole_number(labels[i], f"label {i}"),
-                    logits=None if logits is None else np.asarray(logits)[i],
-                )
-            return writer.finish()
+        recording = Recording(network, name=name, provenance=provenance)
+        for i, sample in enumerate(samples_of(network, values, recorded)):
+            recording.append(
+                sample, label=None if labels is None else whole_number(labels[i], f"label {i}"),
+                logits=None if logits is None else np.asarray(logits)[i],
+            )
+        return opened(recording.seal())
 
     @classmethod
     def from_image(cls, image: bytes) -> Trace:
@@ -264,19 +265,12 @@ class Trace:
 
     def save(self, path: str | Path) -> Trace:
         """Write the trace to `path`, whole or not at all, and return it opened from there. A version 1 file stays one."""
-        path = Path(path)
-        temporary = temporary_beside(path)
         self.check(deep=True)
-        try:
-            with writing(str(path)):
-                if self.path is not None:
-                    shutil.copyfile(self.path, temporary)
-                else:
-                    temporary.write_bytes(self._image())
-                replace_file(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with writing(str(path)), whole_file(path) as part:
+            if self.path is not None:
+                shutil.copyfile(self.path, part)
+            else:
+                part.write_bytes(self._image())
         return Trace.open(path)
 
     def _image(self) -> bytes:
@@ -376,3 +370,8 @@ class Trace:
             raise trouble(self._where, unknown[0], "an object that the format does not know", "only documented ones",
                           "remove it, or read the file with the hwsim that wrote it")
         return labels
+
+
+def opened(sealed: Path | bytes) -> Trace:
+    """What a Recording has made of samples, opened."""
+    return Trace.from_image(sealed) if isinstance(sealed, bytes) else Trace.open(sealed)

@@ -64,7 +64,9 @@ def synthesise(
 ) -> Trace:
     """A trace in memory of `samples` random inputs through a random network of the named shape.
 
-    network    vgg16-cifar10, resnet20-cifar10 or tiny (NETWORKS).    head   width of two hidden linear layers (VGG).
+    network    vgg16-cifar10, resnet20-cifar10, tiny or event-camera (NETWORKS). The inputs of the last are spikes, as many as
+               its neurons send; those of the others are images.
+    head       width of two hidden linear layers (VGG).
     timesteps  T, or the bits of an activation for bit_serial and quantised, which compute the same values.
     pool       folded, unit or max (max: rate coding only).           progress   called with (steps done, of).
 
@@ -77,9 +79,12 @@ def synthesise(
     steps = Steps(progress, len(plans) + 2 * samples)
     # Two streams and a fixed number of tuning samples: one seed is one network, however many samples are asked for.
     image = Integers(seed, stream=1)
-    inputs = [image((1, shape[1], shape[2], shape[0]), 0, 255) for _ in range(max(samples, TUNING_SAMPLES))]
+    spec = InputSpec(shape, "spikes", timesteps) if network in EVENT_CAMERAS else InputSpec(shape)
+    inputs = [image((spec.timesteps, shape[1], shape[2], shape[0]), 0, 255) for _ in range(max(samples, TUNING_SAMPLES))]
+    if spec.is_spikes:
+        inputs = [(each < round(256 * density)).astype(np.int16) for each in inputs]
     settings = (timesteps, density, synthetic_models()[coding], pool)
-    net = _build(InputSpec(shape), plans, Integers(seed, stream=0), inputs[:TUNING_SAMPLES], settings, steps)
+    net = _build(spec, plans, Integers(seed, stream=0), inputs[:TUNING_SAMPLES], settings, steps)
     del inputs[samples:]
     width = max(safe_potential_bits(net, steps.over(inputs)).values())
     net = replace(net, layers=tuple(replace(layer, potential_bits=width) for layer in net))
@@ -173,9 +178,22 @@ def tiny(head: int | None) -> tuple[Shape, list[Plan]]:
     ]
 
 
+def event_camera(head: int | None) -> tuple[Shape, list[Plan]]:
+    """Two polarities of 128 x 128 pixels, four convolutions with 2x2 pools between them, ten outputs.
+
+    Layers as large as this do not fit the membrane memory of a core of 64 lanes, not even a group of their channels.
+    """
+    plans = [Plan("conv1", 8, (Wire(INPUT),))]
+    for number, channels in enumerate((16, 32, 64), 2):
+        plans.append(Plan(f"conv{number}", channels, (Wire(plans[-1].name, pool=2),)))
+    return (2, 128, 128), [*plans, Plan("out", 10, (Wire("conv4", "linear", pool=4),))]
+
+
 NETWORKS: dict[str, Callable[[int | None], tuple[Shape, list[Plan]]]] = {
-    "vgg16-cifar10": vgg16_cifar10, "resnet20-cifar10": resnet20_cifar10, "tiny": tiny,
+    "vgg16-cifar10": vgg16_cifar10, "resnet20-cifar10": resnet20_cifar10, "tiny": tiny, "event-camera": event_camera,
 }
+EVENT_CAMERAS = ("event-camera",)
+"""Networks whose inputs are spikes."""
 
 # -- building and tuning ------------------------------------------------------------------------------------------
 
@@ -220,7 +238,7 @@ def _connection(net: Network, wire: Wire, channels: int, draw: Integers, pool: s
         wire.source, wire.operator, shape, None, 3 if conv else 1, wire.stride, 1 if conv else 0, 1, wire.pool,
         pool if wire.pool > 1 else "none", wire.channel_offset,  # type: ignore[arg-type]
     )
-    limit = FIRST_WEIGHT_LIMIT if wire.source == INPUT else WEIGHT_LIMIT if conv else LINEAR_WEIGHT_LIMIT
+    limit = FIRST_WEIGHT_LIMIT if wire.source == INPUT and net.input.is_direct else WEIGHT_LIMIT if conv else LINEAR_WEIGHT_LIMIT
     low, high = (SKIP_LOW, SKIP_HIGH) if wire.operator == "identity" else (-limit, limit)
     weights = draw(bare.weight_shape(bare.natural_shape(channels)), low, high)
     return replace(bare, weights=weights.astype(np.int8))
@@ -292,6 +310,8 @@ def _check(
     if model is None:
         wrong.append(f"coding {coding!r}: allowed are {', '.join(models)}")
     spikes = model is not None and not model.writes_numbers
+    if network in EVENT_CAMERAS and model is not None and not spikes:
+        wrong.append(f"coding {coding!r}: an event camera sends spikes; with {network} allowed is rate")
     top = MAX_TIMESTEPS if spikes else MAX_BITS
     if not 1 <= timesteps <= top:
         wrong.append(f"timesteps {timesteps}: allowed are 1 to {top} for {coding}")

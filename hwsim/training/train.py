@@ -34,6 +34,7 @@ from hwsim.training.augment import Augmentation, augmented
 from hwsim.training.autoaugment import auto_augmented
 from hwsim.training.native import native_kernels
 from hwsim.training.regulariser import BitRegulariser
+from hwsim.training.rounding import choose_steps, fold_into
 
 LAST, BEST = "last.pt", "best.pt"
 SCHEDULES = ("one_cycle", "cosine")
@@ -139,6 +140,9 @@ def train(
     if resume and not last.exists():
         raise TrainError(f"{last}: no such checkpoint, so nothing to resume; a training that was killed in its first epoch "
                          f"begins again, without resuming")
+    if variant.weight_bits is not None and start is None and not resume:
+        raise TrainError(f"weight_bits = {variant.weight_bits} without a trained network to start from: the steps of integers "
+                         f"come from its weights and thresholds; train it without --weight-bits first, and give it as --from")
     training = Training(dataset, described, recipe, pick_device(device))
     if recipe.kernels == "native":
         with native_kernels(training.network):
@@ -340,6 +344,10 @@ class Training:
         for name, mine in _graph(self.described).items():
             if mine != (its := _graph(saved.description)[name]):
                 raise TrainError(f"{saved.path}: is of a network with {name} = {its}, expected {mine}; its weights do not fit")
+        bits = self.described.variant.weight_bits
+        if bits is None and (its := saved.description.variant.weight_bits) is not None:
+            raise TrainError(f"{saved.path}: is of a network with weight_bits = {its}, its BatchNorms folded into the weights; "
+                             f"go on with --weight-bits {its}, or start from the network before it")
         source = saved.network().to(self.device)
         images = self.normalise(self.images[:CALIBRATION_IMAGES])
         if isinstance(source, SingleSpikeNetwork):
@@ -353,6 +361,9 @@ class Training:
             self.network.calibrate(images)
         else:
             adopt(self.network, source, images)
+            if bits is not None:
+                fold_into(self.network, source)
+                choose_steps(self.network, bits, self.described.mean, self.described.std)
 
 
 CLIPPED_QUANTILE = 0.999
@@ -406,7 +417,7 @@ def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     The public codes of QCFS and of the noise adaptor decay every parameter, thresholds and BatchNorms included: it pulls
     thresholds down, and so makes spikes arrive more evenly.
     """
-    named = list(network.named_parameters())
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     steps = any(isinstance(module, Qcfs | Lsq) for module in network.modules())
     if recipe.decay == "all" or (recipe.decay == "auto" and steps):
         return [{"params": [p for _, p in named], "weight_decay": recipe.weight_decay}]

@@ -6,7 +6,6 @@ are drawn in panels.py and page.py, how they look in style.py.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from hwsim.files import whole_file
 from hwsim.view.labels import Rows, design, grouped, mean_of, off, title, traces
 from hwsim.view.panels import MARKS, Axis, NumberColumn, Panel, two_panels
 from hwsim.view.segments import (
@@ -166,12 +166,6 @@ def _value_columns(values: Values, axis: Axis, whole: float) -> list[NumberColum
 
 
 def _write(figure: Figure, path: Path) -> Path:
-    """A reader of `path` sees the old picture or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with style.context(["default", RC]):
-            figure.savefig(temporary, format="png", metadata={"Software": None})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as part, style.context(["default", RC]):
+        figure.savefig(part, format="png", metadata={"Software": None})
     return path

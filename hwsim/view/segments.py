@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import SCOPES, VOCABULARY
+from hwsim.counted import WAIT
 from hwsim.view.labels import layer_name
 from hwsim.view.style import ARITHMETIC, CAUSES, CHANNEL, INPUT, LEAKAGE, ON_CHIP, UNITS, Look, layer_colours
 
@@ -30,7 +31,6 @@ _COMPUTE_UNITS = {event.unit for event in VOCABULARY if event.scope == "compute"
 SMALL_SHARE = 0.02
 """A unit of at most this share of the on-chip energy in every bar is merged into `other`."""
 NEVER_MERGED = ("accumulator", LEAKAGE, CHANNEL)
-WAIT = "wait"
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ torch = pytest.importorskip("torch")
 
 from hwsim.cli import main  # noqa: E402
 from hwsim.sources.checkpoint import load_checkpoint  # noqa: E402
+from hwsim.trace.reader import Trace  # noqa: E402
 
 SETTINGS = ("--dataset", "fashion_mnist", "--unverified", "--batch", 20, "--rate", 0.02, "--no-flip", "--shift", 0,
             "--threads", 1, "--precision", "float32")
@@ -53,7 +54,12 @@ def arguments(*given: object) -> list[str]:
 
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *given: object) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of the command, run in this process."""
-    monkeypatch.setattr(sys, "argv", ["hwsim", *arguments(*given)])
+    return hwsim(capsys, monkeypatch, *arguments(*given))
+
+
+def hwsim(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *given: object) -> tuple[int, str, str]:
+    """The same of any command."""
+    monkeypatch.setattr(sys, "argv", ["hwsim", *map(str, given)])
     try:
         main()
         status = 0
@@ -110,10 +116,42 @@ def test_what_is_chosen_of_network_and_recipe_is_in_the_checkpoint(command: Any,
     assert status == 0, text
     said = load_checkpoint(tmp_path / "last.pt").description
     assert json.loads(shown)["variant"] == asdict(said.variant) == {
-        "shortcut": None, "norm": False, "bias": False, "dropout": 0.1, "pool": "max", "width": 0.5}
+        "shortcut": None, "norm": False, "bias": False, "dropout": 0.1, "pool": "max", "width": 0.5, "weight_bits": None}
     assert (said.activation.threshold, said.activation.highest) == (8.0, 2)
     recipe = said.recipe
     assert (recipe["weight_decay"], recipe["decay"], recipe["augmentation"]["autoaugment"]) == (1e-3, "weights", True)
+
+
+def test_integers_on_pixels_as_they_are_convert_with_unsigned_payloads(
+    command: Any, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stages of the shipped Fashion-MNIST traces, in miniature: real weights, levels, integers, then a trace."""
+    before: tuple[object, ...] = ()
+    for name, more in (("float", ("--activation", "relu")), ("levels", ("--levels", 16)), ("integers", ("--weight-bits", 8))):
+        out = tmp_path / name
+        status, _, text = command("small", "--data", data, "--out", out, "--epochs", 2, "--no-normalise", *before, *more)
+        assert status == 0, text
+        before = ("--from", out / "last.pt")
+    said = load_checkpoint(out / "last.pt").description
+    assert (said.mean, said.std, said.variant.weight_bits, said.activation.levels) == ((0.0,), (1.0,), 8, 16)
+
+    def convert(bits: str, *more: object) -> tuple[int, str, str]:
+        return hwsim(capsys, monkeypatch, "convert", out / "last.pt", "--data", data, "--unverified", "--samples", 3, "--json",
+                     "--out", tmp_path / "trace.h5", "--potential-bits", bits, *more)
+
+    status, shown, text = convert("tested")
+    assert status == 0, text
+    body = json.loads(shown)
+    assert (body["accuracy_test_set"], body["potential_bits_images"]) == (said.accuracy, 40)
+    with Trace.open(tmp_path / "trace.h5") as trace:
+        assert (trace.network.input.signed, trace.network.input.payload_bits, trace.samples) == (False, 8, 3)
+        assert trace.sample(0).inputs.max() > 127, "payloads are the pixels"
+        widths = [layer.potential_bits for layer in trace.network]
+    assert convert("tested", "--force", "--images", 1)[0] == 0
+    with Trace.open(tmp_path / "trace.h5") as fewer:
+        assert all(one.potential_bits <= all_images for one, all_images in zip(fewer.network, widths, strict=True))
+    status, _, text = convert("wide", "--force")
+    assert (status, "--potential-bits is 'wide', allowed are a number of bits and tested" in text) == (2, True)
 
 
 def test_a_process_that_is_killed_goes_on_as_if_it_had_not_been(command: Any, data: Path, tmp_path: Path) -> None:
@@ -154,6 +192,7 @@ def test_a_process_that_is_killed_goes_on_as_if_it_had_not_been(command: Any, da
     (("tiny", "--device", "abacus"), "auto, cpu or cuda"), (("tiny", "--resume"), "nothing to resume"),
     (("tiny", "--from", "nowhere.pt"), "no such checkpoint"),
     (("tiny", "--activation", "relu", "--regulariser", 1), "qcfs or lsq"),
+    (("tiny", "--weight-bits", 8), "give it as --from"), (("tiny", "--weight-bits", 1), "expected 2 to 16"),
 ])
 def test_a_mistake_is_one_text_and_status_2(given: tuple[object, ...], text: str, command: Any, data: Path,
                                             tmp_path: Path) -> None:

@@ -76,12 +76,25 @@ def test_the_wide_resnet20_has_twenty_layers_with_weights() -> None:
     assert on_the_way[-1].operator.in_features == 512 * 2 * 2
 
 
+def test_the_small_network_has_the_layers_of_the_shipped_traces_and_takes_their_images_only() -> None:
+    network = on_paper("small", shape=(1, 28, 28))
+    assert {name: layer.shape for name, layer in network.layers.items()} == {
+        "conv1": (16, 28, 28), "conv2": (32, 14, 14), "conv3": (32, 14, 14), "conv4": (32, 14, 14), "conv5": (64, 7, 7),
+        "fc": (10, 1, 1)}
+    # Kernels of 9 weights at every position: 1 to 16 channels, 16 to 32, twice 32 to 32, 32 to 64; then the read-out.
+    assert network.weights == 9 * (16 + 16 * 32 + 2 * 32 * 32 + 32 * 64) + 640
+    assert network.macs == 9 * (16 * 28**2 + (16 * 32 + 2 * 32 * 32) * 14**2 + 32 * 64 * 7**2) + 640
+    for shape in ((3, 32, 32), (1, 27, 28)):
+        with pytest.raises(SourceError, match=f"small is for images of 28 x 28, these are {shape[1]} x {shape[2]}"):
+            on_paper("small", shape=shape)
+
+
 PLAIN = Variant(norm=False, bias=False, pool="max", dropout=0.25, width=0.5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_variant_changes_what_it_says_and_nothing_else(name: str) -> None:
-    shape = (1, 28, 28) if name == "tiny" else (3, 32, 32)
+    shape = (1, 28, 28) if name in ("tiny", "small") else (3, 32, 32)
     usual, plain = on_paper(name, shape=shape), on_paper(name, shape=shape, variant=PLAIN)
     assert all(key.endswith("operator.weight") for key in plain.state_dict())
     assert list(plain.layers) == list(usual.layers)
@@ -163,7 +176,7 @@ def test_vgg16_layer_by_layer() -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_builds_and_gives_logits(name: str) -> None:
-    shape = (1, 28, 28) if name == "tiny" else (3, 32, 32)
+    shape = (1, 28, 28) if name in ("tiny", "small") else (3, 32, 32)
     network = on_paper(name, shape=shape)
     assert network(torch.empty(2, *shape, device="meta")).shape == (2, 10)
 

@@ -9,12 +9,17 @@ import pytest
 
 from hwsim.convert.alpha_beta import algorithm_1, to_alpha_beta
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
+from hwsim.convert.evaluate import run_batch
 from hwsim.convert.rate import to_rate, to_two_stage
-from hwsim.convert.widths import worst_case, worst_case_bits
-from hwsim.snn.forward import layer_sums, safe_potential_bits
+from hwsim.convert.widths import needed_bits, worst_case, worst_case_bits
+from hwsim.engine.fast.chip import FastEngine
+from hwsim.simulation import make_program
+from hwsim.snn.forward import forward, layer_sums, safe_potential_bits
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise, SingleSpike
+from hwsim.snn.sample import Sample
 from tests.convert.sources import as_inputs, matrix, payload_grid, random_source
+from tests.convert.test_bit_serial import design
 from tests.snn.networks import CODINGS, random_input, random_network
 
 Rng = np.random.Generator
@@ -121,3 +126,68 @@ def test_conversions_take_the_worst_case() -> None:
         assert all(safe[name] <= worst[name] for name in safe)
         for layer in network:
             assert reached(network, layer) <= worst_case(network, layer)
+
+
+def needed_in_any_order(network: Network, inputs: np.ndarray) -> dict[str, int]:
+    """Widths of layers that see the sum of all planes, by dense matrices: contributions of one sign first, then the others;
+    bias and first potential, one number, before all or after all."""
+    values: dict[str, np.ndarray] = {INPUT: inputs[:, 0].transpose(0, 3, 1, 2).astype(np.int64)}
+    bits = {}
+    planes, _ = run_batch(network, inputs)
+    for layer in network:
+        once = (np.broadcast_to(layer.initial_potential, layer.shape) + np.broadcast_to(
+            np.zeros((1, 1, 1), np.int64) if layer.bias is None else layer.bias, layer.shape)).ravel()
+        low, high = np.minimum(once, 0), np.maximum(once, 0)
+        for c in layer.connections:
+            each = matrix(c, c.weights, layer.shape)[None] * values[c.source].reshape(len(inputs), 1, -1)
+            low, high = low + np.minimum(each, 0).sum(2), high + np.maximum(each, 0).sum(2)
+        bits[layer.name] = 1 + int(max(high.max(), -low.min() - 1)).bit_length()
+        if layer.name in planes:
+            sent = planes[layer.name].astype(np.int64)
+            weights = 2 ** np.arange(sent.shape[1])[::-1]  # of an ANN's one plane: 1
+            values[layer.name] = np.tensordot(sent, weights, (1, 0))
+    return bits
+
+
+@pytest.mark.parametrize("build", [to_bit_serial, to_quantised_ann], ids=lambda build: build.__name__)
+def test_tested_widths_are_what_the_worst_order_of_the_tested_events_needs(build) -> None:
+    narrower = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        source = random_source(rng)
+        network, inputs = build(source, 3), as_inputs(payload_grid(rng, source, 3))
+        found, worst, safe = needed_bits(network, inputs), worst_case_bits(network), safe_potential_bits(network, inputs)
+        assert found == {name: max(2, bits) for name, bits in needed_in_any_order(network, inputs).items()}
+        assert all(found[name] <= min(worst[name], safe[name]) for name in found)
+        narrower += sum(worst[name] - found[name] for name in found)
+    assert narrower > 8, "or nothing is gained"
+
+
+def test_a_bias_that_counts_once_and_a_first_potential_are_one_number() -> None:
+    """257 * 255 = 65,535 just fits 17 bits: nothing is added that is not there. A bias of each timestep comes by itself."""
+    wire = Connection(INPUT, "identity", (1, 1, 1), np.array([257]))
+    bits = {}
+    for neuron in (Requantise(), IntegrateAndFire()):
+        bias, first = (np.full((1, 1, 1), value) for value in (-1000, 340))
+        layer = Layer("only", (1, 1, 1), (wire,), neuron, 1, np.array([1 << 14]), bias, first,
+                      payload_bits=4 * neuron.sends_values)
+        bits[neuron.model] = needed_bits(Network(InputSpec((1, 1, 1)), (layer,)), [np.full((1, 1, 1, 1), 255)])["only"]
+    assert bits == {"requantise": 17, "integrate_and_fire": 18}
+
+
+@pytest.mark.parametrize("shift_at", ["weight", "membrane"])
+def test_nothing_saturates_at_tested_widths(shift_at: str) -> None:
+    """On the simulated core: bias and offset first with shifted weights, last with doubled potentials."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        source = random_source(rng)
+        for network in (to_bit_serial(source, 3), to_rate(source, 3)):
+            inputs = as_inputs(payload_grid(rng, source, 2))
+            bits = needed_bits(network, inputs)
+            sized = Network(network.input, tuple(replace(layer, potential_bits=bits[layer.name]) for layer in network))
+            program = make_program(sized, design(network, shift_at), "layer_by_layer")
+            for planes in inputs:
+                recorded, potentials = forward(network, planes)
+                run = FastEngine().run_sample(program, Sample(planes, recorded), "computed")
+                assert not run.saturations.any()
+                np.testing.assert_array_equal(run.potentials["out"], potentials["out"])

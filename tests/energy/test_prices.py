@@ -30,9 +30,11 @@ from hwsim.cost.technology.tables import CONFIDENCES, shipped, unit_cost
 SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
 UNITS = [name for name in shipped("units") if name != "aladdin_40nm"]
 CORE = "event_core_64"
+OF_OTHER_DATAFLOWS = {"accumulator_access", *(f"{memory}_{way}_banks" for memory in ("membrane", "current")
+                                             for way in ("read", "write"))}
 NETWORK = {"link_bits", "link_hops"}
-NOT_THERE = {"accumulator_access", *NETWORK}
-"""Events of hardware that no shipped design has, and that no table prices."""
+NOT_THERE = OF_OTHER_DATAFLOWS | NETWORK
+"""Events that no shipped design counts, and that no table prices."""
 
 
 def design(name: str = CORE, **changes: object) -> Architecture:

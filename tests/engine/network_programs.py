@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from hwsim.links import CHANNEL, LINK_ENCODINGS, Cargo, MeshSpec, Node
-from hwsim.program import BY_SAMPLE, Operation, Program, Run, Transfer, Wait
+from hwsim.program import BY_SAMPLE, CoreRun, Operation, Program, Run, Transfer, Wait
 from hwsim.schedules.listing import Discipline, Step, steps_of
 from hwsim.schedules.stages import INPUT, Pipeline, Stage, StageTile, Wire
 from hwsim.snn.network import INPUT as INPUT_NAME
@@ -32,16 +32,17 @@ def random_mesh(rng: Rng, cores: tuple[str, ...]) -> MeshSpec:
         int(rng.integers(0, 12)), int(rng.integers(0, 9)), (*zip(cores, chosen, strict=True), (CHANNEL, channel)))
 
 
-def cargo_of(network: Network, op: Operation, channels: tuple[int, int] | None, rng: Rng) -> Cargo:
-    """All rows of some channels (None: all), in a random encoding; merged now and then where the planes are spikes."""
-    shape = network.input.shape if op.layer < 0 else network.layers[op.layer].shape
+def cargo_of(network: Network, op: Operation, tile: CoreRun | None, rng: Rng) -> Cargo:
+    """A tile, or the whole input, in a random encoding; merged now and then where the planes are spikes."""
+    channels, height, _ = network.input.shape
     spikes = not any(network.plane_bits(op.layer, plane) for plane in range(*op.timesteps))
-    return Cargo(channels or (0, shape[0]), (0, shape[1]), str(rng.choice(LINK_ENCODINGS)), bool(spikes and rng.random() < 0.4))
+    return Cargo(tile.channels if tile else (0, channels), tile.row_span if tile else (0, height),
+                 str(rng.choice(LINK_ENCODINGS)), bool(spikes and rng.random() < 0.4))
 
 
 def meshed(program: Program, rng: Rng) -> Program:
     """The Program with a mesh: spike planes go from core to core, to the own core too now and then; the rest over the channel."""
-    channels = {(run.layer, run.tile): run.body.channels for run in program.runs}
+    tiles = {(run.layer, run.tile): run.body for run in program.runs}
     brought: dict[int, int] = {}  # by old load: the old store whose planes it brings
     targets: dict[int, list[str]] = {}
     for op in program.operations:
@@ -66,7 +67,7 @@ def meshed(program: Program, rng: Rng) -> Program:
             deps |= {new[d] for d in waits[op.id] if d < op.id}
             own = [op.source] if rng.random() < 0.3 else []
             op = replace(op, targets=(*targets[op.id], *own), bits=BY_SAMPLE,
-                         cargo=cargo_of(program.network, op, channels[op.layer, op.tile], rng))
+                         cargo=cargo_of(program.network, op, tiles[op.layer, op.tile], rng))
         elif isinstance(op, Transfer) and op.label == "load spike" and rng.random() < 0.7:
             op = replace(op, bits=BY_SAMPLE, cargo=cargo_of(program.network, op, None, rng))
         made.append(replace(op, id=len(made), deps=tuple(sorted(deps))))
@@ -94,7 +95,7 @@ def placed(
     tiles = sorted({(layer, tile) for layer, _, tile in runs})
     core_of = {place: f"core{n % cores}" for n, place in enumerate(tiles)}
     stages = tuple(
-        Stage(layer.shape[1], tuple(StageTile(core_of[n, tile], (0, layer.shape[1])) for at, tile in tiles if at == n))
+        Stage(layer.shape[1], tuple(StageTile(core_of[n, tile], runs[n, 0, tile].body.row_span) for at, tile in tiles if at == n))
         for n, layer in enumerate(network))
     wires = [Wire(network.index(wire.source), n) for n, layer in enumerate(network) for wire in layer.connections
              if wire.source != INPUT_NAME]
@@ -136,6 +137,6 @@ def _operation(
     if step.kind == "run":
         return replace(run, id=place, deps=deps, on=core)
     assert step.stage != INPUT
-    cargo = Cargo(run.body.channels, (0, run.body.shape[1]), encoding)
+    cargo = Cargo(run.body.channels, run.body.row_span, encoding)
     return Transfer(id=place, deps=deps, layer=step.stage, tile=step.tile, timesteps=run.timesteps, source=core,
                     targets=step.targets, memory="spike", bits=BY_SAMPLE, cargo=cargo)

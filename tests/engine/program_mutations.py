@@ -179,9 +179,15 @@ def _other_feed(rng: Rng, program: Program, run: Run) -> Program:
     elif change < 9:
         new = _one_of(rng, planes[:-1], planes[::-1], [*planes, other], [*planes[:-1], other], planes * 2)
         feeds[at] = replace(feed, planes=tuple(new))
-    else:
+    elif change < 11:
         new = _one_of(rng, tiles[:-1], tiles[::-1], tiles * 2, [_near_span(rng, tiles[0]), *tiles[1:]])
         feeds[at] = replace(feed, tiles=tuple(new))
+    else:
+        height = run.body.connections[feed.connection].source_shape[1] if feed.connection < len(run.body.connections) else 1
+        whole, cut = (0, height), (0, height // 2)
+        feeds[at] = replace(feed, rows=_one_of(
+            rng, (), (whole,) * len(tiles), feed.rows[::-1], feed.rows[1:], (_near_span(rng, whole), *feed.rows[1:]),
+            (cut, *feed.rows[1:])))
     return changed(program, run.id, feeds=tuple(feeds))
 
 
@@ -193,7 +199,8 @@ def _other_body(rng: Rng, program: Program, run: Run) -> Program:
     return with_body(program, run.id, **_one_of(
         rng, {"clear": not body.clear}, {"keep": not body.keep}, {"current_fed": not body.current_fed},
         {"first_plane": _near(rng, body.first_plane)}, {"last_channel": _one_of(rng, None, _near(rng, last))},
-        {"groups": _near_span(rng, body.groups)}, {"potential_bits": _one_of(rng, 0, 1, 2, 4, 30, 40, 62, 63, 64, 65)},
+        {"groups": _near_span(rng, body.groups)}, {"rows": _one_of(rng, None, _near_span(rng, body.row_span))},
+        {"potential_bits": _one_of(rng, 0, 1, 2, 4, 30, 40, 62, 63, 64, 65)},
         {"current_bits": _one_of(rng, 0, 1, 2, 4, 30, 40, 62, 63, 64, 65)},
         {"shape": tuple(_near(rng, n) for n in body.shape)}, {"shape": body.shape[::-1]},
         {"payload_bits": _one_of(rng, (), tuple(4 - n for n in body.payload_bits), (*body.payload_bits, 0))},

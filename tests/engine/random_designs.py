@@ -131,11 +131,14 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
             for layer, every in zip(network, spans, strict=True)]
     least = {"weight": max(max(r) for r in rows), "membrane": max(words)}
     most = {"weight": sum(sum(r) for r in rows), "membrane": sum(g * w for g, w in zip(groups, words, strict=True))}
+    if rng.random() < 0.3:  # too little for a group of all rows of the largest layer, which is then cut by rows as well
+        least["membrane"], most["membrane"] = max(layer.shape[2] for layer in network), max(words)
 
     def between(memory: str, width: int) -> str:
         room = most[memory] if rng.random() < 0.4 else rng.integers(least[memory], most[memory] + 1)
         return f"{int(room) * width} bit"
 
+    gates = bool(rng.random() < 0.3)
     return Architecture.model_validate({
         "name": "random", "clock": "500 MHz",
         "core": {
@@ -146,8 +149,10 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
         "spike_buffer": {"kind": str(rng.choice(["aer", "bitmap"])), "capacity": "1 MiB", "address_bits": 16,
                          "scan_bits": int(rng.choice([1, 3, 8, 64]))},
         "memories": {"weight": between("weight", lanes * 8), "membrane": between("membrane", lanes * potential_bits),
-                     "current": between("membrane", lanes * current_bits), "bias": f"{lanes * potential_bits * 400} bit",
-                     **({"mask": f"{most['membrane'] * lanes} bit"} if coding in FLAGGED else {})},
+                     "membrane_gate_by_channel": gates, "current": between("membrane", lanes * current_bits),
+                     "bias": f"{lanes * potential_bits * 400} bit",
+                     **({"mask": f"{sum(g * w for g, w in zip(groups, words, strict=True)) * lanes} bit"}
+                        if coding in FLAGGED else {})},
         "channel": {"bits_per_cycle": int(rng.choice([1, 16, 64])), "latency_cycles": int(rng.integers(0, 30))},
     })
 

@@ -69,9 +69,48 @@ def random_run(rng: Rng) -> RandomRun:
         current_bits=core.current_bits, clear=bool(rng.random() < 0.6), first_plane=int(rng.choice([0, 0, 2])),
         keep=bool(rng.random() < 0.5), current_fed=any(len(each) for each in planes), payload_bits=payload_bits)
     top = 1 << (bits - 1)
-    return RandomRun(
+    case = RandomRun(
         kind, run, planes, 1 if run.merged else table.planes, rng.integers(-top, top, shape), rng.integers(-9, 10, shape),
         rng.integers(0, 2, shape))
+    if rng.random() < 0.4:
+        run = replace(run, rows=random_rows(rng, shape[1]))
+    if rng.random() < 0.3:
+        banks = {f"{name}_bank_bits": int(rng.choice([1, 3, 8, 20])) for name in ("membrane", "current")}
+        run = replace(run, core=replace(run.core, **banks))
+    case = replace(case, run=run)
+    return masking_first(rng, case) if table.flagged and not run.merged and rng.random() < 0.4 else case
+
+
+def masking_first(rng: Rng, case: RandomRun) -> RandomRun:
+    """The same run on a core that looks at flags first (R25), with words whose neurons are all off."""
+    core = replace(case.run.core, mask_first=True, order="scatter" if rng.random() < 0.9 else case.run.core.order)
+    channels, height, width = case.run.shape
+    off = rng.random((-(-channels // core.lanes), height, width)) < 0.4
+    flags = case.flags | np.repeat(off, core.lanes, axis=0)[:channels]
+    return replace(case, run=replace(case.run, core=core), flags=flags)
+
+
+def random_rows(rng: Rng, height: int) -> tuple[int, int]:
+    """Rows [a, b) of a tile."""
+    first = int(rng.integers(0, height))
+    return first, int(rng.integers(first + 1, height + 1))
+
+
+def random_flagged_run(rng: Rng) -> RandomRun:
+    """A run of a flagged table of any kind, merged planes and mask passes among them, on a core that looks at flags first."""
+    case = random_run(rng)
+    merged = case.kind in ("bit_serial", "payload_bits") and case.run.core.buffer == "bitmap" and rng.random() < 0.5
+    passes: list[Pass] = []
+    for p in case.run.table.passes:
+        use = str(rng.choice(["ignore", "masked", "fire_once"])) if p.kind == "fire" else "ignore"
+        passes.append(replace(p, flags=use))  # type: ignore[arg-type]
+        if rng.random() < 0.15:
+            passes.append(Pass(p.after_eot, "mask", timestep=p.timestep))
+    table = replace(case.run.table, flagged=True, passes=tuple(passes))
+    case = replace(case, run=replace(case.run, table=table, clear=bool(rng.random() < 0.2)))
+    case = case.with_core(planes_per_token="all" if merged else "one",
+                          multiplier=case.run.core.multiplier if merged else "parallel")
+    return masking_first(rng, case).with_core(order="scatter")
 
 
 def random_core(rng: Rng, bits: int) -> CoreSpec:

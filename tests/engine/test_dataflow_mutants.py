@@ -1,4 +1,4 @@
-"""Every dataflow rule is held by a check: break R19 to R24 in an engine, and a vector or the other engine shows it.
+"""Every dataflow rule is held by a check: break R19 to R25 in an engine, and a vector or the other engine shows it.
 
 The mutants are text edits, made and run as those of tests/rtl/mutation.py are.
 """
@@ -6,6 +6,7 @@ The mutants are text edits, made and run as those of tests/rtl/mutation.py are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import ProgramError
 from hwsim.record import CoreLog
 from tests.engine.dataflow_cases import load_cases
-from tests.engine.random_runs import random_run
+from tests.engine.random_runs import RandomRun, random_flagged_run, random_run
 from tests.rtl.mutation import Modules, Mutant, Target, copies, edited, mutant
 
 reference, fast = partial(mutant, "reference"), partial(mutant, "fast")
@@ -59,6 +60,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "needed = not by_word or run.keep or marks < core.stream.eots", "needed = True")),
     reference("R24", "pass by pass", sequencer=('if self.run.core.passes == "by_word":', "if False:")),
     reference("A5", "slots are not busy", sequencer=('activity["cycles_busy"] += slots', 'activity["cycles_busy"] += 1')),
+    reference("R25", "rows between the fields are read", window=(
+        "rows = sorted({row for field in fields for row in field})",
+        "rows = range(min([min(f) for f in fields if f] or [0]), 1 + max([max(f) for f in fields if f] or [-1]))")),
+    reference("R25", "a tile reads all rows", window=("if run.cut_by_rows:", "if False:")),
+    reference("R25", "a tile's neurons are those of the first rows", memory=(
+        "return self.first_row + y, x,", "return y, x,")),
+    reference("R25", "flags that are being written are not waited for", sequencer=(
+        "if ahead is not None and ahead.word == word and mask in ahead.writes and not self.run.core.bypass:", "if False:")),
+    reference("R25", "lanes without a neuron are asked as well", sequencer=(
+        "operation.flags[: self.core.layout.real_lanes(word)].all()", "operation.flags.all()")),
+    reference("R25", "neurons that are off are added to", lanes=("self._only_on(operation.weights, off)", "operation.weights")),
+    reference("R25", "banks of lanes without a neuron", memory=(
+        "-(-self.real_lanes(word) * bits // bank_bits)", "-(-self.lanes * bits // bank_bits)")),
+    reference("R25", "a bank that is not full is not counted", memory=(
+        "-(-self.real_lanes(word) * bits // bank_bits)", "self.real_lanes(word) * bits // bank_bits")),
     fast("R19", "a visit takes one word more", kernels_dataflow=("min(low + held, groups)", "min(low + held + 1, groups)")),
     fast("R19", "loads are never made", dataflow=("if self.gathers and not run.clear else 0)", "if False else 0)")),
     fast("R20", "a row is read again", kernels_dataflow=("(row_0 != last_row)", "1")),
@@ -74,6 +90,19 @@ MUTANTS: tuple[Mutant, ...] = (
     fast("R23", "passes do not stall at the port", kernels_dataflow=("if writes & step[READS]:", "if False:")),
     fast("R24", "every pass reads", sweep_plan=("reads = _used(p, direct) & ~held", "reads = _used(p, direct)")),
     fast("R24", "always written back", sweep_plan=("if last and (needed or not by_word):", "if last:")),
+    fast("R25", "a tile reads all rows", feeds=("if run.cut_by_rows:", "if False:")),
+    fast("R25", "a row is read again", feeds=("again[1:] = first[1:] == last[:-1]", "again[1:] = False")),
+    fast("R25", "a tile's neurons are those of the first rows", packing=("+ position + self.span[0]", "+ position")),
+    fast("R25", "a skipped operation takes the slots of its token", kernels_masked=("free = slot + 1", "free = slot + m")),
+    fast("R25", "flags that are being written are not waited for", kernels_masked=(
+        "if meets and same and claims & FLAGS and not bypass:", "if False:")),
+    fast("R25", "a skipped operation waits for the port", kernels_masked=(
+        "            if quiet[this]:\n                free = slot + 1",
+        "            if quiet[this]:\n                free = slot + 1 + (meets and single)")),
+    fast("R25", "one neuron that is off is enough", masked=("np.minimum.reduceat", "np.maximum.reduceat")),
+    fast("R25", "banks of lanes without a neuron", counting=(
+        "last = high - low - (run.groups[1] - run.groups[0] - 1) * core.lanes", "last = core.lanes")),
+    fast("R25", "words of the last group are not told apart", kernels_patterns=("found += positions", "found += 0")),
     fast("A5", "slots are not busy", kernels_dataflow=(
         "            busy += count * m\n        else:", "            busy += count\n        else:")),
 )
@@ -114,6 +143,18 @@ def judged() -> tuple[tuple[tuple[Any, ...], CoreLog, CoreLog], ...]:
 def stimuli() -> Iterator[tuple[Any, ...]]:
     yield from (case.arguments for case in load_cases()[::3])
     yield from (random_run(np.random.default_rng(seed)).arguments for seed in range(120))
+    yield from (random_flagged_run(np.random.default_rng(seed)).arguments for seed in range(240))
+    yield from (strided_tile(np.random.default_rng(seed)).arguments for seed in range(10))
+
+
+def strided_tile(rng: np.random.Generator) -> RandomRun:
+    """Some rows of a run whose fields leave rows between them out."""
+    while True:
+        case = random_run(rng)
+        wire = case.run.connections[0]
+        if case.run.shape[1] > 2 and wire.stride > 1 and (wire.operator == "identity" or wire.kernel < wire.stride):
+            case = case.with_core(order="scatter", planes_per_token="one", multiplier="parallel")
+            return replace(case, run=replace(case.run, rows=(0, 2)))
 
 
 def first_difference(one: Mutant) -> str | None:
@@ -145,5 +186,5 @@ def test_an_unharmed_copy_agrees(target: Target) -> None:
 def test_every_rule_is_broken_in_both_engines() -> None:
     for target in ("reference", "fast"):
         rules = [one.rule for one in MUTANTS if one.target == target]
-        for rule in ("R19", "R20", "R21", "R22", "R23", "R24"):
+        for rule in ("R19", "R20", "R21", "R22", "R23", "R24", "R25"):
             assert rules.count(rule) >= 2, (target, rule)

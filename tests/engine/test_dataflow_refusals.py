@@ -55,6 +55,26 @@ def test_settings_that_do_not_go_together(core: dict[str, Any], expected: str) -
     assert re.search(expected, text), text
 
 
+@pytest.mark.parametrize(("change", "expected"), [
+    ({"passes": (Pass(1, "flip"),)}, "a flip pass after EOT 1 of no known kind"),
+    ({"passes": (Pass(2, "shift", add=True),)}, "a shift pass after EOT 2 that adds; only fire and readout passes can"),
+    ({"passes": (Pass(1, "fire", 3, flags="twice"),), "flagged": True}, "with flags 'twice', allowed are ignore"),
+    ({"passes": (Pass(1, "readout", flags="masked"),), "flagged": True}, "with flags 'masked'; only fire passes use them"),
+    ({"passes": (Pass(1, "mask"),)}, "a mask pass after EOT 1 that uses flags, and the table is not flagged"),
+    ({"passes": (Pass(1, "fire", 3, flags="masked"), Pass(2, "mask", add=True))},
+     "EOT 1 that uses flags 'masked', and.*EOT 2 that adds.*EOT 2 that uses flags, and"),
+    ({"spike_shift": -1}, "spike_shift is -1"),
+])
+def test_passes_that_no_rule_gives_a_meaning_to(change: dict[str, Any], expected: str) -> None:
+    text = refusal(run(replace(RATE, **change)))
+    assert re.search(expected, text), text
+
+
+def test_a_core_without_a_fifo_and_a_run_without_weights() -> None:
+    assert "fifo_depth is 0" in refusal(run(fifo_depth=0))
+    assert "no weights" in refusal(replace(run(), connections=(replace(WIRE, weights=None),)))
+
+
 @pytest.mark.parametrize(("table", "expected"), [
     (replace(RATE, passes=(Pass(1, "shift"), Pass(2, "fire", 3, timestep=1))), "Horner.*use shift_at 'weight'"),
     (replace(RATE, spike_shift=2), "hybrid.*use planes_per_token 'one'"),

@@ -415,14 +415,14 @@ def test_without_weights_a_mask_pass_flags_nobody() -> None:
 
 
 @pytest.mark.parametrize(("passes", "table", "said"), [
-    (fires(1, "masked", 1), {}, "flags 'masked' in a table that is not flagged"),
-    (fires(1, "fire_once", 1), {}, "flags 'fire_once' in a table that is not flagged"),
-    ((Pass(1, "mask"),), {}, "a mask pass in a table that is not flagged"),
-    ((Pass(1, "readout", flags="masked"),), {"flagged": True}, "a readout pass has flags 'masked'"),
-    ((Pass(1, "mask", flags="fire_once"),), {"flagged": True}, "a mask pass has flags 'fire_once'"),
-    ((Pass(1, "mask", add=True),), {"flagged": True}, "a mask pass cannot add"),
-    ((Pass(1, "reinitialise", add=True),), {}, "a reinitialise pass cannot add"),
-    (fires(1, "twice", 1), {"flagged": True}, "allowed are ignore, masked, fire_once"),
+    (fires(1, "masked", 1), {}, "a fire pass after EOT 1 that uses flags 'masked', and the table is not flagged"),
+    (fires(1, "fire_once", 1), {}, "a fire pass after EOT 1 that uses flags 'fire_once', and the table is not flagged"),
+    ((Pass(1, "mask"),), {}, "a mask pass after EOT 1 that uses flags, and the table is not flagged"),
+    ((Pass(1, "readout", flags="masked"),), {"flagged": True}, "a readout pass after EOT 1 with flags 'masked'; only fire"),
+    ((Pass(1, "mask", flags="fire_once"),), {"flagged": True}, "a mask pass after EOT 1 with flags 'fire_once'; only fire"),
+    ((Pass(1, "mask", add=True),), {"flagged": True}, "a mask pass after EOT 1 that adds"),
+    ((Pass(1, "reinitialise", add=True),), {}, "a reinitialise pass after EOT 1 that adds"),
+    (fires(1, "twice", 1), {"flagged": True}, "with flags 'twice', allowed are ignore, masked, fire_once"),
     (fires(1, "ignore", 1), {"spike_shift": -1}, "spike_shift is -1"),
 ])
 def test_what_has_no_meaning_is_refused(passes: tuple[Pass, ...], table: dict[str, object], said: str) -> None:

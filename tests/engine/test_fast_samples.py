@@ -174,12 +174,36 @@ def tokens_of(program: Program, op: Run, sources: dict[str, np.ndarray]) -> tupl
                 payload = program.network.carries_payload(connection) > 0
                 if connection.source == "input" and program.network.input.encoding == "hybrid":
                     payload = feed.planes[n] == 0
-                _, height, width = connection.token_shape
+                read = rows_read(op.body, connection)
                 for index, y, x, c, value in plane_events(connection, plane, feed, core.buffer):
-                    push(rows + index // core.scan_bits, feed.connection, c, y, x, value if payload else 0, payload)
-                rows += -(-plane.shape[2] * height * width // core.scan_bits)
+                    if y in rows_seen(op.body, connection):
+                        row = read.index(index // core.scan_bits) if core.buffer == "bitmap" else 0
+                        push(rows + row, feed.connection, c, y, x, value if payload else 0, payload)
+                rows += len(read)
         push(rows - 1, -1, 0, 0, 0, 0, 0)
     return np.array(tokens, np.int64), np.array(gaps, np.int64)
+
+
+def rows_seen(run: CoreRun, connection: Connection) -> list[int]:
+    """Rows of the grid of events (folded: of the source) that an output of the tile sees; all rows for all outputs."""
+    folds = connection.pool if connection.pool_mode == "folded" else 1
+    height = connection.source_shape[1] if folds > 1 else connection.token_shape[1]
+    if run.rows is None or run.rows == (0, run.shape[1]):
+        return list(range(height))
+    _, pooled, _ = connection.pooled_shape
+    kernel, stride, padding = (pooled, 1, 0) if connection.operator == "linear" else (
+        (1, connection.stride, 0) if connection.operator == "identity" else
+        (connection.kernel, connection.stride, connection.padding))
+    return [y for y in range(height) if y // folds < pooled and any(
+        0 <= y // folds + padding - stride * out < kernel for out in range(*run.rows))]
+
+
+def rows_read(run: CoreRun, connection: Connection) -> list[int]:
+    """Rows of the bitmap that hold a bit of a row that is seen."""
+    shape = connection.source_shape if connection.pool_mode == "folded" else connection.token_shape
+    line, scan_bits = shape[0] * shape[2], run.core.scan_bits
+    return sorted({row for y in rows_seen(run, connection)
+                   for row in range(y * line // scan_bits, ((y + 1) * line - 1) // scan_bits + 1)})
 
 
 def plane_events(
@@ -192,13 +216,13 @@ def plane_events(
         windows = plane[: height * k, : width * k].reshape(height, k, width, k, channels).astype(np.int64)
         pooled = windows.sum(axis=(1, 3)) if mode == "unit" else (windows != 0).any(axis=(1, 3)).astype(np.int64)
     if mode == "unit" or buffer == "bitmap":
-        grid, tiles = pooled if mode in ("unit", "max") else plane, ((0, channels),)
+        grid, tiles = pooled if mode in ("unit", "max") else plane, ((0, channels, 0, plane.shape[0]),)
     else:
-        grid, tiles = plane, feed.tiles
+        grid, tiles = plane, feed.regions(plane.shape[0])
     seen = set()
-    for low, high in tiles:
+    for low, high, first, end in tiles:
         for y, x, c in np.argwhere(grid):
-            if not low <= c < high:
+            if not (low <= c < high and first <= y < end):
                 continue
             place, value = (y * grid.shape[1] + x) * channels + c, grid[y, x, c]
             if mode == "max" and buffer == "aer":
@@ -257,7 +281,8 @@ def check_counts(op: Run, network: Network, tokens: np.ndarray, sample: Sample, 
     run, table, issued = op.body, op.body.table, np.bincount(log.issue[:, 1], minlength=8)
     clear, acc, shift, fire, _, _, readout, requant = issued
     low, high = run.groups[0] * run.core.lanes, min(run.groups[1] * run.core.lanes, run.shape[0])
-    neurons = (high - low) * run.shape[1] * run.shape[2]
+    first, end = run.rows or (0, run.shape[1])
+    neurons = (high - low) * (end - first) * run.shape[2]
     plane_rows = -(-neurons // run.core.scan_bits)
     bitmap, sweeps = run.core.buffer == "bitmap", lambda operations: operations // run.words
     marks = [p for p in table.passes if p.after_eot <= op.eots]
@@ -269,13 +294,13 @@ def check_counts(op: Run, network: Network, tokens: np.ndarray, sample: Sample, 
     for feed in op.feeds:
         connection = run.connections[feed.connection]
         planes = {**sample.recorded, "input": sample.inputs}[connection.source][list(feed.planes)]
-        scanned += len(planes) * -(-int(np.prod(connection.token_shape)) // run.core.scan_bits)
+        scanned += len(planes) * len(rows_read(run, connection))
         if connection.pool_mode in ("unit", "max") and op.tile == 0:
             _, height, width = connection.pooled_shape
             pooled += np.count_nonzero(planes[:, : height * connection.pool, : width * connection.pool])
         bits = network.value_bits(connection)
         if connection.pool_mode != "unit":
-            value_bits += bits * int(np.count_nonzero(planes))
+            value_bits += bits * int(np.count_nonzero(planes[:, rows_seen(run, connection)]))
         elif op.tile == 0:  # a pooling unit reads what lies inside complete windows, once
             _, height, width = connection.pooled_shape
             value_bits += bits * int(np.count_nonzero(planes[:, : height * connection.pool, : width * connection.pool]))
@@ -350,8 +375,8 @@ def test_a_layer_in_tiles_computes_what_it_computes_whole(seed: int) -> None:
     runs = []
     for op in program.runs:
         if op.tile == 0:
-            run = replace(op.body, core=replace(op.body.core, lanes=lanes), groups=(0, 1), last_channel=None)
-            feeds = tuple(replace(f, tiles=((0, op.body.connections[f.connection].source_shape[0]),)) for f in op.feeds)
+            run = replace(op.body, core=replace(op.body.core, lanes=lanes), groups=(0, 1), last_channel=None, rows=None)
+            feeds = tuple(replace(f, tiles=((0, op.body.connections[f.connection].source_shape[0]),), rows=()) for f in op.feeds)
             runs.append(replace(op, id=len(runs), deps=(), body=run, feeds=feeds))
     whole = FastEngine().run_sample(replace(program, operations=tuple(runs)), sample, "computed")
     if aer_order and whole.saturations.any():

@@ -360,7 +360,7 @@ def test_a_second_period_starts_the_count_of_eots_again() -> None:
 def test_undefined_runs_are_refused() -> None:
     for kind in ("shift", "requant"):
         run = linear_run([[1]], (Pass(1, kind, threshold=1, add=True),), spec())
-        with pytest.raises(ProgramError, match=f"a {kind} pass after EOT 1 has add set"):
+        with pytest.raises(ProgramError, match=f"a {kind} pass after EOT 1 that adds"):
             execute(run, [EOT])
     with pytest.raises(ProgramError, match="fifo_depth is 0"):
         execute(linear_run([[1]], (), spec(fifo_depth=0)), [EOT])

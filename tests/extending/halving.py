@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable
-from hwsim.snn.network import Layer
-from hwsim.snn.neurons.base import Context, Neuron, spread
+from hwsim.snn.neurons import Context, Neuron
+from hwsim.snn.neurons.base import NeuronLayer, spread, stepwise_table
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,12 @@ class Halving(Neuron):
     def threshold(self, unit: int, timesteps: int) -> int:
         return unit << (timesteps - 1)
 
-    def lower(self, layer: Layer, context: Context) -> PassTable:
+    def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
         adds, theta = layer.bias is not None or context.direct, int(layer.thresholds[0])
         passes = (Pass(t + 1, "fire", theta, shift=t, add=adds, timestep=t) for t in range(layer.timesteps))
-        return PassTable(
-            planes=layer.timesteps, passes=tuple(passes), initial=spread(layer.initial_potential, layer),
-            addend=None if layer.bias is None else spread(layer.bias, layer), direct=context.direct,
-            spike_shift=context.spike_shift,
-        )
+        return stepwise_table(layer, context, tuple(passes))
 
-    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def emit(self, sums: NDArray[np.int64], layer: NeuronLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         potential, fired = spread(layer.initial_potential, layer).copy(), np.zeros((layer.timesteps, *layer.shape), np.int64)
         for t in range(layer.timesteps):
             theta = int(layer.thresholds[0]) >> t

@@ -125,8 +125,8 @@ REFERENCE_MUTANTS: tuple[Mutant, ...] = (
         "R6",
         "a hazard costs two cycles",
         sequencer=(
-            "operation.activity[stall] += 1\n            yield clock.at(clock.now + 1",
-            "operation.activity[stall] += 1\n            yield clock.at(clock.now + 2",
+            "operation.activity[stall] += 1\n            yield self.clock.at(self.clock.now + 1",
+            "operation.activity[stall] += 1\n            yield self.clock.at(self.clock.now + 2",
         ),
     ),
     reference(
@@ -452,8 +452,8 @@ FAST_MUTANTS: tuple[Mutant, ...] = (
         "R3",
         "stride one more",
         packing=(
-            "first = np.maximum(0, -((kernel - 1 - padding - at) // stride))",
-            "first = np.maximum(0, -((kernel - 1 - padding - at) // (stride + 1)))",
+            "first = np.maximum(outputs[0], -((kernel - 1 - padding - at) // stride))",
+            "first = np.maximum(outputs[0], -((kernel - 1 - padding - at) // (stride + 1)))",
         ),
     ),
     fast(

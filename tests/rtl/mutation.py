@@ -41,8 +41,9 @@ COPIED: Mapping[Target, tuple[str, ...]] = {
         "clock", "order", "cargo", "checks", "memory", "window", "tokens", "merged", "lanes", "fifo", "writers", "execute",
         "sweeps", "sequencer", "core")),
     "fast": tuple(f"hwsim.engine.fast.{name}" for name in (
-        "kernels.arithmetic", "kernels.flags", "kernels.timing", "kernels.dataflow", "kernels.patterns", "kernels.order", "order",
-        "counting", "sweep_plan", "packing", "feeds", "flow_log", "gather_pack", "core", "dataflow", "tokens", "chip")),
+        "kernels.arithmetic", "kernels.flags", "kernels.timing", "kernels.dataflow", "kernels.patterns", "kernels.masked",
+        "kernels.order", "order", "counting", "sweep_plan", "packing", "feeds", "masked", "flow_log", "gather_pack", "core",
+        "dataflow", "tokens", "chip")),
 }
 PACKAGES: Mapping[Target, str] = {"rtl": "hwsim.rtl.", "reference": "hwsim.engine.reference.", "fast": "hwsim.engine.fast."}
 

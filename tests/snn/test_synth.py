@@ -159,6 +159,7 @@ def test_max_pooling_pools_binary_spikes() -> None:
     ({"density": 0.0}, "density 0.0"), ({"density": 1.0}, "density 1.0"), ({"samples": 0}, "samples 0"),
     ({"seed": -1}, "seed -1"), ({"head": 7}, "for vgg16-cifar10 only"), ({"pool": "none"}, "pool 'none'"),
     ({"pool": "max", "coding": "bit_serial"}, "max with rate coding"),
+    ({"network": "event-camera", "coding": "bit_serial"}, "event camera sends spikes"),
 ])
 def test_what_cannot_be_made_is_refused(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(SynthError, match=says):

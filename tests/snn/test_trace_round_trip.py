@@ -21,7 +21,8 @@ import hwsim
 from hwsim.snn.forward import forward
 from hwsim.snn.network import InputSpec, Layer, Network
 from hwsim.snn.sample import Sample
-from hwsim.trace.reader import Trace, TraceError, TraceWriter
+from hwsim.trace.reader import Trace, TraceError
+from hwsim.trace.writer import TraceWriter
 from tests.snn.networks import CODINGS, random_input, random_network
 
 seeds = st.integers(0, 2**32 - 1)
@@ -210,7 +211,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
 import resource
 import numpy as np
 from hwsim.trace.synth import synthesise
-from hwsim.trace.reader import TraceWriter
+from hwsim.trace.writer import TraceWriter
 trace = synthesise("tiny", 4, 0.3, 1, 0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 with TraceWriter(trace.network, {str(tmp_path / "t.h5")!r}) as writer:

@@ -14,8 +14,9 @@ import pytest
 import hwsim
 from hwsim.compare import compare
 from hwsim.trace.file import TraceFile
-from hwsim.trace.reader import Trace, TraceError, TraceWriter
+from hwsim.trace.reader import Trace, TraceError
 from hwsim.trace.synth import synthesise
+from hwsim.trace.writer import TraceWriter
 from tests.snn.networks import CODINGS
 from tests.snn.test_trace_fuzz import content
 from tests.snn.test_trace_round_trip import record, small

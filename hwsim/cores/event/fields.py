@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hwsim.checks.dataflow import core_problems
-from hwsim.cores.base import CoreDesign, CoreFields
-from hwsim.cores.buffers import MEMORY_FIELDS, Memories, SpikeBuffer
+from hwsim.cores.base import CoreFields
+from hwsim.cores.buffers import MEMORY_FIELDS, BufferedDesign, Memories
 from hwsim.cores.event.dataflow_fields import (
     EVENT_DATAFLOWS,
     EventDriven,
@@ -19,6 +19,7 @@ from hwsim.cores.event.dataflow_fields import (
     SinglePlane,
     Token,
 )
+from hwsim.cores.parts import bits_of_bank
 from hwsim.program import CoreSpec
 
 
@@ -53,6 +54,8 @@ class EventFields(CoreFields):
     """serial: one spike leaves per cycle. word: all spikes of a word leave at once (R22)."""
     passes: Literal["by_pass", "by_word"] = "by_pass"
     """by_pass: each pass goes over all words. by_word: each word takes all passes that follow one timestep (R24)."""
+    mask_first: bool = False
+    """Events look at the flags of a word before they read weights and potentials (R25); for neurons with flags."""
 
     @property
     def requantises(self) -> bool:
@@ -71,32 +74,35 @@ class EventMemories(Memories):
 
     membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
     """1r1w: a read and a write port. 1rw: one port for both, of the membrane and of the current memory (R23)."""
+    membrane_gate_by_channel: bool = False
+    """Banks of a row without a real channel rest, in the membrane and in the current memory; the others are counted (R25)."""
 
     @model_validator(mode="before")
     @classmethod
     def _membrane_with_ports(cls, data: Any) -> Any:
-        """`membrane: {capacity: ..., ports: ...}` is the long form of a bare capacity."""
+        """`membrane: {capacity: ..., ports: ..., gate_by_channel: ...}` is the long form of a bare capacity."""
         if not isinstance(data, dict) or not isinstance(data.get("membrane"), dict):
             return data
         given = dict(data["membrane"])
-        unknown = sorted(set(given) - {"capacity", "ports"})
-        if unknown or "capacity" not in given:
-            found = ", ".join(given) or "nothing"
-            raise ValueError(f"membrane: found {found}, expected capacity and, if you like, ports")
-        ports = {"membrane_ports": given["ports"]} if "ports" in given else {}
-        return {**data, "membrane": given["capacity"], **ports}
+        choices = ("ports", "gate_by_channel")
+        if set(given) - {"capacity", *choices} or "capacity" not in given:
+            found = ", ".join(map(str, given)) or "nothing"
+            raise ValueError(f"membrane: found {found}, expected capacity and, if you like, {' and '.join(choices)}")
+        chosen = {f"membrane_{name}": given[name] for name in choices if name in given}
+        return {**data, "membrane": given["capacity"], **chosen}
 
 
-class EventDesign(CoreDesign):
+class EventDesign(BufferedDesign):
     """An event core and its memories."""
 
     core: EventFields = EventFields()
-    spike_buffer: SpikeBuffer
     memories: EventMemories
 
     timing_fields = ("count", "core.lanes", "core.weight_bits", "core.potential_bits", "core.current_bits", "core.payload_bits",
                      "core.fifo_depth", "core.bypass", "core.shift_at", "core.dataflow", "core.token", "core.lane.multiplier",
-                     "core.writer", "core.passes", "memories.membrane_ports", *MEMORY_FIELDS)
+                     "core.writer", "core.passes", "core.mask_first", "memories.membrane_ports",
+                     "memories.membrane_gate_by_channel", *MEMORY_FIELDS)
+    first_values = {"core.mask_first": False, "memories.membrane_gate_by_channel": False}
 
     @model_validator(mode="after")
     def _settings_go_together(self) -> EventDesign:
@@ -115,21 +121,18 @@ class EventDesign(CoreDesign):
         return isinstance(self.core.dataflow, OutputStationary)
 
     @property
+    def gates_banks(self) -> bool:
+        return self.memories.membrane_gate_by_channel
+
+    @property
     def pe_count(self) -> int:
         return self.core.lanes
 
     @property
     def row_bits(self) -> Mapping[str, int]:
-        core, buffer = self.core, self.spike_buffer
-        payload = core.payload_bits if self.entry_holds_values else 0
-        return {
-            "weight": core.lanes * core.weight_bits,
-            "membrane": core.lanes * core.potential_bits,
-            "current": core.lanes * core.current_bits,
-            "bias": core.lanes * core.potential_bits,
-            "mask": core.lanes,
-            "spike": buffer.address_bits + payload if buffer.kind == "aer" else buffer.scan_bits,
-        }
+        core = self.core
+        return self.rows_of(core.lanes, core.weight_bits, core.potential_bits, core.current_bits,
+                            core.payload_bits if self.entry_holds_values else 0)
 
     @property
     def lists_events(self) -> bool:
@@ -140,17 +143,11 @@ class EventDesign(CoreDesign):
         """Whether a row of the spike buffer is an address with its value: a list's, on a core whose outputs are values."""
         return self.core.requantises and self.lists_events
 
-    @property
-    def capacities(self) -> Mapping[str, int]:
-        return self.memories.capacities(self.spike_buffer)
-
-    @property
-    def least_banks(self) -> Mapping[str, int]:
-        return {str(name): banks for name, banks in self.memories.banks.items()}
-
     def core_spec(self) -> CoreSpec:
         """The numbers that engines need."""
         core, flow, token = self.core, self.core.dataflow, self.core.token
+        banks = {f"{name}_bank_bits": bits_of_bank(self.row_bits[name]) if self.gates_banks else 0
+                 for name in ("membrane", "current")}
         return CoreSpec(
             lanes=core.lanes, potential_bits=core.potential_bits, current_bits=core.current_bits,
             fifo_depth=core.fifo_depth, bypass=core.bypass, shift_at=core.shift_at,
@@ -160,7 +157,7 @@ class EventDesign(CoreDesign):
             planes_per_token="all" if isinstance(token, MergedPlanes) else "one",
             adders=token.adders if isinstance(token, MergedPlanes) else 1,
             multiplier=core.lane.multiplier, writer=core.writer, membrane_ports=self.memories.membrane_ports,
-            passes=core.passes,
+            passes=core.passes, mask_first=core.mask_first, **banks,
         )
 
 

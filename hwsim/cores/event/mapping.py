@@ -8,11 +8,11 @@ from itertools import zip_longest
 from hwsim.arch import Architecture
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.misfits import misfits
-from hwsim.cores.event.tiles import bias_words, cut
+from hwsim.cores.event.tiles import bias_words, cut, least_height
 from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower, refusal, split_channels
 from hwsim.passes import PassTable
 from hwsim.schedules.base import Schedule
-from hwsim.snn.network import Layer, Network
+from hwsim.snn.network import Network
 from hwsim.units import format_bits
 
 
@@ -61,7 +61,7 @@ class _CorePlan:
         return self.kept[index][0] if index in self.kept else ()
 
     def tiles(self, index: int, span: tuple[int, int]) -> list[Tile]:
-        """The layer's tiles on this core; none, and a reason kept for `shortages`, where not even one group fits."""
+        """The layer's tiles on this core; none, and a reason kept for `shortages`, where not even the smallest fits."""
         room = self.kept[index][1] if index in self.kept else self.rows["membrane"]
         layer, rows = self.network.layers[index], {**self.rows, "membrane": room}
         try:
@@ -91,17 +91,25 @@ class _CorePlan:
 
     def keeps_weights(self, plans: list[LayerPlan]) -> bool:
         """Whether all weights of its tiles fit together."""
-        return sum(t.weight_rows for plan in plans for t in plan.tiles if t.core == self.name) <= self.rows["weight"]
+        return sum(plan.weight_rows(self.name) for plan in plans) <= self.rows["weight"]
 
 
 def _residency(
     network: Network, tables: list[PassTable], spans: list[tuple[int, int]], lanes: int, rows: MappingOf[str, int]
 ) -> dict[int, tuple[tuple[str, ...], int]]:
-    """For each layer, the memories that spill it between timesteps, and the membrane words that a tile may use."""
-    positions = [_positions(layer) if high > low else 0 for layer, (low, high) in zip(network, spans, strict=True)]
-    words = [(-(-high // lanes) - low // lanes) * p for (low, high), p in zip(spans, positions, strict=True)]
-    resident = kept_on_chip(words, positions, rows["membrane"])
-    left = rows["membrane"] - sum(words[j] for j in resident)
+    """For each layer, the memories that spill it between timesteps, and the membrane words that a tile may use.
+
+    Spilled layers are cut by rows only where there is no room for a group of all rows of the largest of them.
+    """
+    heights = [layer.shape[1] if high > low else 0 for layer, (low, high) in zip(network, spans, strict=True)]
+    widths = [layer.shape[2] for layer in network]
+    words = [(-(-high // lanes) - low // lanes) * h * w for (low, high), h, w in zip(spans, heights, widths, strict=True)]
+    for most in (heights, [least_height(layer) for layer in network], [1] * len(heights)):
+        least = [min(height, limit) * width for height, limit, width in zip(heights, most, widths, strict=True)]
+        resident = kept_on_chip(words, least, rows["membrane"])
+        left = rows["membrane"] - sum(words[j] for j in resident)
+        if all(least[i] <= left for i in range(len(words)) if i not in resident):
+            break
     currents_fit = sum(w for w, t in zip(words, tables, strict=True) if t.direct) <= rows["current"]
     plans: dict[int, tuple[tuple[str, ...], int]] = {}
     for i, table in enumerate(tables):
@@ -111,19 +119,15 @@ def _residency(
     return plans
 
 
-def _positions(layer: Layer) -> int:
-    return layer.shape[1] * layer.shape[2]
-
-
-def kept_on_chip(words: list[int], positions: list[int], rows: int) -> set[int]:
+def kept_on_chip(words: list[int], least: list[int], rows: int) -> set[int]:
     """Layers whose potentials stay on chip so that few words are spilled.
 
-    The spilled ones share a scratch area that must hold one group of the largest of them. For every size that this area
-    could have, the layers that do not fit it must stay, and then the largest of the others that still find room.
+    The spilled ones share a scratch area that must hold the smallest tile of each, `least` words: one group. For every size
+    that this area could have, the layers that do not fit it must stay, and then the largest of the others that still find room.
     """
     best: set[int] = set()
-    for scratch in sorted({0, *positions}):
-        kept = {i for i, p in enumerate(positions) if p > scratch}
+    for scratch in sorted({0, *least}):
+        kept = {i for i, p in enumerate(least) if p > scratch}
         room = rows - scratch - sum(words[i] for i in kept)
         if room < 0:
             continue

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.parts import parts, terms
-from hwsim.cores.model import Machine
-from hwsim.cores.parts import Part, Term
+from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.provision import used_by_tables
 from hwsim.engine import make_engine
 from hwsim.mapping import lower
@@ -23,7 +22,8 @@ class EventModel:
 
     timed = several = True
     note = ""
-    events = None
+    events: Collection[str] | None = None
+    parts, terms = staticmethod(parts), staticmethod(terms)
 
     def engine_of(self, asked: str) -> str:
         return asked
@@ -43,12 +43,6 @@ class EventModel:
         shifts = {design.core.shift_at for design in arch.cores if isinstance(design, EventDesign)}
         return used_by_tables(lower(network, layer, shift_at) for layer in network for shift_at in sorted(shifts))
 
-    def parts(self, design: EventDesign, registers_apart: bool) -> list[Part]:
-        return parts(design, registers_apart)
-
-    def terms(self, design: EventDesign, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
-        return terms(design, payload_bits)
-
     def size(self, design: CoreDesign) -> str:
         assert isinstance(design, EventDesign)
         return f"{design.core.lanes:,} lanes"
@@ -58,4 +52,4 @@ class EventModel:
         return "MAC core" if design.core.requantises else ""
 
 
-MODEL = EventModel()
+MODEL: CoreModel = EventModel()

@@ -1,7 +1,11 @@
-"""How a layer is cut for event cores: the rows that a tile needs in each memory, and as few tiles as fit."""
+"""How a layer is cut for event cores: the rows that a tile needs in each memory, and as few tiles as fit.
+
+A layer is cut by output groups. Only where not even one group of all its rows fits is it cut by rows as well (R25).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as MappingOf
 
 from hwsim.cores.event.fields import EventDesign
@@ -10,8 +14,10 @@ from hwsim.passes import PassTable
 from hwsim.snn.network import Connection, Layer
 from hwsim.units import format_bits
 
+Span = tuple[int, int]
 
-def connection_rows(connection: Connection, channels: int, lanes: int, span: tuple[int, int]) -> tuple[int, int]:
+
+def connection_rows(connection: Connection, channels: int, lanes: int, span: Span) -> tuple[int, int]:
     """Weight rows and real weights of output channels [first, last): rows that hold at least one synapse, stored once.
 
     `channels` are those of the layer; `first` is a multiple of `lanes`.
@@ -31,47 +37,117 @@ def connection_rows(connection: Connection, channels: int, lanes: int, span: tup
     return rows, (last - first) * per_group_in * taps
 
 
-def make_tile(layer: Layer, core: str, lanes: int, span: tuple[int, int]) -> Tile:
-    """Channels [c0, c1) of a layer on a core of `lanes` lanes; c0 is a multiple of them."""
+def make_tile(layer: Layer, core: str, lanes: int, span: Span, rows: Span | None = None) -> Tile:
+    """Channels [c0, c1) x rows [a, b) of a layer on a core of `lanes` lanes; c0 is a multiple of them, no rows mean all."""
     parts = [connection_rows(c, layer.shape[0], lanes, span) for c in layer.connections]
     groups = (span[0] // lanes, -(-span[1] // lanes))
+    first, end = rows or (0, layer.shape[1])
     return Tile(
-        core=core, groups=groups, channels=span, rows=(0, layer.shape[1]), weight_rows=sum(r for r, _ in parts),
-        weights=sum(n for _, n in parts), words=layer.shape[1] * layer.shape[2] * (groups[1] - groups[0]),
+        core=core, groups=groups, channels=span, rows=(first, end), weight_rows=sum(r for r, _ in parts),
+        weights=sum(n for _, n in parts), words=(end - first) * layer.shape[2] * (groups[1] - groups[0]),
     )
 
 
 def cut(
-    layer: Layer, table: PassTable, core: str, design: EventDesign, span: tuple[int, int], rows: MappingOf[str, int],
+    layer: Layer, table: PassTable, core: str, design: EventDesign, span: Span, rows: MappingOf[str, int],
 ) -> list[Tile]:
     """Channels [c0, c1) of a layer in the fewest tiles that fit `rows` of each memory of a core.
 
-    Each tile replays the layer's input, so it takes as many groups as there is room for. Raises MappingError when not
-    even one group fits.
+    Each tile replays the layer's input, so it takes as many groups as there is room for; rows are cut only where one group
+    of all rows does not fit. Raises MappingError when not even one row of one group does.
     """
-    lanes, tiles, start = design.core.lanes, list[Tile](), span[0]
+    lanes = design.core.lanes
+
+    def fits(channels: Span, of_rows: Span | None = None) -> bool:
+        return not _shortage(make_tile(layer, core, lanes, channels, of_rows), table, rows)
+
+    first_groups = [(start, min(start + lanes, span[1])) for start in range(span[0], span[1], lanes)]
+    if all(fits(group) for group in first_groups):
+        return [make_tile(layer, core, lanes, channels) for channels in _whole_rows(lanes, span, fits)]
+    for group in first_groups:
+        if lacking := _shortage(make_tile(layer, core, lanes, group, (0, 1)), table, rows):
+            raise MappingError(f"layer {layer.name}: " + "; ".join(
+                f"{_least(layer, name)} of {lanes} output channels needs {need} rows of {name} memory "
+                f"({format_bits(need * design.row_bits[name])}), {there} are there; memories.{name} must be larger"
+                for name, need, there in lacking))
+    return [make_tile(layer, core, lanes, channels, part) for channels, part in _cut_rows(layer, table, lanes, span, rows, fits)]
+
+
+def _least(layer: Layer, memory: str) -> str:
+    """The smallest tile, as far as a memory can tell: weights do not depend on rows."""
+    return "one group" if memory == "weight" or layer.shape[1] == 1 else "one row of one group"
+
+
+def _whole_rows(lanes: int, span: Span, fits: Callable[[Span], bool]) -> Iterator[Span]:
+    """Channels of tiles of all rows, each of as many groups as fit."""
+    start = span[0]
     while start < span[1]:
-        end, tile = start, None
-        while end < span[1]:
-            wider = make_tile(layer, core, lanes, (start, min(end + lanes, span[1])))
-            if _shortage(wider, table, rows):
-                break
-            tile, end = wider, wider.channels[1]
-        if tile is None:
-            memory, need, there = _shortage(make_tile(layer, core, lanes, (start, min(start + lanes, span[1]))), table, rows)[0]
-            raise MappingError(
-                f"layer {layer.name}: one group of {lanes} output channels needs {need} rows of {memory} memory "
-                f"({format_bits(need * design.row_bits[memory])}), {there} are there; memories.{memory} must be larger")
-        tiles.append(tile)
+        end = min(start + lanes, span[1])
+        while end < span[1] and fits((start, min(end + lanes, span[1]))):
+            end = min(end + lanes, span[1])
+        yield start, end
         start = end
-    return tiles
+
+
+def _cut_rows(
+    layer: Layer, table: PassTable, lanes: int, span: Span, rows: MappingOf[str, int], fits: Callable[[Span, Span], bool],
+) -> list[tuple[Span, Span]]:
+    """Channels and rows of tiles: blocks of equally many groups, each in row tiles of about the same height, one block after
+    the other, so that the weights of a block are fetched once.
+
+    Few groups make tall tiles whose input is replayed for every block; many groups make low ones that read more rows twice.
+    Of all numbers of groups that fit, the one that reads the fewest source neurons is taken, the largest of equals.
+    """
+    height, groups = layer.shape[1], -(-(span[1] - span[0]) // lanes)
+    words = min(rows[name] for name in _state_memories(table))
+    best: tuple[int, list[tuple[Span, Span]]] | None = None
+    for number in range(groups, 0, -1):
+        blocks = [(start, min(start + number * lanes, span[1])) for start in range(span[0], span[1], number * lanes)]
+        most = words // (layer.shape[2] * number)
+        if most == 0 or not all(fits(block, (0, 1)) for block in blocks):
+            continue
+        parts = _even(height, -(-height // most))
+        read = len(blocks) * sum(_source_neurons(wire, part) for wire in layer.connections for part in parts)
+        if best is None or read < best[0]:
+            best = read, [(block, part) for block in blocks for part in parts]
+    assert best is not None, "one row of every group fits"
+    return best[1]
+
+
+def _even(height: int, parts: int) -> list[Span]:
+    """Rows in so many parts, the first ones a row higher where they cannot be equal."""
+    ends = [0]
+    for k in range(parts):
+        ends.append(ends[-1] + height // parts + (k < height % parts))
+    return list(zip(ends, ends[1:], strict=False))
+
+
+def _source_neurons(connection: Connection, rows: Span) -> int:
+    """Neurons in the source rows that a field of output rows [a, b) touches (R25)."""
+    channels, height, width = connection.pooled_shape
+    if connection.operator == "linear":
+        return channels * height * width
+    kernel, stride, padding = connection.kernel, connection.stride, connection.padding
+    if connection.operator == "identity":
+        kernel, padding = 1, 0
+    touched = {stride * y - padding + k for y in range(*rows) for k in range(kernel)}
+    return channels * width * len(touched & set(range(height))) * (connection.pool**2 if connection.pool_mode == "folded" else 1)
+
+
+def least_height(layer: Layer) -> int:
+    """Rows of a tile that reads no more source rows a second time than it computes: as many as its neighbours share with it."""
+    halos = [-(-max(0, c.kernel - c.stride) // c.stride) for c in layer.connections if c.operator == "conv2d"]
+    return min(layer.shape[1], max(1, *halos, 1))
+
+
+def _state_memories(table: PassTable) -> tuple[str, ...]:
+    """Memories that hold a word for each word of a tile."""
+    return ("membrane", *(["current"] if table.direct else []), *(["mask"] if table.flagged else []))
 
 
 def _shortage(tile: Tile, table: PassTable, rows: MappingOf[str, int]) -> list[tuple[str, int, int]]:
     """Memories that a tile does not fit: (memory, rows needed, rows there)."""
-    needs = [("weight", tile.weight_rows), ("membrane", tile.words)]
-    needs += [("current", tile.words)] if table.direct else []
-    needs += [("mask", tile.words)] if table.flagged else []
+    needs = [("weight", tile.weight_rows), *((name, tile.words) for name in _state_memories(table))]
     return [(name, need, rows[name]) for name, need in needs if need > rows[name]]
 
 
@@ -80,6 +156,6 @@ def bias_words(layer: Layer, table: PassTable, tiles: list[Tile]) -> int:
     values = [v for v in (table.initial if table.clear_reads_bias else None, table.addend) if v is not None]
     if not values:
         return 0
-    groups = sum(tile.groups[1] - tile.groups[0] for tile in tiles)
-    by_channel = all(bool((v == v[:, :1, :1]).all()) for v in values)
-    return groups if by_channel else groups * layer.shape[1] * layer.shape[2]
+    if not all(bool((v == v[:, :1, :1]).all()) for v in values):
+        return sum(tile.words for tile in tiles)
+    return sum(high - low for low, high in {tile.groups for tile in tiles})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
-from hwsim.cores.model import Machine
+from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.odin.fields import OdinDesign
 from hwsim.cores.odin.parts import parts, terms
 from hwsim.cores.odin.placement import place
@@ -24,7 +24,7 @@ class OdinModel:
 
     timed = several = False
     note = ""
-    events = frozenset({*ROWS, *terms()})
+    events: Collection[str] | None = frozenset({*ROWS, *terms()})
 
     def engine_of(self, asked: str) -> str:
         return asked
@@ -57,4 +57,4 @@ class OdinModel:
         return "ODIN"
 
 
-MODEL = OdinModel()
+MODEL: CoreModel = OdinModel()

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from hwsim.cores.base import CoreDesign, CoreFields
-from hwsim.cores.buffers import MEMORY_FIELDS, Memories, SpikeBuffer
+from hwsim.cores.base import CoreFields
+from hwsim.cores.buffers import MEMORY_FIELDS, BufferedDesign
 
 Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
 
@@ -34,12 +34,10 @@ class SystolicFields(CoreFields):
     """Activations that wait in front of the array: area and leakage, no cycles."""
 
 
-class SystolicDesign(CoreDesign):
+class SystolicDesign(BufferedDesign):
     """A systolic array and its memories; their rows are as wide as the array has columns."""
 
     core: SystolicFields
-    spike_buffer: SpikeBuffer
-    memories: Memories
 
     timing_fields = ("count", "core.rows", "core.columns", "core.dataflow", "core.weight_bits", "core.potential_bits",
                      "core.payload_bits", *MEMORY_FIELDS)
@@ -51,29 +49,14 @@ class SystolicDesign(CoreDesign):
 
     @property
     def row_bits(self) -> Mapping[str, int]:
-        core, buffer = self.core, self.spike_buffer
-        return {
-            "weight": core.columns * core.weight_bits,
-            "membrane": core.columns * core.potential_bits,
-            # An array keeps no current between timesteps; a memory for one would lie unused.
-            "current": core.columns * core.potential_bits,
-            "bias": core.columns * core.potential_bits,
-            "mask": core.columns,
-            "spike": buffer.address_bits + core.payload_bits if buffer.kind == "aer" else buffer.scan_bits,
-        }
+        core = self.core
+        # An array keeps no current between timesteps; a memory for one would lie unused.
+        return self.rows_of(core.columns, core.weight_bits, core.potential_bits, core.potential_bits, core.payload_bits)
 
     @property
     def entry_holds_values(self) -> bool:
         """Rows of the activation buffer hold nothing but values."""
         return True
-
-    @property
-    def capacities(self) -> Mapping[str, int]:
-        return self.memories.capacities(self.spike_buffer)
-
-    @property
-    def least_banks(self) -> Mapping[str, int]:
-        return {str(name): banks for name, banks in self.memories.banks.items()}
 
 
 DESIGN = SystolicDesign

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
-from hwsim.cores.model import Machine
-from hwsim.cores.parts import Part, Term
+from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.provision import used_by_counts
 from hwsim.cores.systolic.fields import SystolicDesign
 from hwsim.cores.systolic.mapping import map_systolic
@@ -24,7 +23,8 @@ class SystolicModel:
 
     timed = several = False
     note = "a systolic array's operations include the zeros and the padding that it multiplies: compare its pJ/SOP with care"
-    events = None
+    events: Collection[str] | None = None
+    parts, terms = staticmethod(parts), staticmethod(terms)
 
     def engine_of(self, asked: str) -> str:
         return ENGINE
@@ -43,12 +43,6 @@ class SystolicModel:
     def memories_used(self, network: Network, arch: Architecture) -> tuple[str, ...]:
         return used_by_counts(systolic_replay(network, arch).counts)
 
-    def parts(self, design: SystolicDesign, registers_apart: bool) -> list[Part]:
-        return parts(design, registers_apart)
-
-    def terms(self, design: SystolicDesign, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
-        return terms(design, payload_bits)
-
     def size(self, design: CoreDesign) -> str:
         assert isinstance(design, SystolicDesign)
         return f"{design.core.rows} x {design.core.columns} array"
@@ -58,4 +52,4 @@ class SystolicModel:
         return f"{design.core.dataflow.replace('_', '-')} array"
 
 
-MODEL = SystolicModel()
+MODEL: CoreModel = SystolicModel()

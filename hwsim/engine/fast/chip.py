@@ -17,6 +17,7 @@ from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, be
 from hwsim.activity import EVENTS, INDEX
 from hwsim.checks.chip import check_list
 from hwsim.checks.program import check_program
+from hwsim.checks.run import check_alone
 from hwsim.engine.fast.core import POOLED, ROWS_SCANNED, VALUE_BITS, CoreState, PlainCore
 from hwsim.engine.fast.counting import cargo_bits_of, count_transfer
 from hwsim.engine.fast.dataflow import DataflowCore
@@ -54,8 +55,6 @@ class FastEngine:
         potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
     ) -> CoreLog:
         """One run by itself, with a full record. The states that come back are those of the whole layer."""
-        if any(c.weights is None for c in run.connections):
-            raise ProgramError("a run by itself computes its spikes; a connection has no weights")
         packer, buffers = Packer(), Buffers()
         pack, state, whole = self._alone(packer, run, potentials, currents, flags)
         tokens, late = np.asarray(tokens, np.int64).reshape(-1, 6), np.stack([gaps, earliest], axis=1).astype(np.int64)
@@ -76,8 +75,6 @@ class FastEngine:
         potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
     ) -> CoreLog:
         """One run by itself, fed from the planes (n, H, W, C) of its connections, with a full record."""
-        if any(c.weights is None for c in run.connections):
-            raise ProgramError("a run by itself computes its spikes; a connection has no weights")
         packer, buffers = Packer(), Buffers()
         pack, state, whole = self._alone(packer, run, potentials, currents, flags)
         sources = []
@@ -99,15 +96,16 @@ class FastEngine:
         flags: NDArray[np.int64] | None,
     ) -> tuple[RunPack, CoreState, tuple[NDArray[np.int64], ...]]:
         """A run outside of a Program: its pack, its lanes' state, and the state of the whole layer."""
+        check_alone(run)
         pack = packer.run(run)
-        low, high = pack.channels
         steps = 1 + max((p.timestep for p in run.table.passes), default=0)
         largest_out = max(1, run.table.max_level)
-        outputs = np.zeros((steps, pack.positions, run.shape[0]), np.uint8 if largest_out < 256 else np.int64)
+        outputs = np.zeros((steps, pack.layer_positions, run.shape[0]), np.uint8 if largest_out < 256 else np.int64)
         flags = np.zeros(run.shape, np.int64) if flags is None else flags
+        mine = _tile(run)
         state = CoreState(
-            pack.potential.store(potentials[low:high]), pack.current.store(currents[low:high]),
-            by_position(flags[low:high] != 0, np.uint8), outputs)
+            pack.potential.store(potentials[mine]), pack.current.store(currents[mine]),
+            by_position(flags[mine] != 0, np.uint8), outputs)
         return pack, state, (potentials, currents, flags)
 
 
@@ -133,12 +131,17 @@ def execute_run(
                 row[POOLED] += updates
             row[VALUE_BITS] += feed.values_read(events, updates * counts_pools) * feed.value_bits
             if scanner:
-                row[ROWS_SCANNED] += feed.scan_rows
+                row[ROWS_SCANNED] += feed.scan().rows
                 core.events(source.synapses, events, scanner.gaps(feed, events))
             else:
                 core.events(source.synapses, events)
         core.mark(scanner.mark_gap() if scanner else 1)
     return core
+
+
+def _tile(run: CoreRun) -> tuple[slice, slice]:
+    """Where a run's tile is in a (C, H, W) state."""
+    return slice(*run.channels), slice(*run.row_span)
 
 
 def _folded(run: CoreRun, connection: int) -> int:
@@ -149,13 +152,13 @@ def _folded(run: CoreRun, connection: int) -> int:
 def _after(
     pack: RunPack, state: CoreState, before: tuple[NDArray[np.int64], ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The states of the whole layer, with those of the run's lanes in place."""
-    low, high = pack.channels
+    """The states of the whole layer, with those of the run's tile in place."""
+    mine = _tile(pack.run)
     potentials, currents, flags = (np.array(whole, np.int64) for whole in before)
     for whole, part in zip(
         (potentials, currents, flags), (state.potentials, state.currents, state.flags), strict=True,
     ):
-        whole[low:high] = _by_channel(part, (high - low, *pack.run.shape[1:]))
+        whole[mine] = _by_channel(part, whole[mine].shape)
     return potentials, currents, flags
 
 
@@ -292,24 +295,23 @@ class _SampleRun:
         return self.sources[source]
 
     def _take_state(self, pack: RunPack, op: Run) -> CoreState:
-        """C5: a tile works on a copy of its lanes."""
+        """C5: a tile of some channels works on a copy of them, one of some rows where they are."""
         states = self.pack.states[op.layer]
-        low, high = pack.channels
         name = self.network.layers[op.layer].name
         outputs = self.outputs.get(name)
         flat = np.zeros((0, 0, 0), np.uint8) if outputs is None else outputs.reshape(
-            len(outputs), pack.positions, pack.run.shape[0])
-        potentials, currents, flags = states if pack.whole else (state[:, low:high].copy() for state in states)
+            len(outputs), pack.layer_positions, pack.run.shape[0])
+        own = [pack.own(state) for state in states]
+        potentials, currents, flags = own if pack.all_channels else (state.copy() for state in own)
         return CoreState(potentials, currents, flags, flat, self.arithmetic)
 
     def _put_state(self, pack: RunPack, op: Run, state: CoreState) -> None:
-        if pack.whole:
+        if pack.all_channels:
             return
-        low, high = pack.channels
         parts = (state.potentials, state.currents, state.flags)
         for whole, part in zip(self.pack.states[op.layer], parts, strict=True):
             if whole.size:
-                whole[:, low:high] = part
+                pack.own(whole)[...] = part
 
     def _mismatches(self, layer: Layer) -> int:
         """C6: outputs unlike the recorded ones."""

@@ -13,6 +13,7 @@ from hwsim.engine.fast.counting import TALLIES, TALLY
 from hwsim.engine.fast.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList
 from hwsim.engine.fast.kernels import arithmetic as ka
 from hwsim.engine.fast.kernels import flags as kf
+from hwsim.engine.fast.kernels import patterns as kp
 from hwsim.engine.fast.kernels import timing as kt
 from hwsim.engine.fast.packing import Ints, RunPack, Synapses, Width
 from hwsim.passes import Pass
@@ -23,7 +24,7 @@ NOTHING_SENT = np.zeros(0, np.int32)
 PAYLOAD_SYNAPSES, SHIFTED_SYNAPSES, FIRED = TALLY["payload_synapses"], TALLY["shifted_synapses"], TALLY["fired"]
 CLEARS, ROWS_SCANNED, POOLED, VALUE_BITS = TALLY["clears"], TALLY["rows_scanned"], TALLY["pooled"], TALLY["value_bits"]
 ON_FIRED_AT, ON_ADDED_TO, ON_LEAKING = TALLY["on_fired_at"], TALLY["on_added_to"], TALLY["on_leaking"]
-FLAG_WORDS = TALLY["flag_words"]
+FLAG_WORDS, LAST_WORDS = TALLY["flag_words"], TALLY["last_words"]
 
 
 class CoreState:
@@ -59,6 +60,12 @@ class PlainCore:
 
     def _clear(self, words: int) -> None:
         self.row[kt.BUSY] += words
+        self._start()
+        if self.recorder:
+            self.recorder.clear(words)
+
+    def _start(self) -> None:
+        """The state as a clear writes it (R1), or as accumulators begin with it (R19)."""
         self.row[CLEARS] += 1
         if self.run.table.flagged:
             self.state.flags[...] = 0
@@ -66,8 +73,6 @@ class PlainCore:
             self.state.potentials[...] = self.pack.initial
             if self.run.table.direct:
                 self.state.currents[...] = 0
-        if self.recorder:
-            self.recorder.clear(words)
 
     @property
     def row(self) -> NDArray[np.int64]:
@@ -82,6 +87,8 @@ class PlainCore:
         log = np.empty((events.number, 2), np.int64) if self.recorder else NO_LOG
         geometry = (events.starts, events.flat, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel)
         slots, added = kt.time_events(*geometry, arrivals, self._core, self._ring, row, log)
+        if self.pack.last_words:
+            row[LAST_WORDS] += kp.count_last(*geometry)
         shift = self.marks if self.run.table.weigh_planes else 0
         if events.values.size:
             row[PAYLOAD_SYNAPSES] += added
@@ -185,10 +192,9 @@ class PlainCore:
             self.state.flags[...] = 0
 
     def _outputs(self, timestep: int) -> Ints:
-        """The layer's outputs of a timestep, this run's lanes: of a tile a copy, which _compute writes back."""
-        plane = self.state.outputs[timestep]
-        low, high = self.pack.channels
-        return plane if self.pack.whole else np.ascontiguousarray(plane[:, low:high])
+        """The layer's outputs of a timestep, this run's tile: of some channels a copy, which _compute writes back."""
+        own = self.pack.own(self.state.outputs[timestep])
+        return own if self.pack.all_channels else np.ascontiguousarray(own)
 
     def _compute(self, p: Pass, plane: Ints | None) -> int:
         """R10 and R12 to R17 for one pass; returns the steps that were clipped."""
@@ -215,8 +221,8 @@ class PlainCore:
                 kf.fire_on(potentials, self.state.flags, plane, *rule, p.flags == "fire_once")
         else:
             ka.requantise(potentials, plane, p.threshold, table.max_level)
-        if not pack.whole:
-            self.state.outputs[p.timestep][:, pack.channels[0] : pack.channels[1]] = plane
+        if not pack.all_channels:
+            pack.own(self.state.outputs[p.timestep])[...] = plane
         return clipped
 
     def _add_terms(self, p: Pass, terms: Ints, largest: int) -> int:
@@ -278,7 +284,7 @@ class Recorder:
         position, lane = np.nonzero(plane)
         word = position * self._groups + lane // self._lanes
         rank = np.arange(len(word)) - np.searchsorted(word, word)
-        neuron = (lane + self._pack.channels[0]) * self._pack.positions + position
+        neuron = self._pack.neurons(position, lane)
         cycle = log[word, 1] + 1 + rank
         self._spikes.append(np.stack([cycle, np.full(len(word), number), neuron], axis=1).astype(np.int64))
 

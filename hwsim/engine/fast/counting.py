@@ -19,7 +19,8 @@ TALLIES = (
     "payload_synapses", "shifted_synapses", "fired", "rows_scanned", "pooled", "value_bits",
     "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
     "masks", "reinitialises", "flag_fires", "addends_flag_fire", "on_fired_at", "on_added_to", "on_leaking", "flag_words",
-    "port_stalls", "sending_words", "loads", "stores", "plane_sums", "register_synapses",
+    "port_stalls", "sending_words", "loads", "stores", "plane_sums", "register_synapses", "quiet_words",
+    "last_words",
 )
 TALLY = {name: i for i, name in enumerate(TALLIES)}
 
@@ -27,7 +28,7 @@ TALLY = {name: i for i, name in enumerate(TALLIES)}
 def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     """(len(TALLIES), len(EVENTS)): how many of each event one unit of each is, in a run over `channels` channels."""
     table, aer = run.table, run.core.buffer == "aer"
-    words, neurons = run.words, channels * run.shape[1] * run.shape[2]
+    words, neurons = run.words, channels * run.positions
     plane_rows = 0 if aer else -(-neurons // run.core.scan_bits)
     operands = {"reg_bits": neurons * run.potential_bits}
     added_words = {"bias_read": words * (table.addend is not None), "current_read": words * table.direct}
@@ -38,7 +39,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     rules: dict[str, dict[str, int]] = {
         "tokens": {"fifo_push": 1, "fifo_pop": 1},
         "events": {"buffer_read": int(aer)},
-        "words": {"addr_gen": 1, "weight_read": 1, **(
+        "words": {"addr_gen": 1, "weight_read": 1, "mask_read": int(run.masks_first), **(
             {"current_read": 1, "current_write": 1} if table.direct
             else {"membrane_read_accumulate": 1, "membrane_write_accumulate": 1})},
         "synapses": {"acc_add": 1, "reg_bits": run.current_bits if table.direct else run.potential_bits},
@@ -74,17 +75,22 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "on_added_to": {"bias_add": added_terms},
         "on_leaking": {"leak": int(table.leak_shift is not None)},
         "flag_words": {"mask_write": 1},
-        # Other dataflows only (R19 to R24).
+        # Other dataflows only (R19 to R25).
         "port_stalls": {"cycles_stall_port": 1},
         "sending_words": {"buffer_write": 1},
-        "loads": {"addr_gen": 1, "membrane_read_load": 1, "current_read": int(table.direct), "mask_read": int(table.flagged)},
-        "stores": {"addr_gen": 1, "membrane_write_store": 1, "current_write": int(table.direct and run.current_fed),
-                   "mask_write": int(table.flagged)},
+        # Every word of the run is loaded once, and stored once.
+        "loads": {"addr_gen": words, "membrane_read_load": words, "current_read": words * table.direct,
+                  "mask_read": words * table.flagged},
+        "stores": {"addr_gen": words, "membrane_write_store": words, "current_write": words * (table.direct and run.current_fed),
+                   "mask_write": words * table.flagged},
         "plane_sums": {"sum_add": neurons},
         "register_synapses": {"reg_bits": run.current_bits if table.direct else run.potential_bits},
+        "quiet_words": {"addr_gen": 1, "mask_read": 1},
+        "last_words": {},
     }
     if not run.core.plain:
         _other_dataflow(run, rules)
+    _add_banks(run, rules)
     out = np.zeros((len(TALLIES), len(EVENTS)), np.int64)
     for tally, row in zip(TALLIES, out, strict=True):
         for name, count in rules[tally].items():
@@ -112,11 +118,49 @@ def _other_dataflow(run: CoreRun, rules: dict[str, dict[str, int]]) -> None:
         rules["sent"] = {"spike_out": 1}
 
 
+def banks(run: CoreRun, memory: str) -> tuple[int, int]:
+    """Banks that an access to a word touches, in groups other than the run's last, and in the last (R25); 0 if not counted."""
+    core, (low, high) = run.core, run.channels
+    bank = core.membrane_bank_bits if memory == "membrane" else core.current_bank_bits
+    bits = core.potential_bits if memory == "membrane" else core.current_bits
+    if not bank:
+        return 0, 0
+    last = high - low - (run.groups[1] - run.groups[0] - 1) * core.lanes
+    return -(-core.lanes * bits // bank), -(-last * bits // bank)
+
+
+def banks_of_all(run: CoreRun, memory: str) -> int:
+    """Banks that one access to each word of the run touches."""
+    full, last = banks(run, memory)
+    return run.positions * (full * (run.groups[1] - run.groups[0] - 1) + last)
+
+
+def counts_last_words(run: CoreRun) -> bool:
+    """Whether it must be known how many words of the last group events touch: its banks are fewer than the others'."""
+    return any(full != last for full, last in (banks(run, memory) for memory in ("membrane", "current")))
+
+
+def _add_banks(run: CoreRun, rules: dict[str, dict[str, int]]) -> None:
+    """The banks of whatever accesses a membrane or current word: all words of the run alike, but for those of events."""
+    for memory in ("membrane", "current"):
+        full, last = banks(run, memory)
+        if not full:
+            continue
+        for tally, counts in rules.items():
+            for way in ("read", "write"):
+                accessed = sum(n for name, n in counts.items() if name.startswith(f"{memory}_{way}"))
+                if tally == "words" and accessed:
+                    counts[f"{memory}_{way}_banks"] = full
+                    rules["last_words"][f"{memory}_{way}_banks"] = last - full
+                elif accessed and tally != "last_words":
+                    counts[f"{memory}_{way}_banks"] = accessed // run.words * banks_of_all(run, memory)
+
+
 def pass_tallies(run: CoreRun) -> NDArray[np.int64]:
     """(passes, len(TALLIES)): what each pass of the table adds to its timestep's row, whatever the sample."""
     out = np.zeros((len(run.table.passes), len(TALLIES)), np.int64)
     held, groups = run.core.accumulators, run.groups[1] - run.groups[0]
-    visits = run.shape[1] * run.shape[2] * -(-groups // held) if run.core.order == "gather" else 1
+    visits = run.positions * -(-groups // held) if run.core.order == "gather" else 1
     for p, row in zip(run.table.passes, out, strict=True):
         kind = p.kind if p.flags == "ignore" else "flag_fire"
         row[TALLY[f"{kind}s"]] = 1

@@ -1,7 +1,8 @@
-"""One run of the core in a dataflow of R19 to R24: gather order, merged tokens, one port, word writer, passes by word.
+"""One run of the core in a dataflow of R19 to R25: gather order, merged tokens, one port, word writer, passes by word,
+flags before weights.
 
 What a word is worth never depends on the order of words: its events and passes come in the same order whatever the loops are
-(R19 to R24 of docs/cycle-model.md). So sums are made plane by plane with the kernels of `core`, and cycles afterwards,
+(R19 to R25 of docs/cycle-model.md). So sums are made plane by plane with the kernels of `core`, and cycles afterwards,
 when it is known what every pass sends: in scatter order event list by event list, in gather order all visits in one kernel.
 """
 
@@ -13,14 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import INDEX
-from hwsim.engine.fast.core import CLEARS, FIRED, PAYLOAD_SYNAPSES, POOLED, SHIFTED_SYNAPSES, VALUE_BITS, CoreState, PlainCore
+from hwsim.checks.run import check_eots
+from hwsim.engine.fast.core import (
+    FIRED,
+    LAST_WORDS,
+    PAYLOAD_SYNAPSES,
+    POOLED,
+    SHIFTED_SYNAPSES,
+    VALUE_BITS,
+    CoreState,
+    PlainCore,
+)
 from hwsim.engine.fast.counting import TALLIES, TALLY
 from hwsim.engine.fast.feeds import Buffers, EventList
 from hwsim.engine.fast.flow_log import FlowLog
 from hwsim.engine.fast.gather_pack import FeedPlanes, Listed, gather_arrays
 from hwsim.engine.fast.kernels import arithmetic as ka
 from hwsim.engine.fast.kernels import dataflow as kd
+from hwsim.engine.fast.kernels import masked as km
 from hwsim.engine.fast.kernels import patterns as kp
+from hwsim.engine.fast.masked import Masked
 from hwsim.engine.fast.packing import Ints, RunPack, Synapses, aligned_zeros
 from hwsim.engine.fast.sweep_plan import FLAGS, Sweep, plan_sweeps
 from hwsim.program import ProgramError
@@ -30,7 +43,7 @@ NO_SLOTS = np.zeros(0, np.int64)
 NO_SHAPE = np.zeros((0, 0), np.int64)
 WORDS, SYNAPSES, REGISTERS = TALLY["words"], TALLY["synapses"], TALLY["register_synapses"]
 EVENTS_LISTED, PLANE_SUMS = TALLY["events"], TALLY["plane_sums"]
-LOADS, STORES = TALLY["loads"], TALLY["stores"]
+LOADS, STORES, QUIET_WORDS = TALLY["loads"], TALLY["stores"], TALLY["quiet_words"]
 # The tallies that kernels.dataflow counts, in its order.
 FLOW = [TALLY[name] for name in (
     "tokens", "busy", "hazards", "serialiser_stalls", "overlapped", "sent", "rows_scanned", "port_stalls", "sending_words")]
@@ -46,6 +59,7 @@ class DataflowCore(PlainCore):
 
     flow (rows, 9)        what the kernels count.      accesses  memory words of the passes, by row and event.
     sent (sweeps, words)  spikes of each word in each pass.
+    masked                what events see of the flags until the next EOT, where they look at them first.
     """
 
     def __init__(
@@ -64,6 +78,7 @@ class DataflowCore(PlainCore):
         self.sent = np.zeros((self.plan.number, run.words), np.int32)
         self.flow_log = FlowLog(pack) if record else None
         self._sums: Ints | None = None
+        self.masked: Masked | None = None
         adds_to = 0 if self.gathers else kd.CURRENT if run.table.direct else kd.MEMBRANE
         self._core = kd.started(
             run.core.bypass, adds_to, run.core.membrane_ports == "1rw", run.core.passes == "by_word",
@@ -72,25 +87,18 @@ class DataflowCore(PlainCore):
         if run.clear:
             self._start()
 
-    def _start(self) -> None:
-        self.row[CLEARS] += 1
-        if self.run.table.flagged:
-            self.state.flags[...] = 0
-        if self.state.arithmetic:
-            self.state.potentials[...] = self.pack.initial
-            if self.run.table.direct:
-                self.state.currents[...] = 0
-
     # -- arithmetic ---------------------------------------------------------------------------------------------------
 
     def execute(self, sources: Sequence[FeedPlanes]) -> None:
         """The whole run, from planes."""
         listed: list[Listed] = []
         if self.run.merged:
+            self.look_at_flags()
             self._merged(sources, listed)
         else:
             for n in range(self.eots):
                 self.marks = n % self.run.table.planes
+                self.look_at_flags()
                 for f, source in enumerate(sources):
                     if n < len(source.planes):
                         listed.append(self._plane(f, source, n))
@@ -100,6 +108,11 @@ class DataflowCore(PlainCore):
             self._time_gather(sources, listed)
         else:
             self._time_scatter(sources, listed)
+
+    def look_at_flags(self) -> None:
+        """R25: what the events before the next EOT see."""
+        if self.run.masks_first:
+            self.masked = Masked.seen(self.state.flags.copy(), self.run.core.lanes)
 
     def _plane(self, f: int, source: FeedPlanes, n: int) -> Listed:
         """One plane of one feed, one spike or payload to a token."""
@@ -121,8 +134,16 @@ class DataflowCore(PlainCore):
     def add_events(self, synapses: Synapses, events: EventList) -> None:
         """R10 to R12 for a list of events, and what it counts but for words and synapses, which `_listed` counts."""
         if events.number and self.state.arithmetic:
-            shift = self.shift_of(bool(events.values.size))
-            self.clipped += self._add(synapses, events, 1 << shift)
+            scale = 1 << self.shift_of(bool(events.values.size))
+            if self.masked is None:
+                self.clipped += self._add(synapses, events, scale)
+            else:
+                self.clipped += self.masked.add(self._adds_to, self.pack.adds_to, synapses, events, scale)
+
+    @property
+    def _adds_to(self) -> Ints:
+        """What events add to."""
+        return self.state.currents if self.run.table.direct else self.state.potentials
 
     def shift_of(self, payload: bool) -> int:
         """R11."""
@@ -131,8 +152,7 @@ class DataflowCore(PlainCore):
 
     def _merged(self, sources: Sequence[FeedPlanes], listed: list[Listed]) -> None:
         """R21: all planes at once; those of a rate code are summed one by one, before the passes that follow each."""
-        if self.eots != 1:
-            raise ProgramError(f"{self.eots} EOTs for merged planes, which have one (R21)")
+        check_eots(self.run, self.eots)
         for f, source in enumerate(sources):
             if len(source.planes):
                 listed.append(self._merge(f, source))
@@ -144,7 +164,7 @@ class DataflowCore(PlainCore):
             self._sweep(0)
 
     def _merge(self, f: int, source: FeedPlanes) -> Listed:
-        feed, adders = source.feed, self.run.core.adders
+        feed = source.feed
         if feed.hybrid or (feed.payload and len(source.planes) > 1):
             raise ProgramError(
                 f"{feed.source!r} sends values in {len(source.planes)} planes: merged tokens take spikes, or one plane of "
@@ -162,17 +182,21 @@ class DataflowCore(PlainCore):
         slots = np.ones(events.number, np.int64)
         listed = self._listed(f, 0, source, events, slots)
         if self.state.arithmetic and events.number and (feed.payload or self.run.table.weigh_planes):
-            direct = self.run.table.direct
-            state = self.state.currents if direct else self.state.potentials
-            largest = source.synapses.largest * events.largest
-            rows = self._buffers.get("rows", events.number + 4, np.uint32)
-            factors = self._buffers.get("factors", events.number + 4, np.int64)
-            assert source.synapses.weights is not None
-            self.clipped += ka.add_patterns(
-                state, source.synapses.weights, source.synapses.slices, events.starts, events.flat, events.values,
-                source.synapses.window, adders, source.synapses.largest, self.pack.adds_to.limits(largest),
-                _products(4 * largest), rows, factors)
+            self.clipped += self._add_patterns(source.synapses, events)
         return listed
+
+    def _add_patterns(self, synapses: Synapses, events: EventList) -> int:
+        """R21: patterns onto what events add to; returns the steps that were clipped."""
+        adders, width = self.run.core.adders, self.pack.adds_to
+        if self.masked is not None:
+            return self.masked.add(self._adds_to, width, synapses, events, 1, adders)
+        largest = synapses.largest * events.largest
+        rows = self._buffers.get("rows", events.number + 4, np.uint32)
+        factors = self._buffers.get("factors", events.number + 4, np.int64)
+        assert synapses.weights is not None
+        return ka.add_patterns(
+            self._adds_to, synapses.weights, synapses.slices, events.starts, events.flat, events.values, synapses.window,
+            adders, synapses.largest, width.limits(largest), _products(4 * largest), rows, factors)
 
     def _sum_plane(self, sources: Sequence[FeedPlanes], t: int) -> None:
         """The sum of plane t of every feed, then onto the potentials, unless nothing follows that could add it.
@@ -220,10 +244,19 @@ class DataflowCore(PlainCore):
         lanes = np.empty(number, np.int32)
         totals = np.zeros(4, np.int64)
         kp.reach_events(events.starts, events.flat, *geometry, reach, lanes, totals)
+        if self.masked is not None:
+            totals[kp.WORDS], quiet, totals[kp.ADDS], last = self.masked.count(synapses, events, lanes)
+            self.row[QUIET_WORDS] += quiet
+            self.row[LAST_WORDS] += last
+        elif self.pack.last_words:
+            self.row[LAST_WORDS] += kp.count_last(events.starts, events.flat, *geometry)
         rows, channels = np.empty(number, np.int32), np.empty(number, np.int32)
         if self.run.core.buffer == "bitmap":
             bits = source.bits(self.run.merged)
-            kp.place_events(events.starts, events.flat, feed.pool, feed.grid, bits, feed.scan_bits, rows, channels)
+            # Visits find their way through the buffer themselves; a scatter run reads it in one go.
+            skipped = np.zeros(feed.grid[0], np.int64) if self.gathers else feed.scan(bits).skipped
+            kp.place_events(
+                events.starts, events.flat, feed.pool, feed.grid, bits, feed.scan_bits, skipped, rows, channels)
         row = self.row
         row[EVENTS_LISTED] += number
         if slots.size:
@@ -235,7 +268,7 @@ class DataflowCore(PlainCore):
                 row[SHIFTED_SYNAPSES] += totals[kp.SHIFTS]
         else:
             self.count_single(int(totals[kp.WORDS]), int(totals[kp.ADDS]), bool(events.values.size))
-        return Listed(f, n, events.starts.copy(), events.flat[:number].copy(), rows, channels, slots, reach)
+        return Listed(f, n, events.starts.copy(), events.flat[:number].copy(), rows, channels, slots, reach, self.masked)
 
     def count_single(self, words: int, synapses: int, payload: bool) -> None:
         """What events of one plane count."""
@@ -292,10 +325,10 @@ class DataflowCore(PlainCore):
         return (every if self.gathers and not run.clear else 0), (stored if self.gathers and run.keep else 0)
 
     def count_moves(self) -> None:
-        """What loads and stores count; every word of the run is loaded once, and stored once."""
+        """What loads and stores count."""
         loads, stores = self.moves
-        self.tally[self.run.first_plane, LOADS] += self.run.words if loads else 0
-        self.tally[self.last_row, STORES] += self.run.words if stores else 0
+        self.tally[self.run.first_plane, LOADS] += loads != 0
+        self.tally[self.last_row, STORES] += stores != 0
 
     @property
     def last_row(self) -> int:
@@ -307,6 +340,8 @@ class DataflowCore(PlainCore):
         """R1, in scatter order."""
         writes = kd.MEMBRANE | (kd.CURRENT if self.run.table.direct else 0)
         first = kd.time_moves(0, self.run.words, 0, writes, self._core, self.flow[self.run.first_plane])
+        if self.run.masks_first:
+            self._core[kd.CLAIMS] |= FLAGS
         if self.flow_log is not None:
             self.flow_log.moved("clear", first, range(self.run.words))
 
@@ -334,6 +369,17 @@ class DataflowCore(PlainCore):
             apart = 1 if self.run.core.membrane_ports == "1rw" and not self.gathers else 0
             self.flow_log.events(log, reach, slots, apart, words)
 
+    def masked_time(self, n: int, counts: Ints, slots: Ints, arrivals: Ints, words: Ints, quiet: Ints) -> None:
+        """Events before EOT n that look at flags first; `words`, all that they touch in turn."""
+        log = issue = NO_SHAPE
+        if self.flow_log is not None:
+            log = np.empty((len(counts), 2), np.int64)
+            issue = np.empty((len(words) + int((counts == 0).sum()), 3), np.int64)
+        km.time_masked(
+            counts, words, quiet, slots, arrivals, self._core, self._ring, self.flow[self.row_of(n)], log, issue, *FlowLog.MASKED)
+        if self.flow_log is not None:
+            self.flow_log.gathered(log, issue)
+
     def _time_scatter(self, sources: Sequence[FeedPlanes], listed: list[Listed]) -> None:
         if self.run.clear:
             self.clear_time()
@@ -344,22 +390,22 @@ class DataflowCore(PlainCore):
                 source = sources[plane.feed]
                 arrivals = NO_SHAPE
                 if bitmap:
+                    plan = source.feed.scan(source.bits(self.run.merged))
                     rows = plane.rows.astype(np.int64) + scanned
                     arrivals = np.zeros((len(rows), 2), np.int64)
                     arrivals[:, 0] = np.maximum(1, np.diff(rows, prepend=reached))
                     reached = int(rows[-1]) if len(rows) else reached
-                    scanned += self._scan_rows(source)
-                    self.flow[self.row_of(n), kd.ROWS_READ] += self._scan_rows(source)
-                words = None if self.flow_log is None else self._words_of(source.synapses, plane)
-                self.events_time(n, plane.reach, plane.slots, arrivals, words)
+                    scanned += plan.rows
+                    self.flow[self.row_of(n), kd.ROWS_READ] += plan.rows
+                if plane.masked is not None:
+                    words, counts = self._words_of(source.synapses, plane), np.ascontiguousarray(plane.reach[:, 0])
+                    self.masked_time(n, counts, plane.slots, arrivals, words, plane.masked.quiet)
+                    continue
+                logged = None if self.flow_log is None else self._words_of(source.synapses, plane)
+                self.events_time(n, plane.reach, plane.slots, arrivals, logged)
             gap = max(1, scanned - 1 - reached) if bitmap else 1
             reached = scanned - 1
             self.mark_time(n, gap, 0, 0, self.run.words)
-
-    def _scan_rows(self, source: FeedPlanes) -> int:
-        """Rows of one plane in its bitmap, or of all planes merged."""
-        height, width, channels = source.feed.grid
-        return -(-height * width * channels * source.bits(self.run.merged) // source.feed.scan_bits)
 
     def _words_of(self, synapses: Synapses, plane: Listed) -> Ints:
         words = np.empty(int(plane.reach[:, 0].sum()), np.int64)
@@ -369,11 +415,11 @@ class DataflowCore(PlainCore):
 
     def _time_gather(self, sources: Sequence[FeedPlanes], listed: list[Listed]) -> None:
         run = self.run
-        _, height, width = run.shape
+        (first, end), width = run.row_span, run.shape[2]
         arrays = gather_arrays(sources, listed, self.eots, run.merged)
         loads, stores = self.moves
         self.count_moves()
-        shape = (height, width, run.groups[1] - run.groups[0], run.core.accumulators)
+        shape = (first, end - first, width, run.groups[1] - run.groups[0], run.core.accumulators)
         moves = (loads, stores, run.first_plane, self.last_row)
         rows_of = np.array([self.row_of(n) for n in range(self.eots)], np.int64)
         plan = (rows_of, self.plan.steps, self.plan.steps_at, self.sent)

@@ -1,4 +1,4 @@
-"""What a run is fed: event lists from dense planes (rules C2 to C4 of docs/cycle-model.md) or from a list of tokens.
+"""What a run is fed: event lists from dense planes (rules C2 to C4 and R25 of docs/cycle-model.md) or from a list of tokens.
 
 A FeedPack is a Feed with everything that no sample changes; `events` turns one plane (H, W, C) of its source into an
 EventList, the form that kernels.events describes. Buffers are reused: an EventList lives until the next one is made.
@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.checks.run import check_pooling
 from hwsim.engine.fast.kernels import events as ke
 from hwsim.engine.fast.kernels import patterns as kp
-from hwsim.engine.fast.packing import Ints
-from hwsim.program import CoreRun, Feed, ProgramError
+from hwsim.engine.fast.packing import Ints, rows_reached
+from hwsim.program import CoreRun, Feed
 from hwsim.snn.network import Connection, Network
 
 NO_VALUES = np.zeros(0, np.int64)
@@ -45,13 +46,39 @@ class Buffers:
         return self._kept[name]
 
 
+class ScanPlan(NamedTuple):
+    """Which rows of a bitmap's buffer are read for one plane: `rows` in all.
+
+    skipped   by row y of the grid: row r of the buffer, where it is read for y, is the plane's row number r - skipped[y].
+    """
+
+    rows: int
+    skipped: NDArray[np.int64]
+
+
+def plan_scan(grid: tuple[int, int, int], bits: int, scan_bits: int, taken: NDArray[np.uint8]) -> ScanPlan:
+    """The scan of the `taken` rows of a grid (H, W, C) with `bits` per neuron (R20): no row is read twice in a row."""
+    height, width, channels = grid
+    y = np.flatnonzero(taken)
+    line_bits = width * channels * bits
+    first, last = y * line_bits // scan_bits, ((y + 1) * line_bits - 1) // scan_bits
+    again = np.zeros(len(y), bool)
+    again[1:] = first[1:] == last[:-1]
+    read = last - first + 1 - again
+    before = np.cumsum(read) - read
+    skipped = np.zeros(height, np.int64)
+    skipped[y] = first - before + again
+    return ScanPlan(int(read.sum()), skipped)
+
+
 class FeedPack:
     """A Feed of a run: how a plane becomes events.
 
     pool      how much finer the events' grid is than the operator's: folded pools, and max pools behind an AER list,
               whose tokens are pooled positions but keep the order of the spikes that made them.
     payload   events carry a value; those of a hybrid input in plane 0 only.
-    scan_rows  rows of a plane in a bitmap.
+    tiles     (n, 4) channels and rows of the source's tiles in list order.
+    taken     of each row of the grid, whether the run reads it: all, or those that a field of its tile's rows holds.
     value_bits bits of one of the source's values, 0 for spikes.
     """
 
@@ -70,27 +97,31 @@ class FeedPack:
         self.position, self.planes, self.source = feed.connection, feed.planes, self.connection.source
         self.payload, self.hybrid = payload, hybrid
         mode, aer = self.connection.pool_mode, run.core.buffer == "aer"
-        if mode == "unit" and self.hybrid:
-            raise ProgramError(
-                f"unit pooling of {self.source!r}, a hybrid input: counts of its spikes would be payloads and not weigh "
-                "2**spike_shift; use folded")
-        if mode == "max" and self.payload:
-            raise ProgramError(f"max pooling of {self.source!r} ORs spikes, these are payloads; use unit or folded")
+        check_pooling(self.connection, payload, hybrid)
         self.first_arrivals = mode == "max" and aer
         self.pool = self.connection.pool if mode == "folded" or self.first_arrivals else 1
         channels, height, width = self.connection.source_shape if self.pool > 1 else self.connection.token_shape
-        ranges = feed.tiles if aer and mode != "unit" else ((0, channels),)
-        self.tiles = np.array(ranges, np.int64).reshape(-1, 2)
+        regions = feed.regions(height) if aer and mode != "unit" else ((0, channels, 0, height),)
+        self.tiles = np.array(regions, np.int64).reshape(-1, 4)
         self.grid = (height, width, channels)
+        self.taken = np.ones(height, np.uint8)
+        if run.cut_by_rows:
+            self.taken[:] = rows_reached(run, self.connection, height, self.pool)[:, 1] > 0
         self.scan_bits = 0 if aer else run.core.scan_bits
-        self.scan_rows = 0 if aer else -(-height * width * channels // run.core.scan_bits)
-        self._starts = np.zeros((len(self.tiles), height * width + 1), np.int32)
+        self._scans: dict[int, ScanPlan] = {}
         self._pooled: Ints | None = None
         if mode in ("unit", "max"):
             self._pooled = np.zeros(self.grid, np.int32 if mode == "unit" else np.uint8)
+        self._seen = np.zeros(self.connection.token_shape[1:] + (channels,) if self.first_arrivals else (0, 0, 0), np.uint8)
         self.value_bits = value_bits
         self._buffers = buffers
         self._patterns: Ints | None = None
+
+    def scan(self, bits: int = 1) -> ScanPlan:
+        """What is read of a plane in a bitmap of `bits` per neuron."""
+        if bits not in self._scans:
+            self._scans[bits] = plan_scan(self.grid, bits, self.scan_bits, self.taken)
+        return self._scans[bits]
 
     def values_read(self, events: EventList, updates: int) -> int:
         """Values read from the source's buffer for the events of a plane: a pooling unit reads the `updates` of its windows."""
@@ -118,15 +149,18 @@ class FeedPack:
     def _pool(self, plane: Ints) -> tuple[Ints, int]:
         if self._pooled is None:
             return plane, 0
-        unit = self.connection.pool_mode == "unit"
-        kernel = ke.pool_counts if unit else ke.first_arrivals if self.first_arrivals else ke.pool_any
-        return self._pooled, kernel(plane, self.connection.pool, self._pooled)
+        pool = self.connection.pool
+        if self.first_arrivals:
+            return self._pooled, ke.first_arrivals(plane, pool, self.tiles, self._seen, self._pooled)
+        return self._pooled, ke.pool_windows(plane, pool, self._pooled, self.connection.pool_mode == "max")
 
     def _listed(self, plane: Ints, payload: bool) -> EventList:
         flat = self._buffers.get("flat", plane.size + 1, np.int32)
         values = self._buffers.get("values", plane.size + 1, np.int64) if payload else NO_VALUES
-        number, largest = ke.list_events(plane, self.tiles, self.pool, self._starts, flat, values)
-        return EventList(self._starts, flat, values, number, largest)
+        lines, places = len(self.tiles), self.grid[0] * self.grid[1] + 1
+        starts = self._buffers.get("starts", lines * places, np.int32)[: lines * places].reshape(lines, places)
+        number, largest = ke.list_events(plane, self.tiles, self.taken, self.pool, starts, flat, values)
+        return EventList(starts, flat, values, number, largest)
 
 
 class Scanner:
@@ -136,11 +170,12 @@ class Scanner:
         self._buffers, self._rows, self._reached = buffers, 0, -1
 
     def gaps(self, feed: FeedPack, events: EventList) -> Ints:
-        """Gaps of a plane's tokens as arrivals (events, 2): all of its rows are scanned."""
+        """Gaps of a plane's tokens as arrivals (events, 2)."""
         arrivals = self._buffers.get("arrivals", 2 * events.number, np.int64)[: 2 * events.number].reshape(-1, 2)
+        plan = feed.scan()
         self._reached = ke.scan_gaps(
-            events.starts, events.flat, feed.pool, feed.grid, feed.scan_bits, self._rows, self._reached, arrivals)
-        self._rows += feed.scan_rows
+            events.starts, events.flat, feed.pool, feed.grid, feed.scan_bits, plan.skipped, self._rows, self._reached, arrivals)
+        self._rows += plan.rows
         return arrivals
 
     def mark_gap(self) -> int:

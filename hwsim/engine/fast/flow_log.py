@@ -15,9 +15,10 @@ from hwsim.record import ISSUE_KINDS
 
 
 class FlowLog:
-    """`KINDS` are the numbers of load, store, acc and eot among ISSUE_KINDS, in this order."""
+    """`KINDS` are the numbers of load, store, acc and eot among ISSUE_KINDS, in this order, `MASKED` those of acc and skip."""
 
     KINDS = np.array([ISSUE_KINDS.index(kind) for kind in ("load", "store", "acc", "eot")], np.int64)
+    MASKED = (ISSUE_KINDS.index("acc"), ISSUE_KINDS.index("skip"))
 
     def __init__(self, pack: RunPack) -> None:
         self._pack, self._groups, self._lanes = pack, pack.run.groups[1] - pack.run.groups[0], pack.run.core.lanes
@@ -81,6 +82,6 @@ class FlowLog:
         position, lane = np.nonzero(plane)
         word = position * self._groups + lane // self._lanes
         rank = np.arange(len(word)) - np.searchsorted(word, word)
-        neuron = (lane + self._pack.channels[0]) * self._pack.positions + position
+        neuron = self._pack.neurons(position, lane)
         cycle = completed[word] + 1 + (0 if word_writer else rank)
         return np.stack([cycle, np.full(len(word), number), neuron], axis=1).astype(np.int64)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hwsim.engine.fast.feeds import EventList, FeedPack
+from hwsim.engine.fast.masked import Masked
 from hwsim.engine.fast.packing import Ints, Synapses
 
 
@@ -48,6 +49,7 @@ class Listed:
     feed, plane     place of the source, and the EOT that comes after.
     rows, channels  buffer row of the event's last bit, and its channel, in a bitmap.
     slots           cycles of each operation; size 0: 1.      reach  as in kernels.dataflow.time_tokens.
+    masked          the flags that they looked at first (R25).
     """
 
     feed: int
@@ -58,6 +60,7 @@ class Listed:
     channels: Ints
     slots: Ints
     reach: Ints
+    masked: Masked | None
 
 
 def gather_arrays(sources: Sequence[FeedPlanes], listed: Sequence[Listed], eots: int, merged: bool) -> tuple[Any, ...]:

@@ -1,8 +1,8 @@
 """Runs as the arrays that the kernels read: geometry tables, stacked weight rows, initial and added words.
 
 Everything here depends on a CoreRun only, is made once and shared by the runs that can share it (the timesteps of a
-step-by-step program). A run's arrays hold its own lanes: channel c of the layer is lane c - groups[0] * P here, and
-state, terms and outputs are (positions, lanes), positions in (y, x) order. Geometry: docs/cycle-model.md, "An event's
+step-by-step program). A run's arrays hold its own tile: channel c of the layer is lane c - groups[0] * P here, and
+state, terms and outputs are (positions, lanes), positions of the tile in (y, x) order. Geometry: docs/cycle-model.md, "An event's
 words"; arithmetic: R10. Widths in bits.
 """
 
@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.checks.dataflow import check_dataflow
-from hwsim.engine.fast.counting import coefficients, pass_tallies
+from hwsim.checks.run import check_run
+from hwsim.engine.fast.counting import coefficients, counts_last_words, pass_tallies
 from hwsim.engine.fast.sweep_plan import SweepPlan
-from hwsim.passes import PassTable
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Connection
 
 Ints = NDArray[Any]
-FLAG_USES = ("ignore", "masked", "fire_once")
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Ints:
@@ -78,7 +76,7 @@ def by_position(values: Ints, dtype: Any) -> Ints:
 class Synapses:
     """One connection as a run sees it.
 
-    grid, by_row, by_column, by_channel   see kernels.timing.      window  see kernels.arithmetic.
+    grid, by_row, by_column, by_channel   see kernels.timing.      window  see kernels.arithmetic.      fed  see kernels.masked.
     weights   (rows + 1, lanes) or, sliced, (rows + 1, lanes of a slice); the last row is zero; None without weights.
     slices    (rows, 2) first lane and number of lanes of each row; size 0 when every row feeds all lanes.
     largest   bound on |weight|.      sums  an array whose type holds the sum of four weights.
@@ -89,42 +87,60 @@ class Synapses:
     by_row: NDArray[np.int64]
     by_column: NDArray[np.int64]
     by_channel: NDArray[np.int64]
+    fed: NDArray[np.int64]
     weights: Ints | None
     slices: NDArray[np.int64]
     largest: int
     sums: Ints
 
 
-def pack_synapses(run: CoreRun, connection: Connection, pool: int) -> Synapses:
+WeightRows = tuple[Ints | None, NDArray[np.int64], int]
+"""weights, slices and largest of Synapses, which do not depend on the rows of a tile."""
+
+
+def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightRows) -> Synapses:
     """`pool` says how far the grid that events are listed on is finer than the one that the operator sees."""
     channels, in_height, in_width = connection.pooled_shape
     height, width = (connection.source_shape if pool > 1 else connection.token_shape)[1:]
-    _, out_height, out_width = run.shape
-    kernel_y, kernel_x, stride, padding = {
-        "linear": (in_height, in_width, 1, 0), "identity": (1, 1, connection.stride, 0),
-    }.get(connection.operator, (connection.kernel, connection.kernel, connection.stride, connection.padding))
-    operator = (kernel_y, kernel_x, stride, padding, in_height, in_width, out_height, out_width)
+    (first_row, end_row), out_width = run.row_span, run.shape[2]
+    kernel_y, kernel_x, stride, padding = _operator(connection)
+    operator = (kernel_y, kernel_x, stride, padding, in_height, in_width, end_row - first_row, out_width, first_row)
     fed = _fed_channels(run, connection)
-    weights, slices = _weight_rows(run, connection, fed, kernel_y * kernel_x)
-    largest = 0 if weights is None else int(np.abs(weights.astype(np.int64)).max(initial=0))
+    weights, slices, largest = rows
     return Synapses(
         grid=np.array([height, width, channels, pool, out_width, run.groups[1] - run.groups[0]], np.int64),
         window=np.array([width, channels, pool, *operator], np.int64),
-        by_row=_reach(height, pool, in_height, kernel_y, stride, padding, out_height),
-        by_column=_reach(width, pool, in_width, kernel_x, stride, padding, out_width),
-        by_channel=_groups(run, fed), weights=weights, slices=slices, largest=largest,
+        by_row=rows_reached(run, connection, height, pool),
+        by_column=_reach(width, pool, in_width, kernel_x, stride, padding, (0, out_width)),
+        by_channel=_groups(run, fed), fed=fed - run.channels[0], weights=weights, slices=slices, largest=largest,
         # Four weights of a byte stay exact in 16 bits; the sums of others are made in the state's own type.
         sums=np.zeros(1, np.int16 if weights is not None and weights.dtype == np.int8 else np.int64),
     )
 
 
-def _reach(size: int, pool: int, in_size: int, kernel: int, stride: int, padding: int, out_size: int) -> Ints:
-    """(size, 2) first output coordinate that each source coordinate touches, and how many."""
+def _operator(connection: Connection) -> tuple[int, int, int, int]:
+    """Kernel rows and columns, stride and padding."""
+    _, in_height, in_width = connection.pooled_shape
+    if connection.operator == "linear":
+        return in_height, in_width, 1, 0
+    if connection.operator == "identity":
+        return 1, 1, connection.stride, 0
+    return connection.kernel, connection.kernel, connection.stride, connection.padding
+
+
+def rows_reached(run: CoreRun, connection: Connection, height: int, pool: int) -> Ints:
+    """(height, 2) first row of the run's tile that each row of the events' grid touches, from the tile's own, and how many."""
+    kernel, _, stride, padding = _operator(connection)
+    return _reach(height, pool, connection.pooled_shape[1], kernel, stride, padding, run.row_span)
+
+
+def _reach(size: int, pool: int, in_size: int, kernel: int, stride: int, padding: int, outputs: tuple[int, int]) -> Ints:
+    """(size, 2) first of the outputs [a, b) that each source coordinate touches, counted from a, and how many."""
     at = np.arange(size) // pool
-    first = np.maximum(0, -((kernel - 1 - padding - at) // stride))
-    last = np.minimum(out_size - 1, (at + padding) // stride)
+    first = np.maximum(outputs[0], -((kernel - 1 - padding - at) // stride))
+    last = np.minimum(outputs[1] - 1, (at + padding) // stride)
     count = np.where(at < in_size, np.maximum(0, last - first + 1), 0)
-    return np.stack([first, count], axis=1).astype(np.int64)
+    return np.stack([first - outputs[0], count], axis=1).astype(np.int64)
 
 
 def _fed_channels(run: CoreRun, connection: Connection) -> NDArray[np.int64]:
@@ -153,15 +169,15 @@ def _groups(run: CoreRun, fed: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([first, count, end - begin], axis=1).astype(np.int64)
 
 
-def _weight_rows(
-    run: CoreRun, connection: Connection, fed: NDArray[np.int64], taps: int
-) -> tuple[Ints | None, NDArray[np.int64]]:
+def weight_rows(run: CoreRun, connection: Connection) -> WeightRows:
     """Rows (ky, kx, c) of the weights that one source neuron puts on one output position, and their slices."""
     channels, in_height, in_width = connection.pooled_shape
     low, high = run.channels
     every = np.zeros((0, 2), np.int64)
     if connection.weights is None:
-        return None, every
+        return None, every, 0
+    fed, (kernel_y, kernel_x, _, _) = _fed_channels(run, connection), _operator(connection)
+    taps = kernel_y * kernel_x
     weights = np.asarray(connection.weights)
     if len(fed) == 1 and connection.operator == "linear":
         rows = weights[low:high].reshape(high - low, channels, in_height, in_width).transpose(2, 3, 1, 0)
@@ -180,7 +196,8 @@ def _weight_rows(
     out = aligned_zeros((len(table) + 1, table.shape[1]), dtype)
     out[:-1] = table
     slices = np.stack([fed[:, 0] - low, fed[:, 1] - fed[:, 0]], axis=1)
-    return out, np.tile(slices, (taps, 1)) if sliced else every
+    largest = int(np.abs(out.astype(np.int64)).max(initial=0))
+    return out, np.tile(slices, (taps, 1)) if sliced else every, largest
 
 
 def _from_first(rows: Ints, offsets: NDArray[np.int64]) -> Ints:
@@ -194,15 +211,17 @@ class RunPack:
     """What one run needs besides its events.
 
     adds_to     the width that events add at: the current's for direct tables.
+    channels, span   of the layer: lanes and positions that are the run's own.
     initial     (positions, lanes) what a clear writes.       addend  (positions, lanes) or None.
     factors     tallies to events; pass_tallies  those of each pass: hwsim/engine/fast/counting.py.
     rows        timesteps that the run counts for, from 0.
+    last_words  whether words of the last group are counted apart: they lie in fewer banks.
     plans       of its sweeps, by the number of its EOTs; other dataflows only.
     """
 
     run: CoreRun
     channels: tuple[int, int]
-    positions: int
+    span: tuple[int, int]
     potential: Width
     current: Width
     adds_to: Width
@@ -212,6 +231,7 @@ class RunPack:
     factors: NDArray[np.int64]
     pass_tallies: NDArray[np.int64]
     rows: int
+    last_words: bool
     plans: dict[int, SweepPlan] = field(default_factory=dict)
 
     @property
@@ -219,25 +239,25 @@ class RunPack:
         return self.channels[1] - self.channels[0]
 
     @property
-    def whole(self) -> bool:
-        """Whether the run computes all channels of its layer."""
+    def positions(self) -> int:
+        return self.span[1] - self.span[0]
+
+    @property
+    def layer_positions(self) -> int:
+        return self.run.shape[1] * self.run.shape[2]
+
+    @property
+    def all_channels(self) -> bool:
+        """Whether the run computes all channels of its layer: its tile is then a part of the layer's arrays, in one piece."""
         return self.lanes == self.run.shape[0]
 
+    def own(self, whole: Ints) -> Ints:
+        """The tile of an array (positions, C) of the layer, a view."""
+        return whole[self.span[0] : self.span[1], self.channels[0] : self.channels[1]]
 
-def _check_table(table: PassTable) -> None:
-    """Refuses what the rules give no meaning to."""
-    if table.spike_shift < 0:
-        raise ProgramError(f"spike_shift is {table.spike_shift}; a spike weighs 2**spike_shift, which is 1 or more")
-    for p in table.passes:
-        if p.add and p.kind not in ("fire", "readout"):
-            raise ProgramError(f"a {p.kind} pass cannot add; only fire and readout passes can")
-        if p.flags not in FLAG_USES:
-            raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}, allowed are {', '.join(FLAG_USES)}")
-        if p.flags != "ignore" and p.kind != "fire":
-            raise ProgramError(f"a {p.kind} pass has flags {p.flags!r}; only fire passes use them")
-        if (p.flags != "ignore" or p.kind == "mask") and not table.flagged:
-            what = "mask pass" if p.kind == "mask" else f"pass with flags {p.flags!r}"
-            raise ProgramError(f"a {what} in a table that is not flagged: there is no mask memory; set PassTable.flagged")
+    def neurons(self, position: Ints, lane: Ints) -> Ints:
+        """Numbers (c * H + y) * W + x in the layer."""
+        return (lane + self.channels[0]) * self.layer_positions + position + self.span[0]
 
 
 class Packer:
@@ -255,31 +275,34 @@ class Packer:
 
     def synapses(self, run: CoreRun, position: int, pool: int) -> Synapses:
         connection = run.connections[position]
-        key = ("synapses", id(connection), run.shape, run.channels, run.core.lanes, pool)
-        return self._keep(key, lambda: pack_synapses(run, connection, pool), connection)
+        weighted = ("weights", id(connection), run.shape, run.channels)
+        key = ("synapses", *weighted, run.row_span, run.core.lanes, pool)
+        return self._keep(key, lambda: pack_synapses(
+            run, connection, pool, self._keep(weighted, lambda: weight_rows(run, connection), connection)), connection)
 
     def run(self, run: CoreRun) -> RunPack:
         return self._keep(("run", id(run)), lambda: self._pack_run(run), run)
 
     def _pack_run(self, run: CoreRun) -> RunPack:
-        table, (low, high) = run.table, run.channels
-        _check_table(table)
-        check_dataflow(run)
+        table, (low, high), (first, end) = run.table, run.channels, run.row_span
+        tile = (low, high, first, end)
+        check_run(run)
         potential, current = Width(run.potential_bits), Width(run.current_bits)
         addend, addend_largest = None, 0
         if table.addend is not None:
-            part = table.addend[low:high]
+            part = table.addend[low:high, first:end]
             addend_largest = int(np.abs(part).max(initial=0))
             addend = self._keep(
-                ("addend", id(table.addend), low, high),
+                ("addend", id(table.addend), *tile),
                 lambda: by_position(part, np.int32 if addend_largest < 1 << 31 else np.int64), table.addend)
         initial = self._keep(
-            ("initial", id(table.initial), low, high, run.potential_bits),
-            lambda: potential.store(table.initial[low:high]), table.initial)
+            ("initial", id(table.initial), *tile, run.potential_bits),
+            lambda: potential.store(table.initial[low:high, first:end]), table.initial)
         return RunPack(
-            run=run, channels=(low, high), positions=run.shape[1] * run.shape[2], potential=potential, current=current,
+            run=run, channels=(low, high), span=(first * run.shape[2], end * run.shape[2]), potential=potential, current=current,
             adds_to=current if table.direct else potential, initial=initial, addend=addend,
             addend_largest=addend_largest,
             factors=coefficients(run, high - low), pass_tallies=pass_tallies(run),
             rows=max(run.first_plane + table.planes, 1 + max((p.timestep for p in table.passes), default=0)),
+            last_words=counts_last_words(run),
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
+from hwsim.engine.fast.counting import banks_of_all
 from hwsim.passes import Pass
 from hwsim.program import CoreRun
 
@@ -100,7 +101,9 @@ def _sweeps(run: CoreRun, following: list[int], place: int, needed: bool) -> lis
         flaggers = None if any(member.kind == "mask" for member in group) else tuple(
             place + k + 1 - len(group) + i for i, member in enumerate(group) if member.flags == "fire_once")
         number = sum(before.kind in ("fire", "requant") for before in passes[:k])
-        made.append(Sweep(index, number, place + k, reads, writes, claims & ~FLAGS, flaggers))
+        # Only events that look at flags can meet a mask word by itself; it is written together with its membrane word (R16).
+        claims = claims if run.masks_first else claims & ~FLAGS
+        made.append(Sweep(index, number, place + k, reads, writes, claims, flaggers))
     return made
 
 
@@ -121,11 +124,14 @@ def _count(run: CoreRun, sweep: Sweep, row: NDArray[np.int64]) -> None:
     kind, words = run.table.passes[sweep.index].kind, run.words
     if sweep.reads & MEMBRANE:
         row[INDEX[READ[kind]]] += words
+        row[INDEX["membrane_read_banks"]] += banks_of_all(run, "membrane")
     if sweep.reads & CURRENT:
         row[INDEX["current_read"]] += words
+        row[INDEX["current_read_banks"]] += banks_of_all(run, "current")
     if sweep.reads & FLAGS:
         row[INDEX["mask_read"]] += words
     if sweep.writes & MEMBRANE:
         row[INDEX[WRITTEN[kind]]] += words
+        row[INDEX["membrane_write_banks"]] += banks_of_all(run, "membrane")
     if sweep.writes & FLAGS and sweep.flaggers is None:
         row[INDEX["mask_write"]] += words

@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.engine.fast.core import SHIFTED_SYNAPSES, CoreState
+from hwsim.checks.run import check_eots, eots_of_a_visit
+from hwsim.engine.fast.core import LAST_WORDS, SHIFTED_SYNAPSES, CoreState
 from hwsim.engine.fast.counting import TALLY
 from hwsim.engine.fast.dataflow import (
     EVENTS_LISTED,
     NO_SLOTS,
+    QUIET_WORDS,
     REGISTERS,
     SYNAPSES,
     WORDS,
@@ -21,9 +23,10 @@ from hwsim.engine.fast.dataflow import (
 from hwsim.engine.fast.feeds import Buffers
 from hwsim.engine.fast.kernels import arithmetic as ka
 from hwsim.engine.fast.kernels import dataflow as kd
+from hwsim.engine.fast.kernels import masked as km
 from hwsim.engine.fast.kernels import patterns as kp
+from hwsim.engine.fast.masked import Masked
 from hwsim.engine.fast.packing import Ints, Packer, RunPack
-from hwsim.program import ProgramError
 
 PAYLOAD_SYNAPSES = TALLY["payload_synapses"]
 
@@ -37,14 +40,10 @@ class TokenCore(DataflowCore):
     ) -> None:
         run = pack.run
         self.visits = self._visits(run.words, run.groups[1] - run.groups[0], run.core.accumulators, run.core.order == "gather")
-        marks = int((tokens[:, 0] < 0).sum())
-        if marks % len(self.visits):
-            raise ProgramError(
-                f"{marks} EOTs, but {len(self.visits)} visits of a gather run, each of which has equally many (R19)")
-        super().__init__(pack, state, buffers, True, marks // len(self.visits))
-        if run.merged and self.eots != 1:
-            raise ProgramError(f"{self.eots} EOTs for merged planes, which have one (R21)")
+        super().__init__(pack, state, buffers, True, eots_of_a_visit(int((tokens[:, 0] < 0).sum()), len(self.visits)))
+        check_eots(run, self.eots)
         self.tokens, self.late = tokens, late
+        self._seen: list[Masked | None] = []
         self._synapses = [packer.synapses(run, i, self._pool(i)) for i in range(len(run.connections))]
         self._segments = self._cut()
 
@@ -75,6 +74,8 @@ class TokenCore(DataflowCore):
         steps = self.run.table.planes if self.run.plane_sums else self.eots
         for n in range(self.eots + 1):
             self.marks = n % self.run.table.planes
+            self.look_at_flags()
+            self._seen.append(self.masked)
             for visit, segments in zip(self.visits, self._segments, strict=True):
                 for k in segments[n] if n < len(segments) else ():
                     touched[k] = self._touched(k, visit)
@@ -123,9 +124,14 @@ class TokenCore(DataflowCore):
 
     def _add_token(self, k: int, words: Ints, plane: int) -> None:
         """One event onto its words, and what it counts."""
-        lanes = self._add_factors(k, words, self._factors(k), None)
         row, merged = self.row, self.run.merged
         row[EVENTS_LISTED] += 1
+        if self.masked is not None:
+            row[QUIET_WORDS] += np.count_nonzero(self.masked.quiet[words])
+            words = words[self.masked.quiet[words] == 0]
+        groups = self.run.groups[1] - self.run.groups[0]
+        row[LAST_WORDS] += np.count_nonzero(words % groups == groups - 1)
+        lanes = self._add_factors(k, words, self._factors(k), None)
         if not merged:
             self.count_single(len(words), lanes, bool(self.tokens[k, 5]))
             return
@@ -150,12 +156,19 @@ class TokenCore(DataflowCore):
         limits = width.limits(synapses.largest * max([1, *(abs(factor) for factor in factors)]))
         lanes = 0
         assert synapses.weights is not None
+        groups = run.groups[1] - run.groups[0]
         for word in words:
-            added, clipped = ka.add_word(
-                state, synapses.weights, synapses.slices, synapses.window, run.groups[1] - run.groups[0], run.core.lanes,
-                (c, y, x), word, np.array(factors, np.int64), limits)
-            lanes += added
-            self.clipped += clipped
+            row, begin, end, first = ka.lanes_of(
+                synapses.slices, synapses.window, groups, run.core.lanes, (c, y, x), word, state.shape[1])
+            terms, position = synapses.weights[row][begin - first : end - first], word // groups
+            added, steps = state[position][begin:end], np.array(factors, np.int64)
+            if self.masked is None:
+                lanes += end - begin
+                self.clipped += ka.add_factors(added, terms, steps, limits)
+            else:
+                off = self.masked.flags[position][begin:end]
+                lanes += int(np.count_nonzero(off == 0))
+                self.clipped += km.add_factors_on(added, off, terms, steps, limits)
         return lanes
 
     def _sum_tokens(self, t: int, touched: dict[int, Ints]) -> None:
@@ -194,7 +207,11 @@ class TokenCore(DataflowCore):
         if not len(segment):
             return
         lists = [touched[k] for k in segment]
-        reach = np.array([(len(w), w[0], w[-1]) if len(w) else (0, 0, 0) for w in lists], np.int64).reshape(-1, 3)
         slots = np.array([self._slots(k) for k in segment], np.int64) if self.run.merged else NO_SLOTS
         arrivals = self.late[segment.start : segment.stop]
-        self.events_time(n, reach, slots, arrivals, np.concatenate([np.zeros(0, np.int64), *lists]))
+        words = np.concatenate([np.zeros(0, np.int64), *lists])
+        if (seen := self._seen[n]) is not None:
+            self.masked_time(n, np.array([len(w) for w in lists], np.int64), slots, arrivals, words, seen.quiet)
+            return
+        reach = np.array([(len(w), w[0], w[-1]) if len(w) else (0, 0, 0) for w in lists], np.int64).reshape(-1, 3)
+        self.events_time(n, reach, slots, arrivals, words)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.checks.chip import check_list
-from hwsim.checks.dataflow import check_dataflow
 from hwsim.checks.program import check_program
 from hwsim.engine.reference.cargo import bits_by_sample
+from hwsim.engine.reference.checks import check_alone, check_run
 from hwsim.engine.reference.clock import CHIP, Clock, Steps
 from hwsim.engine.reference.core import ReferenceCore, row_count
 from hwsim.engine.reference.lanes import Replay, Spikes
@@ -44,7 +44,7 @@ class ReferenceEngine:
 
         `flags` are 0 / 1, none set when left out. ProgramError for a run without weights or one that is not defined.
         """
-        check_dataflow(run)
+        check_run(run)
         stream = given_stream(tokens, gaps, earliest, len(visits(run)))
         return self._by_itself(run, stream, potentials, currents, flags)
 
@@ -53,15 +53,14 @@ class ReferenceEngine:
         potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64] | None = None,
     ) -> CoreLog:
         """One run by itself, fed from the planes (n, H, W, C) of its connections."""
-        check_dataflow(run)
+        check_run(run)
         return self._by_itself(run, plane_stream(run, planes, eots), potentials, currents, flags)
 
     def _by_itself(
         self, run: CoreRun, stream: TokenStream, potentials: NDArray[np.int64], currents: NDArray[np.int64],
         flags: NDArray[np.int64] | None,
     ) -> CoreLog:
-        if any(connection.weights is None for connection in run.connections):
-            raise ProgramError("a connection has no weights; only run_sample with spikes='trace' can do without")
+        check_alone(run)
         clock = Clock()
         flags = np.zeros(run.shape, np.int64) if flags is None else flags
         core = ReferenceCore(clock, run, stream, potentials, currents, flags)
@@ -131,9 +130,9 @@ class Chip:
         yield from core.process()
 
         log = core.core_log()
-        low, high = run.channels
+        mine = (slice(*run.channels), slice(*run.row_span))
         for states, after in ((self.potentials, log.potentials), (self.currents, log.currents), (self.flags, log.flags)):
-            states[layer][low:high] = after[low:high]  # another core may be at work on the other channels
+            states[layer][mine] = after[mine]  # another core may be at work on the other tiles
         self.saturations[layer] += log.saturations
         self.counts[operation.id, : len(log.counts)] += log.counts
         if self.record:

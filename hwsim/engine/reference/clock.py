@@ -23,6 +23,7 @@ FEED = EventPriority(4)   # the feeder pushes into the FIFO as the last cycle le
 SEND = EventPriority(5)   # the serialiser sends a spike, and is free again after its last one
 ISSUE = EventPriority(6)  # the sequencer issues; memories give what the last cycle left in them (read-first)
 EXEC = EventPriority(7)   # the lanes work, memories are written, the serialiser is loaded
+MASK = EventPriority(8)   # the sequencer looks at flags, as the cycle leaves them, before it reads anything else (R25)
 
 
 class Clock(simpy.Environment):

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.checks.dataflow import check_dataflow
 from hwsim.engine.reference.checks import check_run
 from hwsim.engine.reference.clock import CHIP, Clock, Steps
 from hwsim.engine.reference.execute import Execute
@@ -22,21 +21,12 @@ from hwsim.engine.reference.fifo import SpikeFifo, TokenFeeder
 from hwsim.engine.reference.lanes import Activity, Lanes, Replay
 from hwsim.engine.reference.memory import AddressGenerator, WordLayout, WordMemory
 from hwsim.engine.reference.sequencer import Sequencer
+from hwsim.engine.reference.shared import RunLog
 from hwsim.engine.reference.tokens import TokenStream
 from hwsim.engine.reference.window import visits
 from hwsim.engine.reference.writers import Serialiser, WordWriter, Writer
 from hwsim.program import CoreRun
 from hwsim.record import CoreLog
-
-
-class RunLog:
-    """What the units write down as they go; cycles from the run's start."""
-
-    def __init__(self) -> None:
-        self.push: list[int] = []
-        self.pop: list[int] = []
-        self.issue: list[tuple[int, int, int]] = []
-        self.spikes: list[tuple[int, int, int]] = []
 
 
 class ReferenceCore:
@@ -52,7 +42,6 @@ class ReferenceCore:
         output: NDArray[np.integer] | None = None,
     ) -> None:
         check_run(run)
-        check_dataflow(run)
         self.clock, self.run, self.stream, self.output = clock, run, stream, output
         self.start = self.last = clock.now
         self.done_cycles = 0
@@ -70,11 +59,11 @@ class ReferenceCore:
         self.lanes = Lanes(run, self.layout, self.membrane, self.current, self.mask, replay)
         self.fifo = SpikeFifo(clock, run.core.fifo_depth)
         self.writer: Writer = WordWriter(self) if run.core.writer == "word" else Serialiser(self)
-        self.execute = Execute(self)
-        self.sequencer = Sequencer(self)
-        self.feeder = TokenFeeder(self)
+        self.execute = Execute(self, self.writer)
+        self.sequencer = Sequencer(self, self.fifo, self.execute, self.writer)
+        self.feeder = TokenFeeder(self, self.fifo)
 
-        neurons = sum(self.layout.real) * self.layout.height * self.layout.width
+        neurons = sum(self.layout.real) * run.positions
         self.plane_rows_cleared = -(-neurons // run.core.scan_bits) if run.core.buffer == "bitmap" else 0
 
     def plane_activity(self, plane: int) -> Activity:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hwsim.engine.reference.clock import EXEC, Signal, Steps
 from hwsim.engine.reference.lanes import WordOperation
-
-if TYPE_CHECKING:
-    from hwsim.engine.reference.core import ReferenceCore
+from hwsim.engine.reference.shared import Shared
+from hwsim.engine.reference.writers import Writer
 
 
 class Execute:
     """Done `slots` cycles after its issue, or when the serialiser can take what it sends."""
 
-    def __init__(self, core: ReferenceCore) -> None:
-        self.core = core
+    def __init__(self, core: Shared, writer: Writer) -> None:
+        self.core, self.writer = core, writer
         self.operation: WordOperation | None = None
         self.latched: WordOperation | None = None
         self.issued, self.completed = Signal(core.clock), Signal(core.clock)
@@ -23,14 +20,14 @@ class Execute:
     @property
     def ready(self) -> bool:
         """In the ISSUE phase: whether the stage is empty after this cycle."""
-        return self.operation is None or not self.operation.sends or not self.core.writer.busy
+        return self.operation is None or not self.operation.sends or not self.writer.busy
 
     def accept(self, operation: WordOperation) -> None:
         self.latched = operation
         self.issued.pulse()
 
     def process(self) -> Steps:
-        core, clock, writer = self.core, self.core.clock, self.core.writer
+        core, clock, writer = self.core, self.core.clock, self.writer
         while True:
             while self.latched is None:
                 yield self.issued.wait()

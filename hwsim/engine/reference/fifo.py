@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hwsim.engine.reference.clock import FEED, Clock, Signal, Steps
+from hwsim.engine.reference.shared import Shared
 from hwsim.engine.reference.tokens import Token
-
-if TYPE_CHECKING:
-    from hwsim.engine.reference.core import ReferenceCore
 
 
 class Slot(NamedTuple):
@@ -43,11 +41,11 @@ class SpikeFifo:
 class TokenFeeder:
     """Reads the run's tokens out of the spike buffer, each `gap` cycles after the last, and pushes them (R2)."""
 
-    def __init__(self, core: ReferenceCore) -> None:
-        self.core = core
+    def __init__(self, core: Shared, fifo: SpikeFifo) -> None:
+        self.core, self.fifo = core, fifo
 
     def process(self) -> Steps:
-        core, clock, fifo = self.core, self.core.clock, self.core.fifo
+        core, clock, fifo = self.core, self.core.clock, self.fifo
         counts_tokens = core.run.core.buffer == "aer"
         last, room_from, marks = core.start - 1, core.start, 0
         for token, gap, earliest, rows in core.stream:

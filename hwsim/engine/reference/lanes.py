@@ -32,7 +32,7 @@ class WordOperation:
     claims          memories in which R6 looks for the word, the mask memory never; a requant or read-out pass counts as
                     writing.
     slots           cycles that EXEC works.       sends   its outcome goes to the writer.
-    work            of an accumulation.
+    synapses, work  of an accumulation: the lanes that add, and what.
     number          place of the pass among the fire and requant passes since the last EOT.
     sums            planes whose sums a pass adds first (R21).
     more            passes of the same word follow at once, so that its state stays in registers (R24).
@@ -48,7 +48,7 @@ class WordOperation:
     slots: int = 1
     sends: bool = False
     weights: Word | None = None
-    synapses: int = 0
+    synapses: range = range(0)
     work: Work | None = None
     sweep: Pass | None = None
     number: int = -1
@@ -104,6 +104,8 @@ class Lanes:
         ):
             if memory in operation.writes and word in memory.changed:
                 operation.activity[event] += 1
+                if memory is not self.mask:
+                    operation.activity[f"{memory.name}_write_banks"] += self.layout.banks(word, memory.name)
                 memory.write(word, cycle)
             elif operation.sweep is not None and not operation.more and not self.gathers:
                 memory.release(word)
@@ -177,8 +179,14 @@ class Lanes:
         return self._start_again(operation)
 
     def _accumulate(self, operation: WordOperation) -> Spikes:
-        activity, synapses, work, word = operation.activity, operation.synapses, operation.work, operation.word
+        activity, work, word = operation.activity, operation.work, operation.word
         assert work is not None
+        # Flags are known to an accumulation only where it has looked at them first (R25).
+        off = None if operation.flags is None else operation.flags != 0
+        weights = None if operation.weights is None else self._only_on(operation.weights, off)
+        synapses = len(operation.synapses)
+        if off is not None:
+            synapses -= int(np.count_nonzero(off[operation.synapses.start : operation.synapses.stop]))
         activity["acc_add"] += synapses * work.adds
         activity["weight_shift"] += synapses * work.shifts
         if work.multiplies:
@@ -191,10 +199,9 @@ class Lanes:
         if work.planes:
             return self._sum_planes(operation, work.planes)
         value = memory.operand(word, read)
-        if operation.weights is not None:
+        if weights is not None:
             for factor in work.factors:
-                weights = operation.weights if factor == 1 else operation.weights * factor
-                value = self._saturate(value + weights, bits)
+                value = self._saturate(value + (weights if factor == 1 else weights * factor), bits)
         memory.change(word, value)
         return []
 

@@ -20,33 +20,46 @@ Word = NDArray[np.int64]
 
 
 class WordLayout:
-    """Which neuron sits in which word and lane of a run: word (y * W + x) * groups + (g - lo), lane c - g * lanes."""
+    """Which neuron sits in which word and lane of a run: word ((y - a) * W + x) * groups + (g - lo), lane c - g * lanes.
+
+    first_row, end_row   rows [a, b) of the tile.
+    """
 
     def __init__(self, run: CoreRun) -> None:
         self.lanes = run.core.lanes
-        self.channels, self.height, self.width = run.shape
+        self.channels, _, self.width = run.shape
+        self.first_row, self.end_row = run.row_span
         self.first_group, self.end_group = run.groups
         self.groups = self.end_group - self.first_group
         self.words = run.words
         self.end_channel = run.channels[1]
+        core = run.core
+        self.bank_bits = {"membrane": (core.membrane_bank_bits, core.potential_bits),
+                          "current": (core.current_bank_bits, core.current_bits)}
         self.real = [max(0, min(self.lanes, self.end_channel - g * self.lanes)) for g in range(*run.groups)]
 
     def real_lanes(self, word: int) -> int:
         """Lanes of the word that hold a neuron; always the lowest ones."""
         return self.real[word % self.groups]
 
+    def banks(self, word: int, memory: str) -> int:
+        """Banks of a row that hold a neuron of the word; 0 where they are not counted (R25)."""
+        bank_bits, bits = self.bank_bits[memory]
+        return -(-self.real_lanes(word) * bits // bank_bits) if bank_bits else 0
+
     def place(self, word: int) -> tuple[int, int, int]:
         """(y, x, channel of lane 0) of a word."""
         position, group = divmod(word, self.groups)
         y, x = divmod(position, self.width)
-        return y, x, (self.first_group + group) * self.lanes
+        return self.first_row + y, x, (self.first_group + group) * self.lanes
 
     def split(self, state: NDArray[np.int64]) -> list[Word]:
         """The words of a (C, H, W) state; lanes without a neuron hold zero."""
-        padded = np.zeros((self.groups * self.lanes, self.height, self.width), np.int64)
-        mine = state[self.first_group * self.lanes : self.end_channel]
+        height = self.end_row - self.first_row
+        padded = np.zeros((self.groups * self.lanes, height, self.width), np.int64)
+        mine = state[self.first_group * self.lanes : self.end_channel, self.first_row : self.end_row]
         padded[: len(mine)] = mine
-        by_group = padded.reshape(self.groups, self.lanes, self.height, self.width)
+        by_group = padded.reshape(self.groups, self.lanes, height, self.width)
         return list(by_group.transpose(2, 3, 0, 1).reshape(-1, self.lanes).copy())
 
     def join(self, words: list[Word], state: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -127,11 +140,11 @@ class WordMemory:
 
 
 class Access(NamedTuple):
-    """One word that an event touches: its weight row (None when the trace has no weights), its real synapses."""
+    """One word that an event touches: its weight row (None when the trace has no weights), the lanes with a real synapse."""
 
     word: int
     weights: Word | None
-    synapses: int
+    synapses: range
 
 
 class Row(NamedTuple):
@@ -139,7 +152,7 @@ class Row(NamedTuple):
 
     group: int
     weights: Word | None
-    synapses: int
+    synapses: range
 
 
 class AddressGenerator:
@@ -162,7 +175,7 @@ class AddressGenerator:
                 yield Access(position * self.layout.groups + row.group, row.weights, row.synapses)
 
     def _positions(self, y: int, x: int) -> Iterator[tuple[int, int, int]]:
-        """(output position y * W + x, tap row, tap column) of a source position; the taps choose the weights."""
+        """(position within the tile, tap row, tap column) of a source position; the taps choose the weights."""
         wire, layout = self.connection, self.layout
         if wire.pool_mode == "folded":
             y, x = y // wire.pool, x // wire.pool
@@ -174,16 +187,16 @@ class AddressGenerator:
         elif wire.operator == "identity":
             on_grid = y % wire.stride == 0 and x % wire.stride == 0
             out_y, out_x = y // wire.stride, x // wire.stride
-            if on_grid and out_y < layout.height and out_x < layout.width:
-                yield out_y * layout.width + out_x, 0, 0
+            if on_grid and layout.first_row <= out_y < layout.end_row and out_x < layout.width:
+                yield (out_y - layout.first_row) * layout.width + out_x, 0, 0
         else:
-            for out_y, tap_y in self._reached(y, layout.height):
-                for out_x, tap_x in self._reached(x, layout.width):
-                    yield out_y * layout.width + out_x, tap_y, tap_x
+            for out_y, tap_y in self._reached(y, range(layout.first_row, layout.end_row)):
+                for out_x, tap_x in self._reached(x, range(layout.width)):
+                    yield (out_y - layout.first_row) * layout.width + out_x, tap_y, tap_x
 
-    def _reached(self, at: int, size: int) -> Iterator[tuple[int, int]]:
-        """Along one axis: (output coordinate, kernel tap) for each output whose receptive field holds `at`."""
-        for out in range(size):
+    def _reached(self, at: int, outputs: range) -> Iterator[tuple[int, int]]:
+        """Along one axis: (output coordinate, kernel tap) for each of the tile's outputs whose receptive field holds `at`."""
+        for out in outputs:
             tap = at + self.connection.padding - self.connection.stride * out
             if 0 <= tap < self.connection.kernel:
                 yield out, tap
@@ -202,7 +215,7 @@ class AddressGenerator:
             if column is not None:
                 weights = np.zeros(layout.lanes, np.int64)
                 weights[low - lane_0 : high - lane_0] = column[low - first : high - first]
-            yield Row(group, weights, high - low)
+            yield Row(group, weights, range(low - lane_0, high - lane_0))
 
     def _connected(self, c: int) -> tuple[int, int]:
         """Output channels [first, end) that source channel c feeds; empty when it feeds none."""

@@ -6,18 +6,17 @@ visit, and the state of a visit's words is in accumulators: only loads and store
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hwsim.engine.reference.clock import ISSUE, Steps
+from hwsim.engine.reference.clock import ISSUE, MASK, Steps
+from hwsim.engine.reference.execute import Execute
+from hwsim.engine.reference.fifo import SpikeFifo
 from hwsim.engine.reference.lanes import Activity, WordOperation
 from hwsim.engine.reference.merged import work_of
+from hwsim.engine.reference.shared import Shared
 from hwsim.engine.reference.sweeps import SENDING, PassStep, pass_steps
 from hwsim.engine.reference.tokens import Token
 from hwsim.engine.reference.window import Visit
+from hwsim.engine.reference.writers import Writer
 from hwsim.record import ISSUE_KINDS
-
-if TYPE_CHECKING:
-    from hwsim.engine.reference.core import ReferenceCore
 
 KIND_CODE = {kind: code for code, kind in enumerate(ISSUE_KINDS)}
 MEMBRANE_READS = {
@@ -30,8 +29,9 @@ MEMBRANE_READS = {
 class Sequencer:
     """Issues one operation, EOT or no-word event after the other, in order."""
 
-    def __init__(self, core: ReferenceCore) -> None:
+    def __init__(self, core: Shared, fifo: SpikeFifo, execute: Execute, writer: Writer) -> None:
         self.core, self.clock, self.run = core, core.clock, core.run
+        self.fifo, self.execute, self.writer = fifo, execute, writer
         self.next = core.start + 1
         self.marks = 0  # EOTs that this visit has had
         self.gathers = core.run.core.order == "gather"
@@ -79,7 +79,7 @@ class Sequencer:
 
     def _head(self) -> Steps:
         """Wait for a token that is visible and for a slot; returns it in the ISSUE phase of that cycle."""
-        fifo = self.core.fifo
+        fifo = self.fifo
         while not fifo.slots:
             yield fifo.arrived.wait()
         token, visible = fifo.slots[0]
@@ -126,11 +126,15 @@ class Sequencer:
             if word not in visit.words:
                 continue
             touched = True
-            activity["weight_read"] += 1
-            yield from self._issue(WordOperation(
+            operation = WordOperation(
                 "acc", word, activity, reads=ports, writes=ports, claims=ports, slots=work.slots, weights=weights,
                 synapses=synapses, work=work,
-            ))
+            )
+            if self.run.masks_first:
+                yield from self._issue_masked(operation)
+            else:
+                activity["weight_read"] += 1
+                yield from self._issue(operation)
         if not touched:
             self._slot("skip", activity)
         elif work.slots > 1:
@@ -155,22 +159,51 @@ class Sequencer:
 
     def _issue(self, operation: WordOperation) -> Steps:
         """Wait for the slot, for EXEC to be done with the last operation, and out of a hazard; then read and go."""
-        clock, execute = self.clock, self.core.execute
+        yield from self._turn()
+        yield from self._wait_out(self._stall(operation, self.execute.operation), operation)
+        self._go(operation)
+
+    def _issue_masked(self, operation: WordOperation) -> Steps:
+        """R25: the flags first. A word whose neurons are all off costs its slot; another goes on as ever, without them."""
+        clock, mask, activity, word = self.clock, self.core.mask, operation.activity, operation.word
+        yield from self._turn()
+        ahead = self.execute.operation
+        if ahead is not None and ahead.word == word and mask in ahead.writes and not self.run.core.bypass:
+            yield from self._wait_out("cycles_stall_hazard", operation)
+            ahead = None
+        yield clock.at(clock.now, MASK)
+        activity["mask_read"] += 1
+        operation.flags = mask.operand(word, mask.read(word, clock.now))
+        if operation.flags[: self.core.layout.real_lanes(word)].all():
+            activity["addr_gen"] += 1
+            self._slot("skip", activity, word)
+            return
+        yield from self._wait_out(self._stall(operation, ahead), operation)
+        activity["weight_read"] += 1
+        self._go(operation)
+
+    def _turn(self) -> Steps:
+        """Wait for the next slot, and for EXEC to be done with the last operation in its cycle."""
+        clock = self.clock
         if clock.now < self.next:
             yield clock.at(self.next, ISSUE)
-        while not execute.ready:
-            yield self.core.writer.freed.wait()
+        while not self.execute.ready:
+            yield self.writer.freed.wait()
             yield clock.at(clock.now, ISSUE)
-        stall = self._stall(operation, execute.operation)
+
+    def _wait_out(self, stall: str, operation: WordOperation) -> Steps:
+        """One cycle, if anything stalls the operation."""
         if stall:
             operation.activity[stall] += 1
-            yield clock.at(clock.now + 1, ISSUE)
+            yield self.clock.at(self.clock.now + 1, ISSUE)
+
+    def _go(self, operation: WordOperation) -> None:
         operation.activity["addr_gen"] += 1
         if self.gathers:
             operation.activity["accumulator_access"] += 1
         self._read(operation)
         self._slot(operation.kind, operation.activity, operation.word, operation.slots)
-        execute.accept(operation)
+        self.execute.accept(operation)
 
     def _stall(self, operation: WordOperation, ahead: WordOperation | None) -> str:
         """What keeps an operation from reading in the cycle in which the one `ahead` completes."""
@@ -188,9 +221,11 @@ class Sequencer:
         core, activity, cycle, word = self.core, operation.activity, self.clock.now, operation.word
         if core.membrane in operation.reads:
             activity[MEMBRANE_READS[operation.kind]] += 1
+            activity["membrane_read_banks"] += core.layout.banks(word, "membrane")
             operation.potential = core.membrane.read(word, cycle)
         if core.current in operation.reads:
             activity["current_read"] += 1
+            activity["current_read_banks"] += core.layout.banks(word, "current")
             operation.current = core.current.read(word, cycle)
         if core.mask in operation.reads:
             activity["mask_read"] += 1
@@ -200,13 +235,13 @@ class Sequencer:
         """From this cycle on something issues; only EOTs and no-word events come here while EXEC still waits (R4, A5)."""
         now = self.clock.now
         activity["cycles_busy"] += slots
-        if not self.core.execute.ready:
+        if not self.execute.ready:
             activity["cycles_overlapped"] += 1
         self.core.log.issue.append((now - self.core.start, KIND_CODE[kind], word))
         self.next = now + slots
         self.core.last = self.next - 1
 
     def _pop(self) -> None:
-        self.core.fifo.pop()
+        self.fifo.pop()
         self.core.log.pop.append(self.clock.now - self.core.start)
         self.core.plane_activity(self.plane)["fifo_pop"] += 1

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hwsim.engine.reference.memory import WordMemory
+from hwsim.engine.reference.shared import Shared
 from hwsim.passes import Pass
-
-if TYPE_CHECKING:
-    from hwsim.engine.reference.core import ReferenceCore
 
 SENDING = ("fire", "requant")
 
@@ -25,7 +23,7 @@ class PassStep(NamedTuple):
     more: bool
 
 
-def pass_steps(core: ReferenceCore, marks: int) -> list[PassStep]:
+def pass_steps(core: Shared, marks: int) -> list[PassStep]:
     """The passes that follow the EOT number `marks` of a run or visit, in order."""
     run = core.run
     if run.merged:
@@ -57,7 +55,7 @@ def pass_steps(core: ReferenceCore, marks: int) -> list[PassStep]:
     return steps
 
 
-def _wanted(core: ReferenceCore, sweep: Pass) -> tuple[WordMemory, ...]:
+def _wanted(core: Shared, sweep: Pass) -> tuple[WordMemory, ...]:
     """Whose word a pass needs. A mask word is only written together with its membrane word (R16)."""
     membrane = () if sweep.kind == "reinitialise" else (core.membrane,)
     current = (core.current,) if sweep.add and core.run.table.direct else ()
@@ -65,7 +63,7 @@ def _wanted(core: ReferenceCore, sweep: Pass) -> tuple[WordMemory, ...]:
     return (*membrane, *current, *mask)
 
 
-def _changed(core: ReferenceCore, sweep: Pass) -> tuple[WordMemory, ...]:
+def _changed(core: Shared, sweep: Pass) -> tuple[WordMemory, ...]:
     """Whose word a pass changes, or may change: a `fire_once` pass writes flags if a neuron fires."""
     if sweep.kind == "requant" or (sweep.kind == "readout" and not sweep.add):
         return ()

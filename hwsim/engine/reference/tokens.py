@@ -13,12 +13,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.checks.run import check_eots, check_pooling, eots_of_a_visit
 from hwsim.engine.reference.memory import AddressGenerator, WordLayout
-from hwsim.engine.reference.window import Event, Grid, Visit, scan, visits, whole, window_of
+from hwsim.engine.reference.window import Event, Grid, Visit, scan, visits, window_of, window_of_run
 from hwsim.program import CoreRun, ProgramError, Run
 from hwsim.snn.network import Connection
 
 Plane = NDArray[np.integer]
+Region = tuple[int, int, int, int]
+"""A tile of a source: channels [lo, hi), rows [a, b)."""
 
 
 class Token(NamedTuple):
@@ -75,14 +78,10 @@ def given_stream(
     tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64], visit_count: int = 1
 ) -> TokenStream:
     """A stream that a caller laid out: tokens (n, 6), gaps and earliest (n,); in gather order, of all visits in turn."""
-    marks = int((np.asarray(tokens).reshape(-1, 6)[:, 0] < 0).sum())
-    if marks % visit_count:
-        raise ProgramError(
-            f"{marks} EOTs for the {visit_count} visits of a run in gather order; each visit receives equally many (R19)"
-        )
+    eots = eots_of_a_visit(int((np.asarray(tokens).reshape(-1, 6)[:, 0] < 0).sum()), visit_count)
     return TokenStream(
         tokens=[Token(*token) for token in tokens.tolist()], gaps=gaps.tolist(), earliest=earliest.tolist(),
-        rows=[0] * len(tokens), eots=marks // visit_count,
+        rows=[0] * len(tokens), eots=eots,
     )
 
 
@@ -99,7 +98,7 @@ class Fed:
     connection: Connection
     grids: list[Grid]
     payload: list[bool]
-    tiles: Sequence[tuple[int, int]]
+    tiles: Sequence[Region]
     bits: int = 1
     merged: bool = False
     pool_updates: list[int] = field(default_factory=list)
@@ -130,10 +129,11 @@ def run_stream(
         planes = [planes_of(connection)[n] for n in feed.planes]
         payload = [payload_of(connection) > 0] * len(planes)
         if is_hybrid(connection):
-            _refuse_unit_of_hybrid(connection)
+            check_pooling(connection, values=False, hybrid=True)
             # The source's own plane 0, wherever the run comes to it: a step or a second stage starts elsewhere.
             payload = [n == 0 for n in feed.planes]
-        fed.append(_fed(run, feed.connection, planes, payload, feed.tiles, value_bits_of(connection)))
+        regions = feed.regions(connection.source_shape[1])
+        fed.append(_fed(run, feed.connection, planes, payload, regions, value_bits_of(connection)))
     return stream_of(run, fed, operation.eots)
 
 
@@ -142,20 +142,19 @@ def plane_stream(run: CoreRun, planes: Sequence[NDArray[np.integer]], eots: int)
     fed = []
     for position, connection in enumerate(run.connections):
         payload = [run.sends_payloads(position)] * len(planes[position])
-        every = ((0, connection.source_shape[0]),)
+        every = ((0, connection.source_shape[0], 0, connection.source_shape[1]),)
         fed.append(_fed(run, position, list(planes[position]), payload, every))
     return stream_of(run, fed, eots)
 
 
 def _fed(
-    run: CoreRun, position: int, planes: list[Plane], payload: list[bool], tiles: Sequence[tuple[int, int]],
-    value_bits: int = 0,
+    run: CoreRun, position: int, planes: list[Plane], payload: list[bool], tiles: Sequence[Region], value_bits: int = 0,
 ) -> Fed:
     """A feed as its buffer holds it: a grid per plane, or one grid of patterns for the planes of a merged source."""
     connection = run.connections[position]
+    check_pooling(connection, any(payload), hybrid=False)
     # An AER list is not a grid: aer_events makes its pooled positions from the plane itself.
-    grids = planes if run.core.buffer == "aer" else [
-        token_grid(plane, connection, valued) for plane, valued in zip(planes, payload, strict=True)]
+    grids = planes if run.core.buffer == "aer" else [token_grid(plane, connection) for plane in planes]
     pooled = connection.pool_mode in ("unit", "max")
     updates = [int(np.count_nonzero(windows(plane, connection.pool))) for plane in planes] if pooled else []
     fed = Fed(position, connection, [np.asarray(grid, np.int64) for grid in grids], payload, tiles, pool_updates=updates,
@@ -177,8 +176,7 @@ def _fed(
 
 def stream_of(run: CoreRun, fed: Sequence[Fed], eots: int) -> TokenStream:
     """Tokens and gaps: in gather order those of each visit's window, one visit after the other."""
-    if run.merged and eots != 1:
-        raise ProgramError(f"{eots} EOTs for merged planes, which have one (R21)")
+    check_eots(run, eots)
     stream = TokenStream(pool_updates=[0] * eots, values=[0] * eots, pooled_values=[0] * eots, eots=eots)
     for feed in fed:
         for n, updates in enumerate(feed.pool_updates[:eots]):
@@ -208,11 +206,12 @@ def stream_of(run: CoreRun, fed: Sequence[Fed], eots: int) -> TokenStream:
 def _steps(run: CoreRun, feed: Fed, n: int, visit: Visit) -> Iterator[tuple[int, list[Event]]]:
     """A plane as its buffer gives it: rows read, and the events that are found in them."""
     grid = feed.grids[n]
+    window = window_of(feed.connection, visit) if run.core.order == "gather" else window_of_run(run, feed.connection, grid)
     if run.core.buffer == "aer":
-        yield 0, list(aer_events(grid, feed.connection, feed.tiles, feed.payload[n]))
-        return
-    window = window_of(feed.connection, visit) if run.core.order == "gather" else whole(grid)
-    yield from scan(grid, feed.bits, run.core.scan_bits, window)
+        events = aer_events(grid, feed.connection, feed.tiles)
+        yield 0, [event for event in events if event[1] in window.rows]
+    else:
+        yield from scan(grid, feed.bits, run.core.scan_bits, window)
 
 
 def _meets(addresses: AddressGenerator, event: Event, visit: Visit) -> bool:
@@ -221,26 +220,23 @@ def _meets(addresses: AddressGenerator, event: Event, visit: Visit) -> bool:
     return any(access.word in visit.words for access in addresses.accesses(c, y, x))
 
 
-def aer_events(
-    plane: Plane, connection: Connection, tiles: Sequence[tuple[int, int]], has_payload: bool
-) -> Iterator[Event]:
+def aer_events(plane: Plane, connection: Connection, tiles: Sequence[Region]) -> Iterator[Event]:
     """(c, y, x, value) as an AER list holds them: tile by tile in (y, x, c) order.
 
     A pooling unit lists its counts in (y, x, c) order of the pooled grid; max pooling lists a pooled position when
     the first spike of its window arrives (its seen-bit is clear) and drops the others.
     """
     if connection.pool_mode == "unit":
-        yield from grid_events(token_grid(plane, connection, has_payload))
+        yield from grid_events(token_grid(plane, connection))
         return
-    arriving = (event for low, high in tiles for event in grid_events(plane[:, :, low:high], low))
+    arriving = (event for low, high, first, end in tiles for event in grid_events(plane[first:end, :, low:high], low, first))
     if connection.pool_mode == "max":
-        yield from _first_arrivals(arriving, connection, has_payload)
+        yield from _first_arrivals(arriving, connection)
     else:
         yield from arriving
 
 
-def _first_arrivals(arriving: Iterator[Event], connection: Connection, has_payload: bool) -> Iterator[Event]:
-    _refuse_max_of_values(connection, has_payload)
+def _first_arrivals(arriving: Iterator[Event], connection: Connection) -> Iterator[Event]:
     _, height, width = connection.pooled_shape
     seen: set[tuple[int, int, int]] = set()
     for c, y, x, _ in arriving:
@@ -250,32 +246,18 @@ def _first_arrivals(arriving: Iterator[Event], connection: Connection, has_paylo
             yield (*place, 1)
 
 
-def bitmap_rows(grid: Grid, scan_bits: int) -> Iterator[list[Event]]:
-    """The events of each row of a bitmap, row by row: `scan_bits` positions of the grid in (y, x, c) order."""
-    _, width, channels = grid.shape
-    flat = grid.reshape(-1)
-    for row in range(0, len(flat), scan_bits):
-        found = []
-        for position in (row + np.flatnonzero(flat[row : row + scan_bits])).tolist():
-            place, c = divmod(position, channels)
-            y, x = divmod(place, width)
-            found.append((c, y, x, int(flat[position])))
-        yield found
-
-
-def grid_events(grid: Grid | Plane, first_channel: int = 0) -> Iterator[Event]:
+def grid_events(grid: Grid | Plane, first_channel: int = 0, first_row: int = 0) -> Iterator[Event]:
     """(c, y, x, value) of the non-zero elements of a (H, W, C) grid, in (y, x, c) order."""
     ys, xs, cs = np.nonzero(grid)
     values = grid[ys, xs, cs].tolist()
-    yield from zip((cs + first_channel).tolist(), ys.tolist(), xs.tolist(), values, strict=True)
+    yield from zip((cs + first_channel).tolist(), (ys + first_row).tolist(), xs.tolist(), values, strict=True)
 
 
-def token_grid(plane: Plane, connection: Connection, has_payload: bool) -> Grid:
+def token_grid(plane: Plane, connection: Connection) -> Grid:
     """The (H, W, C) grid whose positions a connection's events name: window sums, their OR, or the plane itself."""
     if connection.pool_mode == "unit":
         return np.asarray(windows(plane, connection.pool).sum(axis=(1, 3)), np.int64)
     if connection.pool_mode == "max":
-        _refuse_max_of_values(connection, has_payload)
         return np.asarray(windows(plane, connection.pool).any(axis=(1, 3)), np.int64)
     return np.asarray(plane, np.int64)
 
@@ -285,19 +267,3 @@ def windows(plane: Plane, pool: int) -> Grid:
     height, width, channels = plane.shape[0] // pool, plane.shape[1] // pool, plane.shape[2]
     kept = np.asarray(plane[: height * pool, : width * pool], np.int64)
     return kept.reshape(height, pool, width, pool, channels)
-
-
-def _refuse_unit_of_hybrid(connection: Connection) -> None:
-    if connection.pool_mode == "unit":
-        raise ProgramError(
-            f"a pooling unit on {connection.source!r}, which is hybrid: its counts would be payloads in every plane, but "
-            "spikes of a hybrid input carry none and weigh 2**spike_shift (C2, R11); use pool_mode 'folded'"
-        )
-
-
-def _refuse_max_of_values(connection: Connection, has_payload: bool) -> None:
-    if has_payload:
-        raise ProgramError(
-            f"max pooling of {connection.source!r}, which sends values: C4 defines it as the OR of binary spikes; "
-            "use pool_mode 'unit' or 'folded'"
-        )

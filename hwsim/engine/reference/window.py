@@ -1,12 +1,12 @@
-"""The window scanner: visits of a gather run, and which buffer rows are read to find the events of a window (R19 to R21).
+"""The window scanner: visits of a gather run, and which buffer rows are read to find the events of a window or a row tile.
 
-A bitmap lies in (y, x, c) order, `bits` per neuron, `scan_bits` in a row of the buffer. The scanner goes through the
-source rows of its window from top to bottom and reads, for each, the buffer rows that hold it.
+Rules R19 to R21 and R25. A bitmap lies in (y, x, c) order, `bits` per neuron, `scan_bits` in a row of the buffer. The scanner
+goes through the source rows of its window from top to bottom and reads, for each, the buffer rows that hold it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,10 +28,9 @@ class Visit(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Source rows [top, bottom) and columns [left, right)."""
+    """Source rows, in order, and columns [left, right)."""
 
-    top: int
-    bottom: int
+    rows: Sequence[int]
     left: int
     right: int
 
@@ -40,12 +39,12 @@ def visits(run: CoreRun) -> list[Visit]:
     """Positions by row and column, at each its words, `accumulators` at a time; a scatter run is one visit of all words."""
     if run.core.order == "scatter":
         return [Visit(0, 0, range(run.words))]
-    _, height, width = run.shape
+    (first_row, end_row), width = run.row_span, run.shape[2]
     groups, held = run.groups[1] - run.groups[0], run.core.accumulators
     found = []
-    for y in range(height):
+    for y in range(first_row, end_row):
         for x in range(width):
-            first = (y * width + x) * groups
+            first = ((y - first_row) * width + x) * groups
             for low in range(0, groups, held):
                 found.append(Visit(y, x, range(first + low, first + min(low + held, groups))))
     return found
@@ -63,12 +62,16 @@ def window_of(connection: Connection, visit: Visit) -> Window:
         top, left = max(top, 0), max(left, 0)
     # A folded pool has no grid of its own: its window is that much larger in the source.
     k = connection.pool if connection.pool_mode == "folded" else 1
-    return Window(top * k, bottom * k, left * k, right * k)
+    return Window(range(top * k, bottom * k), left * k, right * k)
 
 
-def whole(grid: Grid) -> Window:
-    """The window of a scatter run: all that there is."""
-    return Window(0, grid.shape[0], 0, grid.shape[1])
+def window_of_run(run: CoreRun, connection: Connection, grid: Grid) -> Window:
+    """What a scatter run reads of a source's grid: all of it, or the whole rows that a field of its tile's rows holds (R25)."""
+    rows: Sequence[int] = range(grid.shape[0])
+    if run.cut_by_rows:
+        fields = [window_of(connection, Visit(y, 0, range(0))).rows for y in range(*run.row_span)]
+        rows = sorted({row for field in fields for row in field})
+    return Window(rows, 0, grid.shape[1])
 
 
 class RowScan(NamedTuple):
@@ -84,7 +87,7 @@ def scan(grid: Grid, bits: int, scan_bits: int, window: Window) -> Iterator[RowS
     last_read = -1
     if window.left >= window.right:
         return
-    for y in range(window.top, window.bottom):
+    for y in window.rows:
         low = (y * width + window.left) * channels * bits
         high = (y * width + window.right) * channels * bits
         for row in range(low // scan_bits, (high - 1) // scan_bits + 1):

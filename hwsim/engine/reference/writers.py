@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from hwsim.engine.reference.clock import SEND, Signal, Steps
 from hwsim.engine.reference.lanes import Spikes, WordOperation
-
-if TYPE_CHECKING:
-    from hwsim.engine.reference.core import ReferenceCore
+from hwsim.engine.reference.shared import Shared
 
 
 class Writer:
     """What both have in common: an operation's spikes come in while not `busy`, and leave in later cycles."""
 
-    def __init__(self, core: ReferenceCore) -> None:
+    def __init__(self, core: Shared) -> None:
         self.core = core
         self.busy = False
         self.operation: WordOperation | None = None

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.passes import PassTable
-
-if TYPE_CHECKING:
-    from hwsim.snn.network import Layer
+from hwsim.passes import Pass, PassTable
 
 Sent = Literal["spikes", "bits", "values", "nothing"]
 Received = Literal["spikes", "bits", "values", "payloads"]
+
+
+class NeuronLayer(Protocol):
+    """A layer as its neuron model sees it; hwsim.snn.network.Layer is one, and says what each of these is."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+
+    @property
+    def timesteps(self) -> int: ...
+
+    @property
+    def thresholds(self) -> NDArray[np.int64]: ...
+
+    @property
+    def bias(self) -> NDArray[np.int64] | None: ...
+
+    @property
+    def initial_potential(self) -> NDArray[np.int64]: ...
+
+    @property
+    def payload_bits(self) -> int: ...
+
+    @property
+    def stages(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -92,18 +114,18 @@ class Neuron:
         """The threshold with which one spike, or the least significant bit or level, is worth `unit` of the potential."""
         return unit
 
-    def largest_output(self, layer: Layer) -> int:
+    def largest_output(self, layer: NeuronLayer) -> int:
         """What all planes that a neuron of `layer` sends can be worth together, in units of one spike, last bit or level."""
         if self.fires_once:
             return 1
         bits = {"bits": layer.timesteps, "values": layer.payload_bits}
         return (1 << bits[self.sends]) - 1 if self.writes_numbers else layer.timesteps
 
-    def lower(self, layer: Layer, context: Context) -> PassTable:
+    def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
         """The pass table of `layer`."""
         raise NotImplementedError
 
-    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def emit(self, sums: NDArray[np.int64], layer: NeuronLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Outputs (T, C, H, W) and final potentials (C, H, W), int64, for input sums (planes, C, H, W).
 
         Without saturation. The sums of bit planes come already weighed by 2**bit; for a rate-coded layer `planes` is
@@ -111,7 +133,7 @@ class Neuron:
         """
         raise NotImplementedError
 
-    def problems(self, layer: Layer) -> list[str]:
+    def problems(self, layer: NeuronLayer) -> list[str]:
         """What is wrong with `layer` for this model, in words; empty when it fits."""
         return []
 
@@ -120,10 +142,36 @@ class Neuron:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def spread(value: NDArray[np.int64] | None, layer: Layer) -> NDArray[np.int64]:
+def spread(value: NDArray[np.int64] | None, layer: NeuronLayer) -> NDArray[np.int64]:
     """A bias or initial potential at the layer's full (C, H, W); zeros for None."""
     source = np.zeros((1, 1, 1), np.int64) if value is None else np.asarray(value, np.int64)
     return np.ascontiguousarray(np.broadcast_to(source, layer.shape))
+
+
+def biased_start(layer: NeuronLayer) -> NDArray[np.int64]:
+    """(C, H, W) potentials of a model whose bias enters once, before anything is added."""
+    return spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+
+
+def fire_passes(layer: NeuronLayer, context: Context) -> tuple[Pass, ...]:
+    """A fire pass after each timestep, with the timestep's threshold; it adds the bias and a direct input's current."""
+    adds = layer.bias is not None or context.direct
+    return tuple(Pass(after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t)
+                 for t in range(layer.timesteps))
+
+
+def stepwise_table(layer: NeuronLayer, context: Context, passes: tuple[Pass, ...], **settings: Any) -> PassTable:
+    """The table of a model that adds its bias, and a direct input, in every timestep; `settings` are PassTable's others."""
+    return PassTable(
+        planes=layer.timesteps, passes=passes, initial=spread(layer.initial_potential, layer),
+        addend=None if layer.bias is None else spread(layer.bias, layer), direct=context.direct,
+        spike_shift=context.spike_shift, **settings,
+    )
+
+
+def leaked(potential: NDArray[np.int64], leak_shift: int | None) -> NDArray[np.int64]:
+    """Potentials after a leak V -= V >> leak_shift; as they are for None."""
+    return potential if leak_shift is None else potential - (potential >> leak_shift)
 
 
 def leak_problems(leak_shift: int | None) -> list[str]:
@@ -131,5 +179,3 @@ def leak_problems(leak_shift: int | None) -> list[str]:
     if leak_shift is not None and not (isinstance(leak_shift, int) and 1 <= leak_shift <= 31):
         return [f"leak_shift is {leak_shift!r}, allowed are 1 to 31 or none"]
     return []
-
-

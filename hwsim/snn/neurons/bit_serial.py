@@ -9,16 +9,13 @@ theta / 2**(T+1).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable, horner_passes
-from hwsim.snn.neurons.base import Context, Neuron, Received, Sent, spread
-
-if TYPE_CHECKING:
-    from hwsim.snn.network import Layer
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, Received, Sent, biased_start
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,9 @@ class BitSerial(Neuron):
     def threshold(self, unit: int, timesteps: int) -> int:
         return unit << timesteps
 
-    def lower(self, layer: Layer, context: Context) -> PassTable:
+    def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
         horner = context.shift_at == "membrane" and context.planes > 1
-        start = spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+        start = biased_start(layer)
         theta = int(layer.thresholds[0])
         fires = tuple(
             Pass(after_eot=context.planes, kind="fire", threshold=theta, shift=p + 1, add=horner and p == 0, timestep=p)
@@ -55,9 +52,8 @@ class BitSerial(Neuron):
             weigh_planes=context.shift_at == "weight" and context.planes > 1,
         )
 
-    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        potential = spread(layer.initial_potential, layer) + spread(layer.bias, layer)
-        potential += sums.sum(axis=0)
+    def emit(self, sums: NDArray[np.int64], layer: NeuronLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        potential = biased_start(layer) + sums.sum(axis=0)
         bits = np.zeros((layer.timesteps, *layer.shape), np.int64)
         for p in range(layer.timesteps):
             theta = int(layer.thresholds[0]) >> (p + 1)
@@ -65,7 +61,7 @@ class BitSerial(Neuron):
             potential -= theta * bits[p]
         return bits, potential
 
-    def problems(self, layer: Layer) -> list[str]:
+    def problems(self, layer: NeuronLayer) -> list[str]:
         theta, steps = layer.thresholds, layer.timesteps
         if len(set(theta.tolist())) > 1:
             return ["thresholds differ between timesteps; a bit-serial layer has one threshold, halved in each pass"]

@@ -6,16 +6,13 @@ Soft reset subtracts the threshold, hard reset writes zero; an optional leak tak
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.passes import Pass, PassTable
-from hwsim.snn.neurons.base import Context, Neuron, leak_problems, spread
-
-if TYPE_CHECKING:
-    from hwsim.snn.network import Layer
+from hwsim.passes import PassTable
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, fire_passes, leak_problems, leaked, spread, stepwise_table
 
 
 @dataclass(frozen=True)
@@ -28,32 +25,21 @@ class IntegrateAndFire(Neuron):
     reset: Literal["soft", "hard"] = "soft"
     leak_shift: int | None = None
 
-    def lower(self, layer: Layer, context: Context) -> PassTable:
-        adds = layer.bias is not None or context.direct
-        passes = tuple(
-            Pass(after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t)
-            for t in range(layer.timesteps)
-        )
-        return PassTable(
-            planes=layer.timesteps, passes=passes, initial=spread(layer.initial_potential, layer),
-            addend=None if layer.bias is None else spread(layer.bias, layer), direct=context.direct,
-            reset=self.reset, leak_shift=self.leak_shift, spike_shift=context.spike_shift,
-        )
+    def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
+        return stepwise_table(layer, context, fire_passes(layer, context), reset=self.reset, leak_shift=self.leak_shift)
 
-    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        potential = spread(layer.initial_potential, layer).copy()
-        bias = spread(layer.bias, layer)
+    def emit(self, sums: NDArray[np.int64], layer: NeuronLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        potential, bias = spread(layer.initial_potential, layer), spread(layer.bias, layer)
         fired = np.zeros((layer.timesteps, *layer.shape), np.int64)
         for t in range(layer.timesteps):
             theta = int(layer.thresholds[t])
-            potential += sums[t] + bias
+            potential = potential + sums[t] + bias
             fired[t] = potential >= theta
             potential = potential - theta * fired[t] if self.reset == "soft" else potential * (1 - fired[t])
-            if self.leak_shift is not None:
-                potential -= potential >> self.leak_shift
+            potential = leaked(potential, self.leak_shift)
         return fired, potential
 
-    def problems(self, layer: Layer) -> list[str]:
+    def problems(self, layer: NeuronLayer) -> list[str]:
         found = []
         if self.reset not in ("soft", "hard"):
             found.append(f"reset is {self.reset!r}, allowed are 'soft' and 'hard'")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable, horner_passes
-from hwsim.snn.neurons.base import Context, Neuron, Received, Sent, spread
-
-if TYPE_CHECKING:
-    from hwsim.snn.network import Layer
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, Received, Sent, biased_start
 
 
 @dataclass(frozen=True)
@@ -29,9 +26,9 @@ class ReadOut(Neuron):
     adds_each_step: ClassVar[bool] = False
     staged: ClassVar[bool] = True
 
-    def lower(self, layer: Layer, context: Context) -> PassTable:
+    def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
         horner = context.binary_weighted and context.shift_at == "membrane" and context.planes > 1
-        start = spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+        start = biased_start(layer)
         out = Pass(after_eot=context.planes, kind="readout", add=horner, timestep=context.planes - 1)
         restarts = tuple(Pass(after_eot=t, kind="reinitialise", timestep=t - 1) for t in layer.stages[1:-1])
         return PassTable(
@@ -43,7 +40,7 @@ class ReadOut(Neuron):
             spike_shift=context.spike_shift,
         )
 
-    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def emit(self, sums: NDArray[np.int64], layer: NeuronLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         counted = sums[layer.stages[-2] :] if layer.stages else sums
-        potential = counted.sum(axis=0) + spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+        potential = counted.sum(axis=0) + biased_start(layer)
         return np.zeros((0, *layer.shape), np.int64), potential

@@ -7,16 +7,13 @@ out. `thresholds` holds the step (the LSB, theta / 2**T of the bit-serial twin);
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable
-from hwsim.snn.neurons.base import Context, Neuron, Received, Sent, spread
-
-if TYPE_CHECKING:
-    from hwsim.snn.network import Layer
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, Received, Sent, biased_start
 
 
 @dataclass(frozen=True)
@@ -32,19 +29,19 @@ class Requantise(Neuron):
     adds_each_step: ClassVar[bool] = False
     synthetic: ClassVar[bool] = True
 
-    def lower(self, layer: Layer, context: Context) -> PassTable:
+    def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
         step = Pass(after_eot=context.planes, kind="requant", threshold=int(layer.thresholds[0]))
         return PassTable(
             planes=context.planes, passes=(step,), max_level=(1 << layer.payload_bits) - 1,
-            initial=spread(layer.initial_potential, layer) + spread(layer.bias, layer),
+            initial=biased_start(layer),
         )
 
-    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        potential = sums.sum(axis=0) + spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+    def emit(self, sums: NDArray[np.int64], layer: NeuronLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        potential = sums.sum(axis=0) + biased_start(layer)
         top = (1 << layer.payload_bits) - 1
         return np.clip(potential // int(layer.thresholds[0]), 0, top)[None], potential
 
-    def problems(self, layer: Layer) -> list[str]:
+    def problems(self, layer: NeuronLayer) -> list[str]:
         found = []
         if layer.timesteps != 1:
             found.append(f"timesteps is {layer.timesteps}; a quantised ANN layer has 1")

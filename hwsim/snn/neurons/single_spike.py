@@ -7,17 +7,14 @@ lambda = 1 - 2**-k is V -= V >> k after the timestep; `leak_shift` None is lambd
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.passes import Pass, PassTable
-from hwsim.snn.neurons.base import Context, Neuron, leak_problems, spread
-
-if TYPE_CHECKING:
-    from hwsim.snn.network import Layer
+from hwsim.passes import PassTable
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, fire_passes, leak_problems, leaked, spread, stepwise_table
 
 
 @dataclass(frozen=True)
@@ -29,30 +26,20 @@ class SingleSpike(Neuron):
     fires_once: ClassVar[bool] = True
     leak_shift: int | None = None
 
-    def lower(self, layer: Layer, context: Context) -> PassTable:
-        adds = layer.bias is not None or context.direct
-        passes = tuple(
-            Pass(after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t, flags="fire_once")
-            for t in range(layer.timesteps)
-        )
-        return PassTable(
-            planes=layer.timesteps, passes=passes, initial=spread(layer.initial_potential, layer),
-            addend=None if layer.bias is None else spread(layer.bias, layer), direct=context.direct,
-            leak_shift=self.leak_shift, spike_shift=context.spike_shift, flagged=True,
-        )
+    def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
+        passes = tuple(replace(one, flags="fire_once") for one in fire_passes(layer, context))
+        return stepwise_table(layer, context, passes, leak_shift=self.leak_shift, flagged=True)
 
-    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        potential, on = spread(layer.initial_potential, layer).copy(), np.ones(layer.shape, bool)
+    def emit(self, sums: NDArray[np.int64], layer: NeuronLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        potential, on = spread(layer.initial_potential, layer), np.ones(layer.shape, bool)
         bias = spread(layer.bias, layer)
         fired = np.zeros((layer.timesteps, *layer.shape), np.int64)
         for t in range(layer.timesteps):
             potential = potential + sums[t] + bias
             fires = on & (potential >= int(layer.thresholds[t]))
             fired[t], on = fires, on & ~fires
-            potential = np.where(on, potential, 0)
-            if self.leak_shift is not None:
-                potential -= potential >> self.leak_shift
+            potential = leaked(np.where(on, potential, 0), self.leak_shift)
         return fired, potential
 
-    def problems(self, layer: Layer) -> list[str]:
+    def problems(self, layer: NeuronLayer) -> list[str]:
         return leak_problems(self.leak_shift)

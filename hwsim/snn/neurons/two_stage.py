@@ -8,17 +8,14 @@ neuron sends; here a neuron that is off is left out altogether, which sends the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable
-from hwsim.snn.neurons.base import Context, Neuron, spread
-
-if TYPE_CHECKING:
-    from hwsim.snn.network import Layer
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, fire_passes, spread, stepwise_table
 
 
 @dataclass(frozen=True)
@@ -29,24 +26,13 @@ class TwoStage(Neuron):
     coding: ClassVar[str] = "rate"
     staged: ClassVar[bool] = True
 
-    def lower(self, layer: Layer, context: Context) -> PassTable:
-        adds = layer.bias is not None or context.direct
-        tau = layer.stages[1]
-        passes: list[Pass] = []
-        for t in range(layer.timesteps):
-            passes.append(Pass(
-                after_eot=t + 1, kind="fire", threshold=int(layer.thresholds[t]), add=adds, timestep=t,
-                flags="masked" if t >= tau else "ignore",
-            ))
-            if t == tau - 1:
-                passes.append(Pass(after_eot=tau, kind="mask", timestep=t))
-        return PassTable(
-            planes=layer.timesteps, passes=tuple(passes), initial=spread(layer.initial_potential, layer),
-            addend=None if layer.bias is None else spread(layer.bias, layer), direct=context.direct,
-            spike_shift=context.spike_shift, flagged=True,
-        )
+    def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
+        tau, fires = layer.stages[1], fire_passes(layer, context)
+        mask = Pass(after_eot=tau, kind="mask", timestep=tau - 1)
+        counted = (replace(one, flags="masked") for one in fires[tau:])
+        return stepwise_table(layer, context, (*fires[:tau], mask, *counted), flagged=True)
 
-    def emit(self, sums: NDArray[np.int64], layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def emit(self, sums: NDArray[np.int64], layer: NeuronLayer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         start, bias = spread(layer.initial_potential, layer), spread(layer.bias, layer)
         tau = layer.stages[1]
         potential, on = start.copy(), np.ones(layer.shape, bool)
@@ -60,7 +46,7 @@ class TwoStage(Neuron):
                 on, potential = potential >= 0, start.copy()
         return fired, potential
 
-    def problems(self, layer: Layer) -> list[str]:
+    def problems(self, layer: NeuronLayer) -> list[str]:
         stages = tuple(layer.stages)
         if len(stages) != 3 or stages[0] != 0 or not 0 < stages[1] < stages[2] or stages[2] != layer.timesteps:
             return [f"stages are {stages}; a two-stage neuron has (0, tau, tau + T) with timesteps tau + T"]

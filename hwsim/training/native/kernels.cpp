@@ -146,93 +146,91 @@ struct Grid {
     int64_t tiles() const { return images * down * across; }
 };
 
-// Calls visit(image, first output row, first output column, tile) for every tile.
+// Where channel c of a tile lies in panels of `tiles` tiles; each of the S x S values of a tile lies `next` after the one before.
+inline int64_t in_panels(int64_t tiles, int64_t tile, int64_t c) { return ((c / PANEL) * tiles + tile) * PANEL + c % PANEL; }
+
+template <int S> inline void load_square(const float* from, int64_t next, vec (&in)[S][S]) {
+    for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) in[i][j] = load(from + (i * S + j) * next);
+}
+
+template <int S> inline void store_square(float* to, int64_t next, const vec (&out)[S][S]) {
+    for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) store(to + (i * S + j) * next, out[i][j]);
+}
+
+// Calls visit(image, first output row, first output column, channel, where in panels, next) for LANES channels of every tile;
+// each of a tile's values in panels lies `next` after the one before.
 template <int M, class Visit> inline void each_tile(const Grid& g, Visit visit) {
+    const int64_t tiles = g.tiles(), next = apart(g.c * tiles);
     int64_t tile = 0;
     for (int64_t n = 0; n < g.images; n++)
         for (int64_t y = 0; y < g.h; y += M)
-            for (int64_t x = 0; x < g.w; x += M) visit(n, y, x, tile++);
+            for (int64_t x = 0; x < g.w; x += M, tile++)
+                for (int64_t c = 0; c < g.c; c += LANES) visit(n, y, x, c, in_panels(tiles, tile, c), next);
 }
 
 // Panels of B' d B, d the inputs under each output tile, zero beyond the border.
 template <int M> void inputs_in(const Grid& g, const float* image, float* v) {
     constexpr int S = Filter<M>::S;
-    const int64_t tiles = g.tiles(), next = apart(g.c * tiles);
-    each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t tile) {
+    each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t c, int64_t at, int64_t next) {
         const bool whole = y > 0 && x > 0 && y + M < g.h && x + M < g.w;
-        const float* corner = image + ((n * g.h + y - 1) * g.w + x - 1) * g.c;
-        for (int64_t c = 0; c < g.c; c += LANES) {
-            vec d[S][S], out[S][S];
-            if (whole) {
+        const float* corner = image + ((n * g.h + y - 1) * g.w + x - 1) * g.c + c;
+        vec d[S][S], out[S][S];
+        if (whole) {
 #pragma GCC unroll 8
-                for (int i = 0; i < S; i++)
+            for (int i = 0; i < S; i++)
 #pragma GCC unroll 8
-                    for (int j = 0; j < S; j++) d[i][j] = load(corner + (i * g.w + j) * g.c + c);
-            } else {
-                for (int i = 0; i < S; i++)
-                    for (int j = 0; j < S; j++) {
-                        const int64_t row = y + i - 1, column = x + j - 1;
-                        const bool inside = row >= 0 && row < g.h && column >= 0 && column < g.w;
-                        d[i][j] = inside ? load(corner + (i * g.w + j) * g.c + c) : vec{};
-                    }
-            }
-            both_sides(Filter<M>::BT, d, out);
-            float* to = v + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
-            for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) store(to + (i * S + j) * next, out[i][j]);
+                for (int j = 0; j < S; j++) d[i][j] = load(corner + (i * g.w + j) * g.c);
+        } else {
+            for (int i = 0; i < S; i++)
+                for (int j = 0; j < S; j++) {
+                    const int64_t row = y + i - 1, column = x + j - 1;
+                    const bool inside = row >= 0 && row < g.h && column >= 0 && column < g.w;
+                    d[i][j] = inside ? load(corner + (i * g.w + j) * g.c) : vec{};
+                }
         }
+        both_sides(Filter<M>::BT, d, out);
+        store_square(v + at, next, out);
     });
 }
 
 // The adjoint of inputs_in: adds B v B' into the image, which must be zero before.
 template <int M> void inputs_out(const Grid& g, const float* v, float* image) {
     constexpr int S = Filter<M>::S;
-    const int64_t tiles = g.tiles(), next = apart(g.c * tiles);
-    each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t tile) {
-        for (int64_t c = 0; c < g.c; c += LANES) {
-            vec in[S][S], out[S][S];
-            const float* from = v + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
-            for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) in[i][j] = load(from + (i * S + j) * next);
-            both_sides(Filter<M>::B, in, out);
-            for (int i = 0; i < S; i++)
-                for (int j = 0; j < S; j++) {
-                    const int64_t row = y + i - 1, column = x + j - 1;
-                    if (row < 0 || row >= g.h || column < 0 || column >= g.w) continue;
-                    float* to = image + ((n * g.h + row) * g.w + column) * g.c + c;
-                    store(to, load(to) + out[i][j]);
-                }
-        }
+    each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t c, int64_t at, int64_t next) {
+        vec in[S][S], out[S][S];
+        load_square(v + at, next, in);
+        both_sides(Filter<M>::B, in, out);
+        for (int i = 0; i < S; i++)
+            for (int j = 0; j < S; j++) {
+                const int64_t row = y + i - 1, column = x + j - 1;
+                if (row < 0 || row >= g.h || column < 0 || column >= g.w) continue;
+                float* to = image + ((n * g.h + row) * g.w + column) * g.c + c;
+                store(to, load(to) + out[i][j]);
+            }
     });
 }
 
 // The image of A' m A, tile by tile.
 template <int M> void outputs_out(const Grid& g, const float* m, float* image) {
     constexpr int S = Filter<M>::S;
-    const int64_t tiles = g.tiles(), next = apart(g.c * tiles);
-    each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t tile) {
-        for (int64_t c = 0; c < g.c; c += LANES) {
-            vec in[S][S], out[M][M];
-            const float* from = m + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
-            for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) in[i][j] = load(from + (i * S + j) * next);
-            both_sides(Filter<M>::AT, in, out);
-            for (int i = 0; i < M; i++)
-                for (int j = 0; j < M; j++) store(image + ((n * g.h + y + i) * g.w + x + j) * g.c + c, out[i][j]);
-        }
+    each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t c, int64_t at, int64_t next) {
+        vec in[S][S], out[M][M];
+        load_square(m + at, next, in);
+        both_sides(Filter<M>::AT, in, out);
+        for (int i = 0; i < M; i++)
+            for (int j = 0; j < M; j++) store(image + ((n * g.h + y + i) * g.w + x + j) * g.c + c, out[i][j]);
     });
 }
 
 // The adjoint of outputs_out: panels of A dy A'.
 template <int M> void outputs_in(const Grid& g, const float* image, float* w) {
     constexpr int S = Filter<M>::S;
-    const int64_t tiles = g.tiles(), next = apart(g.c * tiles);
-    each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t tile) {
-        for (int64_t c = 0; c < g.c; c += LANES) {
-            vec in[M][M], out[S][S];
-            for (int i = 0; i < M; i++)
-                for (int j = 0; j < M; j++) in[i][j] = load(image + ((n * g.h + y + i) * g.w + x + j) * g.c + c);
-            both_sides(Filter<M>::A, in, out);
-            float* to = w + ((c / PANEL) * tiles + tile) * PANEL + c % PANEL;
-            for (int i = 0; i < S; i++) for (int j = 0; j < S; j++) store(to + (i * S + j) * next, out[i][j]);
-        }
+    each_tile<M>(g, [&](int64_t n, int64_t y, int64_t x, int64_t c, int64_t at, int64_t next) {
+        vec in[M][M], out[S][S];
+        for (int i = 0; i < M; i++)
+            for (int j = 0; j < M; j++) in[i][j] = load(image + ((n * g.h + y + i) * g.w + x + j) * g.c + c);
+        both_sides(Filter<M>::A, in, out);
+        store_square(w + at, next, out);
     });
 }
 
@@ -244,8 +242,7 @@ template <int M> void weights_in(int64_t c, int64_t o, const float* w, float* u,
             vec in[3][3], out[S][S];
             for (int a = 0; a < 3; a++) for (int b = 0; b < 3; b++) in[a][b] = load(w + ((a * 3 + b) * c + k) * o + j);
             both_sides(Filter<M>::G, in, out);
-            float* to = u + ((j / PANEL) * c + k) * PANEL + j % PANEL;
-            for (int a = 0; a < S; a++) for (int b = 0; b < S; b++) store(to + (a * S + b) * apart(c * o), out[a][b]);
+            store_square(u + in_panels(c, k, j), apart(c * o), out);
         }
 }
 
@@ -256,7 +253,7 @@ void weights_out(int64_t c, int64_t o, const std::vector<float*>& parts, float* 
     for (int64_t k = first; k < last; k++)
         for (int64_t j = 0; j < o; j += LANES) {
             vec in[S][S], out[3][3];
-            const int64_t from = ((j / PANEL) * c + k) * PANEL + j % PANEL;
+            const int64_t from = in_panels(c, k, j);
             for (int a = 0; a < S; a++)
                 for (int b = 0; b < S; b++) {
                     vec sum{};

@@ -8,12 +8,12 @@ import os
 import platform
 import shlex
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hwsim.errors import HwsimError
+from hwsim.files import whole_file
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 FLAGS = ("-O3", "-march=native", "-fassociative-math", "-freciprocal-math", "-fno-signed-zeros", "-fno-trapping-math",
@@ -61,19 +61,15 @@ def library() -> Any:
 
 
 def _build(command: list[str], target: Path) -> None:
-    """Compile beside `target`, then rename: two trainings that start at once do not meet half a library."""
+    """Compile a whole file or none: two trainings that start at once do not meet half a library."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            part = Path(folder) / target.name
+        with whole_file(target) as part:
             done = subprocess.run([*command, *FLAGS, str(SOURCE), "-o", str(part)], capture_output=True, text=True)
             if done.returncode:
                 why = done.stderr.strip()[:500] or f"exit status {done.returncode}"
                 raise NativeError(f"{SOURCE}: {' '.join(command)} failed: {why}; install a C++17 compiler, or train with "
                                   f"--kernels torch")
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-            os.replace(part, target)
     except OSError as error:
         raise NativeError(f"the native kernels cannot be built with {command[0]} into {target.parent} ({error}); install g++ or "
                           f"name a compiler in CXX, and a folder that can be written in XDG_CACHE_HOME, or train with "

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 # window: an event list's width, channels and folded pool; the operator's kernel, stride and padding; the grid that it
-# sees and the one that it makes. (Numba notices an edit of this file only, so kernels.timing's grid is not used here.)
-WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH = range(11)
+# sees and the tile that it makes, whose first row is a row of the layer. Output rows are counted from it.
+# (Numba notices an edit of this file only, so kernels.timing's grid is not used here.)
+WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH, FIRST_ROW = range(12)
 
 
 @njit(cache=True)
@@ -32,7 +33,7 @@ def gather(
     Row (ky * KX + kx) * C + c: with kx = x + padding - stride * out_x that is the event's `flat` plus a constant, for
     all events of a source row at once. Payload events (`values` not empty) leave payload * scale in `factors`.
     """
-    top = out_y * window[STRIDE] - window[PADDING]
+    top = (window[FIRST_ROW] + out_y) * window[STRIDE] - window[PADDING]
     left = out_x * window[STRIDE] - window[PADDING]
     pool, width, channels = window[POOL], window[WIDTH], window[CHANNELS]
     begin_x = max(left, 0) * pool
@@ -240,24 +241,30 @@ def add_patterns(
 
 
 @njit(cache=True)
-def add_word(
-    state: Array, weights: Array, slices: Array, window: Array, groups: int, group_lanes: int, place: tuple[int, int, int],
-    word: int, factors: Array, limits: Array
-) -> tuple[int, int]:
-    """One event at `place` (channel, y, x on its grid) onto one word, a step per factor; returns lanes and clipped steps."""
+def lanes_of(
+    slices: Array, window: Array, groups: int, group_lanes: int, place: tuple[int, int, int], word: int, lanes: int
+) -> tuple[int, int, int, int]:
+    """An event at `place` (channel, y, x on its grid) on one word of `lanes` lanes of all groups: its row of the weights, the
+    lanes [begin, end) that it feeds there, and the lane of the row's first weight."""
     channel, y, x = place
     position = word // groups
     out_y, out_x = position // window[OUT_WIDTH], position % window[OUT_WIDTH]
-    tap_y = y // window[POOL] - (out_y * window[STRIDE] - window[PADDING])
+    tap_y = y // window[POOL] - ((window[FIRST_ROW] + out_y) * window[STRIDE] - window[PADDING])
     tap_x = x // window[POOL] - (out_x * window[STRIDE] - window[PADDING])
     row = (tap_y * window[KERNEL_X] + tap_x) * window[CHANNELS] + channel
-    first, count = (slices[row, 0], slices[row, 1]) if slices.size else (0, state.shape[1])
+    first, count = (slices[row, 0], slices[row, 1]) if slices.size else (0, lanes)
     begin = max(first, word % groups * group_lanes)
     end = min(first + count, (word % groups + 1) * group_lanes)
+    return row, begin, end, first
+
+
+@njit(cache=True)
+def add_factors(lanes: Array, terms: Array, factors: Array, limits: Array) -> int:
+    """One event onto the lanes of a word that it feeds, a step per factor; returns the steps that were clipped."""
     clipped = 0
     for k in range(factors.size):
-        clipped += add_clipped(state[position][begin:end], weights[row][begin - first : end - first], factors[k], limits)
-    return end - begin, clipped
+        clipped += add_clipped(lanes, terms, factors[k], limits)
+    return clipped
 
 
 @njit(cache=True)

@@ -223,14 +223,14 @@ def slotted_events(
 
 @njit(cache=True)
 def gather_run(
-    shape: tuple[int, int, int, int], moves: tuple[int, int, int, int], lists: Array, starts: Array, rows: Array, channels: Array,
-    slots: Array, windows: Array, fed: Array, fed_at: Array, rows_of: Array, steps: Array, steps_at: Array, sent: Array,
-    core: Array, ring: Array, tally: Array, token_log: Array, issue_log: Array, issued: Array, completed: Array,
+    shape: tuple[int, int, int, int, int], moves: tuple[int, int, int, int], lists: Array, starts: Array, rows: Array,
+    channels: Array, slots: Array, windows: Array, fed: Array, fed_at: Array, rows_of: Array, steps: Array, steps_at: Array,
+    sent: Array, core: Array, ring: Array, tally: Array, token_log: Array, issue_log: Array, issued: Array, completed: Array,
     kinds: Array,
 ) -> tuple[int, int]:
     """R19 and R20: a whole gather run, visit by visit. Returns tokens and operations other than passes.
 
-    shape             output rows and columns, groups of the run, accumulators.
+    shape             the tile's first row, its rows and columns, groups of the run, accumulators.
     moves             memories that loads read (0: no loads) and stores write (0: none), and the rows of the tally for both.
     lists (eots, feeds, 2)   where the plane's `starts` and events begin; -1 for a feed that has none.
     starts            of all planes: events before each position of the plane's grid, as in an EventList.
@@ -241,7 +241,7 @@ def gather_run(
     token_log (tokens, 2)   push and pop; issue_log (operations, 3)   as CoreLog.issue, without passes, of `kinds`: load,
     store, acc, eot; size 0: not written.
     """
-    out_height, out_width, groups, held = shape
+    first_row, out_height, out_width, groups, held = shape
     token = operation = 0
     logged = token_log.shape[0] > 0
     for visit_y in range(out_height):
@@ -265,7 +265,7 @@ def gather_run(
                             continue
                         window = windows[feed]
                         width, pool = window[WIDTH], window[POOL]
-                        top = visit_y * window[STRIDE] - window[PADDING]
+                        top = (first_row + visit_y) * window[STRIDE] - window[PADDING]
                         left = visit_x * window[STRIDE] - window[PADDING]
                         x_low = max(left, 0) * pool
                         x_high = min(left + window[KERNEL_X], window[IN_WIDTH]) * pool

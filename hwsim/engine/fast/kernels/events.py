@@ -2,8 +2,8 @@
 
 An event list is `starts` (tiles, H * W + 1), where each position's events begin, and `flat`, for each event
 `(x // pool) * C + c`: added to a constant it is the row of the weight table, whatever the kernel column
-(kernels.arithmetic.gather). `values` holds payloads, or has size 0 when events are binary. Rules C2 to C4 of
-docs/cycle-model.md; planes are (H, W, C).
+(kernels.arithmetic.gather). `values` holds payloads, or has size 0 when events are binary. Rules C2 to C4 and R25 of
+docs/cycle-model.md; planes are (H, W, C). Tiles are lines (n, 4): channels [lo, hi), rows [a, b) of the source.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Array = NDArray[Any]
 
 @njit(cache=True)
 def list_events(
-    plane: Array, tiles: Array, pool: int, starts: Array, flat: Array, values: Array
+    plane: Array, tiles: Array, taken: Array, pool: int, starts: Array, flat: Array, values: Array
 ) -> tuple[Any, Any]:
-    """Non-zero elements of `plane`, tile by tile, each in (y, x, c) order. Returns their number and largest |value|.
+    """Non-zero elements of the rows of `plane` that are `taken`, tile by tile, each in (y, x, c) order.
 
-    Every element is written and only the count is conditional: no branch to mispredict. So `flat` (and `values`)
-    hold one element more than the plane.
+    Returns their number and largest |value|. Every element is written and only the count is conditional: no branch to
+    mispredict. So `flat` (and `values`) hold one element more than the plane.
     """
     height, width, channels = plane.shape
     payloads = values.size > 0
@@ -35,6 +35,9 @@ def list_events(
         low = np.uint64(tiles[tile, 0])
         count = tiles[tile, 1] - tiles[tile, 0]
         for y in range(height):
+            if not taken[y] or y < tiles[tile, 2] or y >= tiles[tile, 3]:
+                begin[y * width : (y + 1) * width] = n
+                continue
             for x in range(width):
                 begin[y * width + x] = n
                 first = np.uint64((x // pool) * channels) + low
@@ -56,20 +59,22 @@ def list_events(
 
 @njit(cache=True)
 def scan_gaps(
-    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], scan_bits: int, base: int, reached: int,
-    arrivals: Array,
+    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], scan_bits: int, skipped: Array, base: int,
+    reached: int, arrivals: Array,
 ) -> int:
     """C3: gaps of a bitmap plane's tokens, into column 0 of `arrivals`. Returns the last row reached.
 
-    Rows are numbered through the run; this plane's first one is `base`, the previous token's row is `reached`.
+    Rows that are read are numbered through the run; the previous token's is `reached`. Row r of this plane, found in row y of
+    the grid, is number base + r - skipped[y].
     """
     height, width, channels = grid_shape
     k = 0
     for y in range(height):
+        first = base - skipped[y]
         for x in range(width):
             position = (y * width + x) * channels - (x // pool) * channels
             for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
-                row = base + (position + flat[event]) // scan_bits
+                row = first + (position + flat[event]) // scan_bits
                 arrivals[k, 0] = max(1, row - reached)
                 arrivals[k, 1] = 0
                 reached = row
@@ -78,63 +83,49 @@ def scan_gaps(
 
 
 @njit(cache=True)
-def pool_counts(plane: Array, pool: int, out: Array) -> int:
-    """C4 `unit`: the sum of each complete window. Returns the non-zero elements that were counted."""
+def pool_windows(plane: Array, pool: int, out: Array, either: bool) -> int:
+    """C4: each complete window's sum (`unit`), or with `either` its OR (`max` behind a bitmap). Returns the non-zero
+    elements that it was made of."""
     updates = 0
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
-            sums = out[y, x]
-            sums[:] = 0
+            pooled = out[y, x]
+            pooled[:] = 0
             for dy in range(pool):
                 for dx in range(pool):
                     row = plane[y * pool + dy, x * pool + dx]
                     seen = 0
-                    for c in range(row.size):
-                        sums[c] += row[c]
-                        seen += row[c] != 0
+                    if either:
+                        for c in range(row.size):
+                            pooled[c] |= row[c] != 0
+                            seen += row[c] != 0
+                    else:
+                        for c in range(row.size):
+                            pooled[c] += row[c]
+                            seen += row[c] != 0
                     updates += seen
     return updates
 
 
 @njit(cache=True)
-def pool_any(plane: Array, pool: int, out: Array) -> int:
-    """C4 `max` behind a bitmap: the OR of each complete window. Returns the spikes that were OR-ed."""
-    updates = 0
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            either = out[y, x]
-            either[:] = 0
-            for dy in range(pool):
-                for dx in range(pool):
-                    row = plane[y * pool + dy, x * pool + dx]
-                    seen = 0
-                    for c in range(row.size):
-                        either[c] |= row[c] != 0
-                        seen += row[c] != 0
-                    updates += seen
-    return updates
-
-
-@njit(cache=True)
-def first_arrivals(plane: Array, pool: int, out: Array) -> int:
+def first_arrivals(plane: Array, pool: int, tiles: Array, seen: Array, out: Array) -> int:
     """C4 `max` behind an AER list: the first spike of each complete window, where it was, so that order is kept.
 
-    `out` has the source's shape and is zero outside complete windows. Returns the spikes that were OR-ed.
+    `seen` has a place for each window and channel; `out` has the source's shape and is zero outside complete windows.
+    Returns the spikes that were OR-ed.
     """
     updates = 0
-    taken = np.zeros(plane.shape[2], np.uint8)
-    for y in range(plane.shape[0] // pool):
-        for x in range(plane.shape[1] // pool):
-            taken[:] = 0
-            for dy in range(pool):
-                for dx in range(pool):
-                    row = plane[y * pool + dy, x * pool + dx]
-                    first = out[y * pool + dy, x * pool + dx]
-                    seen = 0
-                    for c in range(row.size):
-                        fired = np.uint8(row[c] != 0)
-                        first[c] = fired & (taken[c] ^ 1)
-                        taken[c] |= fired
-                        seen += int(fired)
-                    updates += seen
+    seen[:] = 0
+    for tile in range(tiles.shape[0]):
+        low, high = tiles[tile, 0], tiles[tile, 1]
+        for y in range(tiles[tile, 2], min(tiles[tile, 3], seen.shape[0] * pool)):
+            for x in range(seen.shape[1] * pool):
+                row, first, taken = plane[y, x][low:high], out[y, x][low:high], seen[y // pool, x // pool][low:high]
+                spikes = 0
+                for c in range(row.size):
+                    fired = np.uint8(row[c] != 0)
+                    first[c] = fired & (taken[c] ^ 1)
+                    taken[c] |= fired
+                    spikes += int(fired)
+                updates += spikes
     return updates

@@ -29,10 +29,10 @@ def merge(plane: Array, n: int, out: Array) -> None:
 
 @njit(cache=True)
 def place_events(
-    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int, rows: Array,
-    channels: Array,
+    starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int, skipped: Array,
+    rows: Array, channels: Array,
 ) -> None:
-    """Of a bitmap plane's events: the buffer row of its last bit, and its channel."""
+    """Of a bitmap plane's events: the buffer row of its last bit, less those `skipped` before it (H,), and its channel."""
     height, width, grid_channels = grid_shape
     for y in range(height):
         for x in range(width):
@@ -40,7 +40,7 @@ def place_events(
             first = (y * width + x) * grid_channels + 1
             for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
                 channel = flat[event] - channel_0
-                rows[event] = ((first + channel) * bits - 1) // scan_bits
+                rows[event] = ((first + channel) * bits - 1) // scan_bits - skipped[y]
                 channels[event] = channel
 
 
@@ -80,23 +80,51 @@ def reach_events(
 
 
 @njit(cache=True)
+def words_of(
+    channel: int, y: int, x: int, grid: Array, by_row: Array, by_column: Array, by_channel: Array, words: Array
+) -> int:
+    """The words that one event of the grid's (y, x) touches; returns how many."""
+    out_width, groups = grid[4], grid[5]
+    line = 0
+    of_channel = by_channel[channel if by_channel.shape[0] > 1 else 0]
+    group, reached = of_channel[0], of_channel[1]
+    for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
+        for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
+            for step in range(reached):
+                words[line] = (out_y * out_width + out_x) * groups + group + step
+                line += 1
+    return line
+
+
+@njit(cache=True)
+def count_last(starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array) -> int:
+    """Of the words that the events of a list touch, those of the last group."""
+    height, width, channels, pool, _, groups = grid
+    found = 0
+    for tile in range(starts.shape[0]):
+        for y in range(height):
+            for x in range(width):
+                positions = by_row[y, 1] * by_column[x, 1]
+                for event in range(starts[tile, y * width + x], starts[tile, y * width + x + 1]):
+                    channel = 0 if by_channel.shape[0] == 1 else flat[event] - (x // pool) * channels
+                    if by_channel[channel, 1] and by_channel[channel, 0] + by_channel[channel, 1] == groups:
+                        found += positions
+    return found
+
+
+@njit(cache=True)
 def list_reached(
     starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, words: Array
 ) -> int:
     """The words that the events of a list touch, one event after the other; returns how many."""
-    height, width, channels, pool, out_width, groups = grid
+    height, width, channels, pool = grid[0], grid[1], grid[2], grid[3]
     line = 0
     for tile in range(starts.shape[0]):
         for y in range(height):
             for x in range(width):
                 for event in range(starts[tile, y * width + x], starts[tile, y * width + x + 1]):
-                    channel = 0 if by_channel.shape[0] == 1 else flat[event] - (x // pool) * channels
-                    group, reached = by_channel[channel, 0], by_channel[channel, 1]
-                    for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
-                        for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
-                            for step in range(reached):
-                                words[line] = (out_y * out_width + out_x) * groups + group + step
-                                line += 1
+                    channel = flat[event] - (x // pool) * channels
+                    line += words_of(channel, y, x, grid, by_row, by_column, by_channel, words[line:])
     return line
 
 
@@ -116,20 +144,3 @@ def count_patterns(values: Array, adders: int, lanes: Array, slots: Array, total
         shifts += (bits - np.int64(pattern & np.uint64(1))) * lanes[token]
         taken += slots[token] * lanes[token]
     totals[ADDS], totals[SHIFTS], totals[SLOTS] = adds, shifts, taken
-
-
-@njit(cache=True)
-def words_of(
-    channel: int, y: int, x: int, grid: Array, by_row: Array, by_column: Array, by_channel: Array, words: Array
-) -> int:
-    """The words that one event of the grid's (y, x) touches; returns how many."""
-    out_width, groups = grid[4], grid[5]
-    line = 0
-    of_channel = by_channel[channel if by_channel.shape[0] > 1 else 0]
-    group, reached = of_channel[0], of_channel[1]
-    for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
-        for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
-            for step in range(reached):
-                words[line] = (out_y * out_width + out_x) * groups + group + step
-                line += 1
-    return line
