@@ -50,17 +50,28 @@ class Technology(Fields):
     units: str = "datta_45nm"
     """Arithmetic units: datta_45nm, horowitz_45nm, nangate_45nm."""
     memory: str = "cacti_lop"
-    """On-chip memories: cacti_lop, cacti_hp, horowitz."""
+    """On-chip memories: cacti_lop, cacti_hp, cacti_lstp, horowitz."""
     temperature_k: Literal[300, 360] = 300
     """Kelvin, for leakage."""
     dram: str = "dramsim3"
     """Off-chip memory."""
+    node_nm: float = Field(default=45, ge=5, le=180)
+    """Node of the chip. Tables of another node are scaled by published rules, within their range, or refused."""
+    vdd_v: float = Field(default=0.9, ge=0.3, le=1.5)
+    """The one supply of the chip, V. Tables of another supply are scaled by a declared rule, or refused."""
+    family: Literal["lp", "hp"] = "lp"
+    """Transistors whose rules of scaling apply: low power or high performance (Stillmaker and Baas 2017)."""
+    gate_leakage: Literal["repaired", "printed"] = "repaired"
+    """CACTI prints a wrong gate leakage for low-power cells: the repaired value, or the printed one."""
+    leakage_over_table: float | None = Field(default=None, gt=0, le=1e3)
+    """At another node, the leakage of a circuit over that at the tables' node, at one supply: no law gives it."""
 
 
 CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles", "network")
 """Fields outside the cores that decide cycles and counts."""
 CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
-                     "technology.temperature_k", "technology.dram")
+                     "technology.temperature_k", "technology.dram", "technology.node_nm", "technology.vdd_v",
+                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table")
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 
 

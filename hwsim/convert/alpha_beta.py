@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, check_trained_for, folded
+from hwsim.convert.folded import FoldedSource, SourceLayer
 from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, biases, check_timesteps, threshold_at
-from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
 from hwsim.snn.neurons import IntegrateAndFire
 from hwsim.sources.activations import ALPHA_BETA as FINE_TUNED

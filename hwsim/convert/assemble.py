@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.convert.folded import FoldedSource, SourceLayer
 from hwsim.convert.integers import Widths, bias_integers, connections, input_spec, input_unit, weight_scale
-from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.convert.widths import worst_case_bits
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
 from hwsim.snn.neurons import Neuron, ReadOut

@@ -12,8 +12,8 @@ import numpy as np
 
 from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, folded
+from hwsim.convert.folded import FoldedSource, SourceLayer
 from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, biases, check_timesteps, threshold_at
-from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
 from hwsim.snn.neurons import IntegrateAndFire, Neuron, TwoStage
 from hwsim.sources.checkpoint import Checkpoint

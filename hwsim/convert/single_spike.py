@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from hwsim.convert.assemble import Fixed, assemble, neurons
 from hwsim.convert.base import Built, Method, Request, check_trained_for
+from hwsim.convert.folded import SourceConnection, SourceLayer, check_numbers
 from hwsim.convert.integers import USUAL_WIDTHS, Widths, scaled
-from hwsim.convert.source import SourceConnection, SourceLayer, check_numbers
 from hwsim.snn.network import InputSpec, Network
 from hwsim.snn.neurons import ReadOut, SingleSpike
 from hwsim.sources.checkpoint import Checkpoint
