@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.program import CoreRun, Program, Run
+from hwsim.program import CoreRun, Listed, Program, Run
 from hwsim.snn.sample import Sample
 
 ISSUE_KINDS = (
@@ -91,6 +91,23 @@ class SampleRecord:
     logs: dict[int, CoreLog] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class ListTimes:
+    """When the operations of a list happened and what they held (C7, C8). Cycles, (operations,) int64; 0 for setup operations.
+
+    ready        from when an operation could have started. A transfer that starts later has waited for its links.
+    link_bits    bits x links held.     link_hops   flits x links held.
+    held         by operation, the names of the resources that it held from start to end.
+    """
+
+    ready: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    link_bits: NDArray[np.int64]
+    link_hops: NDArray[np.int64]
+    held: tuple[tuple[str, ...], ...]
+
+
 class Engine(Protocol):
     """What both engines offer. `spikes` is `trace` (each layer is fed the recording) or `computed` (closed loop)."""
 
@@ -115,4 +132,8 @@ class Engine(Protocol):
 
         An AER list gives a plane in (y, x, c) order. Rows scanned are counted, as `run_core` cannot.
         """
+        ...
+
+    def run_list(self, listed: Listed, cycles: Sequence[int]) -> ListTimes:
+        """Operations without a sample: a run takes the cycles that are given at its position. ProgramError for a bad list."""
         ...

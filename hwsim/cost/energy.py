@@ -107,6 +107,11 @@ class PriceList:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no accumulator file: it is event driven")
             raise EnergyError(f"{event}: no price; no table knows an accumulator file yet, so give the picojoules of one access "
                               f"yourself (--price {event}=...)")
+        if known.unit in ("link", "router"):
+            if self.arch.network is None:
+                raise NotProvisionedError(f"{event}: {self.arch.name} has no network of links")
+            raise EnergyError(f"{event}: no price; no table knows links and routers yet, so give the picojoules of one "
+                              f"{known.counted} yourself (--price {event}=...)")
         if known.unit in _MEMORY_OF:
             return self._row(event, _MEMORY_OF[known.unit])
         design = self.arch.only

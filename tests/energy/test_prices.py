@@ -31,10 +31,10 @@ from hwsim.cost.technology.tables import unit_cost
 SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
 UNITS = [name for name in shipped("units") if name != "aladdin_40nm"]
 CORE = "event_core_64"
-
-
 OF_OTHER_DATAFLOWS = {"accumulator_access", *(f"{memory}_{way}_banks" for memory in ("membrane", "current")
                                              for way in ("read", "write"))}
+NETWORK = {"link_bits", "link_hops"}
+NOT_THERE = OF_OTHER_DATAFLOWS | NETWORK
 """Events that no shipped design counts, and that no table prices."""
 
 
@@ -53,7 +53,7 @@ def test_every_event_is_priced_on_every_design_in_every_table(name: str, units: 
     arch = design(name, technology__units=units, technology__memory=memory, technology__dram=dram)
     prices = price_list(arch)
     absent = {e.name for e in VOCABULARY if e.unit.removesuffix("_memory") in arch.capacities
-              and not arch.capacities[e.unit.removesuffix("_memory")]} | OF_OTHER_DATAFLOWS
+              and not arch.capacities[e.unit.removesuffix("_memory")]} | NOT_THERE
     counted = core_model(arch.core.kind).events
     possible = set(PRICED) if counted is None else counted & set(PRICED)
     assert {p.event for p in prices.prices()} == possible - absent
@@ -66,6 +66,19 @@ def test_every_event_is_priced_on_every_design_in_every_table(name: str, units: 
     for event in absent if counted is None else absent & counted:
         with pytest.raises(NotProvisionedError, match=f"{event}: {name} has no"):
             prices.price(event)
+
+
+@pytest.mark.parametrize("event", sorted(NETWORK))
+def test_links_are_not_free(event: str) -> None:
+    data = dump_architecture(load_architecture(CORE))
+    meshed = rebuild_architecture({**data, "network": {
+        "mesh": [2, 2], "flit_bits": 32, "hop_cycles": 1, "address_bits": 16, "header_bits": 8, "encoding": "aer"}})
+    with pytest.raises(EnergyError, match=f"{min(NETWORK)}: no price; .* yourself"):
+        price_list(meshed)
+    given = dict.fromkeys(NETWORK, 0.25)
+    assert price_list(meshed, given).price(event).pj == 0.25
+    with pytest.raises(EnergyError, match=f"{event}: no price"):
+        price_list(meshed, {other: 0.25 for other in NETWORK - {event}})
 
 
 def test_what_is_not_energy_has_no_price() -> None:
@@ -109,7 +122,7 @@ def test_a_multiplication_is_charged_at_the_layers_payload_width() -> None:
     assert prices.price("mult").pj == prices.price("mult", 8).pj == 0.2
     assert prices.price("mult", 4).pj == pytest.approx(0.1, rel=0.02)
     for event in PRICED:
-        if event not in (*WIDE, *OF_OTHER_DATAFLOWS) and "mask" not in event:
+        if event not in (*WIDE, *NOT_THERE) and "mask" not in event:
             assert prices.price(event, 4) == prices.price(event), "the payload matters to these only"
     with pytest.raises(NotProvisionedError, match="nothing to multiply"):
         price_list(design(core__payload_bits=0)).price("mult")

@@ -1,6 +1,6 @@
 """The fast engine: a Program run with event times in Numba, every push, issue and spike at its cycle, nothing ticking.
 
-It owns the chip level (C1 operations in order, C5 states, C6 spikes and their comparison) and hands runs to `core`.
+It owns the chip level (C5 states, C6 spikes and their comparison), hands runs to `core` and the order of operations to `order`.
 What depends on the Program only is packed at its first sample and kept, so later samples pay for events alone. Cycles
 throughout; docs/cycle-model.md is the law and the reference engine the judge.
 """
@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are imported
-from hwsim.activity import EVENTS
+from hwsim.activity import EVENTS, INDEX
+from hwsim.checks.chip import check_list
 from hwsim.checks.program import check_program
 from hwsim.checks.run import check_alone
 from hwsim.engine.fast.core import POOLED, ROWS_SCANNED, VALUE_BITS, CoreState, PlainCore
-from hwsim.engine.fast.counting import count_transfer
+from hwsim.engine.fast.counting import cargo_bits_of, count_transfer
 from hwsim.engine.fast.dataflow import DataflowCore
 from hwsim.engine.fast.feeds import Buffers, FeedPack, Scanner, stretches
 from hwsim.engine.fast.gather_pack import FeedPlanes
+from hwsim.engine.fast.order import ListPack
 from hwsim.engine.fast.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
 from hwsim.engine.fast.tokens import TokenCore
-from hwsim.program import CoreRun, Feed, Operation, Program, ProgramError, Run, Transfer
-from hwsim.record import CoreLog, SampleRecord
+from hwsim.program import CoreRun, Feed, Listed, Operation, Program, ProgramError, Run, Transfer, Wait
+from hwsim.record import CoreLog, ListTimes, SampleRecord
 from hwsim.snn.network import INPUT, Layer, Shape
 from hwsim.snn.sample import Sample
 
@@ -83,6 +85,11 @@ class FastEngine:
             sources.append(FeedPlanes(feed, packer.synapses(run, position, feed.pool), list(_plain(each)), feed.planes))
         core = execute_run(pack, state, buffers, sources, eots, record=True)
         return core.log(*_after(pack, state, whole))
+
+    def run_list(self, listed: Listed, cycles: Sequence[int]) -> ListTimes:
+        """Operations without a sample; a run takes the cycles at its position."""
+        check_list(listed)
+        return ListPack(listed).list_times(cycles)
 
     def _alone(
         self, packer: Packer, run: CoreRun, potentials: NDArray[np.int64], currents: NDArray[np.int64],
@@ -158,6 +165,7 @@ def _after(
 class ProgramPack:
     """A Program's constants, and the arrays that its samples use in turn.
 
+    order   who waits for whom, and for which links.
     runs    by position of the operation: the run, its feeds and their synapses.
     rows    timesteps that counts are reported for.
     """
@@ -165,6 +173,8 @@ class ProgramPack:
     def __init__(self, program: Program) -> None:
         check_program(program)
         packer = Packer()
+        self.order = ListPack(program)
+        self.first_rows = np.array([op.timesteps[0] for op in program.operations], np.int64)
         self.buffers = Buffers()
         self.runs: dict[int, RunPack] = {}
         self.feeds: dict[int, list[tuple[FeedPack, Synapses]]] = {}
@@ -203,7 +213,6 @@ class _SampleRun:
         self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.sends}
         fed = self.outputs if computed else self.recorded
         self.sources: Mapping[str, Ints] = {**fed, INPUT: _plain(sample.inputs)}
-        self.start, self.end = np.zeros((2, len(operations)), np.int64)
         self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
         self.saturations = np.zeros(len(layers), np.int64)
         self.logs: dict[int, CoreLog] = {}
@@ -226,43 +235,49 @@ class _SampleRun:
         return np.zeros((layer.timesteps, h, w, c), dtype)
 
     def execute(self) -> SampleRecord:
-        """C1: each resource takes its operations in list order, each when its dependencies have ended.
+        """C7: what each operation does, in list order, and then when.
 
-        Spikes and states follow the list as well: whatever a run reads stands before it (check_program), and tiles that run
-        at the same time share no neuron.
+        Spikes and states follow the list: whatever a run reads stands before it (check_program), and tiles that run at the same
+        time share no neuron. So no order of times can change what an operation does, and their times follow from its cycles and
+        bits.
         """
-        free: dict[str, int] = {}
+        order = self.pack.order
+        cycles, bits = order.cycles.copy(), order.bits.copy()
         for i, op in enumerate(self.program.operations):
-            cycles = self._execute(i, op)
-            if op.setup:
-                continue
-            begin = max([free.get(op.resource, 0), *(int(self.end[d]) for d in op.deps)])
-            self.start[i], self.end[i] = begin, begin + cycles
-            free[op.resource] = begin + cycles
+            if isinstance(op, Run):
+                cycles[i] = self._execute_run(i, op)
+            elif isinstance(op, Transfer):
+                bits[i] = self._transfer(i, op)
+            elif not isinstance(op, Wait):
+                raise ProgramError(f"operation {op.id} is a {type(op).__name__}, which belongs to another kind of core")
+        times = order.times(cycles, bits)
+        if self.program.mesh is not None:
+            every = np.arange(len(bits))
+            self.counts[every, self.pack.first_rows, INDEX["link_bits"]] = times.link_bits
+            self.counts[every, self.pack.first_rows, INDEX["link_hops"]] = times.link_hops
         return SampleRecord(
-            start=self.start, end=self.end, counts=self.counts, saturations=self.saturations,
+            start=times.start, end=times.end, counts=self.counts, saturations=self.saturations,
             mismatches=np.array([self._mismatches(layer) for layer in self.network], np.int64), outputs=self.outputs,
             potentials=self._potentials(), logs=self.logs,
         )
 
-    def _execute(self, i: int, op: Operation) -> int:
-        """One operation; the cycles that it takes."""
-        if isinstance(op, Run):
-            return self._execute_run(i, op)
-        if isinstance(op, Transfer):
-            return self._transfer(i, op)
-        raise ProgramError(f"operation {op.id} is a {type(op).__name__}, which belongs to another kind of core")
-
     def _transfer(self, i: int, op: Transfer) -> int:
-        count_transfer(op, self.counts[i, op.timesteps[0]])
-        return self.program.channel.cycles(int(op.bits))
+        """Count a transfer; the bits that it moves."""
+        if op.cargo is None:
+            bits = int(op.bits)
+        else:
+            assert self.program.mesh is not None
+            name = INPUT if op.layer < 0 else self.network.layers[op.layer].name
+            bits = cargo_bits_of(op, self.program.mesh, self.network, self._planes(op, name))
+        count_transfer(op, bits, self.counts[i, op.timesteps[0]])
+        return bits
 
     def _execute_run(self, i: int, op: Run) -> int:
         """C2: for each EOT the planes of the feeds, then the mark. Returns the run's cycles."""
         pack = self.pack.runs[i]
         state = self._take_state(pack, op)
         sources = [
-            FeedPlanes(feed, synapses, [self._plane(op, feed.source, t) for t in feed.planes], feed.planes)
+            FeedPlanes(feed, synapses, [self._planes(op, feed.source)[t] for t in feed.planes], feed.planes)
             for feed, synapses in self.pack.feeds[i]]
         core = execute_run(pack, state, self.pack.buffers, sources, op.eots, self.record, counts_pools=op.pools)
         self._put_state(pack, op, state)
@@ -273,10 +288,11 @@ class _SampleRun:
             self.logs[op.id] = core.log(*whole)
         return core.done()
 
-    def _plane(self, op: Operation, source: str, timestep: int) -> Ints:
+    def _planes(self, op: Operation, source: str) -> Ints:
+        """(T, H, W, C) of what is read: the input, the recording, or what the source has produced."""
         if source not in self.sources:
             raise ProgramError(f"operation {op.id} is fed by {source!r}, of which the sample holds no spikes")
-        return self.sources[source][timestep]
+        return self.sources[source]
 
     def _take_state(self, pack: RunPack, op: Run) -> CoreState:
         """C5: a tile of some channels works on a copy of them, one of some rows where they are."""
