@@ -126,7 +126,9 @@ def execute_run(
             if n >= len(source.planes):
                 continue
             feed = source.feed
-            events, updates = feed.events(source.planes[n], source.timesteps[n])
+            # Which channels spike matters to sums, to a scanner, to a log, and where channels do not all feed the same lanes.
+            counted = not (state.arithmetic or scanner or record) and len(source.synapses.by_channel) == 1
+            events, updates = feed.events(source.planes[n], source.timesteps[n], counted)
             if counts_pools:
                 row[POOLED] += updates
             row[VALUE_BITS] += feed.values_read(events, updates * counts_pools) * feed.value_bits
@@ -221,8 +223,9 @@ class _SampleRun:
         self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
         self.saturations = np.zeros(len(layers), np.int64)
         self.logs: dict[int, CoreLog] = {}
-        for states in pack.states.values():
-            for state in states:
+        for i, states in pack.states.items():
+            # Without sums only flags are looked at; potentials and currents are, if there is a log.
+            for state in states if record or layers[i].name in self.computes else states[2:]:
                 state[...] = 0
 
     def _outputs(self, layer: Layer) -> Ints:
@@ -322,7 +325,8 @@ class _SampleRun:
     def _potentials(self) -> dict[str, NDArray[np.int64]]:
         """Final potentials; of layers that are not computed nobody knows them, and they stay zero."""
         layers = self.network.layers
-        return {layers[i].name: _by_channel(states[0], layers[i].shape) for i, states in self.pack.states.items()}
+        return {layers[i].name: _by_channel(states[0], layers[i].shape) if layers[i].name in self.computes
+                else np.broadcast_to(np.int64(0), layers[i].shape) for i, states in self.pack.states.items()}
 
 
 def _plain(planes: Ints) -> Ints:
