@@ -38,15 +38,15 @@ def run_command(
     engine: Annotated[str, typer.Option(help="fast or reference; the same numbers to the cycle.")] = "fast",
     spikes: Annotated[str, typer.Option(help="trace: feed recorded spikes; computed: layer feeds layer.")] = "trace",
     samples: Annotated[int | None, typer.Option(help="Replay the first N samples (default: all).")] = None,
-    check: Annotated[bool, typer.Option(help="Compute and compare every output; --no-check: cycles and counts only, in a fraction "
-                                             "of the time.")] = True,
+    check: Annotated[
+        bool, typer.Option(help="Compute every output and compare it; --no-check: timing only, from recorded spikes.")] = True,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Save the result (CSV, JSON) and figures here.")] = None,
     price: PriceOption = None,
     prices: PricesOption = None,
     leak_unused: LeakOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay one trace on one architecture, cycle by cycle, and check every output."""
+    """Replay one trace on one architecture, cycle by cycle, and check every output (unless --no-check)."""
     if out is not None:
         check_target(out)
     with progress("samples") as report:

@@ -75,7 +75,7 @@ class ReferenceEngine:
         Raises ProgramError without `check`: this engine is there to judge, so it computes always.
         """
         if not check:
-            raise ProgramError("check=False: the reference engine always computes and compares; use the fast engine, or check=True")
+            raise ProgramError("check=False: the reference engine always computes; use the fast engine, or check=True")
         if spikes not in ("trace", "computed"):
             raise ValueError(f"spikes is {spikes!r}, allowed are 'trace' and 'computed'")
         if spikes == "computed" and not program.network.has_weights:

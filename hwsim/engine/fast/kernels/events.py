@@ -75,7 +75,7 @@ def count_events(plane: Array, tiles: Array, taken: Array, starts: Array) -> int
                 total = np.int32(0)
                 for c in range(row.size):
                     total = np.int32(total + (row[c] != 0))
-                n += total
+                n += int(total)
         begin[height * width] = n
     return n
 
