@@ -76,8 +76,9 @@ class SampleRecord:
 
     start, end   (operations,) cycles, setup operations excluded from time: both 0.
     counts       (operations, planes, len(EVENTS)) int64.
-    saturations  (layers,) additions that met the limit.      mismatches  (layers,) outputs unlike the recorded, -1 unknown.
-    outputs      by layer name (T, H, W, C); potentials  by layer name (C, H, W) int64, the final ones.
+    saturations  (layers,) additions that met the limit, 0 where none is made.
+    mismatches   (layers,) outputs unlike the recorded, -1 unknown.
+    outputs      by layer name (T, H, W, C); potentials  by layer name (C, H, W) int64, the final ones, zero where none is made.
     logs         by operation id, only when asked for.
     """
 
@@ -111,7 +112,11 @@ class ListTimes:
 class Engine(Protocol):
     """What both engines offer. `spikes` is `trace` (each layer is fed the recording) or `computed` (closed loop)."""
 
-    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord: ...
+    def run_sample(
+        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+    ) -> SampleRecord:
+        """`check` False: timing only (C6). ProgramError from an engine that knows no such replay."""
+        ...
 
     def run_core(
         self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],

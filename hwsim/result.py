@@ -6,7 +6,8 @@ simulates again (`sim_id` stays, `run_id` moves).
 Every number is per sample, the mean over the samples. `spread` in a name is the standard deviation over the samples
 (divided by n - 1; None for one sample), `total` in a name is the sum over the samples, `setup` is what happens once,
 however many samples follow. Three numbers are ratios of means: power, utilisation and energy per synaptic operation.
-`mismatches` and `saturations` are checks and count over the whole run: a mean could round one wrong output away.
+`mismatches` and `saturations` are checks and count over the whole run: a mean could round one wrong output away. In a
+timing-only replay (`simulate(..., check=False)`) both are None.
 """
 
 from __future__ import annotations
@@ -256,7 +257,7 @@ class Result(Counted):
         f, spread, operations = self.facts, self.spread, self.synaptic_operations
         return {
             "trace": f.trace, "coding": f.coding, "timesteps": f.timesteps, "arch": f.arch, "schedule": f.schedule,
-            "engine": f.engine, "spikes": f.spikes, "samples": f.samples,
+            "engine": f.engine, "spikes": f.spikes, "check": self.task.check, "samples": f.samples,
             "cycles": float(self.cycles.mean()), "cycles_spread": spread["cycles"], "total_cycles": self.total_cycles,
             "latency_s": self.latency_s, "latency_spread_s": spread["latency_s"],
             "synaptic_operations": operations, "synaptic_operations_spread": spread["synaptic_operations"],

@@ -40,15 +40,22 @@ class FastEngine:
     def __init__(self) -> None:
         self._packed: WeakKeyDictionary[Program, ProgramPack] = WeakKeyDictionary()
 
-    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord:
-        """Every operation of the Program for one sample; ProgramError when it cannot be executed."""
+    def run_sample(
+        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+    ) -> SampleRecord:
+        """Every operation of the Program for one sample; ProgramError when it cannot be executed.
+
+        check   False: timing only. Layers send what is recorded, and only those whose counts need potentials are computed (C6).
+        """
         if spikes not in SPIKES:
             raise ProgramError(f"unknown spikes {spikes!r}, allowed are {', '.join(SPIKES)}")
         if spikes == "computed" and not program.network.has_weights:
             raise ProgramError("spikes cannot be computed: the network has no weights; use spikes 'trace'")
+        if spikes == "computed" and not check:
+            raise ProgramError("check=False: nothing is computed, so there are no computed spikes to feed; use spikes 'trace'")
         if program not in self._packed:
             self._packed[program] = ProgramPack(program)
-        return _SampleRun(program, self._packed[program], sample, spikes == "computed", record).execute()
+        return _SampleRun(program, self._packed[program], sample, spikes == "computed", record, check).execute()
 
     def run_core(
         self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
@@ -126,7 +133,9 @@ def execute_run(
             if n >= len(source.planes):
                 continue
             feed = source.feed
-            events, updates = feed.events(source.planes[n], source.timesteps[n])
+            # Which channels spike matters to sums, to a scanner, to a log, and where channels do not all feed the same lanes.
+            counted = not (state.arithmetic or scanner or record) and len(source.synapses.by_channel) == 1
+            events, updates = feed.events(source.planes[n], source.timesteps[n], counted)
             if counts_pools:
                 row[POOLED] += updates
             row[VALUE_BITS] += feed.values_read(events, updates * counts_pools) * feed.value_bits
@@ -168,6 +177,8 @@ class ProgramPack:
     order   who waits for whom, and for which links.
     runs    by position of the operation: the run, its feeds and their synapses.
     rows    timesteps that counts are reported for.
+    valued  layers whose counts depend on potentials: a mask pass decides by their sign who adds and compares afterwards.
+            (Flags of `fire_once` follow from the spikes.)
     """
 
     def __init__(self, program: Program) -> None:
@@ -185,6 +196,7 @@ class ProgramPack:
             feeds = [FeedPack.of(program.network, op.body, feed, self.buffers) for feed in op.feeds]
             self.feeds[op.id] = [(feed, packer.synapses(op.body, feed.position, feed.pool)) for feed in feeds]
             self.rows = max(self.rows, self.runs[op.id].rows)
+        self.valued = {op.layer for op in program.runs if any(p.kind == "mask" for p in op.body.table.passes)}
         for layer in {op.layer for op in program.runs}:
             self.states[layer] = self._reserve([op for op in program.runs if op.layer == layer])
 
@@ -205,10 +217,14 @@ class ProgramPack:
 class _SampleRun:
     """One sample on its way through a Program."""
 
-    def __init__(self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: bool) -> None:
-        self.program, self.pack, self.network, self.record = program, pack, program.network, record
-        self.arithmetic = program.network.has_weights
+    def __init__(
+        self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: bool, check: bool
+    ) -> None:
+        self.program, self.pack, self.network, self.record, self.check = program, pack, program.network, record, check
         layers, operations = program.network.layers, program.operations
+        # Layers whose sums are made; the others send what was recorded (C6).
+        self.computes = {layer.name for i, layer in enumerate(layers)
+                         if program.network.has_weights and (check or i in pack.valued)}
         self.recorded = {name: _plain(planes) for name, planes in sample.recorded.items()}
         self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.sends}
         fed = self.outputs if computed else self.recorded
@@ -216,16 +232,19 @@ class _SampleRun:
         self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
         self.saturations = np.zeros(len(layers), np.int64)
         self.logs: dict[int, CoreLog] = {}
-        for states in pack.states.values():
-            for state in states:
+        for i, states in pack.states.items():
+            # Without sums only flags are looked at; potentials and currents are, if there is a log.
+            for state in states if record or layers[i].name in self.computes else states[2:]:
                 state[...] = 0
 
     def _outputs(self, layer: Layer) -> Ints:
-        """Room for what a layer produces; without weights it produces what was recorded."""
+        """Room for what a layer produces; one that is not computed produces what was recorded."""
         recorded = self.recorded.get(layer.name)
-        if not self.arithmetic:
-            if recorded is None:
+        if layer.name not in self.computes:
+            if recorded is None and not self.network.has_weights:
                 raise ProgramError(f"layer {layer.name!r} has neither weights nor recorded outputs to fire by")
+            if recorded is None:
+                raise ProgramError(f"check=False: layer {layer.name!r} has no recorded outputs to fire by; leave check=True")
             return recorded
         c, h, w = layer.shape
         top = (1 << max(1, layer.payload_bits)) - 1
@@ -303,7 +322,7 @@ class _SampleRun:
             len(outputs), pack.layer_positions, pack.run.shape[0])
         own = [pack.own(state) for state in states]
         potentials, currents, flags = own if pack.all_channels else (state.copy() for state in own)
-        return CoreState(potentials, currents, flags, flat, self.arithmetic)
+        return CoreState(potentials, currents, flags, flat, name in self.computes)
 
     def _put_state(self, pack: RunPack, op: Run, state: CoreState) -> None:
         if pack.all_channels:
@@ -315,14 +334,15 @@ class _SampleRun:
 
     def _mismatches(self, layer: Layer) -> int:
         """C6: outputs unlike the recorded ones."""
-        if not self.arithmetic or layer.name not in self.outputs or layer.name not in self.recorded:
+        if not (self.check and self.network.has_weights) or layer.name not in self.outputs or layer.name not in self.recorded:
             return -1
         return int(np.count_nonzero(self.outputs[layer.name] != self.recorded[layer.name]))
 
     def _potentials(self) -> dict[str, NDArray[np.int64]]:
-        """Final potentials; without weights nobody knows them, and they stay zero."""
+        """Final potentials; of layers that are not computed nobody knows them, and they stay zero."""
         layers = self.network.layers
-        return {layers[i].name: _by_channel(states[0], layers[i].shape) for i, states in self.pack.states.items()}
+        return {layers[i].name: _by_channel(states[0], layers[i].shape) if layers[i].name in self.computes
+                else np.broadcast_to(np.int64(0), layers[i].shape) for i, states in self.pack.states.items()}
 
 
 def _plain(planes: Ints) -> Ints:

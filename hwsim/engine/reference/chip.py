@@ -68,8 +68,15 @@ class ReferenceEngine:
         clock.run(until=clock.process(core.process()))
         return core.core_log()
 
-    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord:
-        """One sample of a trace. spikes: `trace` feeds layers the recording, `computed` what was produced."""
+    def run_sample(
+        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+    ) -> SampleRecord:
+        """One sample of a trace. spikes: `trace` feeds layers the recording, `computed` what was produced.
+
+        Raises ProgramError without `check`: this engine is there to judge, so it computes always.
+        """
+        if not check:
+            raise ProgramError("check=False: the reference engine always computes; use the fast engine, or check=True")
         if spikes not in ("trace", "computed"):
             raise ValueError(f"spikes is {spikes!r}, allowed are 'trace' and 'computed'")
         if spikes == "computed" and not program.network.has_weights:
