@@ -267,7 +267,8 @@ def keep(checkpoint: str, coefficient: str | None) -> None:
     says, kind = trained.description, trained.description.activation
     found = says.recipe.get("regulariser", 0.0)
     if float(coefficient or 0) != found:
-        sys.exit(f"make.py: {checkpoint}: was trained with --regulariser {found:g}; give --coefficient with that value, one of {", ".join(COEFFICIENTS)}")
+        sys.exit(f"make.py: {checkpoint}: was trained with --regulariser {found:g}; give --coefficient with that value, one of "
+                 f"{', '.join(COEFFICIENTS)}")
     bits = "" if coefficient is None else f"_bits{coefficient}"
     number = {"qcfs": kind.levels, "lsq": kind.levels, "alpha_beta": kind.timesteps, "single_spike": kind.timesteps}
     name = f"{says.dataset}_{says.network}_{kind.kind}{number.get(kind.kind, '')}{'_noise' if kind.noise else ''}{bits}.pt"
