@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from hwsim.checks.operations import OperationCheck, channel_misfits
-from hwsim.checks.passes import SENDING
 from hwsim.checks.regions import Region, cover_of, region_text
 from hwsim.program import CoreSpec, Program, ProgramError, Run, Transfer
 from hwsim.snn.network import INPUT
@@ -78,7 +77,7 @@ def _states(program: Program) -> Iterator[str]:
                    f"of {_widths(run)} bits instead of {_widths(last)}")
         before[run.layer, run.tile] = run
         planes = made[run.layer, run.tile]
-        for step in (p.timestep for p in run.body.table.passes if p.kind in SENDING):
+        for step in (p.timestep for p in run.body.table.passes if p.sends):
             if step in planes:
                 yield (f"operation {run.id} makes timestep {step} of tile {run.tile} of layer {run.layer}, which operation "
                        f"{planes[step]} has made")
@@ -118,7 +117,7 @@ class _Order:
         names = [layer.name for layer in program.network.layers]
         for op in program.operations:
             if isinstance(op, Run):
-                for step in {p.timestep for p in op.body.table.passes if p.kind in SENDING}:
+                for step in {p.timestep for p in op.body.table.passes if p.sends}:
                     self.makers[names[op.layer]][step].append(op)
             elif isinstance(op, Transfer) and op.kind == "load" and op.memory == "spike" and not op.setup:
                 name = INPUT if op.layer < 0 else names[op.layer]
