@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hwsim.checks.chip import LARGEST, MOST, bits_misfits, is_whole, order_misfits
 from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
-from hwsim.checks.passes import SENDING, pass_misfits
+from hwsim.checks.passes import pass_misfits
 from hwsim.checks.regions import cover_of, region_text, span_text
 from hwsim.passes import Pass, PassTable
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, CoreRun, CoreSpec, Feed, Operation, Program, Run, Transfer
@@ -227,9 +227,9 @@ def _pass(p: Pass, table: PassTable, layer: Layer) -> Iterator[str]:
     yield from pass_misfits(p, table.flagged)
     if not is_whole(p.after_eot, 1, table.planes):
         yield f"of {table.planes}"
-    if p.kind in SENDING and not layer.sends:
+    if p.sends and not layer.sends:
         yield f"that sends; layer {layer.name!r} sends nothing"
-    if p.kind in SENDING and not is_whole(p.threshold, 1):
+    if p.sends and not is_whole(p.threshold, 1):
         yield f"with threshold {p.threshold!r}; it must be 1 or more, within 63 bits"
     if not is_whole(p.shift, 0, 63):
         yield f"with shift {p.shift!r}, allowed are 0 to 63"

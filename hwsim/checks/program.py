@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from hwsim.checks.chip import chip_misfits, refuse
 from hwsim.checks.operations import OperationCheck
-from hwsim.checks.passes import SENDING
 from hwsim.checks.regions import Region, cover_of, region_text, rows_read
 from hwsim.program import CHANNEL, CoreSpec, Program, Run, Transfer, Wait
 from hwsim.snn.network import INPUT
@@ -74,7 +73,7 @@ def _states(program: Program) -> Iterator[str]:
                    f"of {_widths(run)} bits instead of {_widths(last)}")
         before[run.layer, run.tile] = run
         planes = made[run.layer, run.tile]
-        for step in (p.timestep for p in run.body.table.passes if p.kind in SENDING):
+        for step in (p.timestep for p in run.body.table.passes if p.sends):
             if step in planes:
                 yield (f"operation {run.id} makes timestep {step} of tile {run.tile} of layer {run.layer}, which operation "
                        f"{planes[step]} has made")
@@ -132,7 +131,7 @@ class _Order:
         names = [layer.name for layer in program.network.layers]
         for op in program.operations:
             if isinstance(op, Run):
-                for step in {p.timestep for p in op.body.table.passes if p.kind in SENDING}:
+                for step in {p.timestep for p in op.body.table.passes if p.sends}:
                     self.makers[names[op.layer]][step].append(op)
             elif isinstance(op, Transfer) and op.kind != "store" and op.memory == "spike" and not op.setup:
                 name = INPUT if op.layer < 0 else names[op.layer]

@@ -37,9 +37,9 @@ Fix = Callable[[SourceLayer, float], Fixed]
 """Makes integers of a layer, given the largest scale at which its weights fit."""
 
 
-def neurons(layer: SourceLayer, neuron: Neuron, timesteps: int, thresholds: int | None = None, **more: Any) -> Layer:
+def neurons(layer: SourceLayer, neuron: Neuron, timesteps: int, threshold: int | None = None, **more: Any) -> Layer:
     """The neurons of a layer, with one threshold for all timesteps or none; `more` are other fields of Layer."""
-    theta = np.zeros(0, np.int64) if thresholds is None else np.full(timesteps, thresholds)
+    theta = np.zeros(0, np.int64) if threshold is None else np.full(timesteps, threshold)
     return Layer(layer.name, layer.shape, (), neuron, timesteps, theta, **more)
 
 

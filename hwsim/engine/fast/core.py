@@ -139,7 +139,7 @@ class PlainCore:
         if p.kind == "reinitialise":
             self._reinitialise(number, p)
             return False
-        sends = p.kind in ("fire", "requant")
+        sends = p.sends
         plane = self._outputs(p.timestep) if sends else None
         on = 0 if p.flags == "ignore" else self._on()
         if self.state.arithmetic:
