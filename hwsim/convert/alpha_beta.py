@@ -105,7 +105,7 @@ def to_alpha_beta(source: FoldedSource, timesteps: int, factors: Mapping[str, Sc
         threshold, beta = factors[layer.name].alpha * layer.threshold, factors[layer.name].beta
         made = neurons(layer, IntegrateAndFire(), timesteps, threshold_at(threshold, scale), bias=biases(layer, scale),
                        initial_potential=np.full((1, 1, 1), -1, np.int64))
-        return Fixed(made, scale, worth=beta * threshold)
+        return Fixed(made, scale, unit=beta * threshold)
 
     return assemble_source(source, fix, widths)
 

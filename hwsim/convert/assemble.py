@@ -1,7 +1,7 @@
 """The skeleton of every conversion: the layers of a trained ANN in order, each in fixed point, wired to those before it.
 
 A method says of one layer at a time what it is in integers (`Fixed`): its neurons, the scale that its real numbers are multiplied
-by, and what one event that it sends is worth. `assemble` does the rest: weights at that scale times the worth of what they
+by, and what one event that it sends is worth. `assemble` does the rest: weights at that scale times the unit of what they
 receive, and potentials as wide as the worst case.
 """
 
@@ -25,12 +25,12 @@ class Fixed:
     """What a method makes of a layer.
 
     layer   all of it but its connections and its width.
-    scale   integers of the layer per one of its real numbers.     worth   real value of one event that it sends.
+    scale   integers of the layer per one of its real numbers.     unit   real value of one event that it sends.
     """
 
     layer: Layer
     scale: float
-    worth: float = 0.0
+    unit: float = 0.0
 
 
 Fix = Callable[[SourceLayer, float], Fixed]
@@ -62,7 +62,7 @@ def assemble(spec: InputSpec, unit: float, layers: Iterable[SourceLayer], fix: F
     for layer in layers:
         fixed = fix(layer, weight_scale(layer, units, widths.weight_bits))
         made.append(replace(fixed.layer, connections=connections(layer, units, fixed.scale, widths)))
-        units[layer.name] = fixed.worth
+        units[layer.name] = fixed.unit
     network = Network(spec, tuple(made))
     bits = worst_case_bits(network)
     sized = tuple(replace(layer, potential_bits=widths.potential_bits or bits[layer.name]) for layer in network)

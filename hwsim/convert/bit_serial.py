@@ -68,7 +68,7 @@ def _fixed(layer: SourceLayer, largest: float, bits: int, widths: Widths, below:
     held = {"bias": bias_integers(layer, scale), "initial_potential": np.full((1, 1, 1), offset, np.int64)}
     made = (neurons(layer, BitSerial(), bits, lsb << bits, **held) if spiking
             else neurons(layer, Requantise(), 1, lsb, payload_bits=bits, **held))
-    return Fixed(made, scale, worth=level)
+    return Fixed(made, scale, unit=level)
 
 
 def _bit_serial(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:

@@ -44,7 +44,7 @@ def _convert(
         theta = threshold_at(layer.threshold, scale)
         made = neurons(layer, neuron, steps, theta, bias=biases(layer, scale),
                        initial_potential=np.full((1, 1, 1), theta // 2, np.int64), stages=stages)
-        return Fixed(made, scale, worth=layer.threshold)
+        return Fixed(made, scale, unit=layer.threshold)
 
     return assemble_source(source, fix, widths)
 

@@ -47,7 +47,7 @@ def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS) 
         threshold = float(layer.threshold.detach().clamp_min(SMALLEST_THRESHOLD))
         theta = int(np.floor(threshold * scale)) + 1
         made = neurons(source, SingleSpike(shift), steps, theta, initial_potential=scaled(initial * leak, scale))
-        return Fixed(made, scale, worth=1.0)
+        return Fixed(made, scale, unit=1.0)
 
     sources = (_source(name, layer) for name, layer in trained.layers.items())
     return assemble(spec, 2.0**-spec.spike_shift, sources, fix, widths), leaks
