@@ -256,7 +256,7 @@ def write_tables(measured: dict[str, Any]) -> None:
     PAGE.write_text(page)
 
 
-def keep(checkpoint: str, coefficient: str | None) -> None:
+def keep(checkpoint: str, coefficient: str | None = None) -> None:
     """A trained checkpoint beside this file, named after what it holds, without what only resuming needs.
 
     coefficient   of the bit regulariser, where it is a row of that experiment.
