@@ -30,12 +30,22 @@ LANES_EVENTS = tuple(name for name in LANE_EVENTS if name != "operands")
 EXEC_EVENTS = (*WRITE_EVENTS, *LANES_EVENTS, "spike_out", "reg_bits")
 
 
+def counted_as(p: Parameters, name: str) -> str:
+    """What stalls at one port never meets a hazard, so that the one wire says either (R23)."""
+    return "cycles_stall_port" if p.single_port and name == "cycles_stall_hazard" else name
+
+
+def issue_events(p: Parameters) -> tuple[str, ...]:
+    """What the ISSUE stage can count."""
+    return tuple(counted_as(p, name) for name in ISSUE_EVENTS)
+
+
 def activity_layout(p: Parameters) -> data.StructLayout:
     """How many bits each strobe needs: one, unless all lanes can do it in a cycle."""
     many = {name: bits_for(p.lanes * (LANE_ACTIVITY[name].shape.width**2)) for name in LANES_EVENTS}
     many |= {"spike_out": bits_for(p.lanes),
              "reg_bits": bits_for(p.lanes * max(p.run.potential_bits, p.run.current_bits))}
-    fields = {name: unsigned(many.get(name, 1)) for name in ("fifo_push", *ISSUE_EVENTS, *EXEC_EVENTS)}
+    fields = {name: unsigned(many.get(name, 1)) for name in ("fifo_push", *issue_events(p), *EXEC_EVENTS)}
     return data.StructLayout({**fields, "issue_tag": tag_layout(p), "exec_tag": tag_layout(p)})
 
 
@@ -60,7 +70,7 @@ class ActivityMonitor(wiring.Component):
             self.activity.issue_tag.eq(self.tag), self.activity.exec_tag.eq(self.executed.tag),
         ]
         for name, value in {**self._issue(), **self._exec()}.items():
-            m.d.comb += self.activity[name].eq(value)
+            m.d.comb += self.activity[counted_as(self.p, name)].eq(value)
         return m
 
     def _issue(self) -> dict[str, Value]:

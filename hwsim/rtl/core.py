@@ -25,6 +25,7 @@ from hwsim.rtl.operation import Effects, Kind, decode
 from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.sequencer import EOT_COUNT_BITS, Sequencer
 from hwsim.rtl.serialiser import Serialiser
+from hwsim.rtl.single_port import SinglePortState
 from hwsim.rtl.wires import wire
 
 
@@ -79,7 +80,7 @@ class HardwareCore(wiring.Component):
         p = self.p
         bits = {"membrane": p.run.potential_bits, "current": p.run.current_bits, "mask": 1}
         used = {"membrane": True, "current": p.direct, "mask": p.flagged}
-        self.states = {name: State(p.words, p.lanes * bits[name], p.run.core.bypass) for name in bits if used[name]}
+        self.states = {name: self._state(name, p.lanes * bits[name]) for name in bits if used[name]}
         self.weights = Table(p.weight_bases[-1], p.lanes, p.weight_bits, p.weight_image())
         self.bias = Table(len(p.bias_image()), p.lanes, p.bias_bits, p.bias_image()) if p.bias_image() else None
         m.submodules.fifo = self.fifo = Fifo(p.token, p.run.core.fifo_depth)
@@ -95,6 +96,12 @@ class HardwareCore(wiring.Component):
         self.lanes = [Lane(p) for _ in range(p.lanes)]
         for i, lane in enumerate(self.lanes):
             m.submodules[f"lane{i}"] = lane
+
+    def _state(self, name: str, bits: int) -> State | SinglePortState:
+        """R23 is about potentials and currents; the flags keep their two ports."""
+        if self.p.single_port and name != "mask":
+            return SinglePortState(self.p.words, bits)
+        return State(self.p.words, bits, self.p.run.core.bypass)
 
     def _front(self, m: Module) -> None:
         """Token in, operation out."""

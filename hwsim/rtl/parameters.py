@@ -16,7 +16,8 @@ from amaranth.lib import data
 from amaranth.utils import bits_for
 
 from hwsim.passes import Pass
-from hwsim.program import CoreRun, ProgramError
+from hwsim.program import CoreRun
+from hwsim.rtl.coverage import check_covered
 from hwsim.snn.network import Connection, IntArray
 
 Word = list[int]
@@ -41,10 +42,7 @@ class Parameters:
     payload_bits: int = 9
 
     def __post_init__(self) -> None:
-        if not self.run.core.plain:
-            raise ProgramError(
-                "the golden hardware is built for the dataflow of R1 to R18 alone: order scatter, planes_per_token one, writer "
-                "serial, membrane_ports 1r1w, passes by_pass; leave these fields out of the design to build it")
+        check_covered(self.run)
 
     @property
     def lanes(self) -> int:
@@ -87,6 +85,11 @@ class Parameters:
     @property
     def sends_levels(self) -> bool:
         return any(p.kind == "requant" for p in self.passes)
+
+    @property
+    def single_port(self) -> bool:
+        """Whether the membrane and the current memory have one port each (R23)."""
+        return self.run.core.membrane_ports == "1rw"
 
     # Widths.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hwsim.activity import EVENTS, INDEX
 from hwsim.program import CoreRun
 from hwsim.record import ISSUE_KINDS, CoreLog
-from hwsim.rtl.activity import EXEC_EVENTS, ISSUE_EVENTS
+from hwsim.rtl.activity import EXEC_EVENTS, issue_events
 from hwsim.rtl.core import HardwareCore
 from hwsim.rtl.parameters import Parameters
 
@@ -87,7 +87,7 @@ class Probe:
             ("slot_valid", core.slot.valid), ("slot_kind", Value.cast(core.slot.kind)), ("slot_word", core.slot.word),
             ("spike_valid", core.spikes.valid & core.spikes.ready),
             *((f"spike_{name}", core.spikes.payload[name]) for name in ("number", "c", "y", "x", "level")),
-            *((name, core.activity[name]) for name in ("fifo_push", *ISSUE_EVENTS, *EXEC_EVENTS)),
+            *((name, core.activity[name]) for name in ("fifo_push", *issue_events(p), *EXEC_EVENTS)),
             *((f"{stage}_{name}", core.activity[f"{stage}_tag"][name]) for stage in ("issue", "exec")
               for name in ("in_pass", "index")),
         ]
@@ -117,7 +117,7 @@ class Observer:
         self.saturations = self.done = 0
         self.plane = 0
         # Only what may differ from cycle to cycle is looked at, and most of it is zero in most cycles.
-        self._issue = [(name, INDEX[name], probe.fields[name]) for name in ISSUE_EVENTS]
+        self._issue = [(name, INDEX[name], probe.fields[name]) for name in issue_events(self.p)]
         self._exec = [(name, INDEX[name], probe.fields[name]) for name in EXEC_EVENTS if name != "saturations"]
 
     def see(self, cycle: int, word: int) -> bool:
