@@ -40,12 +40,17 @@ def issue_events(p: Parameters) -> tuple[str, ...]:
     return tuple(counted_as(p, name) for name in ISSUE_EVENTS)
 
 
+def exec_events(p: Parameters) -> tuple[str, ...]:
+    """What EXEC can count. A word writer's write into the plane is the core's own."""
+    return (*EXEC_EVENTS, "buffer_write") if p.writes_words else EXEC_EVENTS
+
+
 def activity_layout(p: Parameters) -> data.StructLayout:
     """How many bits each strobe needs: one, unless all lanes can do it in a cycle."""
     many = {name: bits_for(p.lanes * (LANE_ACTIVITY[name].shape.width**2)) for name in LANES_EVENTS}
     many |= {"spike_out": bits_for(p.lanes),
              "reg_bits": bits_for(p.lanes * max(p.run.potential_bits, p.run.current_bits))}
-    fields = {name: unsigned(many.get(name, 1)) for name in ("fifo_push", *issue_events(p), *EXEC_EVENTS)}
+    fields = {name: unsigned(many.get(name, 1)) for name in ("fifo_push", *issue_events(p), *exec_events(p))}
     return data.StructLayout({**fields, "issue_tag": tag_layout(p), "exec_tag": tag_layout(p)})
 
 
@@ -97,6 +102,8 @@ class ActivityMonitor(wiring.Component):
         added_to = self.p.run.current_bits if self.p.direct else self.p.run.potential_bits
         sums["reg_bits"] = sums["acc_add"] * added_to + sums.pop("operands") * self.p.run.potential_bits
         sums["spike_out"] = total(self.fired)
+        if self.p.writes_words:
+            sums["buffer_write"] = self.fired.any()
         return {
             **{f"membrane_write_{cause}": self.completes & effects.writes_membrane & match for cause, match in writes.items()},
             "current_write": self.completes & effects.writes_current, "mask_write": self.completes & self.mask_written,

@@ -27,6 +27,7 @@ from hwsim.rtl.sequencer import EOT_COUNT_BITS, Sequencer
 from hwsim.rtl.serialiser import Serialiser
 from hwsim.rtl.single_port import SinglePortState
 from hwsim.rtl.wires import wire
+from hwsim.rtl.word_writer import WordWriter
 
 
 class HostMemory(enum.Enum, shape=unsigned(3)):
@@ -54,7 +55,7 @@ class HardwareCore(wiring.Component):
     """One core, elaborated for `p`.
 
     start, clear, eots   begin a run of so many EOTs, with a clear or without; sampled when no run is on or one is done.
-    tokens, spikes       the streams in and out.         done   high in cycle `done` of R8.
+    tokens, spikes       the streams in and out; a word writer's spikes never wait.      done   high in cycle `done` of R8.
     slot, activity       what issues in this cycle, and every counted event.      host   the memories, between runs.
     """
 
@@ -62,7 +63,7 @@ class HardwareCore(wiring.Component):
         self.p = p
         super().__init__({
             "start": In(1), "clear": In(1), "eots": In(EOT_COUNT_BITS), "done": Out(1),
-            "tokens": In(stream.Signature(p.token)), "spikes": Out(stream.Signature(p.spike)),
+            "tokens": In(stream.Signature(p.token)), "spikes": Out(stream.Signature(p.sent, always_ready=p.writes_words)),
             "slot": Out(slot_layout(p)), "activity": Out(activity_layout(p)), "host": In(host_signature(p)),
         })
 
@@ -87,7 +88,7 @@ class HardwareCore(wiring.Component):
         m.submodules.address_generator = self.addresses = AddressGenerator(p)
         m.submodules.sequencer = self.sequencer = Sequencer(p)
         m.submodules.issue = self.issue = Issue(p)
-        m.submodules.serialiser = self.serialiser = Serialiser(p)
+        m.submodules.serialiser = self.serialiser = WordWriter(p) if p.writes_words else Serialiser(p)
         m.submodules.weights = self.weights
         if self.bias is not None:
             m.submodules.bias = self.bias

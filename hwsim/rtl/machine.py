@@ -61,7 +61,8 @@ class Machine:
             ctx.set(core.tokens.valid, int(offered is not None))
             if offered is not None:
                 ctx.set(core.tokens.payload.as_value(), offered)
-            ctx.set(core.spikes.ready, int(ready(cycle)))
+            if not self.p.writes_words:
+                ctx.set(core.spikes.ready, int(ready(cycle)))
             word = ctx.get(self.probe.value)
             done = observer.see(cycle, word)
             if self.probe.fields["push"].of(word) and feeder.taken(cycle):

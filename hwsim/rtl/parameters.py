@@ -91,6 +91,11 @@ class Parameters:
         """Whether the membrane and the current memory have one port each (R23)."""
         return self.run.core.membrane_ports == "1rw"
 
+    @property
+    def writes_words(self) -> bool:
+        """Whether a word's spikes leave at once (R22)."""
+        return self.run.core.writer == "word"
+
     # Widths.
 
     @cached_property
@@ -140,6 +145,16 @@ class Parameters:
         return data.StructLayout({
             "number": counter(len(self.passes) + 1), "c": counter(channels), "y": counter(height), "x": counter(width),
             "level": self.level_shape,
+        })
+
+    @cached_property
+    def sent(self) -> data.StructLayout:
+        """What leaves the core: a spike (R7), or a word of them, `fired` by lane, with the channel `c` of lane 0 (R22)."""
+        if not self.writes_words:
+            return self.spike
+        return data.StructLayout({
+            **{name: self.spike.members[name] for name in ("number", "c", "y", "x")}, "fired": unsigned(self.lanes),
+            "levels": data.ArrayLayout(self.level_shape, self.lanes),
         })
 
     # Memory images.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hwsim.activity import EVENTS, INDEX
 from hwsim.program import CoreRun
 from hwsim.record import ISSUE_KINDS, CoreLog
-from hwsim.rtl.activity import EXEC_EVENTS, issue_events
+from hwsim.rtl.activity import exec_events, issue_events
 from hwsim.rtl.core import HardwareCore
 from hwsim.rtl.parameters import Parameters
 
@@ -86,8 +86,8 @@ class Probe:
             ("done", core.done), ("push", core.tokens.valid & core.tokens.ready),
             ("slot_valid", core.slot.valid), ("slot_kind", Value.cast(core.slot.kind)), ("slot_word", core.slot.word),
             ("spike_valid", core.spikes.valid & core.spikes.ready),
-            *((f"spike_{name}", core.spikes.payload[name]) for name in ("number", "c", "y", "x", "level")),
-            *((name, core.activity[name]) for name in ("fifo_push", *issue_events(p), *EXEC_EVENTS)),
+            *((f"spike_{name}", Value.cast(core.spikes.payload[name])) for name, _ in p.sent),
+            *((name, core.activity[name]) for name in ("fifo_push", *issue_events(p), *exec_events(p))),
             *((f"{stage}_{name}", core.activity[f"{stage}_tag"][name]) for stage in ("issue", "exec")
               for name in ("in_pass", "index")),
         ]
@@ -118,7 +118,7 @@ class Observer:
         self.plane = 0
         # Only what may differ from cycle to cycle is looked at, and most of it is zero in most cycles.
         self._issue = [(name, INDEX[name], probe.fields[name]) for name in issue_events(self.p)]
-        self._exec = [(name, INDEX[name], probe.fields[name]) for name in EXEC_EVENTS if name != "saturations"]
+        self._exec = [(name, INDEX[name], probe.fields[name]) for name in exec_events(self.p) if name != "saturations"]
 
     def see(self, cycle: int, word: int) -> bool:
         """One cycle; True when it is the cycle of `done`."""
@@ -132,10 +132,7 @@ class Observer:
             kind = f["slot_kind"].of(word)
             self.issue.append((cycle, kind, -1 if kind in WITHOUT_WORD else f["slot_word"].of(word)))
         if f["spike_valid"].of(word):
-            _, height, width = self.run.shape
-            neuron = (f["spike_c"].of(word) * height + f["spike_y"].of(word)) * width + f["spike_x"].of(word)
-            self.spikes.append((cycle, f["spike_number"].of(word), neuron))
-            self.levels.append(f["spike_level"].of(word))
+            self._spikes(cycle, word)
         self._count(word, self._issue, self._row(word, "issue"))
         self._count(word, self._exec, self._row(word, "exec"))
         self.saturations += f["saturations"].of(word)
@@ -143,6 +140,19 @@ class Observer:
             self.done = cycle
             return True
         return False
+
+    def _spikes(self, cycle: int, word: int) -> None:
+        """A spike, or those of a word, lowest lane first."""
+        f, (_, height, width) = self.probe.fields, self.run.shape
+        fired = f["spike_fired"].of(word) if self.p.writes_words else 1
+        levels = f["spike_levels" if self.p.writes_words else "spike_level"].of(word)
+        for lane in range(fired.bit_length()):
+            if fired >> lane & 1:
+                channel = f["spike_c"].of(word) + lane
+                neuron = (channel * height + f["spike_y"].of(word)) * width + f["spike_x"].of(word)
+                self.spikes.append((cycle, f["spike_number"].of(word), neuron))
+                bits = self.p.level_shape.width
+                self.levels.append(levels >> (lane * bits) & ((1 << bits) - 1))
 
     def pushed_eot(self) -> None:
         """The token that was just pushed is an EOT: what is pushed from now on belongs to the next plane."""

@@ -64,7 +64,7 @@ class Observed(wiring.Component):
         m.d.comb += [
             core.start.eq(self.start), core.clear.eq(self.clear), core.eots.eq(self.eots),
             core.tokens.valid.eq(self.token_valid), core.tokens.payload.as_value().eq(self.token),
-            core.spikes.ready.eq(self.spike_ready), core.host.select.eq(self.host_select),
+            *([] if core.p.writes_words else [core.spikes.ready.eq(self.spike_ready)]), core.host.select.eq(self.host_select),
             core.host.read.eq(self.host_read), core.host.write.eq(self.host_write),
             core.host.address.eq(self.host_address), core.host.written.eq(self.host_written),
             self.host_word.eq(core.host.word), self.observed.eq(self.probe.value),

@@ -13,8 +13,8 @@ import numpy as np
 
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.engine.reference.tokens import plane_stream
-from hwsim.program import ProgramError
-from hwsim.record import CoreLog
+from hwsim.program import CoreRun, ProgramError
+from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.rtl.coverage import uncovered
 from hwsim.rtl.stimulus import Stimulus
 from tests.engine.dataflow_cases import DataflowCase, load_cases
@@ -27,6 +27,7 @@ PLAIN: Mapping[str, Any] = {
 }
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "one port": {"membrane_ports": "1rw"},
+    "word writer": {"writer": "word"},
 }
 """By name, what a setting changes of PLAIN."""
 
@@ -50,6 +51,14 @@ def stimulus_of(case: RandomRun | DataflowCase, late: np.random.Generator | None
     return Stimulus(
         run, np.array(stream.tokens, np.int64).reshape(-1, 6), gaps, earliest, potentials, currents,
         flags[0] if flags else np.zeros_like(potentials))
+
+
+def planes_cleared(run: CoreRun, log: CoreLog) -> int:
+    """Rows of the output planes that a run of one visit clears: those of its own neurons, in each pass that sends (A4)."""
+    sending = [ISSUE_KINDS.index(kind) for kind in ("fire", "requant")]
+    passes = int(np.isin(log.issue[:, 1], sending).sum()) // run.words
+    neurons = (run.channels[1] - run.channels[0]) * run.shape[1] * run.shape[2]
+    return passes * -(-neurons // run.core.scan_bits)
 
 
 def judged(seeds: range, setting: str) -> Iterator[tuple[int, Stimulus, CoreLog]]:
