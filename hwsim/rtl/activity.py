@@ -97,6 +97,8 @@ class ActivityMonitor(wiring.Component):
         writes = {"clear": (kind == Kind.CLEAR) | (kind == Kind.REINITIALISE), "accumulate": kind == Kind.ACCUMULATE,
                   "shift": kind == Kind.SHIFT, "fire": kind == Kind.FIRE, "mask": kind == Kind.MASK,
                   "readout": kind == Kind.READOUT}
+        if self.p.keeps_words:  # by word, a requant pass may write what a pass before it has changed
+            writes["fire"] = writes["fire"] | (kind == Kind.REQUANT)
         once_a_word = self.completes.replicate
         sums = {name: total(lane[name] for lane in self.lanes) for name in LANE_EVENTS}
         added_to = self.p.run.current_bits if self.p.direct else self.p.run.potential_bits

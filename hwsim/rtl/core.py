@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hwsim.rtl.activity import ActivityMonitor, activity_layout
 from hwsim.rtl.address_generator import AddressGenerator
 from hwsim.rtl.fifo import Fifo
+from hwsim.rtl.flow_sequencer import FlowSequencer
 from hwsim.rtl.issue import Issue
 from hwsim.rtl.lanes import Lane
 from hwsim.rtl.memories import State, Table
@@ -27,6 +28,7 @@ from hwsim.rtl.sequencer import EOT_COUNT_BITS, Sequencer
 from hwsim.rtl.serialiser import Serialiser
 from hwsim.rtl.single_port import SinglePortState
 from hwsim.rtl.wires import wire
+from hwsim.rtl.word_register import WordRegister, Words
 from hwsim.rtl.word_writer import WordWriter
 
 
@@ -51,12 +53,20 @@ def slot_layout(p: Parameters) -> data.StructLayout:
     return data.StructLayout({"valid": unsigned(1), "kind": Kind, "word": p.word_shape})
 
 
+def kept_layout(p: Parameters) -> data.StructLayout:
+    """A word as an operation leaves it: those parts of it that are `seen` in this cycle."""
+    return data.StructLayout({
+        "word": p.word_shape, "seen": data.StructLayout({name: unsigned(1) for name in p.state_bits}),
+        **{name: unsigned(p.lanes * bits) for name, bits in p.state_bits.items()}})
+
+
 class HardwareCore(wiring.Component):
     """One core, elaborated for `p`.
 
     start, clear, eots   begin a run of so many EOTs, with a clear or without; sampled when no run is on or one is done.
     tokens, spikes       the streams in and out; a word writer's spikes never wait.      done   high in cycle `done` of R8.
     slot, activity       what issues in this cycle, and every counted event.      host   the memories, between runs.
+    kept                 where words stay in registers: the word that EXEC is done with, to be looked at.
     """
 
     def __init__(self, p: Parameters) -> None:
@@ -65,6 +75,7 @@ class HardwareCore(wiring.Component):
             "start": In(1), "clear": In(1), "eots": In(EOT_COUNT_BITS), "done": Out(1),
             "tokens": In(stream.Signature(p.token)), "spikes": Out(stream.Signature(p.sent, always_ready=p.writes_words)),
             "slot": Out(slot_layout(p)), "activity": Out(activity_layout(p)), "host": In(host_signature(p)),
+            **({"kept": Out(kept_layout(p))} if p.keeps_words else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -79,14 +90,13 @@ class HardwareCore(wiring.Component):
 
     def _units(self, m: Module) -> None:
         p = self.p
-        bits = {"membrane": p.run.potential_bits, "current": p.run.current_bits, "mask": 1}
-        used = {"membrane": True, "current": p.direct, "mask": p.flagged}
-        self.states = {name: self._state(name, p.lanes * bits[name]) for name in bits if used[name]}
+        self.states = {name: self._state(name, p.lanes * bits) for name, bits in p.state_bits.items()}
+        self.words = WordRegister(p) if p.keeps_words else None
         self.weights = Table(p.weight_bases[-1], p.lanes, p.weight_bits, p.weight_image())
         self.bias = Table(len(p.bias_image()), p.lanes, p.bias_bits, p.bias_image()) if p.bias_image() else None
         m.submodules.fifo = self.fifo = Fifo(p.token, p.run.core.fifo_depth)
         m.submodules.address_generator = self.addresses = AddressGenerator(p)
-        m.submodules.sequencer = self.sequencer = Sequencer(p)
+        m.submodules.sequencer = self.sequencer = FlowSequencer(p) if p.keeps_words else Sequencer(p)
         m.submodules.issue = self.issue = Issue(p)
         m.submodules.serialiser = self.serialiser = WordWriter(p) if p.writes_words else Serialiser(p)
         m.submodules.weights = self.weights
@@ -94,6 +104,8 @@ class HardwareCore(wiring.Component):
             m.submodules.bias = self.bias
         for name, state in self.states.items():
             m.submodules[name] = state
+        if self.words is not None:
+            m.submodules.words = self.words
         self.lanes = [Lane(p) for _ in range(p.lanes)]
         for i, lane in enumerate(self.lanes):
             m.submodules[f"lane{i}"] = lane
@@ -125,7 +137,7 @@ class HardwareCore(wiring.Component):
         """ISSUE reads, EXEC writes; between runs the host has the ports."""
         offered, executed, issued = self.sequencer.operation.payload, self.issue.executed, self.issue.issued
         idle = self.sequencer.idle
-        self.mask_written = wire(m, "mask_written", self._writes_mask())
+        self.mask_written = wire(m, "mask_written", self.words.flags_written if self.words else self._writes_mask())
         completes = self.issue.completes
         ports = {"membrane": (read.reads_membrane, done.writes_membrane), "current": (read.reads_current, done.writes_current),
                  "mask": (read.reads_mask, self.mask_written)}
@@ -184,16 +196,30 @@ class HardwareCore(wiring.Component):
             for name, state in self.states.items():
                 width = len(state.word) // p.lanes
                 port, after = ("off", "next_off") if name == "mask" else (self._port(name), f"next_{self._port(name)}")
-                m.d.comb += [getattr(lane, port).eq(state.word.word_select(i, width)), words[name][i].eq(getattr(lane, after))]
+                operand = getattr(self.words, f"operand_{name}") if self.words else state.word
+                m.d.comb += [getattr(lane, port).eq(operand.word_select(i, width)), words[name][i].eq(getattr(lane, after))]
             if self.bias is not None:
                 m.d.comb += lane.bias.eq(self.bias.word[i])
+        written = {name: word.as_value() for name, word in words.items()}
+        if self.words is not None:
+            written = self._through_registers(m, self.words, written)
         for name, state in self.states.items():
-            m.d.comb += state.written.eq(Mux(self.sequencer.idle, self.host.written, words[name].as_value()))
+            m.d.comb += state.written.eq(Mux(self.sequencer.idle, self.host.written, written[name]))
         m.d.comb += [
             issue.hold.eq(done.sends & ~serialiser.ready), serialiser.take.eq(issue.completes & done.sends),
             serialiser.position.eq(issue.executed.position), serialiser.number.eq(issue.executed.number),
         ]
         connect(m, serialiser.spikes, flipped(self.spikes))
+
+    def _through_registers(self, m: Module, words: Words, made: dict[str, Value]) -> dict[str, Value]:
+        """What the lanes made, by memory, goes into the registers; what those have for the memories comes out."""
+        m.d.comb += [
+            words.operation.eq(self.issue.executed), words.completes.eq(self.issue.completes),
+            words.flags_change.eq(self._writes_mask()),
+        ]
+        for name, state in self.states.items():
+            m.d.comb += [getattr(words, f"read_{name}").eq(state.word), getattr(words, f"made_{name}").eq(made[name])]
+        return {name: getattr(words, f"written_{name}") for name in self.states}
 
     @staticmethod
     def _port(name: str) -> str:
@@ -220,3 +246,20 @@ class HardwareCore(wiring.Component):
             *(monitor.lanes[i].eq(lane.activity) for i, lane in enumerate(self.lanes)),
             self.activity.eq(monitor.activity),
         ]
+        if self.words is not None:
+            self._observe_words(m, self.words)
+
+    def _observe_words(self, m: Module, words: Words) -> None:
+        """What each operation leaves of its word, wherever that stays."""
+        executed, kind = self.issue.executed, self.issue.executed.kind
+        adds, clears = kind == Kind.ACCUMULATE, kind == Kind.CLEAR
+        seen = {
+            "membrane": ~(adds & self.p.direct), "current": adds | clears,
+            "mask": clears | (kind == Kind.MASK) | ((kind == Kind.FIRE) & executed.fire_once),
+        }
+        m.d.comb += self.kept.word.eq(executed.word)
+        for name in self.states:
+            m.d.comb += [
+                self.kept.seen[name].eq(self.issue.completes & seen[name]),
+                self.kept[name].eq(getattr(words, f"written_{name}")),
+            ]

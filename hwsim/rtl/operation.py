@@ -6,13 +6,15 @@ memories an operation of a kind reads and writes (R6, R12 to R18, A1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amaranth import Const, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum
 
 from hwsim.record import ISSUE_KINDS
 from hwsim.rtl.parameters import Parameters, counter
+
+MEMORIES = ("membrane", "current", "mask")
 
 
 class Kind(enum.Enum, shape=unsigned(4)):
@@ -36,13 +38,24 @@ def operation_layout(p: Parameters) -> data.StructLayout:
     weight_row, payload, has_payload, plane   of an accumulation; `plane` is what R11 shifts by.
     threshold           already shifted (R10).   add, masked, fire_once   of a pass.
     number              what a spike record calls its pass (R9).
+
+    Where words stay in registers between operations (`Parameters.keeps_words`), the operation says what it moves:
+    reads, writes       memories that give the word, and that take it.      held   those whose word is in the register.
+    claims              R6 looks for its membrane word.     more   an operation on the same word follows at once.
     """
+    moves = {"reads": _memories(), "held": _memories(), "writes": _memories(), "claims": unsigned(1), "more": unsigned(1)}
     return data.StructLayout({
         "kind": Kind, "word": p.word_shape, "position": p.position, "active": unsigned(p.lanes),
         "weight_row": counter(p.weight_bases[-1]), "has_payload": unsigned(1), "payload": signed(p.payload_bits),
         "plane": counter(p.run.table.planes), "threshold": p.threshold_shape, "add": unsigned(1), "masked": unsigned(1),
         "fire_once": unsigned(1), "number": counter(len(p.passes) + 1), "tag": tag_layout(p),
+        **(moves if p.keeps_words else {}),
     })
+
+
+def _memories() -> data.StructLayout:
+    """A bit for each of the memories of a word."""
+    return data.StructLayout({name: unsigned(1) for name in MEMORIES})
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,7 @@ def decode(p: Parameters, operation: data.View) -> Effects:
     adds = (fire | readout) & operation.add
     direct, never = Const(int(p.direct), 1), Const(0, 1)
     to_membrane = accumulate & ~direct
-    return Effects(
+    effects = Effects(
         reads_weights=accumulate,
         reads_membrane=to_membrane | shift | fire | readout | requant | mask,
         writes_membrane=initialises | to_membrane | shift | fire | adds,
@@ -90,6 +103,15 @@ def decode(p: Parameters, operation: data.View) -> Effects:
         reads_mask=(fire & (operation.masked | operation.fire_once)) if p.flagged else never,
         sends=fire | requant,
     )
+    return _as_told(operation, effects) if p.keeps_words else effects
+
+
+def _as_told(operation: data.View, effects: Effects) -> Effects:
+    """The effects of an operation that says itself what it moves."""
+    return replace(
+        effects, reads_membrane=operation.reads.membrane, writes_membrane=operation.writes.membrane,
+        holds_membrane=operation.claims, reads_current=operation.reads.current, writes_current=operation.writes.current,
+        reads_mask=operation.reads.mask)
 
 
 def new_operation(p: Parameters, name: str) -> data.View:

@@ -18,6 +18,7 @@ from amaranth.utils import bits_for
 from hwsim.passes import Pass
 from hwsim.program import CoreRun
 from hwsim.rtl.coverage import check_covered
+from hwsim.rtl.pass_plan import PassPlan, plan_passes
 from hwsim.snn.network import Connection, IntArray
 
 Word = list[int]
@@ -96,6 +97,26 @@ class Parameters:
         """Whether a word's spikes leave at once (R22)."""
         return self.run.core.writer == "word"
 
+    @property
+    def by_word(self) -> bool:
+        """Whether a word takes all passes of an EOT, one behind the other (R24)."""
+        return self.run.core.passes == "by_word"
+
+    @property
+    def keeps_words(self) -> bool:
+        """Whether words stay in registers between operations; else each operation reads its word and writes it back."""
+        return self.by_word
+
+    @property
+    def memories_tell(self) -> bool:
+        """Whether the memories hold the states after a run. By word, a state that nobody needs any more is not written back."""
+        return not self.by_word or self.run.keep
+
+    @cached_property
+    def plan(self) -> tuple[PassPlan, ...]:
+        """Of each of `passes`, what it does to memories that are not read and written by every operation."""
+        return plan_passes(self.run)
+
     # Widths.
 
     @cached_property
@@ -110,6 +131,12 @@ class Parameters:
     @cached_property
     def threshold_shape(self) -> AmaranthShape:
         return signed(bits_for(max((p.threshold for p in self.passes), default=0), require_sign_bit=True))
+
+    @property
+    def state_bits(self) -> dict[str, int]:
+        """Bits of a neuron's state, by the memory that holds it: those memories that the core has."""
+        return {"membrane": self.run.potential_bits, **({"current": self.run.current_bits} if self.direct else {}),
+                **({"mask": 1} if self.flagged else {})}
 
     @property
     def level_shape(self) -> AmaranthShape:

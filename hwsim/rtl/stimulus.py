@@ -19,6 +19,7 @@ from hwsim.program import CoreRun
 from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.rtl.activity import exec_events, issue_events
 from hwsim.rtl.core import HardwareCore
+from hwsim.rtl.memories import unpack
 from hwsim.rtl.parameters import Parameters
 
 Ready = Callable[[int], bool]
@@ -90,6 +91,7 @@ class Probe:
             *((name, core.activity[name]) for name in ("fifo_push", *issue_events(p), *exec_events(p))),
             *((f"{stage}_{name}", core.activity[f"{stage}_tag"][name]) for stage in ("issue", "exec")
               for name in ("in_pass", "index")),
+            *(_kept(core) if p.keeps_words else ()),
         ]
         self.value = Cat(*(Value.cast(value) for _, value in parts))
         self.fields: dict[str, Field] = {}
@@ -99,6 +101,13 @@ class Probe:
             self.fields[name] = Field(offset, width)
             offset += width
         self.parameters = p
+
+
+def _kept(core: HardwareCore) -> Iterator[tuple[str, Value]]:
+    yield "kept_word", core.kept.word
+    for name in core.p.state_bits:
+        yield f"kept_{name}", core.kept[name]
+        yield f"kept_seen_{name}", core.kept.seen[name]
 
 
 class Observer:
@@ -118,6 +127,7 @@ class Observer:
         self.plane = 0
         # Only what may differ from cycle to cycle is looked at, and most of it is zero in most cycles.
         self._issue = [(name, INDEX[name], probe.fields[name]) for name in issue_events(self.p)]
+        self.kept: dict[str, dict[int, int]] = {name: {} for name in self.p.state_bits if self.p.keeps_words}
         self._exec = [(name, INDEX[name], probe.fields[name]) for name in exec_events(self.p) if name != "saturations"]
 
     def see(self, cycle: int, word: int) -> bool:
@@ -136,6 +146,9 @@ class Observer:
         self._count(word, self._issue, self._row(word, "issue"))
         self._count(word, self._exec, self._row(word, "exec"))
         self.saturations += f["saturations"].of(word)
+        for name, kept in self.kept.items():
+            if f[f"kept_seen_{name}"].of(word):
+                kept[f["kept_word"].of(word)] = f[f"kept_{name}"].of(word)
         if f["done"].of(word):
             self.done = cycle
             return True
@@ -170,11 +183,25 @@ class Observer:
 
     def log(self, states: dict[str, NDArray[np.int64]]) -> CoreLog:
         """The run as a CoreLog; `states` are the potentials, currents and flags that were read out after it."""
+        if not self.p.memories_tell:
+            states = {name: self._as_kept(name, state) for name, state in states.items()}
         return CoreLog(
             push=np.array(self.push, np.int64), pop=np.array(self.pop, np.int64),
             issue=np.array(self.issue, np.int64).reshape(-1, 3), spikes=np.array(self.spikes, np.int64).reshape(-1, 3),
             done=self.done, counts=self.counts, saturations=self.saturations, **states,
         )
+
+
+    def _as_kept(self, name: str, state: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A state with what the last operation on each word left of it, which no memory holds."""
+        memory = next((memory.lower() for memory, field, _ in state_widths(self.p) if field == name), None)
+        if memory is None:
+            return state
+        bits, words = self.p.state_bits[memory], self.p.state_words(state)
+        for word, packed in self.kept[memory].items():
+            values = unpack(packed, self.p.lanes, bits)
+            words[word] = [value & 1 for value in values] if memory == "mask" else values
+        return self.p.state_of(words, state)
 
 
 class Feeder:

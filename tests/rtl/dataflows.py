@@ -28,6 +28,8 @@ PLAIN: Mapping[str, Any] = {
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "one port": {"membrane_ports": "1rw"},
     "word writer": {"writer": "word"},
+    "by word": {"passes": "by_word"},
+    "by word, one port": {"passes": "by_word", "membrane_ports": "1rw", "writer": "word"},
 }
 """By name, what a setting changes of PLAIN."""
 
