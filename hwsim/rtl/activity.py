@@ -12,8 +12,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from hwsim.rtl.lanes import LANE_ACTIVITY, LANE_EVENTS
-from hwsim.rtl.operation import Kind, decode, operation_layout, tag_layout
+from hwsim.rtl.lanes import LANE_EVENTS, lane_activity
+from hwsim.rtl.operation import Kind, begins, decode, operation_layout, tag_layout
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.wires import total
 
@@ -47,7 +47,8 @@ def exec_events(p: Parameters) -> tuple[str, ...]:
 
 def activity_layout(p: Parameters) -> data.StructLayout:
     """How many bits each strobe needs: one, unless all lanes can do it in a cycle."""
-    many = {name: bits_for(p.lanes * (LANE_ACTIVITY[name].shape.width**2)) for name in LANES_EVENTS}
+    widths = {name: field.width for name, field in lane_activity(p)}
+    many = {name: bits_for(p.lanes * max(widths[name] ** 2, (1 << widths[name]) - 1)) for name in LANES_EVENTS}
     many |= {"spike_out": bits_for(p.lanes),
              "reg_bits": bits_for(p.lanes * max(p.run.potential_bits, p.run.current_bits))}
     fields = {name: unsigned(many.get(name, 1)) for name in ("fifo_push", *issue_events(p), *exec_events(p))}
@@ -64,7 +65,7 @@ class ActivityMonitor(wiring.Component):
             "push": In(1), "pop": In(1), "offered": In(operation), "issued": In(1), "hazard": In(1), "tag": In(tag_layout(p)),
             "token_slot": In(1), "first_of_shifted_pass": In(1),
             "executed": In(operation), "executing": In(1), "completes": In(1),
-            "fired": In(p.lanes), "mask_written": In(1), "lanes": In(data.ArrayLayout(LANE_ACTIVITY, p.lanes)),
+            "fired": In(p.lanes), "mask_written": In(1), "lanes": In(data.ArrayLayout(lane_activity(p), p.lanes)),
             "activity": Out(activity_layout(p)),
         })
 
@@ -80,11 +81,12 @@ class ActivityMonitor(wiring.Component):
 
     def _issue(self) -> dict[str, Value]:
         effects, kind = decode(self.p, self.offered), self.offered.kind
+        operations = self.issued & begins(self.p, self.offered) if self.p.keeps_words else self.issued
         reads = {"accumulate": kind == Kind.ACCUMULATE, "shift": kind == Kind.SHIFT,
                  "fire": (kind == Kind.FIRE) | (kind == Kind.REQUANT), "readout": kind == Kind.READOUT,
                  "mask": kind == Kind.MASK}
         return {
-            "fifo_pop": self.pop, "addr_gen": self.issued, "weight_read": self.issued & effects.reads_weights,
+            "fifo_pop": self.pop, "addr_gen": operations, "weight_read": self.issued & effects.reads_weights,
             **{f"membrane_read_{cause}": self.issued & effects.reads_membrane & match for cause, match in reads.items()},
             "current_read": self.issued & effects.reads_current, "bias_read": self.issued & effects.reads_bias,
             "mask_read": self.issued & effects.reads_mask, "threshold_shift": self.issued & self.first_of_shifted_pass,
@@ -101,8 +103,9 @@ class ActivityMonitor(wiring.Component):
             writes["fire"] = writes["fire"] | (kind == Kind.REQUANT)
         once_a_word = self.completes.replicate
         sums = {name: total(lane[name] for lane in self.lanes) for name in LANE_EVENTS}
+        writes_sums = total(lane.accumulates for lane in self.lanes) if self.p.run.merged else sums["acc_add"]
         added_to = self.p.run.current_bits if self.p.direct else self.p.run.potential_bits
-        sums["reg_bits"] = sums["acc_add"] * added_to + sums.pop("operands") * self.p.run.potential_bits
+        sums["reg_bits"] = writes_sums * added_to + sums.pop("operands") * self.p.run.potential_bits
         sums["spike_out"] = total(self.fired)
         if self.p.writes_words:
             sums["buffer_write"] = self.fired.any()

@@ -17,12 +17,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hwsim.rtl.activity import ActivityMonitor, activity_layout
 from hwsim.rtl.address_generator import AddressGenerator
+from hwsim.rtl.bit_slots import BitSlots
 from hwsim.rtl.fifo import Fifo
 from hwsim.rtl.flow_sequencer import FlowSequencer
 from hwsim.rtl.issue import Issue
 from hwsim.rtl.lanes import Lane
 from hwsim.rtl.memories import State, Table
-from hwsim.rtl.operation import Effects, Kind, decode
+from hwsim.rtl.merged_lane import MergedLane
+from hwsim.rtl.operation import Effects, Kind, begins, decode
 from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.sequencer import EOT_COUNT_BITS, Sequencer
 from hwsim.rtl.serialiser import Serialiser
@@ -106,7 +108,7 @@ class HardwareCore(wiring.Component):
             m.submodules[name] = state
         if self.words is not None:
             m.submodules.words = self.words
-        self.lanes = [Lane(p) for _ in range(p.lanes)]
+        self.lanes = [MergedLane(p) if p.run.merged else Lane(p) for _ in range(p.lanes)]
         for i, lane in enumerate(self.lanes):
             m.submodules[f"lane{i}"] = lane
 
@@ -132,6 +134,13 @@ class HardwareCore(wiring.Component):
             # R8: the cycle after the last slot, the last EXEC and the last spike.
             self.done.eq(sequencer.draining & ~self.issue.executing & ~self.serialiser.busy),
         ]
+
+        if self.p.run.merged:
+            m.submodules.slots = slots = BitSlots(self.p)
+            m.d.comb += [
+                slots.token.eq(fifo.head.payload), sequencer.slot.eq(slots.slot),
+                slots.taken.eq(self.issue.issued & (sequencer.operation.payload.kind == Kind.ACCUMULATE)),
+            ]
 
     def _memories(self, m: Module, read: Effects, done: Effects) -> None:
         """ISSUE reads, EXEC writes; between runs the host has the ports."""
@@ -232,7 +241,7 @@ class HardwareCore(wiring.Component):
         offered = sequencer.operation.payload
         token_slot = wire(m, "token_slot", sequencer.skip | sequencer.eot)
         m.d.comb += [
-            self.slot.valid.eq(issue.issued | token_slot),
+            self.slot.valid.eq((issue.issued & begins(self.p, offered) if self.p.keeps_words else issue.issued) | token_slot),
             self.slot.kind.eq(Mux(sequencer.eot, Kind.EOT, Mux(sequencer.skip, Kind.SKIP, offered.kind))),
             self.slot.word.eq(offered.word),
             monitor.push.eq(self.tokens.valid & self.tokens.ready),

@@ -16,7 +16,7 @@ EVERY = None
 COVERED: Mapping[str, tuple[Any, ...] | None] = {
     "lanes": EVERY, "potential_bits": EVERY, "current_bits": EVERY, "fifo_depth": EVERY, "bypass": EVERY, "shift_at": EVERY,
     "buffer": EVERY, "scan_bits": EVERY, "accumulators": EVERY, "adders": EVERY,
-    "order": ("scatter",), "planes_per_token": ("one",), "multiplier": ("parallel",), "writer": EVERY,
+    "order": ("scatter",), "planes_per_token": EVERY, "multiplier": ("parallel",), "writer": EVERY,
     "membrane_ports": ("1r1w", "1rw"), "passes": EVERY,
 }
 """By field of CoreSpec: the values that the hardware can be built for, or EVERY."""

@@ -1,4 +1,4 @@
-"""The sequencer of dataflows in which words stay in registers: passes by word (R24).
+"""The sequencer of dataflows in which words stay in registers: merged tokens (R21) and passes by word (R24).
 
 It walks as the plain sequencer does, in another order, and tells each operation which memories it moves.
 """
@@ -6,21 +6,25 @@ It walks as the plain sequencer does, in another order, and tells each operation
 from __future__ import annotations
 
 from amaranth import Const, Module, Mux, Signal, Value
-from amaranth.lib import data
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In
 
-from hwsim.passes import Pass
-from hwsim.rtl.operation import MEMORIES
+from hwsim.rtl.operation import MEMORIES, slot_layout
 from hwsim.rtl.parameters import Parameters
+from hwsim.rtl.pass_plan import PassPlan
 from hwsim.rtl.sequencer import Phase, Sequencer
 from hwsim.rtl.wires import wire
 
 
 class FlowSequencer(Sequencer):
-    """In scatter order."""
+    """In scatter order.    slot   of a merged token's operation: what it adds, and whether it is its first or last (R21)."""
 
     def __init__(self, p: Parameters) -> None:
         super().__init__(p)
         self.there = {name: name in p.state_bits for name in MEMORIES}
+
+    def more_ports(self) -> dict[str, wiring.Member]:
+        return {"slot": In(slot_layout(self.p))} if self.p.run.merged else {}
 
     def _word_counter(self, m: Module, issued: Value) -> Signal:
         """By word, a word is done with its last pass."""
@@ -30,15 +34,24 @@ class FlowSequencer(Sequencer):
         self.last_word = super()._word_counter(m, issued & ~self.more)
         return self.last_word
 
+    def _take_token(self, m: Module, issued: Value) -> None:
+        """A word of an event is done with its last slot."""
+        super()._take_token(m, issued & self.slot.last if self.p.run.merged else issued)
+
+    def _end_of_timestep(self, m: Module) -> None:
+        """Merged planes have one EOT, which all passes follow."""
+        super()._end_of_timestep(m)
+        if self.p.run.merged and self.p.plan:
+            m.d.sync += [self.at_pass.eq(0), self.phase.eq(Phase.PASSES)]
+
     def _make_pass(self, m: Module, pass_ends: Value) -> None:
-        """By word: the next pass of the word, then the next word."""
-        if not self.p.by_word:
-            super()._make_pass(m, pass_ends)
-            return
+        """The next pass, or by word the next one of this word; then the next word, or tokens again."""
+        ends = [i for i, step in enumerate(self.p.plan) if i + 1 == len(self.p.plan) or self.p.plan[i + 1].group != step.group]
+        last_pass = wire(m, "last_pass", self.at_pass.matches(*ends))
         m.d.comb += [self.operation.valid.eq(1), self.first_of_pass.eq(self.word == 0)]
-        with m.If(self.issued):
-            m.d.sync += self.at_pass.eq(Mux(self.more, self.at_pass + 1, self._first_pass(m)))
-            with m.If(~self.more & self.last_word):
+        with m.If(self.issued if self.p.by_word else pass_ends):
+            m.d.sync += self.at_pass.eq(Mux(last_pass, self._first_pass(m), self.at_pass + 1))
+            with m.If(last_pass & self.last_word):
                 m.d.sync += self.phase.eq(Mux(self.eots_left == 0, Phase.DRAINING, Phase.EVENTS))
 
     def _first_pass(self, m: Module) -> Signal:
@@ -60,22 +73,31 @@ class FlowSequencer(Sequencer):
                 m.d.comb += [*(operation.writes[name].eq(there) for name, there in self.there.items()), operation.claims.eq(1)]
             with m.Case(Phase.EVENTS):
                 self._move_event(m, operation)
+            with m.Case(Phase.PASSES), m.Switch(self.at_pass):
+                for i, step in enumerate(self.p.plan):
+                    with m.Case(i):
+                        self._move_pass(m, operation, step)
+        if self.p.run.merged:
+            m.d.comb += operation.slot.eq(self.slot)
+            with m.If(self.phase != Phase.EVENTS):
+                m.d.comb += [operation.slot.first.eq(1), operation.slot.last.eq(1)]
 
     def _move_event(self, m: Module, operation: data.View) -> None:
-        """An accumulation reads and writes the sum that it adds to."""
+        """An accumulation reads the sum that it adds to in its first slot and writes it in its last."""
         name = "current" if self.p.direct else "membrane"
-        m.d.comb += [operation.reads[name].eq(1), operation.writes[name].eq(1), operation.claims.eq(not self.p.direct)]
+        first, last = (self.slot.first, self.slot.last) if self.p.run.merged else (Const(1), Const(1))
+        m.d.comb += [
+            operation.reads[name].eq(first), operation.held[name].eq(~first), operation.writes[name].eq(last),
+            operation.claims.eq(last & (not self.p.direct))]
 
-    def _describe_pass(self, m: Module, operation: data.View, one: Pass) -> None:
+    def _move_pass(self, m: Module, operation: data.View, step: PassPlan) -> None:
         """R24: a word that a pass changed is written with the last one, if a later plane or a later run needs it."""
-        super()._describe_pass(m, operation, one)
-        step = next(step for step in self.p.plan if step.one is one)
         needed = Const(1) if not self.p.by_word or self.p.run.keep else self.eots_left > 0
         writes = step.changed if not step.more else ()
-        keeps = one.kind in ("readout", "requant") and not step.more
+        always_claims = step.one.kind in ("readout", "requant") and not step.more
         m.d.comb += [
             operation.number.eq(step.number), operation.more.eq(step.more),
-            operation.claims.eq(1 if keeps else needed & ("membrane" in writes)),
+            operation.claims.eq(1 if always_claims else needed & ("membrane" in writes)),
             *(operation.reads[name].eq(name in step.reads) for name in MEMORIES),
             *(operation.held[name].eq(name in step.held) for name in MEMORIES),
             *(operation.writes[name].eq(needed & (name in writes)) for name in MEMORIES),

@@ -49,8 +49,19 @@ def operation_layout(p: Parameters) -> data.StructLayout:
         "weight_row": counter(p.weight_bases[-1]), "has_payload": unsigned(1), "payload": signed(p.payload_bits),
         "plane": counter(p.run.table.planes), "threshold": p.threshold_shape, "add": unsigned(1), "masked": unsigned(1),
         "fire_once": unsigned(1), "number": counter(len(p.passes) + 1), "tag": tag_layout(p),
-        **(moves if p.keeps_words else {}),
+        **(moves if p.keeps_words else {}), **({"slot": slot_layout(p)} if p.run.merged else {}),
     })
+
+
+def slot_layout(p: Parameters) -> data.StructLayout:
+    """R21: what an accumulation adds in one of its slots, the `first` or the `last` or one in between.
+
+    terms   `bit` says by how much the weight is shifted, if the term is `there`.     negative   the terms are subtracted.
+    """
+    term = data.StructLayout({"there": unsigned(1), "bit": counter(p.payload_bits)})
+    return data.StructLayout({
+        "first": unsigned(1), "last": unsigned(1), "negative": unsigned(1),
+        "terms": data.ArrayLayout(term, p.run.core.adders)})
 
 
 def _memories() -> data.StructLayout:
@@ -103,15 +114,20 @@ def decode(p: Parameters, operation: data.View) -> Effects:
         reads_mask=(fire & (operation.masked | operation.fire_once)) if p.flagged else never,
         sends=fire | requant,
     )
-    return _as_told(operation, effects) if p.keeps_words else effects
+    return _as_told(p, operation, effects) if p.keeps_words else effects
 
 
-def _as_told(operation: data.View, effects: Effects) -> Effects:
+def begins(p: Parameters, operation: data.View) -> Value:
+    """Whether this is an operation's only or first slot."""
+    return operation.slot.first if p.run.merged else Const(1)
+
+
+def _as_told(p: Parameters, operation: data.View, effects: Effects) -> Effects:
     """The effects of an operation that says itself what it moves."""
     return replace(
-        effects, reads_membrane=operation.reads.membrane, writes_membrane=operation.writes.membrane,
-        holds_membrane=operation.claims, reads_current=operation.reads.current, writes_current=operation.writes.current,
-        reads_mask=operation.reads.mask)
+        effects, reads_weights=effects.reads_weights & begins(p, operation), reads_membrane=operation.reads.membrane,
+        writes_membrane=operation.writes.membrane, holds_membrane=operation.claims, reads_current=operation.reads.current,
+        writes_current=operation.writes.current, reads_mask=operation.reads.mask)
 
 
 def new_operation(p: Parameters, name: str) -> data.View:

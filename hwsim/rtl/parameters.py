@@ -105,7 +105,7 @@ class Parameters:
     @property
     def keeps_words(self) -> bool:
         """Whether words stay in registers between operations; else each operation reads its word and writes it back."""
-        return self.by_word
+        return self.by_word or self.run.merged
 
     @property
     def memories_tell(self) -> bool:

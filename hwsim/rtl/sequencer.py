@@ -45,8 +45,12 @@ class Sequencer(wiring.Component):
             "event_synapses": In(p.lanes), "advance": Out(1),
             "operation": Out(stream.Signature(self.operation_layout)),
             "skip": Out(1), "eot": Out(1), "tag": Out(self.operation_layout.members["tag"]),
-            "idle": Out(1), "draining": Out(1), "first_of_pass": Out(1), "shifts_threshold": Out(1),
+            "idle": Out(1), "draining": Out(1), "first_of_pass": Out(1), "shifts_threshold": Out(1), **self.more_ports(),
         })
+
+    def more_ports(self) -> dict[str, wiring.Member]:
+        """Ports of a sequencer that does more."""
+        return {}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

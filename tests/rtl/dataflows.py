@@ -29,6 +29,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "one port": {"membrane_ports": "1rw"},
     "word writer": {"writer": "word"},
     "by word": {"passes": "by_word"},
+    "merged": {"planes_per_token": "all"},
+    "merged by word, one port": {"planes_per_token": "all", "passes": "by_word", "membrane_ports": "1rw", "adders": 2},
     "by word, one port": {"passes": "by_word", "membrane_ports": "1rw", "writer": "word"},
 }
 """By name, what a setting changes of PLAIN."""
