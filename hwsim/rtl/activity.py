@@ -14,7 +14,7 @@ from amaranth.utils import bits_for
 
 from hwsim.rtl.lanes import LANE_EVENTS, lane_activity
 from hwsim.rtl.operation import Kind, begins, decode, operation_layout, tag_layout
-from hwsim.rtl.parameters import Parameters
+from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.wires import total
 
 ISSUE_EVENTS = (
@@ -26,6 +26,7 @@ WRITE_EVENTS = (
     "membrane_write_clear", "membrane_write_accumulate", "membrane_write_shift", "membrane_write_fire",
     "membrane_write_mask", "membrane_write_readout", "current_write", "mask_write", "cycles_stall_serialiser",
 )
+GATHER_ISSUE_EVENTS = ("membrane_read_load", "accumulator_access")
 LANES_EVENTS = tuple(name for name in LANE_EVENTS if name != "operands")
 EXEC_EVENTS = (*WRITE_EVENTS, *LANES_EVENTS, "spike_out", "reg_bits")
 
@@ -37,12 +38,12 @@ def counted_as(p: Parameters, name: str) -> str:
 
 def issue_events(p: Parameters) -> tuple[str, ...]:
     """What the ISSUE stage can count."""
-    return tuple(counted_as(p, name) for name in ISSUE_EVENTS)
+    return (*(counted_as(p, name) for name in ISSUE_EVENTS), *(GATHER_ISSUE_EVENTS if p.gathers else ()))
 
 
 def exec_events(p: Parameters) -> tuple[str, ...]:
     """What EXEC can count. A word writer's write into the plane is the core's own."""
-    return (*EXEC_EVENTS, "buffer_write") if p.writes_words else EXEC_EVENTS
+    return (*EXEC_EVENTS, *(("buffer_write",) if p.writes_words else ()), *(("membrane_write_store",) if p.gathers else ()))
 
 
 def activity_layout(p: Parameters) -> data.StructLayout:
@@ -52,6 +53,8 @@ def activity_layout(p: Parameters) -> data.StructLayout:
     many |= {"spike_out": bits_for(p.lanes),
              "reg_bits": bits_for(p.lanes * max(p.run.potential_bits, p.run.current_bits))}
     fields = {name: unsigned(many.get(name, 1)) for name in ("fifo_push", *issue_events(p), *exec_events(p))}
+    # What a visit begins with is read when EXEC lets go of the visit before; it is counted to the run's first plane (R19).
+    fields |= {"bias_read_begun": counter(p.accumulators + 1)} if p.gathers else {}
     return data.StructLayout({**fields, "issue_tag": tag_layout(p), "exec_tag": tag_layout(p)})
 
 
@@ -66,7 +69,7 @@ class ActivityMonitor(wiring.Component):
             "token_slot": In(1), "first_of_shifted_pass": In(1),
             "executed": In(operation), "executing": In(1), "completes": In(1),
             "fired": In(p.lanes), "mask_written": In(1), "lanes": In(data.ArrayLayout(lane_activity(p), p.lanes)),
-            "activity": Out(activity_layout(p)),
+            "activity": Out(activity_layout(p)), **({"begun": In(counter(p.accumulators + 1))} if p.gathers else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -77,6 +80,8 @@ class ActivityMonitor(wiring.Component):
         ]
         for name, value in {**self._issue(), **self._exec()}.items():
             m.d.comb += self.activity[counted_as(self.p, name)].eq(value)
+        if self.p.gathers:
+            m.d.comb += self.activity.bias_read_begun.eq(self.begun)
         return m
 
     def _issue(self) -> dict[str, Value]:
@@ -85,6 +90,9 @@ class ActivityMonitor(wiring.Component):
         reads = {"accumulate": kind == Kind.ACCUMULATE, "shift": kind == Kind.SHIFT,
                  "fire": (kind == Kind.FIRE) | (kind == Kind.REQUANT), "readout": kind == Kind.READOUT,
                  "mask": kind == Kind.MASK}
+        more = {"accumulator_access": operations}
+        if self.p.gathers:
+            reads["load"] = kind == Kind.LOAD
         return {
             "fifo_pop": self.pop, "addr_gen": operations, "weight_read": self.issued & effects.reads_weights,
             **{f"membrane_read_{cause}": self.issued & effects.reads_membrane & match for cause, match in reads.items()},
@@ -92,6 +100,7 @@ class ActivityMonitor(wiring.Component):
             "mask_read": self.issued & effects.reads_mask, "threshold_shift": self.issued & self.first_of_shifted_pass,
             "cycles_busy": self.issued | self.token_slot, "cycles_stall_hazard": self.hazard,
             "cycles_overlapped": self.token_slot & self.executing & ~self.completes,
+            **(more if self.p.gathers else {}),
         }
 
     def _exec(self) -> dict[str, Value]:
@@ -101,6 +110,8 @@ class ActivityMonitor(wiring.Component):
                   "readout": kind == Kind.READOUT}
         if self.p.keeps_words:  # by word, a requant pass may write what a pass before it has changed
             writes["fire"] = writes["fire"] | (kind == Kind.REQUANT)
+        if self.p.gathers:
+            writes["store"] = kind == Kind.STORE
         once_a_word = self.completes.replicate
         sums = {name: total(lane[name] for lane in self.lanes) for name in LANE_EVENTS}
         writes_sums = total(lane.accumulates for lane in self.lanes) if self.p.run.merged else sums["acc_add"]

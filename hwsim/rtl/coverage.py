@@ -16,7 +16,7 @@ EVERY = None
 COVERED: Mapping[str, tuple[Any, ...] | None] = {
     "lanes": EVERY, "potential_bits": EVERY, "current_bits": EVERY, "fifo_depth": EVERY, "bypass": EVERY, "shift_at": EVERY,
     "buffer": EVERY, "scan_bits": EVERY, "accumulators": EVERY, "adders": EVERY,
-    "order": ("scatter",), "planes_per_token": EVERY, "multiplier": ("parallel",), "writer": EVERY,
+    "order": EVERY, "planes_per_token": EVERY, "multiplier": ("parallel",), "writer": EVERY,
     "membrane_ports": ("1r1w", "1rw"), "passes": EVERY,
 }
 """By field of CoreSpec: the values that the hardware can be built for, or EVERY."""
@@ -32,6 +32,8 @@ def check_covered(run: CoreRun) -> None:
 
 def uncovered(core: CoreSpec) -> Iterator[str]:
     """Settings of a core that the hardware does not cover, each with what would work."""
+    if core.order == "gather" and core.planes_per_token == "all":
+        yield "planes_per_token 'all' in order 'gather'; use planes_per_token 'one'"
     for field in fields(core):
         value = getattr(core, field.name)
         if field.name not in COVERED:

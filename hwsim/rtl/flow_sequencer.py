@@ -10,7 +10,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from hwsim.rtl.operation import MEMORIES, slot_layout
-from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.pass_plan import PassPlan
 from hwsim.rtl.sequencer import Phase, Sequencer
 from hwsim.rtl.wires import wire
@@ -19,40 +18,62 @@ from hwsim.rtl.wires import wire
 class FlowSequencer(Sequencer):
     """In scatter order.    slot   of a merged token's operation: what it adds, and whether it is its first or last (R21)."""
 
-    def __init__(self, p: Parameters) -> None:
-        super().__init__(p)
-        self.there = {name: name in p.state_bits for name in MEMORIES}
-
     def more_ports(self) -> dict[str, wiring.Member]:
         return {"slot": In(slot_layout(self.p))} if self.p.run.merged else {}
 
     def _word_counter(self, m: Module, issued: Value) -> Signal:
+        self.last_word = super()._word_counter(m, self._word_done(m, issued))
+        return self.last_word
+
+    def _word_done(self, m: Module, issued: Value) -> Value:
         """By word, a word is done with its last pass."""
         more = [i for i, step in enumerate(self.p.plan) if step.more]
         self.issued = issued
-        self.more = wire(m, "more", (self.phase == Phase.PASSES) & self.at_pass.matches(*more) if more else Const(0))
-        self.last_word = super()._word_counter(m, issued & ~self.more)
-        return self.last_word
+        return issued & ~((self.phase == Phase.PASSES) & self.at_pass.matches(*more)) if more else issued
 
     def _take_token(self, m: Module, issued: Value) -> None:
         """A word of an event is done with its last slot."""
         super()._take_token(m, issued & self.slot.last if self.p.run.merged else issued)
 
     def _end_of_timestep(self, m: Module) -> None:
-        """Merged planes have one EOT, which all passes follow."""
-        super()._end_of_timestep(m)
-        if self.p.run.merged and self.p.plan:
-            m.d.sync += [self.at_pass.eq(0), self.phase.eq(Phase.PASSES)]
+        """To the first pass that follows this EOT. Merged planes have one EOT, which all passes follow (R21)."""
+        planes = self.p.run.table.planes
+        first = {step.one.after_eot: step.group for step in self.p.plan if step.one.after_eot <= planes}
+        merged = self.p.run.merged
+        follows = wire(m, "follows", bool(first) if merged else (self.plane + 1).matches(*first) if first else 0)
+        m.d.sync += [
+            self.eots_left.eq(self.eots_left - 1), self.plane.eq(Mux(self.plane + 1 == planes, 0, self.plane + 1))]
+        with m.If(follows):
+            m.d.sync += self.phase.eq(Phase.PASSES)
+            if merged:
+                m.d.sync += self.at_pass.eq(0)
+            else:
+                with m.Switch(self.plane + 1):
+                    for eot, group in first.items():
+                        with m.Case(eot):
+                            m.d.sync += self.at_pass.eq(group)
+        with m.Elif(self.eots_left == 1):
+            self._end_of_work(m)
+
+    def _end_of_work(self, m: Module) -> None:
+        """The last EOT and the passes that follow it are done."""
+        m.d.sync += self.phase.eq(Phase.DRAINING)
 
     def _make_pass(self, m: Module, pass_ends: Value) -> None:
         """The next pass, or by word the next one of this word; then the next word, or tokens again."""
         ends = [i for i, step in enumerate(self.p.plan) if i + 1 == len(self.p.plan) or self.p.plan[i + 1].group != step.group]
         last_pass = wire(m, "last_pass", self.at_pass.matches(*ends))
-        m.d.comb += [self.operation.valid.eq(1), self.first_of_pass.eq(self.word == 0)]
+        m.d.comb += [self.operation.valid.eq(1), self.first_of_pass.eq(self._first_word())]
         with m.If(self.issued if self.p.by_word else pass_ends):
             m.d.sync += self.at_pass.eq(Mux(last_pass, self._first_pass(m), self.at_pass + 1))
             with m.If(last_pass & self.last_word):
-                m.d.sync += self.phase.eq(Mux(self.eots_left == 0, Phase.DRAINING, Phase.EVENTS))
+                m.d.sync += self.phase.eq(Phase.EVENTS)
+                with m.If(self.eots_left == 0):
+                    self._end_of_work(m)
+
+    def _first_word(self) -> Value:
+        """The word at hand is the first that a pass goes over."""
+        return self.word == 0
 
     def _first_pass(self, m: Module) -> Signal:
         """The first of the passes that follow the same EOT as the one at hand."""
@@ -70,7 +91,7 @@ class FlowSequencer(Sequencer):
         operation = self.operation.payload
         with m.Switch(self.phase):
             with m.Case(Phase.CLEARING):
-                m.d.comb += [*(operation.writes[name].eq(there) for name, there in self.there.items()), operation.claims.eq(1)]
+                m.d.comb += [*(operation.writes[name].eq(name in self.p.state_bits) for name in MEMORIES), operation.claims.eq(1)]
             with m.Case(Phase.EVENTS):
                 self._move_event(m, operation)
             with m.Case(Phase.PASSES), m.Switch(self.at_pass):

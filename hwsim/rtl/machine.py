@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from hwsim.program import CoreRun
 from hwsim.record import CoreLog
 from hwsim.rtl.core import HardwareCore, HostMemory
+from hwsim.rtl.cores import core_for
 from hwsim.rtl.memories import pack, unpack
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.stimulus import ALWAYS, Feeder, Observer, Probe, Ready, Stimulus, parameters_of, state_widths
@@ -25,7 +27,7 @@ PATIENCE = 20_000
 class Machine:
     """A core that runs any number of stimuli one after the other. `levels`: the value of every spike, one list a run."""
 
-    def __init__(self, p: Parameters, core: type[HardwareCore] = HardwareCore) -> None:
+    def __init__(self, p: Parameters, core: Callable[[Parameters], HardwareCore] = core_for) -> None:
         self.p, self._make = p, core
         self.cycles = 0
         self.levels: list[list[int]] = []
@@ -51,7 +53,7 @@ class Machine:
         return logs
 
     async def _one(self, ctx: Any, stimulus: Stimulus, ready: Ready, patience: int) -> CoreLog:
-        core, feeder, observer = self.core, Feeder(stimulus, self.p.token), Observer(self.probe)
+        core, feeder, observer = self.core, Feeder(stimulus, self.p.token), Observer(self.probe).of(stimulus)
         await self._fill(ctx, stimulus)
         ctx.set(core.clear, int(stimulus.run.clear))
         ctx.set(core.eots, stimulus.eots)

@@ -42,14 +42,18 @@ def operation_layout(p: Parameters) -> data.StructLayout:
     Where words stay in registers between operations (`Parameters.keeps_words`), the operation says what it moves:
     reads, writes       memories that give the word, and that take it.      held   those whose word is in the register.
     claims              R6 looks for its membrane word.     more   an operation on the same word follows at once.
+    accumulator, fresh  in gather order: where its word is; it is the first one on that word in this visit (R19).
+    slot                of a merged token's accumulation (R21).
     """
     moves = {"reads": _memories(), "held": _memories(), "writes": _memories(), "claims": unsigned(1), "more": unsigned(1)}
+    held = {"accumulator": counter(p.accumulators), "fresh": unsigned(1)}
     return data.StructLayout({
         "kind": Kind, "word": p.word_shape, "position": p.position, "active": unsigned(p.lanes),
         "weight_row": counter(p.weight_bases[-1]), "has_payload": unsigned(1), "payload": signed(p.payload_bits),
         "plane": counter(p.run.table.planes), "threshold": p.threshold_shape, "add": unsigned(1), "masked": unsigned(1),
         "fire_once": unsigned(1), "number": counter(len(p.passes) + 1), "tag": tag_layout(p),
-        **(moves if p.keeps_words else {}), **({"slot": slot_layout(p)} if p.run.merged else {}),
+        **(moves if p.keeps_words else {}), **(held if p.gathers else {}),
+        **({"slot": slot_layout(p)} if p.run.merged else {}),
     })
 
 

@@ -16,9 +16,8 @@ from amaranth.lib import data
 from amaranth.utils import bits_for
 
 from hwsim.passes import Pass
-from hwsim.program import CoreRun
 from hwsim.rtl.coverage import check_covered
-from hwsim.rtl.pass_plan import PassPlan, plan_passes
+from hwsim.rtl.dataflow import Dataflow
 from hwsim.snn.network import Connection, IntArray
 
 Word = list[int]
@@ -36,10 +35,9 @@ def width_of(values: IntArray) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Parameters:
+class Parameters(Dataflow):
     """One core, elaborated for one run's layer: geometry and pass table of `run`, signed payloads of `payload_bits`."""
 
-    run: CoreRun
     payload_bits: int = 9
 
     def __post_init__(self) -> None:
@@ -48,16 +46,6 @@ class Parameters:
     @property
     def lanes(self) -> int:
         return self.run.core.lanes
-
-    @property
-    def words(self) -> int:
-        """N, the membrane words of the run."""
-        return self.run.words
-
-    @property
-    def group_span(self) -> int:
-        """Groups of the run, hi - lo: the words at one output position."""
-        return self.run.groups[1] - self.run.groups[0]
 
     @cached_property
     def passes(self) -> tuple[Pass, ...]:
@@ -86,36 +74,6 @@ class Parameters:
     @property
     def sends_levels(self) -> bool:
         return any(p.kind == "requant" for p in self.passes)
-
-    @property
-    def single_port(self) -> bool:
-        """Whether the membrane and the current memory have one port each (R23)."""
-        return self.run.core.membrane_ports == "1rw"
-
-    @property
-    def writes_words(self) -> bool:
-        """Whether a word's spikes leave at once (R22)."""
-        return self.run.core.writer == "word"
-
-    @property
-    def by_word(self) -> bool:
-        """Whether a word takes all passes of an EOT, one behind the other (R24)."""
-        return self.run.core.passes == "by_word"
-
-    @property
-    def keeps_words(self) -> bool:
-        """Whether words stay in registers between operations; else each operation reads its word and writes it back."""
-        return self.by_word or self.run.merged
-
-    @property
-    def memories_tell(self) -> bool:
-        """Whether the memories hold the states after a run. By word, a state that nobody needs any more is not written back."""
-        return not self.by_word or self.run.keep
-
-    @cached_property
-    def plan(self) -> tuple[PassPlan, ...]:
-        """Of each of `passes`, what it does to memories that are not read and written by every operation."""
-        return plan_passes(self.run)
 
     # Widths.
 
@@ -263,13 +221,24 @@ class Parameters:
     def bias_image(self) -> list[Word]:
         """Words of the bias memory: `initial` if it is fetched, then the addend if there is one."""
         table = self.run.table
-        image = self.state_words(table.initial) if self.fetches_initial else []
+        image = self.initial_image() if self.fetches_initial else []
         return image + (self.state_words(table.addend) if table.addend is not None else [])
+
+    def initial_image(self) -> list[Word]:
+        """Words of `initial`; in gather order bank by bank, one for each accumulator, each with a word for each visit (R19)."""
+        words = self.state_words(self.run.table.initial)
+        if not self.gathers:
+            return words
+        positions = [words[first:first + self.group_span] for first in range(0, self.words, self.group_span)]
+        none = [0] * self.lanes
+        return [position[g] if g < self.group_span else none
+                for bank in range(self.accumulators) for position in positions
+                for g in range(bank, bank + self.chunks * self.accumulators, self.accumulators)]
 
     @property
     def addend_base(self) -> int:
         """First word of the addend in the bias memory."""
-        return self.words if self.fetches_initial else 0
+        return (self.visits * self.accumulators if self.gathers else self.words) if self.fetches_initial else 0
 
     def state_words(self, state: IntArray) -> list[Word]:
         """(C, H, W) as the run's memory words; lanes that hold no neuron are zero."""

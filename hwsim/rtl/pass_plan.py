@@ -62,7 +62,7 @@ def _plan_group(run: CoreRun, passes: list[Pass], first: int) -> list[PassPlan]:
             held = changed = frozenset()
         wants, changes = wanted(one, run.table.direct), changed_by(one)
         sums = tuple(range(added, one.after_eot)) if run.plane_sums else ()
-        changed |= changes
+        changed |= frozenset() if gathers else changes
         found.append(PassPlan(
             one, reads=frozenset() if gathers else wants - held, held=held, changed=changed, group=first,
             more=by_word and place + 1 < len(passes), number=number, sums=sums))

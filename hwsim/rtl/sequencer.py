@@ -21,7 +21,7 @@ EOT_COUNT_BITS = 16
 class Phase(enum.Enum):
     """What the core is doing."""
 
-    IDLE, CLEARING, EVENTS, PASSES, DRAINING = range(5)
+    IDLE, CLEARING, EVENTS, PASSES, DRAINING, LOADING, STORING = range(7)
 
 
 class Sequencer(wiring.Component):
@@ -72,6 +72,7 @@ class Sequencer(wiring.Component):
                 self._take_token(m, issued)
             with m.Case(Phase.PASSES):
                 self._make_pass(m, issued & last_word)
+            self._more_phases(m, issued & last_word)
         # A run may start in the cycle in which the one before it is done (R8).
         with m.If(self.finished):
             m.d.sync += self.phase.eq(Phase.IDLE)
@@ -79,6 +80,9 @@ class Sequencer(wiring.Component):
             self._begin(m)
         self._describe(m)
         return m
+
+    def _more_phases(self, m: Module, ends: Value) -> None:
+        """Cases of a sequencer that does more; `ends`: the phase's last word issues."""
 
     def _begin(self, m: Module) -> None:
         first = Mux(self.clear, Phase.CLEARING, Mux(self.eots == 0, Phase.DRAINING, Phase.EVENTS))

@@ -19,6 +19,7 @@ from hwsim.program import CoreRun
 from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.rtl.activity import exec_events, issue_events
 from hwsim.rtl.core import HardwareCore
+from hwsim.rtl.dataflow import Dataflow
 from hwsim.rtl.memories import unpack
 from hwsim.rtl.parameters import Parameters
 
@@ -49,7 +50,8 @@ class Stimulus:
 
     @property
     def eots(self) -> int:
-        return int((self.tokens[:, 0] < 0).sum())
+        """EOTs of the run; in gather order, those of each visit."""
+        return int((self.tokens[:, 0] < 0).sum()) // Dataflow(self.run).visits
 
     @property
     def payload_bits(self) -> int:
@@ -60,11 +62,17 @@ class Stimulus:
     @property
     def longest_cycles(self) -> int:
         """More cycles than the run can take by R1 to R8: every token late, every operation stalled, every neuron a spike."""
-        words, lanes = self.run.words, self.run.core.lanes
+        words, lanes = self.run.words * self._slots, self.run.core.lanes
         arrivals = int(self.earliest.max(initial=0)) + int(self.gaps.sum())
-        operations = words * (len(self.tokens) + self.run.clear)
+        operations = words * (len(self.tokens) + 2)
         passes = words * self.eots * len(self.run.table.passes)
         return 100 + arrivals + 3 * (len(self.tokens) + operations) + (3 + lanes) * passes
+
+
+    @property
+    def _slots(self) -> int:
+        """At most, of an operation (R21)."""
+        return self.payload_bits if self.run.merged else 1
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ class Probe:
             *((f"{stage}_{name}", core.activity[f"{stage}_tag"][name]) for stage in ("issue", "exec")
               for name in ("in_pass", "index")),
             *(_kept(core) if p.keeps_words else ()),
+            *([("bias_read_begun", core.activity.bias_read_begun)] if p.gathers else []),
         ]
         self.value = Cat(*(Value.cast(value) for _, value in parts))
         self.fields: dict[str, Field] = {}
@@ -124,11 +133,17 @@ class Observer:
             if self.p.passes else self.run.first_plane + self.run.table.planes
         self.counts = np.zeros((rows, len(EVENTS)), np.int64)
         self.saturations = self.done = 0
-        self.plane = 0
+        self.plane = self.marks = 0
+        self.stimulus: Stimulus | None = None
         # Only what may differ from cycle to cycle is looked at, and most of it is zero in most cycles.
         self._issue = [(name, INDEX[name], probe.fields[name]) for name in issue_events(self.p)]
         self.kept: dict[str, dict[int, int]] = {name: {} for name in self.p.state_bits if self.p.keeps_words}
         self._exec = [(name, INDEX[name], probe.fields[name]) for name in exec_events(self.p) if name != "saturations"]
+
+    def of(self, stimulus: Stimulus) -> Observer:
+        """Tells what the core is given: what it does says neither a visit's EOTs nor what an untouched word begins with."""
+        self.stimulus = stimulus
+        return self
 
     def see(self, cycle: int, word: int) -> bool:
         """One cycle; True when it is the cycle of `done`."""
@@ -145,6 +160,8 @@ class Observer:
             self._spikes(cycle, word)
         self._count(word, self._issue, self._row(word, "issue"))
         self._count(word, self._exec, self._row(word, "exec"))
+        if self.p.gathers:
+            self.counts[self.run.first_plane, INDEX["bias_read"]] += f["bias_read_begun"].of(word)
         self.saturations += f["saturations"].of(word)
         for name, kept in self.kept.items():
             if f[f"kept_seen_{name}"].of(word):
@@ -169,7 +186,10 @@ class Observer:
 
     def pushed_eot(self) -> None:
         """The token that was just pushed is an EOT: what is pushed from now on belongs to the next plane."""
-        self.plane = (self.plane + 1) % self.run.table.planes
+        self.marks += 1
+        if self.p.gathers and self.stimulus is not None:
+            self.marks %= self.stimulus.eots
+        self.plane = self.marks % self.run.table.planes
 
     def _row(self, word: int, stage: str) -> int:
         f = self.probe.fields
@@ -194,14 +214,17 @@ class Observer:
 
     def _as_kept(self, name: str, state: NDArray[np.int64]) -> NDArray[np.int64]:
         """A state with what the last operation on each word left of it, which no memory holds."""
+        before = state
         memory = next((memory.lower() for memory, field, _ in state_widths(self.p) if field == name), None)
         if memory is None:
             return state
+        if self.p.gathers and self.stimulus is not None and self.stimulus.run.clear:
+            state = self.run.table.initial if memory == "membrane" else np.zeros_like(state)
         bits, words = self.p.state_bits[memory], self.p.state_words(state)
         for word, packed in self.kept[memory].items():
             values = unpack(packed, self.p.lanes, bits)
             words[word] = [value & 1 for value in values] if memory == "mask" else values
-        return self.p.state_of(words, state)
+        return self.p.state_of(words, before)
 
 
 class Feeder:

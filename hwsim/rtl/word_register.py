@@ -30,7 +30,11 @@ class Words(wiring.Component):
             "operation": In(operation_layout(p)), "completes": In(1), "flags_change": In(1), "flags_written": Out(1),
             **{f"{what}_{name}": flow(width) for name, width in self.bits.items()
                for what, flow in (("read", In), ("operand", Out), ("made", In), ("written", Out))},
+            **self.more_ports(),
         })
+
+    def more_ports(self) -> dict[str, wiring.Member]:
+        return {}
 
     def kept(self, name: str) -> Value:
         """The part after the operation: lanes make flags in some operations only, the others leave them."""

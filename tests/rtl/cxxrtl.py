@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import resources
 from itertools import islice
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from hwsim.record import CoreLog
 from hwsim.rtl.core import HardwareCore, HostMemory
+from hwsim.rtl.cores import core_for
 from hwsim.rtl.machine import PATIENCE
 from hwsim.rtl.memories import pack, unpack
 from hwsim.rtl.parameters import Parameters
@@ -108,7 +109,7 @@ class Machine:
 
     def log(self, stimulus: Stimulus, observed: Chunks) -> CoreLog:
         """The run that was just observed as a CoreLog."""
-        observer, eots = Observer(self.probe), (stimulus.tokens[:, 0] < 0).tolist()
+        observer, eots = Observer(self.probe).of(stimulus), (stimulus.tokens[:, 0] < 0).tolist()
         push, pushed = self.probe.fields["push"], 0
         for cycle, word in enumerate(from_chunks(observed)):
             observer.see(cycle, word)
@@ -134,7 +135,7 @@ class Machine:
 # -- building -----------------------------------------------------------------------------------------------------
 
 
-def build(parameters: Sequence[Parameters], core: type[HardwareCore] = HardwareCore) -> list[Machine]:
+def build(parameters: Sequence[Parameters], core: Callable[[Parameters], HardwareCore] = core_for) -> list[Machine]:
     """One machine for each of `parameters`."""
     waiting = iter(parameters)
     machines: list[Machine] = []

@@ -29,6 +29,9 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "one port": {"membrane_ports": "1rw"},
     "word writer": {"writer": "word"},
     "by word": {"passes": "by_word"},
+    "gather": {"order": "gather"},
+    "gather by word, one port, word writer": {
+        "order": "gather", "passes": "by_word", "membrane_ports": "1rw", "writer": "word"},
     "merged": {"planes_per_token": "all"},
     "merged by word, one port": {"planes_per_token": "all", "passes": "by_word", "membrane_ports": "1rw", "adders": 2},
     "by word, one port": {"passes": "by_word", "membrane_ports": "1rw", "writer": "word"},

@@ -33,9 +33,10 @@ Modules = Mapping[str, ModuleType]
 
 # What a copy consists of, each module after those that it imports. Kernels run compiled as they are unless they are edited.
 HARDWARE = tuple(f"hwsim.rtl.{name}" for name in (
-    "wires", "coverage", "pass_plan", "parameters", "operation", "fifo", "memories", "single_port", "address_generator", "issue",
-    "bit_slots", "lanes", "merged_lane", "serialiser", "word_writer", "word_register", "sequencer", "flow_sequencer", "activity",
-    "core"))
+    "wires", "coverage", "pass_plan", "dataflow", "parameters", "operation", "fifo", "memories", "single_port", "visits",
+    "address_generator", "visit_addresses", "issue", "bit_slots", "lanes", "merged_lane", "serialiser", "word_writer",
+    "word_register", "accumulators", "sequencer", "flow_sequencer", "gather_sequencer", "activity", "core", "flow_core",
+    "gather_core", "cores"))
 COPIED: Mapping[Target, tuple[str, ...]] = {
     "rtl": (*HARDWARE, "hwsim.rtl.stimulus", "hwsim.rtl.machine"),
     "reference": tuple(f"hwsim.engine.reference.{name}" for name in (
