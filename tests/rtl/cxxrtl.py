@@ -1,7 +1,7 @@
 """The RTL in CXXRTL: Yosys turns a core into C++, the compiler into a shared object; the same interface as hwsim.rtl.machine.
 
 Compiling costs seconds a design and running next to nothing, so `build` compiles many designs at once, for many stimuli each.
-What is observed and how it becomes a CoreLog is hwsim/rtl/stimulus.py's, as for Amaranth's own simulator; the clock, the
+What is observed and how it becomes a CoreLog is hwsim/rtl/observer.py's, as for Amaranth's own simulator; the clock, the
 feeder and the host port are tests/rtl/cxxrtl.hpp's. Nothing is kept on disk.
 """
 
@@ -31,9 +31,10 @@ from hwsim.rtl.core import HardwareCore, HostMemory
 from hwsim.rtl.cores import core_for
 from hwsim.rtl.machine import PATIENCE
 from hwsim.rtl.memories import pack, unpack
+from hwsim.rtl.observer import Observer, Probe
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.sequencer import EOT_COUNT_BITS
-from hwsim.rtl.stimulus import ALWAYS, Observer, Probe, Ready, Stimulus, pack_token, state_widths
+from hwsim.rtl.stimulus import ALWAYS, Ready, Stimulus, pack_token, state_widths
 
 DRIVER = Path(__file__).with_suffix(".hpp")
 COMPILERS = 2  # at a time

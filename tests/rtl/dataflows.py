@@ -44,7 +44,7 @@ def covered_vectors() -> list[DataflowCase]:
 
 
 def random_case(seed: int, setting: str) -> RandomRun:
-    return random_run(np.random.default_rng(seed)).with_core(**{**PLAIN, **SETTINGS[setting]})
+    return random_run(np.random.default_rng(seed)).with_core(**{**PLAIN, **SETTINGS.get(setting, {})})
 
 
 def stimulus_of(case: RandomRun | DataflowCase, late: np.random.Generator | None = None, until: int = 0) -> Stimulus:

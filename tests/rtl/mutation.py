@@ -36,9 +36,9 @@ HARDWARE = tuple(f"hwsim.rtl.{name}" for name in (
     "wires", "coverage", "pass_plan", "dataflow", "parameters", "operation", "fifo", "memories", "single_port", "visits",
     "address_generator", "visit_addresses", "issue", "bit_slots", "lanes", "merged_lane", "serialiser", "word_writer",
     "word_register", "accumulators", "sequencer", "flow_sequencer", "gather_sequencer", "activity", "core", "flow_core",
-    "gather_core", "cores"))
+    "gather_core", "cores", "buffer_rows", "window_rows", "row_events", "window_scanner", "scanned_core"))
 COPIED: Mapping[Target, tuple[str, ...]] = {
-    "rtl": (*HARDWARE, "hwsim.rtl.stimulus", "hwsim.rtl.machine"),
+    "rtl": (*HARDWARE, *(f"hwsim.rtl.{name}" for name in ("stimulus", "observer", "machine", "scan_machine"))),
     "reference": tuple(f"hwsim.engine.reference.{name}" for name in (
         "clock", "checks", "memory", "window", "tokens", "merged", "lanes", "fifo", "writers", "execute", "sweeps",
         "sequencer", "core")),

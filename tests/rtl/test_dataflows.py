@@ -7,14 +7,14 @@ import pytest
 pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip install 'hwsim[rtl]'")
 
 from hwsim.activity import INDEX
+from hwsim.program import ProgramError
 from hwsim.rtl.machine import run_core
+from hwsim.rtl.scan_machine import run_planes
 from tests.engine.dataflow_cases import DataflowCase
 from tests.rtl.cases import differences
-from tests.rtl.dataflows import SETTINGS, covered_vectors, judged, planes_cleared, stimulus_of
+from tests.rtl.dataflows import REFERENCE, SETTINGS, covered_vectors, judged, planes_cleared, random_case
 
 VECTORS = covered_vectors()
-# A run by itself knows of no buffer, so it reads no rows of one.
-BUFFERS = {"buffer_read"}
 
 
 @pytest.mark.parametrize("case", VECTORS[::23], ids=lambda case: case.name)
@@ -29,10 +29,8 @@ def test_hardware_meets_all_vectors(case: DataflowCase) -> None:
 
 
 def check_vector(case: DataflowCase) -> None:
-    found, expected = case.observed(run_core(*stimulus_of(case).arguments)), dict(case.expect)
-    for answers in (found, expected):
-        answers["activity"] = {name: count for name, count in answers["activity"].items() if name not in BUFFERS}
-    assert found == expected
+    """Planes in the spike buffer, the scanner, the core."""
+    assert case.observed(run_planes(*case.arguments)) == case.expect
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -44,6 +42,32 @@ def test_hardware_does_what_the_reference_engine_does(setting: str) -> None:
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_hardware_does_what_the_reference_engine_does_in_many_runs(setting: str) -> None:
     check_random(range(1000, 1100), setting)
+
+
+@pytest.mark.parametrize("setting", ["plain", "gather", "merged"])
+def test_scanner_and_core_do_what_the_reference_engine_does(setting: str) -> None:
+    check_planes(range(20, 25), setting)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["plain", *SETTINGS])
+def test_scanner_and_core_do_what_the_reference_engine_does_in_many_runs(setting: str) -> None:
+    check_planes(range(2000, 2060), setting)
+
+
+def check_planes(seeds: range, setting: str) -> None:
+    """Every row that is read is compared, too."""
+    for seed in seeds:
+        case = random_case(seed, setting)
+        try:
+            log = REFERENCE.run_planes(*case.arguments)
+        except ProgramError:
+            continue
+        rtl = run_planes(*case.arguments)
+        found = [text for text in differences(rtl, log) if not text.startswith("pool_update")]
+        assert not found, (seed, case.run.core, *found)
+        rows = INDEX["buffer_read"]
+        assert rtl.counts[:, rows].tolist() == log.counts[:, rows].tolist(), seed
 
 
 def check_random(seeds: range, setting: str) -> None:
