@@ -15,6 +15,7 @@ from amaranth.utils import bits_for
 from hwsim.rtl.lanes import LANE_EVENTS, lane_activity
 from hwsim.rtl.operation import Kind, begins, decode, operation_layout, tag_layout
 from hwsim.rtl.parameters import Parameters, counter
+from hwsim.rtl.plane_sums import sum_counts
 from hwsim.rtl.wires import total
 
 ISSUE_EVENTS = (
@@ -42,8 +43,9 @@ def issue_events(p: Parameters) -> tuple[str, ...]:
 
 
 def exec_events(p: Parameters) -> tuple[str, ...]:
-    """What EXEC can count. A word writer's write into the plane is the core's own."""
-    return (*EXEC_EVENTS, *(("buffer_write",) if p.writes_words else ()), *(("membrane_write_store",) if p.gathers else ()))
+    """What EXEC can count. A word writer's write into the plane is one of the core."""
+    more = {"buffer_write": p.writes_words, "membrane_write_store": p.gathers, "sum_add": p.sums}
+    return (*EXEC_EVENTS, *(name for name, there in more.items() if there))
 
 
 def activity_layout(p: Parameters) -> data.StructLayout:
@@ -52,6 +54,9 @@ def activity_layout(p: Parameters) -> data.StructLayout:
     many = {name: bits_for(p.lanes * max(widths[name] ** 2, (1 << widths[name]) - 1)) for name in LANES_EVENTS}
     many |= {"spike_out": bits_for(p.lanes),
              "reg_bits": bits_for(p.lanes * max(p.run.potential_bits, p.run.current_bits))}
+    if p.sums:
+        clips = (1 << many["saturations"]) - 1 + (1 << sum_counts(p).members["saturations"].width) - 1
+        many |= {"sum_add": sum_counts(p).members["sum_add"].width, "saturations": bits_for(clips)}
     fields = {name: unsigned(many.get(name, 1)) for name in ("fifo_push", *issue_events(p), *exec_events(p))}
     # What a visit begins with is read when EXEC lets go of the visit before; it is counted to the run's first plane (R19).
     fields |= {"bias_read_begun": counter(p.accumulators + 1)} if p.gathers else {}
@@ -70,6 +75,7 @@ class ActivityMonitor(wiring.Component):
             "executed": In(operation), "executing": In(1), "completes": In(1),
             "fired": In(p.lanes), "mask_written": In(1), "lanes": In(data.ArrayLayout(lane_activity(p), p.lanes)),
             "activity": Out(activity_layout(p)), **({"begun": In(counter(p.accumulators + 1))} if p.gathers else {}),
+            **({"sums": In(sum_counts(p))} if p.sums else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -120,6 +126,8 @@ class ActivityMonitor(wiring.Component):
         sums["spike_out"] = total(self.fired)
         if self.p.writes_words:
             sums["buffer_write"] = self.fired.any()
+        if self.p.sums:
+            sums |= {"sum_add": self.sums.sum_add, "saturations": sums["saturations"] + self.sums.saturations}
         return {
             **{f"membrane_write_{cause}": self.completes & effects.writes_membrane & match for cause, match in writes.items()},
             "current_write": self.completes & effects.writes_current, "mask_write": self.completes & self.mask_written,

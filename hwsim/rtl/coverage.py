@@ -1,45 +1,57 @@
-"""Which settings of a core's dataflow the golden hardware covers. What it does not cover is refused by name, never approximated.
+"""What the golden hardware covers of a run's settings. What it does not cover is refused by name, never approximated.
 
-A field of CoreSpec that is not named here came after this hardware was written: a core that sets it is refused as well.
+A field that is not named here came after this hardware was written: a run that sets it is refused as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from hwsim.checks.dataflow import check_dataflow
+from hwsim.passes import Pass, PassTable
 from hwsim.program import CoreRun, CoreSpec, ProgramError
 
-EVERY = None
-COVERED: Mapping[str, tuple[Any, ...] | None] = {
-    "lanes": EVERY, "potential_bits": EVERY, "current_bits": EVERY, "fifo_depth": EVERY, "bypass": EVERY, "shift_at": EVERY,
-    "buffer": EVERY, "scan_bits": EVERY, "accumulators": EVERY, "adders": EVERY,
-    "order": EVERY, "planes_per_token": EVERY, "multiplier": ("parallel",), "writer": EVERY,
-    "membrane_ports": ("1r1w", "1rw"), "passes": EVERY,
+COVERED: Mapping[str, tuple[str, ...]] = {
+    "order": ("scatter", "gather"), "planes_per_token": ("one", "all"), "multiplier": ("parallel",),
+    "writer": ("serial", "word"), "membrane_ports": ("1r1w", "1rw"), "passes": ("by_pass", "by_word"),
 }
-"""By field of CoreSpec: the values that the hardware can be built for, or EVERY."""
+"""By field of CoreSpec that is a word: the values that the hardware can be built for."""
+KNOWN: Mapping[type, frozenset[str]] = {
+    CoreSpec: frozenset(COVERED) | {
+        "lanes", "potential_bits", "current_bits", "fifo_depth", "bypass", "shift_at", "buffer", "scan_bits", "accumulators",
+        "adders"},
+    CoreRun: frozenset({
+        "core", "shape", "groups", "connections", "table", "potential_bits", "current_bits", "clear", "first_plane",
+        "last_channel", "keep", "current_fed", "payload_bits"}),
+    PassTable: frozenset({
+        "planes", "passes", "initial", "addend", "weigh_planes", "direct", "reset", "leak_shift", "max_level", "spike_shift",
+        "flagged"}),
+    Pass: frozenset({"after_eot", "kind", "threshold", "shift", "add", "timestep", "flags"}),
+}
+"""The fields that this hardware knows."""
 
 
 def check_covered(run: CoreRun) -> None:
     """ProgramError for a run that no core can be built for (R19 to R24), or none of this hardware."""
     check_dataflow(run)
-    problems = list(uncovered(run.core))
+    problems = list(uncovered(run))
     if problems:
         raise ProgramError("the golden hardware does not cover " + "; nor ".join(problems))
 
 
-def uncovered(core: CoreSpec) -> Iterator[str]:
-    """Settings of a core that the hardware does not cover, each with what would work."""
-    if core.order == "gather" and core.planes_per_token == "all":
-        yield "planes_per_token 'all' in order 'gather'; use planes_per_token 'one'"
-    for field in fields(core):
-        value = getattr(core, field.name)
-        if field.name not in COVERED:
-            if field.default is MISSING or value != field.default:
-                yield f"{field.name} {value!r}, a field that it does not know; leave it out"
-            continue
-        allowed = COVERED[field.name]
-        if allowed is not EVERY and value not in allowed:
-            yield f"{field.name} {value!r}; use {' or '.join(map(repr, allowed))}"
+def uncovered(run: CoreRun) -> Iterator[str]:
+    """Settings of a run that the hardware does not cover, each with what would work."""
+    for name, allowed in COVERED.items():
+        if (value := getattr(run.core, name)) not in allowed:
+            yield f"{name} {value!r}; use {' or '.join(map(repr, allowed))}"
+    for kind, part in ((CoreSpec, run.core), (CoreRun, run), (PassTable, run.table), *((Pass, one) for one in run.table.passes)):
+        for field in fields(part):
+            if field.name not in KNOWN[kind] and _is_set(getattr(part, field.name), field):
+                yield (f"{field.name} {getattr(part, field.name)!r} of a {kind.__name__}, a field that it does not know; "
+                       "leave it out")
+
+
+def _is_set(value: Any, field: Field[Any]) -> bool:
+    return field.default is MISSING or value != field.default

@@ -60,6 +60,22 @@ class Dataflow:
         """Of each pass, in the sequencer's order, what it does to memories that not every operation reads and writes."""
         return plan_passes(self.run)
 
+    @property
+    def sums(self) -> bool:
+        """Whether each accumulator has a sum for each plane beside it (R21)."""
+        return self.run.plane_sums
+
+    @property
+    def sums_of_stores(self) -> tuple[int, ...]:
+        """Planes whose sums no pass adds, so that the stores do."""
+        passed = max((one.after_eot for one in self.run.table.passes), default=0)
+        return tuple(range(passed, self.run.table.planes)) if self.sums and self.run.keep else ()
+
+    @property
+    def most_sums(self) -> int:
+        """Sums that one operation adds, at most."""
+        return max(len(self.sums_of_stores), *(len(step.sums) for step in self.plan)) if self.plan else len(self.sums_of_stores)
+
     # R19.
 
     @property

@@ -17,6 +17,7 @@ from hwsim.rtl.flow_core import FlowCore
 from hwsim.rtl.gather_sequencer import GatherSequencer
 from hwsim.rtl.memories import Table
 from hwsim.rtl.operation import Effects, Kind
+from hwsim.rtl.plane_sums import PlaneSums
 from hwsim.rtl.sequencer import Sequencer
 from hwsim.rtl.visit_addresses import VisitAddresses
 from hwsim.rtl.visits import Visits
@@ -32,6 +33,8 @@ class GatherCore(FlowCore):
         self.initials = InitialBanks(self.p) if self.p.fetches_initial else None
         if self.initials is not None:
             m.submodules.initials = self.initials
+        if self.p.sums:
+            m.submodules.sums = self.sums = PlaneSums(self.p)
 
     def _addresses(self) -> AddressGenerator:
         return VisitAddresses(self.p)
@@ -106,6 +109,18 @@ class GatherCore(FlowCore):
             m.d.sync += initial.eq(self.host.address < self.p.addend_base)
         return Mux(initial, self.initials.host_word.as_value(), self.bias.word.as_value())
 
+    def _operand(self, name: str) -> Value:
+        """The lanes find what an operation adds of the plane sums in the potentials (R21)."""
+        return self.sums.summed.as_value() if self.p.sums and name == "membrane" else super()._operand(name)
+
+    def _exec(self, m: Module, done: Effects) -> None:
+        super()._exec(m, done)
+        if self.p.sums:
+            m.d.comb += [
+                self.sums.operation.eq(self.issue.executed), self.sums.completes.eq(self.issue.completes),
+                self.sums.weights.eq(self.weights.word), self.sums.potentials.as_value().eq(super()._operand("membrane")),
+            ]
+
     # -- looking at it
 
     def _seen(self) -> dict[str, Value]:
@@ -115,3 +130,5 @@ class GatherCore(FlowCore):
         super()._observe(m)
         if self.initials is not None:
             m.d.comb += self.monitor.begun.eq(self.initials.reads)
+        if self.p.sums:
+            m.d.comb += self.monitor.sums.eq(self.sums.counts)

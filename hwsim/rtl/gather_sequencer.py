@@ -114,12 +114,18 @@ class GatherSequencer(FlowSequencer):
             with m.Case(Phase.STORING):
                 kept = [name for name in self.p.state_bits if name != "current" or run.current_fed]
                 m.d.comb += [operation.kind.eq(Kind.STORE), *(operation.writes[name].eq(name in kept) for name in MEMORIES)]
-                if run.table.passes:
-                    # Stores are counted to the row of the table's last pass (A5).
-                    m.d.comb += [self.tag.in_pass.eq(1), self.tag.index.eq(self.p.passes.index(run.table.passes[-1]))]
+                self._add_sums(m, operation, self.p.sums_of_stores)
+                # Stores are counted to the row of the table's last pass, without any to that of the first plane (A5).
+                last = self.p.passes.index(run.table.passes[-1]) if run.table.passes else 0
+                m.d.comb += [self.tag.in_pass.eq(bool(run.table.passes)), self.tag.index.eq(last)]
 
     def _move_event(self, m: Module, operation: data.View) -> None:
         """Registers only."""
 
     def _move_pass(self, m: Module, operation: data.View, step: PassPlan) -> None:
         m.d.comb += [operation.number.eq(step.number), operation.more.eq(step.more)]
+        self._add_sums(m, operation, step.sums)
+
+    def _add_sums(self, m: Module, operation: data.View, planes: tuple[int, ...]) -> None:
+        if planes:
+            m.d.comb += [operation.sum_from.eq(planes[0]), operation.sum_count.eq(len(planes))]

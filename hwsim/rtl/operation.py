@@ -43,7 +43,7 @@ def operation_layout(p: Parameters) -> data.StructLayout:
     reads, writes       memories that give the word, and that take it.      held   those whose word is in the register.
     claims              R6 looks for its membrane word.     more   an operation on the same word follows at once.
     accumulator, fresh  in gather order: where its word is; it is the first one on that word in this visit (R19).
-    slot                of a merged token's accumulation (R21).
+    slot                of a merged token's accumulation (R21).     sum_from, sum_count   planes whose sums it adds first.
     """
     moves = {"reads": _memories(), "held": _memories(), "writes": _memories(), "claims": unsigned(1), "more": unsigned(1)}
     held = {"accumulator": counter(p.accumulators), "fresh": unsigned(1)}
@@ -54,6 +54,7 @@ def operation_layout(p: Parameters) -> data.StructLayout:
         "fire_once": unsigned(1), "number": counter(len(p.passes) + 1), "tag": tag_layout(p),
         **(moves if p.keeps_words else {}), **(held if p.gathers else {}),
         **({"slot": slot_layout(p)} if p.run.merged else {}),
+        **({"sum_from": counter(p.run.table.planes), "sum_count": counter(p.most_sums + 1)} if p.sums else {}),
     })
 
 

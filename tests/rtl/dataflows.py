@@ -33,6 +33,9 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "gather by word, one port, word writer": {
         "order": "gather", "passes": "by_word", "membrane_ports": "1rw", "writer": "word"},
     "merged": {"planes_per_token": "all"},
+    "gather merged": {"order": "gather", "planes_per_token": "all"},
+    "gather merged by word, one port": {
+        "order": "gather", "planes_per_token": "all", "passes": "by_word", "membrane_ports": "1rw", "adders": 2},
     "merged by word, one port": {"planes_per_token": "all", "passes": "by_word", "membrane_ports": "1rw", "adders": 2},
     "by word, one port": {"passes": "by_word", "membrane_ports": "1rw", "writer": "word"},
 }
@@ -40,7 +43,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 
 
 def covered_vectors() -> list[DataflowCase]:
-    return [case for case in load_cases() if not list(uncovered(case.run.core))]
+    return [case for case in load_cases() if not list(uncovered(case.run))]
 
 
 def random_case(seed: int, setting: str) -> RandomRun:

@@ -34,9 +34,9 @@ Modules = Mapping[str, ModuleType]
 # What a copy consists of, each module after those that it imports. Kernels run compiled as they are unless they are edited.
 HARDWARE = tuple(f"hwsim.rtl.{name}" for name in (
     "wires", "coverage", "pass_plan", "dataflow", "parameters", "operation", "fifo", "memories", "single_port", "visits",
-    "address_generator", "visit_addresses", "issue", "bit_slots", "lanes", "merged_lane", "serialiser", "word_writer",
-    "word_register", "accumulators", "sequencer", "flow_sequencer", "gather_sequencer", "activity", "core", "flow_core",
-    "gather_core", "cores", "buffer_rows", "window_rows", "row_events", "window_scanner", "scanned_core"))
+    "address_generator", "visit_addresses", "issue", "bit_slots", "plane_sums", "lanes", "merged_lane", "serialiser",
+    "word_writer", "word_register", "accumulators", "sequencer", "flow_sequencer", "gather_sequencer", "activity", "core",
+    "flow_core", "gather_core", "cores", "buffer_rows", "window_rows", "row_events", "window_scanner", "scanned_core"))
 COPIED: Mapping[Target, tuple[str, ...]] = {
     "rtl": (*HARDWARE, *(f"hwsim.rtl.{name}" for name in ("stimulus", "observer", "machine", "scan_machine"))),
     "reference": tuple(f"hwsim.engine.reference.{name}" for name in (
