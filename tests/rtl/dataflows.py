@@ -36,6 +36,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "gather merged": {"order": "gather", "planes_per_token": "all"},
     "gather merged by word, one port": {
         "order": "gather", "planes_per_token": "all", "passes": "by_word", "membrane_ports": "1rw", "adders": 2},
+    "bit-serial multipliers": {"planes_per_token": "all", "multiplier": "bit_serial", "adders": 2},
+    "bit-serial multipliers, gather": {"order": "gather", "planes_per_token": "all", "multiplier": "bit_serial"},
     "merged by word, one port": {"planes_per_token": "all", "passes": "by_word", "membrane_ports": "1rw", "adders": 2},
     "by word, one port": {"passes": "by_word", "membrane_ports": "1rw", "writer": "word"},
 }
