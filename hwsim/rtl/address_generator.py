@@ -141,26 +141,37 @@ class AddressGenerator(wiring.Component):
         self.p = p
         super().__init__({
             "token": In(p.token), "advance": In(1), "touches": Out(1), "last": Out(1),
-            "word": Out(p.word_shape), "row": Out(counter(p.weight_bases[-1])), "synapses": Out(p.lanes),
+            "word": Out(p.word_shape), "row": Out(counter(p.weight_bases[-1])), "synapses": Out(p.lanes), **self.more_ports(),
         })
+
+    def more_ports(self) -> dict[str, wiring.Member]:
+        """Ports of a generator that knows more."""
+        return {}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self.p
         walked, first, last = (Signal(p.position, name=name) for name in ("walked", "first", "last"))
-        channel_first, channel_end = self._choose_field(m, walked, first, last)
+        channel_first, channel_end = self._choose_field(m, self.touches, walked, first, last)
         at_end = {axis: wire(m, f"at_end_{axis}", walked[axis] == last[axis]) for axis in "yxg"}
         self._walk(m, walked, first, at_end)
         m.d.comb += [
             self.last.eq(at_end["y"] & at_end["x"] & at_end["g"]),
             self.word.eq((walked.y * p.run.shape[2] + walked.x) * p.group_span + walked.g),
         ]
+        self._find_synapses(m, walked, channel_first, channel_end)
+        return m
+
+    def _find_synapses(self, m: Module, walked: data.View, channel_first: Signal, channel_end: Signal) -> None:
+        """Which lanes of the word that is walked have one."""
+        p = self.p
         channel = wire(m, "lane0_channel", (walked.g + p.run.groups[0]) * p.lanes)
         for lane in range(p.lanes):
             m.d.comb += self.synapses[lane].eq((channel + lane >= channel_first) & (channel + lane < channel_end))
-        return m
 
-    def _choose_field(self, m: Module, walked: data.View, first: data.View, last: data.View) -> tuple[Signal, Signal]:
+    def _choose_field(
+        self, m: Module, touches: Signal, walked: data.View, first: data.View, last: data.View
+    ) -> tuple[Signal, Signal]:
         """One field a connection; the token's connection chooses whose answer counts."""
         fields = [FIELDS[c.operator](self.p, c, base) for c, base in
                   zip(self.p.run.connections, self.p.weight_bases, strict=False)]
@@ -174,7 +185,7 @@ class AddressGenerator(wiring.Component):
             for i, field in enumerate(fields):
                 with m.Case(i) if i + 1 < len(fields) else m.Default():
                     m.d.comb += [
-                        self.touches.eq(field.touches), self.row.eq(field.row), first.eq(field.first),
+                        touches.eq(field.touches), self.row.eq(field.row), first.eq(field.first),
                         last.eq(field.last), ends[0].eq(field.channel_first), ends[1].eq(field.channel_end),
                     ]
         return ends

@@ -25,7 +25,9 @@ from hwsim.rtl.operation import Effects, Kind, decode
 from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.sequencer import EOT_COUNT_BITS, Sequencer
 from hwsim.rtl.serialiser import Serialiser
+from hwsim.rtl.single_port import SinglePortState
 from hwsim.rtl.wires import wire
+from hwsim.rtl.word_writer import WordWriter
 
 
 class HostMemory(enum.Enum, shape=unsigned(3)):
@@ -53,7 +55,7 @@ class HardwareCore(wiring.Component):
     """One core, elaborated for `p`.
 
     start, clear, eots   begin a run of so many EOTs, with a clear or without; sampled when no run is on or one is done.
-    tokens, spikes       the streams in and out.         done   high in cycle `done` of R8.
+    tokens, spikes       the streams in and out; a word writer's spikes never wait.      done   high in cycle `done` of R8.
     slot, activity       what issues in this cycle, and every counted event.      host   the memories, between runs.
     """
 
@@ -61,9 +63,14 @@ class HardwareCore(wiring.Component):
         self.p = p
         super().__init__({
             "start": In(1), "clear": In(1), "eots": In(EOT_COUNT_BITS), "done": Out(1),
-            "tokens": In(stream.Signature(p.token)), "spikes": Out(stream.Signature(p.spike)),
+            "tokens": In(stream.Signature(p.token)), "spikes": Out(stream.Signature(p.sent, always_ready=p.writes_words)),
             "slot": Out(slot_layout(p)), "activity": Out(activity_layout(p)), "host": In(host_signature(p)),
+            **self.more_ports(),
         })
+
+    def more_ports(self) -> dict[str, wiring.Member]:
+        """Ports of a core that does more."""
+        return {}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -77,24 +84,43 @@ class HardwareCore(wiring.Component):
 
     def _units(self, m: Module) -> None:
         p = self.p
-        bits = {"membrane": p.run.potential_bits, "current": p.run.current_bits, "mask": 1}
-        used = {"membrane": True, "current": p.direct, "mask": p.flagged}
-        self.states = {name: State(p.words, p.lanes * bits[name], p.run.core.bypass) for name in bits if used[name]}
+        self.states = {name: self._state(name, p.lanes * bits) for name, bits in p.state_bits.items()}
         self.weights = Table(p.weight_bases[-1], p.lanes, p.weight_bits, p.weight_image())
-        self.bias = Table(len(p.bias_image()), p.lanes, p.bias_bits, p.bias_image()) if p.bias_image() else None
+        self.bias = self._bias()
         m.submodules.fifo = self.fifo = Fifo(p.token, p.run.core.fifo_depth)
-        m.submodules.address_generator = self.addresses = AddressGenerator(p)
-        m.submodules.sequencer = self.sequencer = Sequencer(p)
+        m.submodules.address_generator = self.addresses = self._addresses()
+        m.submodules.sequencer = self.sequencer = self._sequencer()
         m.submodules.issue = self.issue = Issue(p)
-        m.submodules.serialiser = self.serialiser = Serialiser(p)
+        m.submodules.serialiser = self.serialiser = WordWriter(p) if p.writes_words else Serialiser(p)
         m.submodules.weights = self.weights
         if self.bias is not None:
             m.submodules.bias = self.bias
         for name, state in self.states.items():
             m.submodules[name] = state
-        self.lanes = [Lane(p) for _ in range(p.lanes)]
+        self.lanes = [self._lane() for _ in range(p.lanes)]
         for i, lane in enumerate(self.lanes):
             m.submodules[f"lane{i}"] = lane
+
+    # What a core of another dataflow builds in their place.
+
+    def _bias(self) -> Table | None:
+        image = self.p.bias_image()
+        return Table(len(image), self.p.lanes, self.p.bias_bits, image) if image else None
+
+    def _addresses(self) -> AddressGenerator:
+        return AddressGenerator(self.p)
+
+    def _sequencer(self) -> Sequencer:
+        return Sequencer(self.p)
+
+    def _lane(self) -> Lane:
+        return Lane(self.p)
+
+    def _state(self, name: str, bits: int) -> State | SinglePortState:
+        """R23 is about potentials and currents; the flags keep their two ports."""
+        if self.p.single_port and name != "mask":
+            return SinglePortState(self.p.words, bits)
+        return State(self.p.words, bits, self.p.run.core.bypass)
 
     def _front(self, m: Module) -> None:
         """Token in, operation out."""
@@ -131,10 +157,14 @@ class HardwareCore(wiring.Component):
                 state.write_address.eq(Mux(idle, self.host.address, executed.word)),
             ]
         self._table(m, self.weights, HostMemory.WEIGHT, issued & read.reads_weights, offered.weight_row)
+        self._read_bias(m, read)
+        self._host_word(m)
+
+    def _read_bias(self, m: Module, read: Effects) -> None:
         if self.bias is not None:
             base = Mux(read.reads_addend, self.p.addend_base, 0)
-            self._table(m, self.bias, HostMemory.BIAS, issued & read.reads_bias, offered.word + base)
-        self._host_word(m)
+            self._table(m, self.bias, HostMemory.BIAS, self.issue.issued & read.reads_bias,
+                        self.sequencer.operation.payload.word + base)
 
     def _table(self, m: Module, table: Table, select: HostMemory, reads: Value, address: Value) -> None:
         idle, chosen = self.sequencer.idle, self.host.select == select
@@ -147,12 +177,21 @@ class HardwareCore(wiring.Component):
 
     def _host_word(self, m: Module) -> None:
         words = {name: state.word for name, state in self.states.items()} | {"weight": self.weights.word.as_value()}
-        if self.bias is not None:
-            words["bias"] = self.bias.word.as_value()
+        bias = self._bias_word(m)
+        if bias is not None:
+            words["bias"] = bias
         with m.Switch(self.host.select):
             for name, word in words.items():
                 with m.Case(HostMemory[name.upper()]):
                     m.d.comb += self.host.word.eq(word)
+
+    def _bias_word(self, m: Module) -> Value | None:
+        """What the host reads of the bias memory, if there is one."""
+        return self.bias.word.as_value() if self.bias is not None else None
+
+    def _lane_bias(self, lane: int) -> Value | None:
+        """What a lane is given of it."""
+        return self.bias.word[lane] if self.bias is not None else None
 
     def _writes_mask(self) -> Value:
         """A1: a clear, a mask operation, or a `fire_once` operation in which a neuron fired."""
@@ -176,29 +215,44 @@ class HardwareCore(wiring.Component):
             for name, state in self.states.items():
                 width = len(state.word) // p.lanes
                 port, after = ("off", "next_off") if name == "mask" else (self._port(name), f"next_{self._port(name)}")
-                m.d.comb += [getattr(lane, port).eq(state.word.word_select(i, width)), words[name][i].eq(getattr(lane, after))]
-            if self.bias is not None:
-                m.d.comb += lane.bias.eq(self.bias.word[i])
+                operand = self._operand(name).word_select(i, width)
+                m.d.comb += [getattr(lane, port).eq(operand), words[name][i].eq(getattr(lane, after))]
+            bias = self._lane_bias(i)
+            if bias is not None:
+                m.d.comb += lane.bias.eq(bias)
+        written = self._written(m, {name: word.as_value() for name, word in words.items()})
         for name, state in self.states.items():
-            m.d.comb += state.written.eq(Mux(self.sequencer.idle, self.host.written, words[name].as_value()))
+            m.d.comb += state.written.eq(Mux(self.sequencer.idle, self.host.written, written[name]))
         m.d.comb += [
             issue.hold.eq(done.sends & ~serialiser.ready), serialiser.take.eq(issue.completes & done.sends),
             serialiser.position.eq(issue.executed.position), serialiser.number.eq(issue.executed.number),
         ]
         connect(m, serialiser.spikes, flipped(self.spikes))
 
+    def _operand(self, name: str) -> Value:
+        """The word that the lanes work on."""
+        return self.states[name].word
+
+    def _written(self, m: Module, made: dict[str, Value]) -> dict[str, Value]:
+        """What the memories take of what the lanes made."""
+        return made
+
     @staticmethod
     def _port(name: str) -> str:
         return {"membrane": "potential", "current": "current"}[name]
 
+    def _operation_begins(self) -> Value:
+        """An operation issues, in its first slot."""
+        return self.issue.issued
+
     def _observe(self, m: Module) -> None:
         """Nothing in here drives the machine: it says what the machine does."""
         sequencer, issue = self.sequencer, self.issue
-        m.submodules.monitor = monitor = ActivityMonitor(self.p)
+        m.submodules.monitor = self.monitor = monitor = ActivityMonitor(self.p)
         offered = sequencer.operation.payload
         token_slot = wire(m, "token_slot", sequencer.skip | sequencer.eot)
         m.d.comb += [
-            self.slot.valid.eq(issue.issued | token_slot),
+            self.slot.valid.eq(self._operation_begins() | token_slot),
             self.slot.kind.eq(Mux(sequencer.eot, Kind.EOT, Mux(sequencer.skip, Kind.SKIP, offered.kind))),
             self.slot.word.eq(offered.word),
             monitor.push.eq(self.tokens.valid & self.tokens.ready),

@@ -2,7 +2,7 @@
 
 An operation issues when EXEC is free or completes in this very cycle. If it then reads the word that EXEC writes at the end
 of this cycle, the memories would give the old word: with bypass they forward the new one, without it the operation waits one
-cycle.
+cycle. Where the memories have one port, whatever EXEC writes makes the operation wait (R23).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwsim.rtl.operation import decode, operation_layout
 from hwsim.rtl.parameters import Parameters
+from hwsim.rtl.single_port import port_is_taken
 from hwsim.rtl.wires import wire
 
 
@@ -20,7 +21,7 @@ class Issue(wiring.Component):
     """
     operation     offered by the sequencer; issues in a cycle with valid & ready (`issued`).
     hold          EXEC must wait: the serialiser does not take its spikes yet.
-    hazard        the operation offered loses this cycle to read-after-write.
+    hazard        the operation offered loses this cycle to read-after-write, or to the memory's one port.
     executing     EXEC holds `executed`; it completes in a cycle with `completes`.
     """
 
@@ -40,8 +41,10 @@ class Issue(wiring.Component):
             self.operation.ready.eq((~self.executing | self.completes) & ~self.hazard),
             self.issued.eq(self.operation.valid & self.operation.ready),
         ]
-        if not self.p.run.core.bypass:
-            reads, writes = decode(self.p, offered), decode(self.p, executed)
+        reads, writes = decode(self.p, offered), decode(self.p, executed)
+        if self.p.single_port:
+            m.d.comb += self.hazard.eq(self.operation.valid & self.completes & port_is_taken(reads, writes))
+        elif not self.p.run.core.bypass:
             meets = wire(m, "meets", (reads.reads_membrane & writes.holds_membrane)
                          | (reads.reads_current & writes.writes_current))
             m.d.comb += self.hazard.eq(self.operation.valid & self.completes & meets & (offered.word == executed.word))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from amaranth import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from hwsim.rtl.operation import Kind, operation_layout
 from hwsim.rtl.parameters import Parameters
@@ -18,6 +19,14 @@ LANE_EVENTS = ("acc_add", "mult", "weight_shift", "membrane_shift", "bias_add", 
                "requant", "saturations", "operands")
 LANE_ACTIVITY = data.StructLayout({
     name: unsigned({"bias_add": 2, "saturations": 3}.get(name, 1)) for name in LANE_EVENTS})
+
+
+def lane_activity(p: Parameters) -> data.StructLayout:
+    """Merged tokens add several terms per slot; `accumulates` then tells that the lane works in one."""
+    if not p.run.merged:
+        return LANE_ACTIVITY
+    more = {name: unsigned(bits_for(p.run.core.adders)) for name in ("acc_add", "weight_shift")}
+    return data.StructLayout({**LANE_ACTIVITY.members, **more, "accumulates": unsigned(1)})
 
 
 class Lane(wiring.Component):
@@ -35,7 +44,7 @@ class Lane(wiring.Component):
             "operation": In(operation_layout(p)), "active": In(1), "weight": In(signed(p.weight_bits)),
             "potential": In(potential), "current": In(current), "bias": In(signed(p.bias_bits)), "off": In(1),
             "next_potential": Out(potential), "next_current": Out(current), "next_off": Out(1),
-            "sends": Out(1), "level": Out(p.level_shape), "activity": Out(LANE_ACTIVITY),
+            "sends": Out(1), "level": Out(p.level_shape), "activity": Out(lane_activity(p)),
         })
 
     def elaborate(self, platform: object) -> Module:

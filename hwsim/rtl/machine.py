@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from hwsim.program import CoreRun
 from hwsim.record import CoreLog
 from hwsim.rtl.core import HardwareCore, HostMemory
+from hwsim.rtl.cores import core_for
 from hwsim.rtl.memories import pack, unpack
+from hwsim.rtl.observer import Observer, Probe
 from hwsim.rtl.parameters import Parameters
-from hwsim.rtl.stimulus import ALWAYS, Feeder, Observer, Probe, Ready, Stimulus, parameters_of, state_widths
+from hwsim.rtl.stimulus import ALWAYS, Feeder, Given, Ready, Stimulus, parameters_of, state_widths
 
 # A run that is not done by then never will be: cycles a token, a word and a pass, many times over.
 PATIENCE = 20_000
@@ -25,7 +28,7 @@ PATIENCE = 20_000
 class Machine:
     """A core that runs any number of stimuli one after the other. `levels`: the value of every spike, one list a run."""
 
-    def __init__(self, p: Parameters, core: type[HardwareCore] = HardwareCore) -> None:
+    def __init__(self, p: Parameters, core: Callable[[Parameters], HardwareCore] = core_for) -> None:
         self.p, self._make = p, core
         self.cycles = 0
         self.levels: list[list[int]] = []
@@ -51,7 +54,7 @@ class Machine:
         return logs
 
     async def _one(self, ctx: Any, stimulus: Stimulus, ready: Ready, patience: int) -> CoreLog:
-        core, feeder, observer = self.core, Feeder(stimulus, self.p.token), Observer(self.probe)
+        core, feeder, observer = self.core, Feeder(stimulus, self.p.token), Observer(self.probe).of(stimulus)
         await self._fill(ctx, stimulus)
         ctx.set(core.clear, int(stimulus.run.clear))
         ctx.set(core.eots, stimulus.eots)
@@ -61,7 +64,8 @@ class Machine:
             ctx.set(core.tokens.valid, int(offered is not None))
             if offered is not None:
                 ctx.set(core.tokens.payload.as_value(), offered)
-            ctx.set(core.spikes.ready, int(ready(cycle)))
+            if not self.p.writes_words:
+                ctx.set(core.spikes.ready, int(ready(cycle)))
             word = ctx.get(self.probe.value)
             done = observer.see(cycle, word)
             if self.probe.fields["push"].of(word) and feeder.taken(cycle):
@@ -73,30 +77,35 @@ class Machine:
                 return observer.log(await self._read(ctx, stimulus))
         raise TimeoutError(f"not done after {patience:,} cycles")
 
-    async def _fill(self, ctx: Any, stimulus: Stimulus) -> None:
+    @property
+    def host(self) -> Any:
+        """The core's host port."""
+        return self.core.host
+
+    async def _fill(self, ctx: Any, stimulus: Given) -> None:
         """The states before the run, through the host port."""
         for memory, name, bits in state_widths(self.p):
-            ctx.set(self.core.host.select, HostMemory[memory])
+            ctx.set(self.host.select, HostMemory[memory])
             for address, word in enumerate(self.p.state_words(getattr(stimulus, name))):
-                ctx.set(self.core.host.address, address)
-                ctx.set(self.core.host.write, 1)
-                ctx.set(self.core.host.written, pack(word, bits))
+                ctx.set(self.host.address, address)
+                ctx.set(self.host.write, 1)
+                ctx.set(self.host.written, pack(word, bits))
                 await ctx.tick()
-            ctx.set(self.core.host.write, 0)
+            ctx.set(self.host.write, 0)
 
-    async def _read(self, ctx: Any, stimulus: Stimulus) -> dict[str, NDArray[np.int64]]:
+    async def _read(self, ctx: Any, stimulus: Given) -> dict[str, NDArray[np.int64]]:
         """The states after the run, through the host port; memories that the core does not have stay as they were."""
         found = {name: getattr(stimulus, name).copy() for name in ("potentials", "currents", "flags")}
         for memory, name, bits in state_widths(self.p):
             words = []
-            ctx.set(self.core.host.select, HostMemory[memory])
-            ctx.set(self.core.host.read, 1)
+            ctx.set(self.host.select, HostMemory[memory])
+            ctx.set(self.host.read, 1)
             for address in range(self.p.words):
-                ctx.set(self.core.host.address, address)
+                ctx.set(self.host.address, address)
                 await ctx.tick()
-                word = unpack(ctx.get(self.core.host.word), self.p.lanes, bits)
+                word = unpack(ctx.get(self.host.word), self.p.lanes, bits)
                 words.append([value & 1 for value in word] if name == "flags" else word)
-            ctx.set(self.core.host.read, 0)
+            ctx.set(self.host.read, 0)
             found[name] = self.p.state_of(words, found[name])
         return found
 

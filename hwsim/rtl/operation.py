@@ -6,13 +6,15 @@ memories an operation of a kind reads and writes (R6, R12 to R18, A1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amaranth import Const, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum
 
 from hwsim.record import ISSUE_KINDS
 from hwsim.rtl.parameters import Parameters, counter
+
+MEMORIES = ("membrane", "current", "mask")
 
 
 class Kind(enum.Enum, shape=unsigned(4)):
@@ -36,13 +38,40 @@ def operation_layout(p: Parameters) -> data.StructLayout:
     weight_row, payload, has_payload, plane   of an accumulation; `plane` is what R11 shifts by.
     threshold           already shifted (R10).   add, masked, fire_once   of a pass.
     number              what a spike record calls its pass (R9).
+
+    Where words stay in registers between operations (`Parameters.keeps_words`), the operation says what it moves:
+    reads, writes       memories that give the word, and that take it.      held   those whose word is in the register.
+    claims              R6 looks for its membrane word.     more   an operation on the same word follows at once.
+    accumulator, fresh  in gather order: where its word is; it is the first one on that word in this visit (R19).
+    slot                of a merged token's accumulation (R21).     sum_from, sum_count   planes whose sums it adds first.
     """
+    moves = {"reads": _memories(), "held": _memories(), "writes": _memories(), "claims": unsigned(1), "more": unsigned(1)}
+    held = {"accumulator": counter(p.accumulators), "fresh": unsigned(1)}
     return data.StructLayout({
         "kind": Kind, "word": p.word_shape, "position": p.position, "active": unsigned(p.lanes),
         "weight_row": counter(p.weight_bases[-1]), "has_payload": unsigned(1), "payload": signed(p.payload_bits),
         "plane": counter(p.run.table.planes), "threshold": p.threshold_shape, "add": unsigned(1), "masked": unsigned(1),
         "fire_once": unsigned(1), "number": counter(len(p.passes) + 1), "tag": tag_layout(p),
+        **(moves if p.keeps_words else {}), **(held if p.gathers else {}),
+        **({"slot": slot_layout(p)} if p.run.merged else {}),
+        **({"sum_from": counter(p.run.table.planes), "sum_count": counter(p.most_sums + 1)} if p.sums else {}),
     })
+
+
+def slot_layout(p: Parameters) -> data.StructLayout:
+    """R21: what an accumulation adds in one of its slots, the `first` or the `last` or one in between.
+
+    terms   `bit` says by how much the weight is shifted, if the term is `there`.     negative   the terms are subtracted.
+    """
+    term = data.StructLayout({"there": unsigned(1), "bit": counter(p.payload_bits)})
+    return data.StructLayout({
+        "first": unsigned(1), "last": unsigned(1), "negative": unsigned(1),
+        "terms": data.ArrayLayout(term, p.run.core.adders)})
+
+
+def _memories() -> data.StructLayout:
+    """A bit for each of the memories of a word."""
+    return data.StructLayout({name: unsigned(1) for name in MEMORIES})
 
 
 @dataclass(frozen=True)
@@ -78,7 +107,7 @@ def decode(p: Parameters, operation: data.View) -> Effects:
     adds = (fire | readout) & operation.add
     direct, never = Const(int(p.direct), 1), Const(0, 1)
     to_membrane = accumulate & ~direct
-    return Effects(
+    effects = Effects(
         reads_weights=accumulate,
         reads_membrane=to_membrane | shift | fire | readout | requant | mask,
         writes_membrane=initialises | to_membrane | shift | fire | adds,
@@ -90,6 +119,20 @@ def decode(p: Parameters, operation: data.View) -> Effects:
         reads_mask=(fire & (operation.masked | operation.fire_once)) if p.flagged else never,
         sends=fire | requant,
     )
+    return _as_told(p, operation, effects) if p.keeps_words else effects
+
+
+def begins(p: Parameters, operation: data.View) -> Value:
+    """Whether this is an operation's only or first slot."""
+    return operation.slot.first if p.run.merged else Const(1)
+
+
+def _as_told(p: Parameters, operation: data.View, effects: Effects) -> Effects:
+    """The effects of an operation that says itself what it moves."""
+    return replace(
+        effects, reads_weights=effects.reads_weights & begins(p, operation), reads_membrane=operation.reads.membrane,
+        writes_membrane=operation.writes.membrane, holds_membrane=operation.claims, reads_current=operation.reads.current,
+        writes_current=operation.writes.current, reads_mask=operation.reads.mask)
 
 
 def new_operation(p: Parameters, name: str) -> data.View:

@@ -16,7 +16,8 @@ from amaranth.lib import data
 from amaranth.utils import bits_for
 
 from hwsim.passes import Pass
-from hwsim.program import CoreRun, ProgramError
+from hwsim.rtl.coverage import check_covered
+from hwsim.rtl.dataflow import Dataflow
 from hwsim.snn.network import Connection, IntArray
 
 Word = list[int]
@@ -34,35 +35,17 @@ def width_of(values: IntArray) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Parameters:
+class Parameters(Dataflow):
     """One core, elaborated for one run's layer: geometry and pass table of `run`, signed payloads of `payload_bits`."""
 
-    run: CoreRun
     payload_bits: int = 9
 
     def __post_init__(self) -> None:
-        if not self.run.core.plain:
-            raise ProgramError(
-                "the golden hardware is built for the dataflow of R1 to R18 alone: order scatter, planes_per_token one, writer "
-                "serial, membrane_ports 1r1w, passes by_pass, no mask_first; leave these fields out of the design to build it")
-        if self.run.cut_by_rows:
-            raise ProgramError(
-                f"the golden hardware computes all rows of a layer, and this tile has rows {self.run.row_span[0]} to "
-                f"{self.run.row_span[1] - 1} (R25); give the design memories in which one group of the layer fits")
+        check_covered(self.run)
 
     @property
     def lanes(self) -> int:
         return self.run.core.lanes
-
-    @property
-    def words(self) -> int:
-        """N, the membrane words of the run."""
-        return self.run.words
-
-    @property
-    def group_span(self) -> int:
-        """Groups of the run, hi - lo: the words at one output position."""
-        return self.run.groups[1] - self.run.groups[0]
 
     @cached_property
     def passes(self) -> tuple[Pass, ...]:
@@ -108,6 +91,12 @@ class Parameters:
         return signed(bits_for(max((p.threshold for p in self.passes), default=0), require_sign_bit=True))
 
     @property
+    def state_bits(self) -> dict[str, int]:
+        """Bits of a neuron's state, by the memory that holds it: those memories that the core has."""
+        return {"membrane": self.run.potential_bits, **({"current": self.run.current_bits} if self.direct else {}),
+                **({"mask": 1} if self.flagged else {})}
+
+    @property
     def level_shape(self) -> AmaranthShape:
         """A spike's payload: a requant level, else one idle bit."""
         return counter(self.run.table.max_level + 1)
@@ -141,6 +130,16 @@ class Parameters:
         return data.StructLayout({
             "number": counter(len(self.passes) + 1), "c": counter(channels), "y": counter(height), "x": counter(width),
             "level": self.level_shape,
+        })
+
+    @cached_property
+    def sent(self) -> data.StructLayout:
+        """What leaves the core: a spike (R7), or a word of them, `fired` by lane, with the channel `c` of lane 0 (R22)."""
+        if not self.writes_words:
+            return self.spike
+        return data.StructLayout({
+            **{name: self.spike.members[name] for name in ("number", "c", "y", "x")}, "fired": unsigned(self.lanes),
+            "levels": data.ArrayLayout(self.level_shape, self.lanes),
         })
 
     # Memory images.
@@ -222,13 +221,24 @@ class Parameters:
     def bias_image(self) -> list[Word]:
         """Words of the bias memory: `initial` if it is fetched, then the addend if there is one."""
         table = self.run.table
-        image = self.state_words(table.initial) if self.fetches_initial else []
+        image = self.initial_image() if self.fetches_initial else []
         return image + (self.state_words(table.addend) if table.addend is not None else [])
+
+    def initial_image(self) -> list[Word]:
+        """Words of `initial`; in gather order bank by bank, one for each accumulator, each with a word for each visit (R19)."""
+        words = self.state_words(self.run.table.initial)
+        if not self.gathers:
+            return words
+        positions = [words[first:first + self.group_span] for first in range(0, self.words, self.group_span)]
+        none = [0] * self.lanes
+        return [position[g] if g < self.group_span else none
+                for bank in range(self.accumulators) for position in positions
+                for g in range(bank, bank + self.chunks * self.accumulators, self.accumulators)]
 
     @property
     def addend_base(self) -> int:
         """First word of the addend in the bias memory."""
-        return self.words if self.fetches_initial else 0
+        return (self.visits * self.accumulators if self.gathers else self.words) if self.fetches_initial else 0
 
     def state_words(self, state: IntArray) -> list[Word]:
         """(C, H, W) as the run's memory words; lanes that hold no neuron are zero."""

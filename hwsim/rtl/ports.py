@@ -15,7 +15,8 @@ from amaranth import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwsim.rtl.core import HardwareCore, HostMemory
+from hwsim.rtl.core import HostMemory
+from hwsim.rtl.cores import core_for
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.sequencer import EOT_COUNT_BITS
 
@@ -45,7 +46,7 @@ class PortedCore(wiring.Component):
     """`payloads`: events carry payloads. `activity`: the strobes and slots are ports too."""
 
     def __init__(self, p: Parameters, payloads: bool, activity: bool = False) -> None:
-        self.p, self.core = p, HardwareCore(p)
+        self.p, self.core = p, core_for(p)
         self._wires = list(self._all(payloads, activity))
         super().__init__({port.name: (In if port.is_input else Out)(port.bits) for port, _ in self._wires})
 

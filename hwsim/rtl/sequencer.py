@@ -21,7 +21,7 @@ EOT_COUNT_BITS = 16
 class Phase(enum.Enum):
     """What the core is doing."""
 
-    IDLE, CLEARING, EVENTS, PASSES, DRAINING = range(5)
+    IDLE, CLEARING, EVENTS, PASSES, DRAINING, LOADING, STORING = range(7)
 
 
 class Sequencer(wiring.Component):
@@ -45,8 +45,12 @@ class Sequencer(wiring.Component):
             "event_synapses": In(p.lanes), "advance": Out(1),
             "operation": Out(stream.Signature(self.operation_layout)),
             "skip": Out(1), "eot": Out(1), "tag": Out(self.operation_layout.members["tag"]),
-            "idle": Out(1), "draining": Out(1), "first_of_pass": Out(1), "shifts_threshold": Out(1),
+            "idle": Out(1), "draining": Out(1), "first_of_pass": Out(1), "shifts_threshold": Out(1), **self.more_ports(),
         })
+
+    def more_ports(self) -> dict[str, wiring.Member]:
+        """Ports of a sequencer that does more."""
+        return {}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -68,6 +72,7 @@ class Sequencer(wiring.Component):
                 self._take_token(m, issued)
             with m.Case(Phase.PASSES):
                 self._make_pass(m, issued & last_word)
+            self._more_phases(m, issued & last_word)
         # A run may start in the cycle in which the one before it is done (R8).
         with m.If(self.finished):
             m.d.sync += self.phase.eq(Phase.IDLE)
@@ -75,6 +80,9 @@ class Sequencer(wiring.Component):
             self._begin(m)
         self._describe(m)
         return m
+
+    def _more_phases(self, m: Module, ends: Value) -> None:
+        """Cases of a sequencer that does more; `ends`: the phase's last word issues."""
 
     def _begin(self, m: Module) -> None:
         first = Mux(self.clear, Phase.CLEARING, Mux(self.eots == 0, Phase.DRAINING, Phase.EVENTS))

@@ -1,7 +1,7 @@
 """The RTL in CXXRTL: Yosys turns a core into C++, the compiler into a shared object; the same interface as hwsim.rtl.machine.
 
 Compiling costs seconds a design and running next to nothing, so `build` compiles many designs at once, for many stimuli each.
-What is observed and how it becomes a CoreLog is hwsim/rtl/stimulus.py's, as for Amaranth's own simulator; the clock, the
+What is observed and how it becomes a CoreLog is hwsim/rtl/observer.py's, as for Amaranth's own simulator; the clock, the
 feeder and the host port are tests/rtl/cxxrtl.hpp's. Nothing is kept on disk.
 """
 
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import resources
 from itertools import islice
@@ -28,11 +28,13 @@ from numpy.typing import NDArray
 
 from hwsim.record import CoreLog
 from hwsim.rtl.core import HardwareCore, HostMemory
+from hwsim.rtl.cores import core_for
 from hwsim.rtl.machine import PATIENCE
 from hwsim.rtl.memories import pack, unpack
+from hwsim.rtl.observer import Observer, Probe
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.sequencer import EOT_COUNT_BITS
-from hwsim.rtl.stimulus import ALWAYS, Observer, Probe, Ready, Stimulus, pack_token, state_widths
+from hwsim.rtl.stimulus import ALWAYS, Ready, Stimulus, pack_token, state_widths
 
 DRIVER = Path(__file__).with_suffix(".hpp")
 COMPILERS = 2  # at a time
@@ -64,7 +66,7 @@ class Observed(wiring.Component):
         m.d.comb += [
             core.start.eq(self.start), core.clear.eq(self.clear), core.eots.eq(self.eots),
             core.tokens.valid.eq(self.token_valid), core.tokens.payload.as_value().eq(self.token),
-            core.spikes.ready.eq(self.spike_ready), core.host.select.eq(self.host_select),
+            *([] if core.p.writes_words else [core.spikes.ready.eq(self.spike_ready)]), core.host.select.eq(self.host_select),
             core.host.read.eq(self.host_read), core.host.write.eq(self.host_write),
             core.host.address.eq(self.host_address), core.host.written.eq(self.host_written),
             self.host_word.eq(core.host.word), self.observed.eq(self.probe.value),
@@ -108,7 +110,7 @@ class Machine:
 
     def log(self, stimulus: Stimulus, observed: Chunks) -> CoreLog:
         """The run that was just observed as a CoreLog."""
-        observer, eots = Observer(self.probe), (stimulus.tokens[:, 0] < 0).tolist()
+        observer, eots = Observer(self.probe).of(stimulus), (stimulus.tokens[:, 0] < 0).tolist()
         push, pushed = self.probe.fields["push"], 0
         for cycle, word in enumerate(from_chunks(observed)):
             observer.see(cycle, word)
@@ -134,7 +136,7 @@ class Machine:
 # -- building -----------------------------------------------------------------------------------------------------
 
 
-def build(parameters: Sequence[Parameters], core: type[HardwareCore] = HardwareCore) -> list[Machine]:
+def build(parameters: Sequence[Parameters], core: Callable[[Parameters], HardwareCore] = core_for) -> list[Machine]:
     """One machine for each of `parameters`."""
     waiting = iter(parameters)
     machines: list[Machine] = []

@@ -136,9 +136,9 @@ def test_a_run_that_does_not_end_in_time_is_an_error() -> None:
 
 def test_what_the_hardware_does_not_have_is_refused_by_name() -> None:
     run = replace(tiny_run("fire_once", 2, True, 2), shape=(2, 4, 2))
-    with pytest.raises(ProgramError, match=r"computes all rows of a layer, and this tile has rows 1 to 2 \(R25\)"):
+    with pytest.raises(ProgramError, match=r"rows 1 to 2 of a layer, of which it computes all \(R25\)"):
         Parameters(replace(run, rows=(1, 3)))
-    with pytest.raises(ProgramError, match="no mask_first"):
+    with pytest.raises(ProgramError, match="does not cover mask_first True"):
         Parameters(replace(run, core=replace(run.core, mask_first=True)))
 
 

@@ -18,8 +18,9 @@ from hwsim.record import CoreLog
 from hwsim.rtl.core import HardwareCore, HostMemory
 from hwsim.rtl.machine import PATIENCE, Machine
 from hwsim.rtl.memories import pack
+from hwsim.rtl.observer import Observer, Probe
 from hwsim.rtl.parameters import Parameters, Word
-from hwsim.rtl.stimulus import Feeder, Observer, Probe, Stimulus, parameters_of
+from hwsim.rtl.stimulus import Feeder, Stimulus, parameters_of
 from tests.rtl.cases import differences, draw
 
 FAST = FastEngine()
