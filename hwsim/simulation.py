@@ -81,7 +81,7 @@ def simulate(
         used = list(chip_model(design).memories_used(opened.network, design))
         # A wrong price, or a memory that no table describes, must not cost a simulation.
         check_prices(design, prices, None if leak_unused else used)
-        book = _Book(opened, machine.program, len(task.samples))
+        book = _Book(opened, machine.program, task)
         for done, index in enumerate(task.samples):
             sample = opened.sample(index)
             book.add(done, index, sample, replay(sample))
@@ -165,8 +165,9 @@ def _replay(machine: Machine, task: Task, arch: Architecture) -> Callable[[Sampl
 class _Book:
     """Adds up what the engine reports, sample by sample, in memory that does not grow with the number of timesteps."""
 
-    def __init__(self, trace: Trace, program: Program, samples: int) -> None:
-        self.trace, self.program = trace, program
+    def __init__(self, trace: Trace, program: Program, task: Task) -> None:
+        self.trace, self.program, samples = trace, program, len(task.samples)
+        self.computes = trace.has_weights and task.check
         self.operations = program.operations
         layers = len(program.network.layers)
         self.layer_of = np.array([op.layer for op in self.operations])
@@ -197,7 +198,7 @@ class _Book:
         self.known |= record.mismatches >= 0
         self.mismatches += np.maximum(record.mismatches, 0)
         # Whoever computes also compares what layers send; a network of read-outs alone sends nothing to compare.
-        computed = self.trace.has_weights and (not self.sends or bool((record.mismatches >= 0).any()))
+        computed = self.computes and (not self.sends or bool((record.mismatches >= 0).any()))
         self.computed |= computed
         self._check_readouts(index, record, computed)
 
@@ -231,7 +232,7 @@ class _Book:
             value_bits={layer.name: max(map(network.value_bits, layer.connections), default=0) for layer in network},
             mismatches=int(self.mismatches.sum()) if self.computed and self.known.any() else None,
             mismatches_by_layer={layer.name: int(self.mismatches[i]) for i, layer in enumerate(network) if self.known[i]},
-            saturations=self.saturations if task.check and self.trace.has_weights else None,
+            saturations=self.saturations if self.computes else None,
             accuracy=100.0 * self.right / self.judged if self.judged else None, judged=self.judged,
             accuracy_test_set=self.trace.provenance.get("accuracy_test_set"),
             setup_cycles=sum(self.program.channel.cycles(int(op.bits)) for op in self.operations

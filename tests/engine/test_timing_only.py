@@ -14,6 +14,8 @@ import hwsim
 from hwsim.activity import EVENTS
 from hwsim.compare import why_not
 from hwsim.engine.fast.chip import FastEngine
+from hwsim.engine.fast.feeds import NO_ARRIVALS
+from hwsim.engine.fast.kernels import timing as kt
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import Program, ProgramError
 from hwsim.record import SampleRecord
@@ -142,6 +144,35 @@ def test_most_shipped_traces_run() -> None:
     runs = [path for path in SHIPPED if not Trace.open(path).network.is_ann]
     with_flags = hwsim.load_architecture("event_core_64_flags")
     assert sum(why_not(Trace.open(path), with_flags, "layer_by_layer") is None for path in runs) >= 9
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=SEEDS)
+def test_events_by_position_leave_the_core_as_events_one_by_one(seed: int) -> None:
+    """Not only the cycles: what the rules remember (pushes, pops in the FIFO, hazards to come) is the same after every list."""
+    rng = np.random.default_rng(seed)
+    height, width, groups, depth = (int(rng.integers(1, top)) for top in (4, 4, 3, 10))
+    grid = np.array([height, width, 9, 1, width, groups], np.int64)
+    by_row, by_column = (np.stack([np.arange(n), rng.integers(0, 3, n)], axis=1) for n in (height, width))
+    by_channel = np.array([[0, int(rng.integers(1, groups + 1)), 5]], np.int64)
+    bypass, clear = bool(rng.random() < 0.3), int(rng.integers(0, 6))
+    known = [(kt.started(bypass, kt.MEMBRANE, clear), np.full(depth, -1, np.int64), np.zeros(9, np.int64)) for _ in range(2)]
+    for _ in range(3):
+        counts = rng.integers(0, 10, height * width) * (rng.random(height * width) < 0.7)
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)[None]
+        late = int(rng.integers(0, 4))  # EXEC may be held up by the serialiser
+        returned = []
+        for (core, ring, tally), logged in zip(known, (True, False), strict=True):
+            core[kt.EXEC] += late
+            log = np.zeros((int(counts.sum()) if logged else 0, 2), np.int64)
+            returned.append(kt.time_events(
+                starts, np.zeros(int(counts.sum()), np.int32), grid, by_row, by_column, by_channel, NO_ARRIVALS, core, ring,
+                tally, log))
+        assert returned[0] == returned[1]
+        for one, other in zip(*known, strict=True):
+            np.testing.assert_array_equal(one, other)
+        for core, ring, tally in known:
+            kt.time_mark(1, 0, core, ring, tally, np.zeros((0, 2), np.int64))
 
 
 def test_spikes_that_the_design_does_not_send_are_taken_as_they_are() -> None:

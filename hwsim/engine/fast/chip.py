@@ -222,9 +222,9 @@ class _SampleRun:
     ) -> None:
         self.program, self.pack, self.network, self.record, self.check = program, pack, program.network, record, check
         layers, operations = program.network.layers, program.operations
+        self.weighted = program.network.has_weights
         # Layers whose sums are made; the others send what was recorded (C6).
-        self.computes = {layer.name for i, layer in enumerate(layers)
-                         if program.network.has_weights and (check or i in pack.valued)}
+        self.computes = {layer.name for i, layer in enumerate(layers) if self.weighted and (check or i in pack.valued)}
         self.recorded = {name: _plain(planes) for name, planes in sample.recorded.items()}
         self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.sends}
         fed = self.outputs if computed else self.recorded
@@ -241,7 +241,7 @@ class _SampleRun:
         """Room for what a layer produces; one that is not computed produces what was recorded."""
         recorded = self.recorded.get(layer.name)
         if layer.name not in self.computes:
-            if recorded is None and not self.network.has_weights:
+            if recorded is None and not self.weighted:
                 raise ProgramError(f"layer {layer.name!r} has neither weights nor recorded outputs to fire by")
             if recorded is None:
                 raise ProgramError(f"check=False: layer {layer.name!r} has no recorded outputs to fire by; leave check=True")
@@ -334,7 +334,7 @@ class _SampleRun:
 
     def _mismatches(self, layer: Layer) -> int:
         """C6: outputs unlike the recorded ones."""
-        if not (self.check and self.network.has_weights) or layer.name not in self.outputs or layer.name not in self.recorded:
+        if not (self.check and self.weighted) or layer.name not in self.outputs or layer.name not in self.recorded:
             return -1
         return int(np.count_nonzero(self.outputs[layer.name] != self.recorded[layer.name]))
 
