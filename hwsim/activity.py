@@ -69,6 +69,8 @@ VOCABULARY: tuple[Event, ...] = (
     Event("threshold_shift", "shifter", "compute", "pass that compares with a shifted threshold"),
     Event("spike_out", "serialiser", "core", "spike or payload sent"),
     Event("reg_bits", "registers", "core", "operand register bit written at the lanes"),
+    Event("link_bits", "link", "core", "bit moved over one link of the network"),
+    Event("link_hops", "router", "core", "flit moved over one link of the network"),
     Event("channel_read_bits", "channel", "system", "bit"),
     Event("channel_write_bits", "channel", "system", "bit"),
     Event("cycles_busy", "core", "cycles", "cycle in which something issues"),

@@ -16,14 +16,15 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from hwsim.arch_mistakes import BOTH_FORMS, SHORT_FORM, both_forms, duplicate_keys, explain, kind_of
+from hwsim.arch_mistakes import BOTH_FORMS, NODES, SHORT_FORM, both_forms, duplicate_keys, explain, kind_of
+from hwsim.arch_network import LinkNetwork
 from hwsim.cores import CoreKindError, core_design
 from hwsim.cores.base import CoreDesign
 from hwsim.errors import HwsimError
 from hwsim.fields import Fields, Hertz
-from hwsim.program import ChannelSpec
+from hwsim.program import ChannelSpec, MeshSpec
 
 MAX_CORES = 4096
 
@@ -49,17 +50,28 @@ class Technology(Fields):
     units: str = "datta_45nm"
     """Arithmetic units: datta_45nm, horowitz_45nm, nangate_45nm."""
     memory: str = "cacti_lop"
-    """On-chip memories: cacti_lop, cacti_hp, horowitz."""
+    """On-chip memories: cacti_lop, cacti_hp, cacti_lstp, horowitz."""
     temperature_k: Literal[300, 360] = 300
     """Kelvin, for leakage."""
     dram: str = "dramsim3"
     """Off-chip memory."""
+    node_nm: float = Field(default=45, ge=5, le=180)
+    """Node of the chip. Tables of another node are scaled by published rules, within their range, or refused."""
+    vdd_v: float = Field(default=0.9, ge=0.3, le=1.5)
+    """The one supply of the chip, V. Tables of another supply are scaled by a declared rule, or refused."""
+    family: Literal["lp", "hp"] = "lp"
+    """Transistors whose rules of scaling apply: low power or high performance (Stillmaker and Baas 2017)."""
+    gate_leakage: Literal["repaired", "printed"] = "repaired"
+    """CACTI prints a wrong gate leakage for low-power cells: the repaired value, or the printed one."""
+    leakage_over_table: float | None = Field(default=None, gt=0, le=1e3)
+    """At another node, the leakage of a circuit over that at the tables' node, at one supply: no law gives it."""
 
 
-CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles")
+CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles", "network")
 """Fields outside the cores that decide cycles and counts."""
 CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
-                     "technology.temperature_k", "technology.dram")
+                     "technology.temperature_k", "technology.dram", "technology.node_nm", "technology.vdd_v",
+                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table")
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 
 
@@ -80,7 +92,7 @@ AnyCore = Annotated[SerializeAsAny[CoreDesign], BeforeValidator(_by_kind)]
 
 
 class Architecture(Fields):
-    """One chip: its cores with their memories, its channel, its technology."""
+    """One chip: its cores with their memories, its channel, its network if it has one, its technology."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$", max_length=64)
     description: str = ""
@@ -88,6 +100,8 @@ class Architecture(Fields):
     cores: tuple[AnyCore, ...]
     """Kinds of cores with their counts; `core`, `spike_buffer` and `memories` at the top are the short form of one."""
     channel: Channel = Channel()
+    network: LinkNetwork | None = None
+    """Links between the cores; left out, they meet on the channel only."""
     technology: Technology = Technology()
 
     @model_validator(mode="before")
@@ -114,6 +128,14 @@ class Architecture(Fields):
             raise ValueError(f"{total} cores in all, allowed up to {MAX_CORES}")
         return cores
 
+    @model_validator(mode="after")
+    def _everybody_has_a_node(self) -> Architecture:
+        if self.network is not None and (found := list(self.network.mistakes(self.core_names))):
+            raise ValidationError.from_exception_data("network", [InitErrorDetails(
+                type=PydanticCustomError(NODES, "{reason}", {"reason": text}), loc=("network", *place), input=None)
+                for place, text in found])
+        return self
+
     # -- the chip -------------------------------------------------------------------------------------------------
 
     @property
@@ -129,13 +151,16 @@ class Architecture(Fields):
 
     def view(self, name: str) -> Architecture:
         """The chip as if the core of that name were its only one: what it takes, leaks and pays on its own."""
-        design = self.design_of(name)
-        return self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),)})
+        return self._alone(self.design_of(name))
+
+    def _alone(self, design: CoreDesign) -> Architecture:
+        """The chip with one core of this design; on a network it sits where the first core does unless told otherwise."""
+        network = self.network and self.network.model_copy(update={"nodes": None})
+        return self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),), "network": network})
 
     def kinds(self) -> list[tuple[Architecture, int]]:
         """Each kind of core as a chip of its own, and how many the chip has of it."""
-        return [(self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),)}), design.count)
-                for design in self.cores]
+        return [(self._alone(design), design.count) for design in self.cores]
 
     def entries(self) -> list[tuple[str, Architecture]]:
         """Each kind of core as a chip of its own, with the name of its entry in a file: `cores[0]`, or "" where there is one."""
@@ -157,14 +182,20 @@ class Architecture(Fields):
     def channel_spec(self) -> ChannelSpec:
         return ChannelSpec(self.channel.bits_per_cycle, self.channel.latency_cycles)
 
+    def mesh_spec(self) -> MeshSpec | None:
+        """The network as a Program has it; None where there is none."""
+        return None if self.network is None else self.network.spec(self.core_names)
+
     def timing(self) -> dict[str, Any]:
         """Everything that decides cycles and counts, JSON-ready; names, clock, prices and technology do not.
 
         Core by core: an entry of count 2 and two equal entries are one machine.
         """
         channel = {name.removeprefix("channel."): getattr(self.channel, name.removeprefix("channel."))
-                   for name in CHIP_TIMING_FIELDS}
-        return {"channel": channel, "cores": [one.only.timing() for one, count in self.kinds() for _ in range(count)]}
+                   for name in CHIP_TIMING_FIELDS if name.startswith("channel.")}
+        network = {} if self.network is None else {"network": {
+            **self.network.model_dump(), "nodes": dict(self.network.placed(self.core_names))}}
+        return {**network, "channel": channel, "cores": [one.only.timing() for one, count in self.kinds() for _ in range(count)]}
 
     def timing_hash(self) -> str:
         """Hash of `timing`."""
@@ -245,6 +276,8 @@ def dump_architecture(arch: Architecture) -> dict[str, Any]:
     A chip of one core is dumped in the short form.
     """
     data = arch.model_dump()
+    if arch.network is None:
+        del data["network"]
     data["clock"] = f"{data['clock']} Hz"
     cores = [_with_units(core) for core in data.pop("cores")]
     if len(cores) == 1 and cores[0]["count"] == 1:

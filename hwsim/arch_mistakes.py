@@ -5,7 +5,7 @@ pydantic tells what is wrong and where in the data; the YAML nodes tell on which
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
@@ -20,6 +20,9 @@ SHORT_FORM = ("core", "spike_buffer", "memories")
 """What stands at the top of a file that describes one core."""
 BOTH_FORMS = "both_forms"
 """The type of pydantic error for a file that has both a list of cores and a core at its top."""
+
+NODES = "nodes"
+"""The type of pydantic error for a core, or the channel, that has no node of its own in the network."""
 
 
 def both_forms(data: Any) -> bool:
@@ -74,7 +77,7 @@ def explain(error: Any, where: str, root: yaml.Node | None, data: Any, chip: typ
     if kind == "core_kind":
         return f"{place}: {name + '.' if name != 'file' else ''}core.kind: {error['msg']}"
     reason = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind in ("value_error", BOTH_FORMS):
+    if kind in ("value_error", BOTH_FORMS, NODES):
         return f"{place}: {name}: {reason}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         found = "nothing" if error["input"] is None else repr(error["input"])
@@ -104,7 +107,8 @@ def _model_of(loc: list[str | int], data: Any, chip: type[BaseModel]) -> Any:
             core = at.get("core") if isinstance(at, dict) else None
             model = core_design(kind_of(core))
         elif part != "cores":
-            model = model.model_fields[part].annotation
+            annotation = model.model_fields[part].annotation
+            model = next((one for one in get_args(annotation) if hasattr(one, "model_fields")), annotation)
     return model
 
 

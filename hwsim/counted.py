@@ -35,7 +35,8 @@ class ResultError(HwsimError):
 class Facts:
     """What identifies a run and what was checked, JSON-ready.
 
-    mismatches, saturations   counted over all samples.       judged  samples that accuracy is the share of.
+    mismatches, saturations   counted over all samples; None where nothing was compared, and where no sums were made.
+    judged                    samples that accuracy is the share of.
     payload_bits, value_bits  by layer, bits of a multiplication's event operand, and of a value in the buffer; 0: none.
     is_ann                    the trace holds multi-bit activations of a quantised ANN, no spikes.
     setup_cycles              once, before the first sample.
@@ -58,7 +59,7 @@ class Facts:
     value_bits: dict[str, int]
     mismatches: int | None
     mismatches_by_layer: dict[str, int]
-    saturations: int
+    saturations: int | None
     accuracy: float | None
     judged: int
     accuracy_test_set: float | None
@@ -201,7 +202,6 @@ def joined(parts: Sequence[Counted], task: Task) -> dict[str, Any]:
     first, facts = parts[0], [part.facts for part in parts]
     judged = sum(f.judged for f in facts)
     right = sum(round((f.accuracy or 0.0) * f.judged / 100) for f in facts)
-    known = [f.mismatches for f in facts if f.mismatches is not None]
     setup = first.operations["setup"].to_numpy(bool)
     return {
         "cycles": np.concatenate([part.cycles for part in parts]),
@@ -210,8 +210,14 @@ def joined(parts: Sequence[Counted], task: Task) -> dict[str, Any]:
         "spans": np.concatenate([part.spans for part in parts]),
         "facts": replace(
             first.facts, samples=len(task.samples), sample_indices=list(task.samples), judged=judged,
-            accuracy=100.0 * right / judged if judged else None, saturations=sum(f.saturations for f in facts),
-            mismatches=sum(known) if len(known) == len(facts) else None,
+            accuracy=100.0 * right / judged if judged else None, saturations=_sum_if_known([f.saturations for f in facts]),
+            mismatches=_sum_if_known([f.mismatches for f in facts]),
             mismatches_by_layer={name: sum(f.mismatches_by_layer[name] for f in facts)
                                  for name in first.facts.mismatches_by_layer}),
     }
+
+
+def _sum_if_known(counts: Sequence[int | None]) -> int | None:
+    """The sum; None where one of the counts is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -38,6 +38,11 @@ class Pass:
     timestep: int = 0
     flags: FlagUse = "ignore"
 
+    @property
+    def sends(self) -> bool:
+        """Whether it writes a plane of the layer's output: spikes, or values."""
+        return self.kind in ("fire", "requant")
+
 
 @dataclass(frozen=True, eq=False)
 class PassTable:

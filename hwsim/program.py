@@ -1,9 +1,10 @@
 """The contract between schedules and engines: a Program is data, a list of operations with dependencies.
 
-It knows nothing of a sample. Cycles are made by the engines only: each resource executes its operations in list order,
-an operation starts at max(end of its dependencies, resource free), a run's cycle 0 is its start and its end is `done`
-(docs/cycle-model.md). hwsim/checks says whether a Program can be executed at all, and both engines ask it first. What they answer
-is in hwsim/record.py. Nothing but this contract is shared between the two engines.
+It knows nothing of a sample. Cycles are made by the engines only: each core and the channel executes its operations in list
+order, transfers between cores are granted their links in the order in which they become ready (C7), a run's cycle 0 is its start
+and its end is `done` (docs/cycle-model.md). hwsim/checks says whether a Program can be executed at all, and both engines ask it
+first. What they answer is in hwsim/record.py. Nothing but this contract is shared between the two engines; the words of
+operations and of links are in hwsim/operations.py and hwsim/links.py.
 """
 
 from __future__ import annotations
@@ -13,11 +14,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hwsim.errors import HwsimError
+from hwsim.links import CHANNEL, Cargo, MeshSpec, link_name
+from hwsim.operations import (
+    BY_SAMPLE,
+    TRANSFER_EVENTS,
+    ChannelSpec,
+    CoreOperation,
+    Listed,
+    Operation,
+    OperationList,
+    Transfer,
+    Wait,
+)
 from hwsim.passes import PassTable
 from hwsim.snn.network import Connection, Network, Shape
 
-CHANNEL = "channel"
-"""The off-chip channel, as a place and as a resource."""
+__all__ = [
+    "BY_SAMPLE", "CHANNEL", "TRANSFER_EVENTS", "Cargo", "ChannelSpec", "CoreOperation", "CoreRun", "CoreSpec", "Feed", "Listed",
+    "MeshSpec", "Operation", "OperationList", "Program", "ProgramError", "Run", "Transfer", "Wait",
+]
 
 
 class ProgramError(HwsimError):
@@ -70,17 +85,6 @@ class CoreSpec:
         """Whether this is the dataflow of R1 to R18: the first value of every field that decides cycles."""
         return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes, self.mask_first) == (
             "scatter", "one", "serial", "1r1w", "by_pass", False)
-
-
-@dataclass(frozen=True)
-class ChannelSpec:
-    """The off-chip channel: a transfer of n bits occupies it latency + ceil(n / bits_per_cycle) cycles."""
-
-    bits_per_cycle: int
-    latency_cycles: int
-
-    def cycles(self, bits: int) -> int:
-        return self.latency_cycles + -(-bits // self.bits_per_cycle) if bits else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,69 +197,6 @@ class Feed:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Operation:
-    """One step of a Program: a Run or a Transfer.
-
-    id          its position in the list.             deps   ids of operations that must have ended, all of them smaller.
-    layer       position in the network, -1 for the input.      tile  position of the layer's tile.
-    timesteps   [lo, hi) of the layer's planes that it covers.
-    """
-
-    id: int
-    deps: tuple[int, ...] = ()
-    layer: int
-    tile: int = 0
-    timesteps: tuple[int, int] = (0, 1)
-
-    @property
-    def resource(self) -> str:
-        """What it takes its turn on (C1)."""
-        raise NotImplementedError
-
-    @property
-    def core(self) -> str:
-        """The core whose counts it moves."""
-        raise NotImplementedError
-
-    @property
-    def kind(self) -> str:
-        """run, load or store: a word for reports."""
-        raise NotImplementedError
-
-    @property
-    def label(self) -> str:
-        """What it does, in two words at most."""
-        return self.kind
-
-    @property
-    def setup(self) -> bool:
-        """Done once, before the first sample, and reported apart."""
-        return False
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CoreOperation(Operation):
-    """A core at work. Each core model derives its own.
-
-    on   the core, which is the resource that it takes.
-    """
-
-    on: str
-
-    @property
-    def resource(self) -> str:
-        return self.on
-
-    @property
-    def core(self) -> str:
-        return self.on
-
-    @property
-    def kind(self) -> str:
-        return "run"
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
 class Run(CoreOperation):
     """An event core at work on one tile.
 
@@ -270,76 +211,12 @@ class Run(CoreOperation):
     pools: bool = True
 
 
-BY_SAMPLE: Literal["by sample"] = "by sample"
-"""Bits of a transfer that an engine counts for each sample; refused until there is a network of links."""
-
-TRANSFER_EVENTS = {
-    "weight": ("weight_write", ""),
-    "membrane": ("membrane_write_transfer", "membrane_read_transfer"),
-    "current": ("current_write", "current_read"),
-    "bias": ("bias_write", ""),
-    "mask": ("mask_write", "mask_read"),
-    "spike": ("buffer_write", "buffer_read"),
-    "output": ("", ""),
-}
-"""A4: the event that one row of a memory counts as, when it is loaded from the channel and when it is stored to it."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Transfer(Operation):
-    """Bits on their way from a place to others; a place is a core or the channel.
-
-    source, targets   a load comes from the channel, a store goes to it.
-    memory            what it fills or empties: one of TRANSFER_EVENTS.         rows  rows of that memory that it moves.
-    banks           that those rows touch, where the memory's banks are counted (R25).
-    bits              that travel.         region  [lo, hi) bits of the memory that it touches, where books are kept of it.
-    once              a setup transfer.
-    """
-
-    source: str
-    targets: tuple[str, ...]
-    memory: str
-    bits: int | Literal["by sample"]
-    rows: int = 0
-    banks: int = 0
-    region: tuple[int, int] = (0, 0)
-    once: bool = False
-
-    @property
-    def resource(self) -> str:
-        return CHANNEL
-
-    @property
-    def core(self) -> str:
-        return self.targets[0] if self.source == CHANNEL else self.source
-
-    @property
-    def kind(self) -> str:
-        return "load" if self.source == CHANNEL else "store"
-
-    @property
-    def setup(self) -> bool:
-        return self.once
-
-    @property
-    def label(self) -> str:
-        return f"{self.kind} {self.memory}"
-
-    @property
-    def counted(self) -> dict[str, int]:
-        """A4: its bits on the channel, and its rows of the memory that it fills or empties."""
-        load = self.kind == "load"
-        event = TRANSFER_EVENTS[self.memory][0 if load else 1]
-        banks = {f"{self.memory}_{'write' if load else 'read'}_banks": self.banks} if self.banks else {}
-        rows = {event: self.rows} if event else {}
-        return {"channel_read_bits" if load else "channel_write_bits": int(self.bits), **rows, **banks}
-
-
 @dataclass(frozen=True, eq=False)
 class Program:
     """Operations in list order, the network that they refer to, and the cores by name.
 
-    Most operations are Runs and Transfers; a kind of core with an engine of its own brings operations of its own.
+    Most operations are Runs, Transfers and Waits; a kind of core with an engine of its own brings operations of its own.
+    `mesh` is the network between the cores; without one they meet on the channel only.
     """
 
     network: Network
@@ -347,11 +224,12 @@ class Program:
     channel: ChannelSpec
     schedule: str
     operations: tuple[Operation, ...]
+    mesh: MeshSpec | None = None
 
     @property
     def resources(self) -> tuple[str, ...]:
-        """All cores, then the channel."""
-        return (*self.cores, CHANNEL)
+        """All cores, the channel, and every link by its name."""
+        return (*self.cores, CHANNEL, *(link_name(link) for link in (self.mesh.links if self.mesh else ())))
 
     @property
     def runs(self) -> Iterator[Run]:

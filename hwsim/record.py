@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.program import CoreRun, Program, Run
+from hwsim.program import CoreRun, Listed, Program, Run
 from hwsim.snn.sample import Sample
 
 ISSUE_KINDS = (
@@ -76,8 +76,9 @@ class SampleRecord:
 
     start, end   (operations,) cycles, setup operations excluded from time: both 0.
     counts       (operations, planes, len(EVENTS)) int64.
-    saturations  (layers,) additions that met the limit.      mismatches  (layers,) outputs unlike the recorded, -1 unknown.
-    outputs      by layer name (T, H, W, C); potentials  by layer name (C, H, W) int64, the final ones.
+    saturations  (layers,) additions that met the limit, 0 where none is made.
+    mismatches   (layers,) outputs unlike the recorded, -1 unknown.
+    outputs      by layer name (T, H, W, C); potentials  by layer name (C, H, W) int64, the final ones, zero where none is made.
     logs         by operation id, only when asked for.
     """
 
@@ -91,10 +92,31 @@ class SampleRecord:
     logs: dict[int, CoreLog] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class ListTimes:
+    """When the operations of a list happened and what they held (C7, C8). Cycles, (operations,) int64; 0 for setup operations.
+
+    ready        from when an operation could have started. A transfer that starts later has waited for its links.
+    link_bits    bits x links held.     link_hops   flits x links held.
+    held         by operation, the names of the resources that it held from start to end.
+    """
+
+    ready: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    link_bits: NDArray[np.int64]
+    link_hops: NDArray[np.int64]
+    held: tuple[tuple[str, ...], ...]
+
+
 class Engine(Protocol):
     """What both engines offer. `spikes` is `trace` (each layer is fed the recording) or `computed` (closed loop)."""
 
-    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord: ...
+    def run_sample(
+        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+    ) -> SampleRecord:
+        """`check` False: timing only (C6). ProgramError from an engine that knows no such replay."""
+        ...
 
     def run_core(
         self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
@@ -115,4 +137,8 @@ class Engine(Protocol):
 
         An AER list gives a plane in (y, x, c) order. Rows scanned are counted, as `run_core` cannot.
         """
+        ...
+
+    def run_list(self, listed: Listed, cycles: Sequence[int]) -> ListTimes:
+        """Operations without a sample: a run takes the cycles that are given at its position. ProgramError for a bad list."""
         ...

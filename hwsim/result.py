@@ -6,7 +6,8 @@ simulates again (`sim_id` stays, `run_id` moves).
 Every number is per sample, the mean over the samples. `spread` in a name is the standard deviation over the samples
 (divided by n - 1; None for one sample), `total` in a name is the sum over the samples, `setup` is what happens once,
 however many samples follow. Three numbers are ratios of means: power, utilisation and energy per synaptic operation.
-`mismatches` and `saturations` are checks and count over the whole run: a mean could round one wrong output away.
+`mismatches` and `saturations` are checks and count over the whole run: a mean could round one wrong output away. In a
+timing-only replay (`simulate(..., check=False)`) both are None.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from pydantic import ValidationError
 from hwsim.activity import INDEX, SCOPES
 from hwsim.arch import Architecture, Technology
 from hwsim.cost.area import area
+from hwsim.cost.clock import check_timing
 from hwsim.cost.energy import check_prices, leakage, price_activity, price_hash, scopes
-from hwsim.cost.memory import check_timing
 from hwsim.cost.overrides import plain_overrides
 from hwsim.counted import Counted, ResultError, joined
 from hwsim.errors import HwsimError
@@ -198,10 +199,11 @@ class Result(Counted):
 
         overrides     pJ by event or the path of a YAML file, as for `simulate`; they replace those of this result.
         leak_unused   whether memories that the network does not use leak and take area; None leaves it as it is.
-        technology    units, memory, dram (names or paths of tables), temperature_k (300, 360); what is left out stays.
+        technology    units, memory, dram (names or paths of tables), temperature_k (300, 360), node_nm, vdd_v (volts), family,
+                      gate_leakage, leakage_over_table; what is left out stays.
 
         Raises RepriceError with every argument that cannot be; EnergyError, TechnologyError or MemoryProfileError for a
-        table that is not there or lacks a price.
+        table that is not there or lacks a price; ScalingError where no declared rule leads from a table to the design's supply.
         """
         leaks = self.leak_unused if leak_unused is None else leak_unused
         design = self.architecture.model_copy(update={"technology": _technology(self.architecture, technology, leaks)})
@@ -255,7 +257,7 @@ class Result(Counted):
         f, spread, operations = self.facts, self.spread, self.synaptic_operations
         return {
             "trace": f.trace, "coding": f.coding, "timesteps": f.timesteps, "arch": f.arch, "schedule": f.schedule,
-            "engine": f.engine, "spikes": f.spikes, "samples": f.samples,
+            "engine": f.engine, "spikes": f.spikes, "check": self.task.check, "samples": f.samples,
             "cycles": float(self.cycles.mean()), "cycles_spread": spread["cycles"], "total_cycles": self.total_cycles,
             "latency_s": self.latency_s, "latency_spread_s": spread["latency_s"],
             "synaptic_operations": operations, "synaptic_operations_spread": spread["synaptic_operations"],
@@ -287,7 +289,10 @@ def _not_boolean(leak_unused: Any) -> str:
 def _technology(arch: Architecture, changes: Mapping[str, Any], leak_unused: Any) -> Technology:
     """The design's technology with other tables. Raises RepriceError with every argument that cannot be."""
     allowed = {"units": "the name of a units table", "memory": "the name of a memory profile",
-               "dram": "the name of a DRAM table", "temperature_k": "300 or 360 (kelvin)"}
+               "dram": "the name of a DRAM table", "temperature_k": "300 or 360 (kelvin)",
+               "node_nm": "a node from 5 to 180 (nm)", "vdd_v": "a supply from 0.3 to 1.5 (volts)", "family": "lp or hp",
+               "gate_leakage": "repaired or printed",
+               "leakage_over_table": "a number above 0, or None"}
     wrong = [f"reprice: {name}={value!r}: there is no such setting; allowed are {', '.join(allowed)}, leak_unused and "
              "overrides by event" for name, value in changes.items() if name not in allowed]
     wrong += [f"reprice: {text}" for text in [_not_boolean(leak_unused)] if text]

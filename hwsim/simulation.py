@@ -47,6 +47,7 @@ def simulate(
     engine: str = "fast",
     spikes: str = "trace",
     samples: int | Sequence[int] | None = None,
+    check: bool = True,
     overrides: Mapping[str, Any] | str | Path | None = None,
     leak_unused: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -58,6 +59,9 @@ def simulate(
     engine     fast (Numba) or reference (SimPy): the same numbers to the cycle.
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
+    check      False: timing only. Layers send what the trace recorded, no sums are made, and nothing is compared: `mismatches`
+               and `saturations` are None. Cycles and counts are those of the checked replay wherever that one finds no mismatch.
+               Fast engine and spikes='trace' only.
     overrides  prices by event name or the path of a YAML file with them, see hwsim.cost.overrides.
     leak_unused   memories of the design that the network does not use leak and take area; else they are off.
     progress   called with (samples done, samples in all).
@@ -71,15 +75,16 @@ def simulate(
     design = load_architecture(arch)
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
     try:
-        task = make_task(opened, design, schedule=schedule, engine=engine, spikes=spikes, samples=samples)
+        task = make_task(opened, design, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check)
         machine = _machine(opened, design, schedule_by_name(schedule), engine)
+        replay = _replay(machine, task, design)
         used = list(chip_model(design).memories_used(opened.network, design))
         # A wrong price, or a memory that no table describes, must not cost a simulation.
         check_prices(design, prices, None if leak_unused else used)
         book = _Book(opened, machine.program, len(task.samples))
         for done, index in enumerate(task.samples):
             sample = opened.sample(index)
-            book.add(done, index, sample, machine.run(sample, spikes))
+            book.add(done, index, sample, replay(sample))
             if progress:
                 progress(done + 1, len(task.samples))
         return replace(book.result(design, task, used), overrides=prices, leak_unused=leak_unused)
@@ -90,7 +95,7 @@ def simulate(
 
 def make_task(
     trace: Trace, arch: Architecture, *, schedule: str = "layer_by_layer", engine: str = "fast", spikes: str = "trace",
-    samples: int | Sequence[int] | None = None,
+    samples: int | Sequence[int] | None = None, check: bool = True,
 ) -> Task:
     """The Task that `simulate` runs for the same arguments. Raises SimulationError or ProgramError for what cannot be."""
     _one_of("engine", engine, ENGINES)
@@ -101,8 +106,16 @@ def make_task(
     chosen = _choose(samples, trace.samples)
     if spikes == "computed" and not trace.has_weights:
         raise SimulationError(f"{trace.name}: the trace has no weights, so spikes cannot be computed; use spikes='trace'")
+    if not isinstance(check, bool):
+        raise SimulationError(f"check is {check!r}, expected True or False")
+    if not check and spikes == "computed":
+        raise SimulationError("check=False with spikes='computed': nothing is computed, so there is nothing to feed; use "
+                              "spikes='trace', or check=True")
+    if not check and engine == "reference":
+        raise SimulationError("check=False with engine='reference': the reference engine is there to judge, it always computes; "
+                              "use engine='fast', or check=True")
     return Task(trace_hash=trace.content_hash, samples=tuple(chosen), timing=arch.timing(), schedule=schedule, spikes=spikes,
-                engine=chip_model(arch).engine_of(engine))
+                engine=chip_model(arch).engine_of(engine), check=check)
 
 
 def _one_of(what: str, found: str, allowed: Iterable[str]) -> None:
@@ -138,6 +151,15 @@ def make_program(network: Network, arch: Architecture, schedule: str = "layer_by
 def _machine(trace: Trace, arch: Architecture, schedule: Schedule, engine: str) -> Machine:
     """The Program of one sample and what runs it."""
     return chip_model(arch).machine(trace.network, arch, schedule, engine)
+
+
+def _replay(machine: Machine, task: Task, arch: Architecture) -> Callable[[Sample], SampleRecord]:
+    """What runs a sample. Raises SimulationError for timing only on what always computes."""
+    if task.check:
+        return lambda sample: machine.run(sample, task.spikes)
+    if machine.timing is None:
+        raise SimulationError(f"{arch.name}: check=False: its engine, {machine.engine}, always computes; use check=True")
+    return machine.timing
 
 
 class _Book:
@@ -209,7 +231,7 @@ class _Book:
             value_bits={layer.name: max(map(network.value_bits, layer.connections), default=0) for layer in network},
             mismatches=int(self.mismatches.sum()) if self.computed and self.known.any() else None,
             mismatches_by_layer={layer.name: int(self.mismatches[i]) for i, layer in enumerate(network) if self.known[i]},
-            saturations=self.saturations,
+            saturations=self.saturations if task.check and self.trace.has_weights else None,
             accuracy=100.0 * self.right / self.judged if self.judged else None, judged=self.judged,
             accuracy_test_set=self.trace.provenance.get("accuracy_test_set"),
             setup_cycles=sum(self.program.channel.cycles(int(op.bits)) for op in self.operations

@@ -38,7 +38,7 @@ name: lean
 clock: 600 MHz
 core: {kind: event, lanes: 32, weight_bits: 8, potential_bits: 20, payload_bits: 8, fifo_depth: 16}
 spike_buffer: {kind: bitmap, capacity: 16 KiB, scan_bits: 128}
-memories: {weight: 56 KiB, membrane: 96 KiB, bias: 4 KiB, banks: {weight: 6, membrane: 20, spike: 2}}
+memories: {weight: 56 KiB, membrane: {capacity: 12 KiB, ports: 1rw}, bias: 4 KiB, banks: {weight: 6, spike: 2}}
 """
 """Its memories are so small that one row of a systolic array with wider rows is larger than all of it."""
 
@@ -128,7 +128,7 @@ def test_a_memory_that_is_off_has_no_price_and_cannot_be_too_slow(bit_serial_tra
     used = memories_used(bit_serial_trace.network, DESIGN)
     with pytest.raises(NotProvisionedError, match="current memory of event_core_64 is off, the trace does not use it"):
         price_list(DESIGN, None, used).price("current_read")
-    slow = DESIGN.with_memories(current=2**26)
+    slow = DESIGN.with_memories(current="6 MiB", banks={"weight": 32}).model_copy(update={"clock": 500_000_000})
     off, on = (hwsim.simulate(bit_serial_trace, slow, samples=1, leak_unused=leaks) for leaks in (False, True))
     assert off.clock_problems == []
     assert any("current memory" in problem for problem in on.clock_problems)
@@ -184,7 +184,7 @@ def test_each_area_of_a_core_has_its_rivals(rate_trace: Trace, bit_serial_trace:
         assert one_more is None or area_mm2(one_more, memories_used(ann, one_more)) > target
 
 
-@pytest.mark.parametrize(("trace", "rows"), [("fashion_mnist_bit_serial_t4", 5), ("fashion_mnist_rate_t4", 113)])
+@pytest.mark.parametrize(("trace", "rows"), [("fashion_mnist_bit_serial_t4", 26), ("fashion_mnist_rate_t4", 221)])
 def test_the_sizes_that_the_page_names(trace: str, rows: int) -> None:
     with Trace.open(ROOT / "traces" / f"{trace}.h5") as opened, Trace.open(ROOT / "traces" / "fashion_mnist_ann.h5") as ann:
         assert sizes(twins(DESIGN, ann.network, [opened.network]))["systolic_output@area"] == rows * 8

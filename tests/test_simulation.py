@@ -12,10 +12,12 @@ import pytest
 
 import hwsim
 from hwsim.activity import INDEX
+from hwsim.compare import Comparison, comparison_row
 from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 from hwsim.trace.writer import TraceWriter
+from hwsim.view.plot import save_figures
 
 CASES = [
     ("rate", "event_core_64", "layer_by_layer"), ("rate", "event_core_64", "step_by_step"),
@@ -221,7 +223,55 @@ def test_long_weightless_traces_run() -> None:
                               spikes={"conv": spikes.astype(np.float32)})
     result = hwsim.simulate(trace, "event_core_64")
     assert result.mismatches is None
+    assert result.facts.saturations is None, "no sum was made that could saturate"
     assert result.synaptic_operations > 0
+
+
+def test_a_timing_only_replay_says_that_nothing_was_compared(rate_trace: Trace, tmp_path: Path) -> None:
+    """Cycles, counts and energy are the checked ones; identity is not, and everything that shows a result copes."""
+    checked, timing = (hwsim.simulate(rate_trace, "event_core_64", check=c) for c in (True, False))
+    assert (timing.mismatches, timing.facts.saturations, timing.facts.mismatches_by_layer) == (None, None, {})
+    np.testing.assert_array_equal(timing.spans, checked.spans)
+    np.testing.assert_array_equal(timing.layer_counts, checked.layer_counts)
+    assert timing.energy_pj == checked.energy_pj
+    assert timing.accuracy == checked.accuracy, "that of the recorded potentials"
+    assert not timing.task.check
+    assert checked.task.check
+    assert timing.sim_id != checked.sim_id
+    body = timing.summary()
+    assert (body["check"], body["mismatches"], body["saturations"]) == (False, None, None)
+    assert json.loads(json.dumps(body, allow_nan=False)) == body
+
+    loaded = hwsim.load_result(timing.save(tmp_path / "run"))
+    assert loaded.summary() == body
+    shards = [hwsim.simulate(rate_trace, "event_core_64", check=False, samples=[i]) for i in range(2)]
+    merged = hwsim.Result.merge(shards)
+    assert (merged.mismatches, merged.facts.saturations) == (None, None)
+    with pytest.raises(hwsim.HwsimError, match="differ in check"):
+        hwsim.Result.merge([shards[0], hwsim.simulate(rate_trace, "event_core_64", samples=[1])])
+    row = comparison_row(timing, "")
+    assert (row["mismatches"], row["saturations"], row["cycles"]) == (None, None, checked.cycles.mean())
+    assert list(Comparison([checked, timing]).table["mismatches"].isna()) == [False, True]
+    save_figures([checked, timing], tmp_path)
+
+
+def test_a_timing_only_replay_hides_a_wrong_spike_and_a_checked_one_does_not(rate_trace: Trace) -> None:
+    flipped = rewritten(rate_trace, "flipped")
+    assert hwsim.simulate(flipped, "event_core_64").mismatches
+    assert hwsim.simulate(flipped, "event_core_64", check=False).mismatches is None
+
+
+@pytest.mark.parametrize(("given", "text"), [
+    ({"spikes": "computed"}, "spikes='trace'"), ({"engine": "reference"}, "engine='fast'"), ({"check": 0}, "True or False")])
+def test_a_timing_only_replay_is_refused_by_name(rate_trace: Trace, given: dict[str, Any], text: str) -> None:
+    with pytest.raises(hwsim.HwsimError, match="check") as error:
+        hwsim.simulate(rate_trace, "event_core_64", **{"check": False, **given})
+    assert text in str(error.value)
+
+
+def test_what_always_computes_refuses_timing_only(quantised_trace: Trace) -> None:
+    with pytest.raises(hwsim.HwsimError, match=r"systolic_8x8: check=False: its engine, closed_form, always computes"):
+        hwsim.simulate(quantised_trace, "systolic_8x8", check=False)
 
 
 @pytest.mark.parametrize("label", [-1, 10, 3.5])

@@ -14,8 +14,9 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.checks.chip import LARGEST, MOST, bits_misfits, is_whole, order_misfits
 from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
-from hwsim.checks.passes import SENDING, pass_misfits
+from hwsim.checks.passes import pass_misfits
 from hwsim.checks.regions import cover_of, region_text, span_text
 from hwsim.passes import Pass, PassTable
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, CoreRun, CoreSpec, Feed, Operation, Program, Run, Transfer
@@ -23,28 +24,7 @@ from hwsim.snn.network import Connection, Layer
 
 WIDTHS = (2, 63)
 """Bits that potentials and currents can have: a step onto them must fit 64 bits."""
-LARGEST = (1 << 63) - 1
-MOST = 1 << 48
-"""Bits or rows of one transfer: with it, the cycles of a whole Program fit 64 bits."""
 _RESETS = get_args(get_type_hints(PassTable)["reset"])
-
-
-def is_whole(value: Any, low: int, high: int = LARGEST) -> bool:
-    """Whether `value` is an integer (not a bool) in [low, high]."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= int(value) <= high
-
-
-def channel_misfits(program: Program) -> Iterator[str]:
-    """What is wrong with the chip: its cores' names and its channel."""
-    names = program.cores
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        yield f"the chip names {', '.join(map(repr, twice))} twice; every core has a name of its own"
-    if CHANNEL in names:
-        yield f"a core is named {CHANNEL!r}, which is the off-chip channel; name it otherwise"
-    if not is_whole(program.channel.bits_per_cycle, 1):
-        yield f"the channel moves {program.channel.bits_per_cycle!r} bits_per_cycle; it needs at least 1"
-    if not is_whole(program.channel.latency_cycles, 0, MOST):
-        yield f"the channel has latency_cycles {program.channel.latency_cycles!r}; the least is 0"
 
 
 class OperationCheck:
@@ -64,17 +44,8 @@ class OperationCheck:
     def misfits(self, op: Operation, place: int) -> Iterator[str]:
         """What is wrong with the operation at `place` of the list."""
         where = f"operation {op.id}"
-        if op.id != place:
-            yield f"{where} stands at position {place} of the list; an id is the position"
-        if late := [d for d in op.deps if not 0 <= d < place]:
-            yield (f"{where} depends on {late}, which do not stand before it; dependencies point backwards (C1), so order "
-                   "the operations so that each comes after what it depends on")
-        elif op.setup and (waits := [d for d in op.deps if not self.program.operations[d].setup]):
-            yield (f"{where} is setup, done before cycle 0, and depends on {waits}, which come later; only setup operations "
-                   "can come before it")
-        if op.resource not in self.program.resources:
-            yield f"{where} runs on {op.resource!r}; the program's resources are {', '.join(self.program.resources)}"
-        elif isinstance(op, Run) and op.on == CHANNEL:
+        yield from order_misfits(self.program, op, place)
+        if isinstance(op, Run) and op.on == CHANNEL:
             yield f"{where} runs on {op.on!r}, which computes nothing; the program's cores are {', '.join(self.program.cores)}"
         first = 0 if isinstance(op, Run) else -1
         if not is_whole(op.layer, first, len(self.network.layers) - 1):
@@ -105,23 +76,30 @@ class OperationCheck:
     def _transfer(self, op: Transfer, where: str) -> Iterator[str]:
         if op.memory not in TRANSFER_EVENTS:
             yield f"{where}: a transfer of memory {op.memory!r}; known are {', '.join(TRANSFER_EVENTS)}"
-        if isinstance(op.bits, str):
-            yield f"{where} moves bits {op.bits!r}: there is no network of links yet, so bits are a number"
-        elif not is_whole(op.bits, 0, MOST):
-            yield f"{where} moves {op.bits!r} bits, expected a whole number from 0 to 2**48"
-        for what, number in (("rows", op.rows), ("banks", op.banks)):
-            if not is_whole(number, 0, MOST):
-                yield f"{where} moves {number!r} {what}, expected a whole number from 0 to 2**48"
-        if op.banks and op.memory not in ("membrane", "current"):
-            yield f"{where} moves {op.banks} banks of memory {op.memory}; banks are counted of membrane and current alone"
-        if not (is_whole(op.region[0], 0) and is_whole(op.region[1], int(op.region[0]))):
-            yield f"{where} touches bits {op.region} of its memory; a region is [lo, hi) with 0 <= lo <= hi"
-        ends = (op.source, *op.targets)
-        if strangers := [end for end in ends if end not in self.program.resources]:
-            yield f"{where} goes between {strangers}; the program's resources are {', '.join(self.program.resources)}"
-        elif len(op.targets) != 1 or ends.count(CHANNEL) != 1:
-            yield (f"{where} goes from {op.source} to {', '.join(op.targets) or 'nowhere'}: without a network of links a "
-                   "transfer is between the channel and one core")
+        yield from bits_misfits(self.program, op)
+        if op.cargo is not None or op.kind == "send":
+            yield from self._planes_sent(op, where)
+
+    def _planes_sent(self, op: Transfer, where: str) -> Iterator[str]:
+        """C8: what travels between cores, or by sample, are planes of a layer that sends any."""
+        if op.memory != "spike":
+            yield f"{where} moves {op.memory!r}; planes of memory 'spike' travel between cores, and have bits by sample"
+        if op.layer >= 0 and not self.network.layers[op.layer].sends:
+            yield f"{where} carries planes of {self._name(op.layer)}, which sends nothing"
+        elif op.layer >= 0 and op.timesteps[1] > self.network.layers[op.layer].timesteps:
+            yield (f"{where} carries planes {span_text(op.timesteps)} of {self._name(op.layer)}, which sends "
+                   f"{span_text((0, self.network.layers[op.layer].timesteps))}; a plane that does not exist is not sent")
+        elif op.layer < 0 and op.source != CHANNEL:
+            yield f"{where} carries planes of the input from {op.source}; they come from the channel"
+        if op.cargo is None:
+            return
+        channels, height, _ = self.network.input.shape if op.layer < 0 else self.network.layers[op.layer].shape
+        for what, (low, high), size in (("channels", op.cargo.channels, channels), ("rows", op.cargo.rows, height)):
+            if not (is_whole(low, 0) and is_whole(high, 1, size) and low < high):
+                yield (f"{where} carries {what} {span_text((low, high))}; {self._name(op.layer)} has {what} "
+                       f"{span_text((0, size))}")
+        if op.cargo.merged and any(self.network.plane_bits(op.layer, plane) for plane in range(*op.timesteps)):
+            yield f"{where} carries merged planes of {self._name(op.layer)}, which sends values; spikes are merged only"
 
     # -- runs -------------------------------------------------------------------------------------------------------
 
@@ -249,9 +227,9 @@ def _pass(p: Pass, table: PassTable, layer: Layer) -> Iterator[str]:
     yield from pass_misfits(p, table.flagged)
     if not is_whole(p.after_eot, 1, table.planes):
         yield f"of {table.planes}"
-    if p.kind in SENDING and not layer.sends:
+    if p.sends and not layer.sends:
         yield f"that sends; layer {layer.name!r} sends nothing"
-    if p.kind in SENDING and not is_whole(p.threshold, 1):
+    if p.sends and not is_whole(p.threshold, 1):
         yield f"with threshold {p.threshold!r}; it must be 1 or more, within 63 bits"
     if not is_whole(p.shift, 0, 63):
         yield f"with shift {p.shift!r}, allowed are 0 to 63"

@@ -7,8 +7,6 @@ from typing import get_args
 
 from hwsim.passes import FlagUse, Pass, PassKind, PassTable
 
-SENDING = ("fire", "requant")
-"""Kinds of passes that write a plane of a layer's output."""
 ADDING = ("fire", "readout")
 """Kinds of passes that can add (R13, R15, R17 and R18 add nothing)."""
 

@@ -1,4 +1,4 @@
-"""Whether tiles make up a layer: channels [lo, hi) x rows [a, b) of each, together every neuron's place once."""
+"""Tiles as regions, channels [lo, hi) x rows [a, b): whether they make up a layer, and which rows of another one they read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from hwsim.program import CoreRun
+from hwsim.snn.network import Connection
 
 Region = tuple[int, int, int, int]
 """Channels [lo, hi), rows [a, b)."""
@@ -20,6 +23,20 @@ def region_text(region: Region, height: int) -> str:
     """A region in words; rows are named where it is not all of `height`."""
     rows = "" if region[2:] == (0, height) else f", rows {span_text(region[2:])}"
     return f"channels {span_text(region[:2])}{rows}"
+
+
+def rows_read(run: CoreRun, connection: Connection) -> frozenset[int]:
+    """Rows of a connection's source that a run reads: all, or, of a tile of some rows, those that its rows' fields hold (R25).
+
+    A pooling unit works on the whole plane, whoever asks for a part of it.
+    """
+    whole = frozenset(range(connection.source_shape[1]))
+    if not run.cut_by_rows or connection.operator == "linear" or connection.pool_mode in ("unit", "max"):
+        return whole
+    deep, padding = (1, 0) if connection.operator == "identity" else (connection.kernel, connection.padding)
+    firsts = (connection.stride * y - padding for y in range(*run.row_span))
+    pooled = {row for first in firsts for row in range(first, first + deep) if 0 <= row < connection.pooled_shape[1]}
+    return whole & {row * connection.pool + within for row in pooled for within in range(connection.pool)}
 
 
 class Cover(NamedTuple):

@@ -11,8 +11,8 @@ from hwsim.chip.cores import why_nothing_runs
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, with_footnotes
 from hwsim.compare import why_not
 from hwsim.cost.area import area
+from hwsim.cost.clock import check_timing, macros
 from hwsim.cost.energy import check_prices, leakage
-from hwsim.cost.memory import check_timing, macros
 from hwsim.errors import HwsimError
 from hwsim.schedules import SCHEDULES
 from hwsim.trace.reader import Trace

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, check_trained_for, folded
+from hwsim.convert.folded import FoldedSource, SourceLayer
 from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, biases, check_timesteps, threshold_at
-from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
 from hwsim.snn.neurons import IntegrateAndFire
 from hwsim.sources.activations import ALPHA_BETA as FINE_TUNED
@@ -105,7 +105,7 @@ def to_alpha_beta(source: FoldedSource, timesteps: int, factors: Mapping[str, Sc
         threshold, beta = factors[layer.name].alpha * layer.threshold, factors[layer.name].beta
         made = neurons(layer, IntegrateAndFire(), timesteps, threshold_at(threshold, scale), bias=biases(layer, scale),
                        initial_potential=np.full((1, 1, 1), -1, np.int64))
-        return Fixed(made, scale, worth=beta * threshold)
+        return Fixed(made, scale, unit=beta * threshold)
 
     return assemble_source(source, fix, widths)
 

@@ -1,7 +1,7 @@
 """The skeleton of every conversion: the layers of a trained ANN in order, each in fixed point, wired to those before it.
 
 A method says of one layer at a time what it is in integers (`Fixed`): its neurons, the scale that its real numbers are multiplied
-by, and what one event that it sends is worth. `assemble` does the rest: weights at that scale times the worth of what they
+by, and what one event that it sends is worth. `assemble` does the rest: weights at that scale times the unit of what they
 receive, and potentials as wide as the worst case.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.convert.folded import FoldedSource, SourceLayer
 from hwsim.convert.integers import Widths, bias_integers, connections, input_spec, input_unit, weight_scale
-from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.convert.widths import worst_case_bits
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
 from hwsim.snn.neurons import Neuron, ReadOut
@@ -25,21 +25,21 @@ class Fixed:
     """What a method makes of a layer.
 
     layer   all of it but its connections and its width.
-    scale   integers of the layer per one of its real numbers.     worth   real value of one event that it sends.
+    scale   integers of the layer per one of its real numbers.     unit   real value of one event that it sends.
     """
 
     layer: Layer
     scale: float
-    worth: float = 0.0
+    unit: float = 0.0
 
 
 Fix = Callable[[SourceLayer, float], Fixed]
 """Makes integers of a layer, given the largest scale at which its weights fit."""
 
 
-def neurons(layer: SourceLayer, neuron: Neuron, timesteps: int, thresholds: int | None = None, **more: Any) -> Layer:
+def neurons(layer: SourceLayer, neuron: Neuron, timesteps: int, threshold: int | None = None, **more: Any) -> Layer:
     """The neurons of a layer, with one threshold for all timesteps or none; `more` are other fields of Layer."""
-    theta = np.zeros(0, np.int64) if thresholds is None else np.full(timesteps, thresholds)
+    theta = np.zeros(0, np.int64) if threshold is None else np.full(timesteps, threshold)
     return Layer(layer.name, layer.shape, (), neuron, timesteps, theta, **more)
 
 
@@ -62,7 +62,7 @@ def assemble(spec: InputSpec, unit: float, layers: Iterable[SourceLayer], fix: F
     for layer in layers:
         fixed = fix(layer, weight_scale(layer, units, widths.weight_bits))
         made.append(replace(fixed.layer, connections=connections(layer, units, fixed.scale, widths)))
-        units[layer.name] = fixed.worth
+        units[layer.name] = fixed.unit
     network = Network(spec, tuple(made))
     bits = worst_case_bits(network)
     sized = tuple(replace(layer, potential_bits=widths.potential_bits or bits[layer.name]) for layer in network)

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.convert.folded import FoldedSource, fold
 from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads
-from hwsim.convert.source import FoldedSource, fold
 from hwsim.snn.network import Network
 from hwsim.sources.calibrate import CALIBRATION_IMAGES
 from hwsim.sources.checkpoint import Checkpoint

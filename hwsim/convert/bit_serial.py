@@ -19,8 +19,8 @@ import numpy as np
 
 from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, folded
+from hwsim.convert.folded import FoldedSource, SourceLayer
 from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, bias_integers, check_timesteps, level_scale
-from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
 from hwsim.snn.neurons import BitSerial, Requantise
 from hwsim.sources.checkpoint import Checkpoint
@@ -68,7 +68,7 @@ def _fixed(layer: SourceLayer, largest: float, bits: int, widths: Widths, below:
     held = {"bias": bias_integers(layer, scale), "initial_potential": np.full((1, 1, 1), offset, np.int64)}
     made = (neurons(layer, BitSerial(), bits, lsb << bits, **held) if spiking
             else neurons(layer, Requantise(), 1, lsb, payload_bits=bits, **held))
-    return Fixed(made, scale, worth=level)
+    return Fixed(made, scale, unit=level)
 
 
 def _bit_serial(request: Request, checkpoint: Checkpoint, data: Dataset) -> Built:

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.convert.source import FoldedSource, SourceLayer
+from hwsim.convert.folded import FoldedSource, SourceLayer
 from hwsim.errors import HwsimError
 from hwsim.snn.network import Connection, InputSpec
 

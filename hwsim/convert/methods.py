@@ -18,9 +18,9 @@ from hwsim.convert.alpha_beta import ALPHA_BETA
 from hwsim.convert.base import Encode, Method, Request
 from hwsim.convert.bit_serial import BIT_SERIAL, QUANTISED_ANN
 from hwsim.convert.evaluate import Evaluation, evaluate, run_batch
-from hwsim.convert.hybrid import SINGLE_SPIKE
 from hwsim.convert.integers import ConversionError
 from hwsim.convert.rate import NOISE_ADAPTOR, RATE, TWO_STAGE
+from hwsim.convert.single_spike import SINGLE_SPIKE
 from hwsim.convert.widths import needed_bits
 from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample

@@ -12,8 +12,8 @@ import numpy as np
 
 from hwsim.convert.assemble import Fixed, assemble_source, neurons, read_out
 from hwsim.convert.base import Built, Method, Request, folded
+from hwsim.convert.folded import FoldedSource, SourceLayer
 from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, biases, check_timesteps, threshold_at
-from hwsim.convert.source import FoldedSource, SourceLayer
 from hwsim.snn.network import Network
 from hwsim.snn.neurons import IntegrateAndFire, Neuron, TwoStage
 from hwsim.sources.checkpoint import Checkpoint
@@ -44,7 +44,7 @@ def _convert(
         theta = threshold_at(layer.threshold, scale)
         made = neurons(layer, neuron, steps, theta, bias=biases(layer, scale),
                        initial_potential=np.full((1, 1, 1), theta // 2, np.int64), stages=stages)
-        return Fixed(made, scale, worth=layer.threshold)
+        return Fixed(made, scale, unit=layer.threshold)
 
     return assemble_source(source, fix, widths)
 

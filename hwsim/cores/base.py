@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
+from hwsim.cores.parts import TWO_PORTS, WRITTEN_ONCE, ArrayKind
 from hwsim.fields import Fields
 
 
@@ -56,6 +57,11 @@ class CoreDesign(Fields):
     def least_banks(self) -> Mapping[str, int]:
         """Banks that a memory has at least, by memory; a memory that is not named has as few as its row needs."""
         return {}
+
+    @property
+    def arrays(self) -> Mapping[str, ArrayKind]:
+        """What each memory is built as: weights and biases are written once, the others read and written in one cycle."""
+        return {name: WRITTEN_ONCE if name in ("weight", "bias") else TWO_PORTS for name in self.capacities}
 
     @property
     def has_accumulator_file(self) -> bool:

@@ -24,11 +24,13 @@ class Machine:
     """A network mapped on a chip and ready to run: its Program and what runs one sample of it.
 
     engine   the name of what runs it, as results carry it.
+    timing   runs one sample without sums, from its recorded spikes (C6); None: what runs it always computes.
     """
 
     program: Program
     run: Callable[[Sample, str], SampleRecord]
     engine: str
+    timing: Callable[[Sample], SampleRecord] | None = None
 
 
 class CoreModel(Protocol):

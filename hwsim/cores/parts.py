@@ -7,7 +7,7 @@ A term is an operation of the units table with its widths in bits. What a kind o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 OperationName = Literal["add", "mult", "shift", "compare", "reset", "clear", "register"]
 """Operations of a units table (hwsim/cost/technology)."""
@@ -24,6 +24,25 @@ WIDEST_BANK_BITS = 128
 """The widest bank of a memory; a wider row is split into banks that work together (hwsim/cost/memory.py)."""
 
 Term = tuple[OperationName, tuple[int, ...]]
+
+
+class ArrayKind(NamedTuple):
+    """What a memory is built as: its ports, and what its organisation saves."""
+
+    ports: Literal["1rw", "1r1w"]
+    """One port that reads or writes, or one that reads and one that writes."""
+    objective: Literal["read", "read_write"]
+    """The least read energy, or the least mean of read and write energy."""
+
+    def __str__(self) -> str:
+        return f"{self.ports} for {'reads' if self.objective == 'read' else 'reads and writes'}"
+
+
+WRITTEN_ONCE = ArrayKind("1rw", "read")
+"""Weights and biases: nothing writes them during a run (R25)."""
+ONE_PORT = ArrayKind("1rw", "read_write")
+TWO_PORTS = ArrayKind("1r1w", "read_write")
+"""A memory that is read and written in one cycle."""
 
 
 @dataclass(frozen=True)

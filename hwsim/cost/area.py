@@ -17,6 +17,8 @@ from hwsim.activity import UNIT_OF
 from hwsim.cores.model import core_model
 from hwsim.cores.parts import Part
 from hwsim.cost.memory import macros
+from hwsim.cost.technology.tables import units
+from hwsim.cost.units import unit_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +39,6 @@ class ComponentAmount:
 
 def parts(arch: Architecture) -> list[Part]:
     """The hardware of a chip of one core by component, memories apart."""
-    from hwsim.cost.technology.tables import units
-
     design = arch.only
     return core_model(design.core.kind).parts(design, not units(arch.technology.units).includes_registers)
 
@@ -97,8 +97,6 @@ def leaking_components(arch: Architecture) -> list[str]:
 
 
 def _figure(arch: Architecture, part: Part, quantity: Quantity, scale: float) -> ComponentAmount:
-    from hwsim.cost.technology.tables import unit_cost
-
-    costs = [unit_cost(arch.technology.units, operation, quantity, widths) for operation, widths in part.terms]
+    costs = [unit_at(arch.technology, arch.technology.units, operation, quantity, widths) for operation, widths in part.terms]
     source = "; ".join(dict.fromkeys(c.citation for c in costs))
     return ComponentAmount(part.component, part.count, part.count * scale * sum(c.value for c in costs), source)

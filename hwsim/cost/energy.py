@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ from hwsim.cores.parts import Term
 from hwsim.cost.area import area, area_mm2, leakage_figures, leaking_components
 from hwsim.cost.memory import Macro, macros
 from hwsim.cost.overrides import PRICED, EnergyError, Overrides, parse_overrides, read_overrides
+from hwsim.cost.technology.scaling import ScalingError
+from hwsim.cost.technology.sources import TechnologyError, weakest
+from hwsim.cost.technology.tables import dram, units
+from hwsim.cost.units import unit_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +107,11 @@ class PriceList:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no accumulator file: it is event driven")
             raise EnergyError(f"{event}: no price; no table knows an accumulator file yet, so give the picojoules of one access "
                               f"yourself (--price {event}=...)")
+        if known.unit in ("link", "router"):
+            if self.arch.network is None:
+                raise NotProvisionedError(f"{event}: {self.arch.name} has no network of links")
+            raise EnergyError(f"{event}: no price; no table knows links and routers yet, so give the picojoules of one "
+                              f"{known.counted} yourself (--price {event}=...)")
         if known.unit in _MEMORY_OF:
             return self._row(event, _MEMORY_OF[known.unit])
         design = self.arch.only
@@ -133,16 +143,14 @@ class PriceList:
             return []
 
     def _units(self, event: str, terms: tuple[Term, ...]) -> Price:
-        from hwsim.cost.technology.tables import TechnologyError, unit_cost, units, weakest
-
         table = self.arch.technology.units
         if event == "reg_bits" and units(table).includes_registers:
             reason = units(table).sources[units(table).includes_registers_source]
             formula = f"0: the operations of {table} include their registers"
             return Price(event, 0.0, formula, reason.text, reason.confidence)
         try:
-            costs = [unit_cost(table, operation, "energy_pj", widths) for operation, widths in terms]
-        except TechnologyError as error:
+            costs = [unit_at(self.arch.technology, table, operation, "energy_pj", widths) for operation, widths in terms]
+        except (TechnologyError, ScalingError) as error:
             raise EnergyError(f"{event}: no price: {error}") from None
         shown = [f"{operation} {' x '.join(map(str, widths))} bit: {cost.formula}"
                  for (operation, widths), cost in zip(terms, costs, strict=True)]
@@ -166,16 +174,9 @@ class PriceList:
                               f"the picojoules of one access yourself (--price {event}=...)")
         if gated:
             return Price(event, 0.0, f"0: the banks that it touches are priced, {name}_read_banks and {name}_write_banks",
-                         memory.source, memory.confidence)
-        if "_write" not in event:
-            return Price(event, memory.read_pj, memory.formula, memory.source, memory.confidence)
-        from hwsim.cost.technology.tables import memory as profile
-        from hwsim.cost.technology.tables import weakest
-
-        table = profile(self.arch.technology.memory)
-        ratio, reason = table.write_over_read, table.sources[table.write_over_read.source]
-        return Price(event, memory.write_pj, f"{memory.formula} x {ratio.value:g} write / read",
-                     f"{memory.source}; {reason.text}", weakest([memory.confidence, reason.confidence]))
+                         memory.read.source, memory.read.confidence)
+        access = memory.write if "_write" in event else memory.read
+        return Price(event, memory.row_banks * access.pj, memory.row(access), access.source, access.confidence)
 
     def _value_bit(self, event: str, value_bits: int | None) -> Price:
         """A bit of a value beside its event. An entry of a list holds both, so the bit costs its part of the entry, or nothing
@@ -190,8 +191,6 @@ class PriceList:
         return Price(event, row.pj / bits, f"({row.formula}) / {bits} bits of a value", row.source, row.confidence)
 
     def _channel(self, event: str) -> Price:
-        from hwsim.cost.technology.tables import dram
-
         given = self.arch.channel.energy_pj_per_bit
         if given is not None:
             text = f"architecture {self.arch.name}, channel.energy_pj_per_bit"
@@ -252,8 +251,6 @@ def _leaks(arch: Architecture, overrides: Overrides, used: Collection[str] | Non
 
 def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> str:
     """Identity of all prices of a chip, leakage included: equal numbers, equal hash, wherever they come from."""
-    from hashlib import sha256
-
     lines: list[str] = []
     for one, _ in groupby(one for one, _ in arch.kinds()):  # a core listed twice in a row and a count of 2 are the same
         prices = price_list(one, overrides, used)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from hwsim.activity import SCOPES
 from hwsim.cost.energy import LEAKAGE, NOT_MODELLED, scopes
+from hwsim.units import format_si
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,10 +56,6 @@ def explain(energy: pd.DataFrame, off: Sequence[str] = ()) -> str:
 
     off   memories that the design has and the trace does not use: named, as they are in no line.
     """
-    from textwrap import wrap
-
-    from hwsim.units import format_si
-
     rows, totals = explain_rows(energy), scopes(energy)
     numbers = {source: i for i, source in enumerate(dict.fromkeys(r["source"] for r in rows), 1)}
     lines: list[str] = []

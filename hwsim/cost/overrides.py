@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from hwsim.activity import INDEX, SCOPES, VOCABULARY
+from hwsim.arch_mistakes import duplicate_keys
 from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
@@ -97,12 +101,6 @@ def parse_overrides(path: str | Path | None, items: Iterable[str] = ()) -> dict[
 
 
 def _read_yaml(path: str | Path) -> Mapping[str, Any]:
-    from pathlib import Path
-
-    import yaml
-
-    from hwsim.arch_mistakes import duplicate_keys
-
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()

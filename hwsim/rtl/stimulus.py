@@ -24,7 +24,7 @@ from hwsim.rtl.parameters import Parameters
 Ready = Callable[[int], bool]
 ALWAYS: Ready = lambda cycle: True  # noqa: E731
 # Events of the buffers around the core (A4): not the core's to make, so not compared.
-NOT_THE_CORES = ("buffer_read", "buffer_write")
+NOT_THE_CORES = ("buffer_read", "buffer_write", *(name for name in EVENTS if name.endswith("_banks")))
 WITHOUT_WORD = (ISSUE_KINDS.index("eot"), ISSUE_KINDS.index("skip"))
 
 

@@ -1,7 +1,7 @@
 """Schedules, one file each: the order in which a mapped network's work is done, written out as a Program.
 
 To add one: write a file with a Schedule (hwsim/schedules/base.py says what it declares), add it to SCHEDULES, and follow
-docs/recipes.md. `pipelined` is reserved.
+docs/recipes.md. `pipelined` is reserved; its list on many cores is in listing.py, over the stages of stages.py (C9).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hwsim.schedules.layer_by_layer import LAYER_BY_LAYER
 from hwsim.schedules.step_by_step import STEP_BY_STEP
 
 SCHEDULES: dict[str, Schedule] = {schedule.name: schedule for schedule in (LAYER_BY_LAYER, STEP_BY_STEP)}
-RESERVED = {"pipelined": "it comes with the network between cores"}
+RESERVED = {"pipelined": "it comes with the placement of layers on a network of cores"}
 
 
 def schedule_by_name(name: str) -> Schedule:

@@ -211,7 +211,11 @@ class InputSpec:
 
     def plane_bits(self, plane: int) -> int:
         """Bits of one value of a plane: payloads in the planes that carry them, else one."""
-        return self.payload_bits if self.is_direct or (self.is_hybrid and plane == 0) else 1
+        return self.payload_bits if self.carries_values(plane) else 1
+
+    def carries_values(self, plane: int) -> bool:
+        """Whether a plane holds payloads; else it holds spikes."""
+        return self.is_direct or (self.is_hybrid and plane == 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,3 +298,9 @@ class Network:
         if connection.source == INPUT:
             return self.input.value_bits
         return self.layer(connection.source).payload_bits
+
+    def plane_bits(self, index: int, plane: int) -> int:
+        """Bits of one value of a plane of the layer at `index` (-1: the input); 0 where the plane holds spikes."""
+        if index >= 0:
+            return self.layers[index].payload_bits
+        return self.input.payload_bits if self.input.carries_values(plane) else 0

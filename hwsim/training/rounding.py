@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import torch
 
+from hwsim.convert.folded import fold
 from hwsim.convert.integers import Widths, input_unit, level_scale, weight_scale
-from hwsim.convert.source import fold
 from hwsim.snn.network import INPUT
 from hwsim.sources.networks import SourceNetwork
 

@@ -1,4 +1,5 @@
-"""What runs one core by itself, by name: both engines, and the hardware in Amaranth's simulator. Each loads on first use."""
+"""What runs one core, or one list of operations, by itself, by name: both engines, and for a core the hardware in Amaranth's
+simulator. Each loads on first use."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ from collections.abc import Callable
 from functools import cache
 
 from hwsim.engine import ENGINES, make_engine
-from hwsim.record import CoreLog
+from hwsim.record import CoreLog, ListTimes
 from hwsim.verify.format import VerifyError
 
 RunCore = Callable[..., CoreLog]
 """Takes the arguments of `hwsim.record.Engine.run_core`."""
+RunList = Callable[..., ListTimes]
+"""Takes the arguments of `hwsim.record.Engine.run_list`."""
+LIST_ENGINES = ENGINES
 
 
 def _rtl() -> RunCore:
@@ -31,3 +35,9 @@ CORE_ENGINES: dict[str, Callable[[], RunCore]] = {
 def run_core_of(engine: str) -> RunCore:
     """`run_core` of one of CORE_ENGINES. Raises VerifyError when it needs a package that is not installed."""
     return CORE_ENGINES[engine]()
+
+
+@cache
+def run_list_of(engine: str) -> RunList:
+    """`run_list` of one of LIST_ENGINES."""
+    return make_engine(engine).run_list

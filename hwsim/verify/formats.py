@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwsim.verify.chip_cases import ChipCases
 from hwsim.verify.core_cases import CoreCases
 from hwsim.verify.format import Format, VerifyError, brief
 from hwsim.verify.odin_cases import OdinCases
@@ -11,6 +12,7 @@ from hwsim.verify.odin_cases import OdinCases
 FORMATS: tuple[Format, ...] = (
     CoreCases(),
     OdinCases(),
+    ChipCases(),
 )
 
 

@@ -44,6 +44,8 @@ UNITS: dict[str, Look] = {
     "fifo": Look("spike FIFO", "#E8BFD6"),
     "serialiser": Look("serialiser", "#A05195"),
     "pooling_unit": Look("pooling unit", "#4B2354"),
+    "link": Look("links", "#A6761D"),
+    "router": Look("routers", "#666A1E"),
     ON_CHIP: Look("other on chip", "#D9D9D9"),
     LEAKAGE: Look("leakage", "#666666"),
     CHANNEL: Look("off-chip channel", "#FFFFFF", hatched=True),

@@ -20,8 +20,8 @@ from hwsim.cli import main
 from hwsim.compare import compare
 from hwsim.cores import KINDS
 from hwsim.cores.model import core_model
+from hwsim.cost.clock import check_timing
 from hwsim.cost.explanation import explain, explain_rows
-from hwsim.cost.memory import check_timing
 from hwsim.simulation import make_program
 from hwsim.trace.reader import Trace
 

@@ -51,6 +51,20 @@ def test_run_prints_one_object_with_numbers_per_sample(trace_files: dict[str, Pa
     assert cheaper["run_id"] != body["run_id"]
 
 
+def test_a_run_without_check_says_so(trace_files: dict[str, Path], tmp_path: Path) -> None:
+    given = ("run", trace_files["rate"], "--arch", "event_core_64", "--samples", 2, "--no-check")
+    done = call(*given, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "nothing was compared: timing only (--no-check)" in " ".join(done.stdout.split())
+    assert call("energy", "explain", tmp_path / "run").returncode == 0
+    body = answer(*given)
+    assert isinstance(body, dict)
+    assert (body["check"], body["mismatches"], body["saturations"]) == (False, None, None)
+    refused = call(*given, "--engine", "reference")
+    assert refused.returncode != 0
+    assert "the reference engine is there to judge" in refused.stderr
+
+
 def test_compare_prints_a_list_and_writes_table_and_figures(trace_files: dict[str, Path], tmp_path: Path) -> None:
     rows = answer("compare", *trace_files.values(), "--arch", "event_core_64", "--out", tmp_path / "out")
     assert isinstance(rows, list)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from hwsim.convert.source import FoldedSource, SourceConnection, SourceLayer
+from hwsim.convert.folded import FoldedSource, SourceConnection, SourceLayer
 from hwsim.snn.network import INPUT, Connection, Network
 from hwsim.sources.networks import ConnectionSpec, LayerSpec, SourceNetwork
 

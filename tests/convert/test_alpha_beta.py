@@ -9,8 +9,8 @@ import pytest
 
 from hwsim.convert.alpha_beta import BETAS, Scaling, algorithm_1, loss, scaling_factors, staircase, to_alpha_beta
 from hwsim.convert.evaluate import run_batch
+from hwsim.convert.folded import FoldedSource
 from hwsim.convert.integers import ConversionError, Widths
-from hwsim.convert.source import FoldedSource
 from hwsim.snn.network import Layer
 from hwsim.snn.neurons import IntegrateAndFire
 from hwsim.snn.validate import validate_network

@@ -12,8 +12,8 @@ import torch
 from hwsim.arch import Architecture
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
 from hwsim.convert.evaluate import run_batch
+from hwsim.convert.folded import FoldedSource, fold
 from hwsim.convert.integers import ConversionError, Widths, input_unit
-from hwsim.convert.source import FoldedSource, fold
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.simulation import make_program
@@ -176,8 +176,9 @@ def test_truncation_and_refiring_lose_what_the_closed_form_says() -> None:
                 "refire": mean(Fraction(1, 4), Fraction(1, 8), 4) - trained}
     assert expected == {"truncate": Fraction(-51, 512), "refire": Fraction(-15, 512)}
     source, widths = one_neuron(16), Widths(weight_bits=16, payload_bits=16)
-    payloads = np.arange(1 << 15).reshape(-1, 1, 1, 1)  # every value of [0, theta]
-    inputs, unit = payloads[:, None].astype(np.int16), input_unit(source, widths)
+    unit = input_unit(source, widths)
+    payloads = np.arange(round(1 / unit) + 1).reshape(-1, 1, 1, 1)  # every value of [0, theta]
+    inputs = payloads[:, None].astype(np.uint16)
     ann = qcfs(payloads * unit, source.layers[0])
     for below, error in expected.items():
         planes, _ = run_batch(to_bit_serial(source, 2, widths, below), inputs)

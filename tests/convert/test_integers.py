@@ -9,9 +9,9 @@ import pytest
 
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann
 from hwsim.convert.evaluate import run_batch
+from hwsim.convert.folded import FoldedSource
 from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads, scaled
 from hwsim.convert.rate import to_rate, to_two_stage
-from hwsim.convert.source import FoldedSource
 from hwsim.snn.forward import layer_sums
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.validate import validate_network

@@ -22,7 +22,7 @@ from hwsim.sources.data import Dataset
 from hwsim.sources.networks import SourceError
 from hwsim.sources.normaliser import Normaliser
 
-# Those that start from a Source; hwsim.convert.hybrid starts from a trained spiking network.
+# Those that start from a Source; hwsim.convert.single_spike starts from a trained spiking network.
 CONVERSIONS = {
     "ann": ("qcfs", "lsq"), "bit_serial": ("qcfs",), "rate": ("qcfs",), "alpha_beta": ("threshold_relu", "alpha_beta"),
     "two_stage": ("qcfs",), "noise_adaptor": ("lsq",),

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hwsim.convert.evaluate import run_batch
+from hwsim.convert.folded import fold
 from hwsim.convert.integers import ConversionError, Widths, input_unit
 from hwsim.convert.rate import to_rate
-from hwsim.convert.source import fold
 from hwsim.snn.network import INPUT
 from hwsim.snn.validate import validate_network
 from hwsim.sources.activations import Lsq, Qcfs

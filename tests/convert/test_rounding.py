@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch")
 
 from hwsim.convert.bit_serial import to_bit_serial, to_quantised_ann  # noqa: E402
 from hwsim.convert.evaluate import run_batch  # noqa: E402
+from hwsim.convert.folded import FoldedSource, fold  # noqa: E402
 from hwsim.convert.integers import ConversionError, Widths, input_unit, payloads  # noqa: E402
 from hwsim.convert.methods import Request, convert  # noqa: E402
 from hwsim.convert.rate import to_rate, to_two_stage  # noqa: E402
-from hwsim.convert.source import FoldedSource, fold  # noqa: E402
 from hwsim.snn.validate import validate_network  # noqa: E402
 from hwsim.sources.activations import ActivationSpec  # noqa: E402
 from hwsim.sources.checkpoint import Checkpoint, load_checkpoint  # noqa: E402

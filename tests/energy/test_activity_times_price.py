@@ -23,7 +23,8 @@ from hwsim.cost.energy import (
 from hwsim.cost.explanation import explain, explain_rows
 
 ARCH = load_architecture("event_core_64")
-THERE = [e for e in VOCABULARY if e.unit not in ("mask_memory", "accumulator_file") and not e.name.endswith("_banks")]
+THERE = [e for e in VOCABULARY if e.unit not in ("mask_memory", "accumulator_file", "link", "router")
+         and not e.name.endswith("_banks")]
 PAYLOADS = {"conv1": 8, "conv2": 4}
 
 
@@ -135,5 +136,6 @@ def test_an_explanation_adds_up_names_every_source_and_fits_a_terminal() -> None
     assert max(len(line) for line in text.splitlines()) <= 120
     for said in ("weight_read", "leakage weight_memory", "Table 4", "not modelled: clock tree", "DRAMsim3"):
         assert said in text
-    absent = {e for e in EVENTS if e.endswith("_banks")} | {"mask_read", "mask_write", "accumulator_access"}
+    absent = {e for e in EVENTS if e.endswith("_banks")} | {
+        "mask_read", "mask_write", "accumulator_access", "link_bits", "link_hops"}
     assert all(e in {r["event"] for r in rows} | absent for e in EVENTS if e in PRICED)

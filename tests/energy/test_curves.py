@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwsim.cost.technology.curves import MAX_BITS, evaluate, flaw
-from hwsim.cost.technology.tables import shipped, unit_cost, units
+from hwsim.cost.technology.sources import shipped
+from hwsim.cost.technology.tables import unit_cost, units
 
 QUANTITIES = ("energy_pj", "area_um2", "leakage_nw")
 LOOKUPS = [(table, operation, quantity) for table in shipped("units")

@@ -6,7 +6,8 @@ import csv
 
 import pytest
 
-from hwsim.cost.technology.tables import FOLDER, dram, unit_cost
+from hwsim.cost.technology.sources import FOLDER
+from hwsim.cost.technology.tables import dram, unit_cost
 
 TABLE_4 = {  # Datta et al., bit-serial conversion, Table 4: pJ at 8 and 32 bits
     "mult": (0.2, 3.1), "add": (0.03, 0.1), "shift": (0.024, 0.13), "compare": (0.03, 0.08), "reset": (0.03, 0.1),
@@ -80,9 +81,9 @@ def test_nangate_is_the_synthesis_at_0_9_volt() -> None:
         for bits in (8, 16, 32):
             row = rows[f"{unit}{bits}"]
             for quantity, column, scale in (("energy_pj", "energy_fj_0v9", 1e3), ("area_um2", "area_um2", 1),
-                                            ("leakage_nw", "leakage_nw", 1)):
+                                            ("leakage_nw", "leakage_nw", (1.1 / 0.9) ** 5)):
                 found = unit_cost("nangate_45nm", operation, quantity, (bits,)).value  # type: ignore[arg-type]
-                assert found == pytest.approx(float(row[column]) / scale, rel=1e-12), (operation, bits, quantity)
+                assert found == pytest.approx(float(row[column]) / scale, rel=1e-5), (operation, bits, quantity)
 
 
 def test_registers_and_dram() -> None:

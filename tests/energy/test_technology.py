@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.arch import Architecture, Technology, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.cores.parts import WRITTEN_ONCE
 from hwsim.cost.energy import EnergyError, price_list
 from hwsim.cost.memory import macro
-from hwsim.cost.technology.tables import FOLDER, TechnologyError, dram, memory, shipped, unit_cost, units
+from hwsim.cost.technology.memory_tables import memory
+from hwsim.cost.technology.sources import FOLDER, TechnologyError, shipped
+from hwsim.cost.technology.tables import dram, unit_cost, units
 
 LOADERS = {"units": units, "memory": memory, "dram": dram}
 Node = Any
@@ -145,17 +148,18 @@ def test_registers_are_never_charged_twice(tmp_path: Path) -> None:
 
 
 def test_a_new_memory_technology_is_one_file(tmp_path: Path) -> None:
-    """The sweep's low-standby-power rows, which no shipped profile uses."""
     data = raw("memory", "cacti_lop")
-    data["name"] = "cacti_lstp"
-    data["table"]["cell"] = "itrs-lstp"
-    made = macro("weight", 8 * 2**10 * 8, 64, written(data, tmp_path))
-    assert made.read_pj == pytest.approx(3.38, abs=0.01)
-    assert made.leakage_mw < 1e-3
+    data["name"] = "mine"
+    for array in data["arrays"]:
+        array["read_pj"] = [3 * pj for pj in array["read_pj"]]
+    mine, lop = (macro("weight", 8 * 2**10 * 8, 64, Technology(memory=name), WRITTEN_ONCE)
+                 for name in (written(data, tmp_path), "cacti_lop"))
+    assert mine.read_pj == pytest.approx(3 * lop.read_pj)
+    assert (mine.write_pj, mine.leakage_mw) == (lop.write_pj, lop.leakage_mw)
 
 
-def test_writes_cost_what_the_profile_says_of_reads(tmp_path: Path) -> None:
-    data = raw("memory", "cacti_lop")
+def test_writes_cost_what_the_profile_says_of_reads_where_it_has_only_these(tmp_path: Path) -> None:
+    data = raw("memory", "horowitz")
     data["write_over_read"]["value"] = 1.2
     prices = price_list(with_technology(load_architecture("event_core_64"), memory=written(data, tmp_path)))
     for memory_of in ("weight", "current", "bias", "buffer"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.links import MeshSpec
 from hwsim.passes import Pass
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, ChannelSpec, Operation, Program, Run, Transfer
 from hwsim.snn.network import Connection
@@ -105,7 +106,19 @@ def _other_list(rng: Rng, program: Program) -> Program:
     return reordered(program, order)
 
 
+def _other_mesh(rng: Rng, program: Program, mesh: MeshSpec) -> Program:
+    nodes = list(mesh.nodes)
+    at = int(rng.integers(len(nodes)))
+    moved = [*nodes[:at], (nodes[at][0], (_near(rng, nodes[at][1][0]), nodes[at][1][1])), *nodes[at + 1 :]]
+    return replace(program, mesh=replace(mesh, **_one_of(
+        rng, {"size": (mesh.size[0], _near(rng, mesh.size[1]))}, {"flit_bits": _one_of(rng, None, 0, 1, 7, True)},
+        {"hop_cycles": _near(rng, mesh.hop_cycles)}, {"address_bits": _near(rng, mesh.address_bits)},
+        {"header_bits": _near(rng, mesh.header_bits)}, {"nodes": tuple(nodes[1:])}, {"nodes": tuple(moved)})))
+
+
 def _other_chip(rng: Rng, program: Program) -> Program:
+    if program.mesh is not None and rng.random() < 0.6:
+        return _other_mesh(rng, program, program.mesh)
     bits, latency = program.channel.bits_per_cycle, program.channel.latency_cycles
     return _one_of(
         rng, replace(program, cores=(*program.cores, program.cores[0])), replace(program, cores=program.cores[1:]),
@@ -130,6 +143,14 @@ def _other_operation(rng: Rng, program: Program, op: Operation) -> Program:
 
 def _other_transfer(rng: Rng, program: Program, op: Transfer) -> Program:
     place = _one_of(rng, CHANNEL, *program.cores)
+    if op.cargo is not None:
+        return changed(program, op.id, **_one_of(
+            rng, {"bits": 8}, {"cargo": None}, {"bits": 8, "cargo": None}, {"source": place}, {"targets": (place,)},
+            {"targets": (place, *op.targets)}, {"targets": op.targets[1:]}, {"once": True}, {"memory": "weight"},
+            {"tile": _near(rng, op.tile)}, {"cargo": replace(op.cargo, rows=_near_span(rng, op.cargo.rows))},
+            {"cargo": replace(op.cargo, channels=_near_span(rng, op.cargo.channels))},
+            {"cargo": replace(op.cargo, encoding=_one_of(rng, "aer", "bitmap", "smaller", "stream"))},
+            {"cargo": replace(op.cargo, merged=not op.cargo.merged)}))
     return changed(program, op.id, **_one_of(
         rng, {"bits": _near(rng, int(op.bits))}, {"bits": 1.5}, {"rows": _near(rng, op.rows)}, {"once": not op.once},
         {"region": _near_span(rng, op.region)}, {"memory": _one_of(rng, *TRANSFER_EVENTS)}, {"source": place},

@@ -107,6 +107,7 @@ def test_random_designs_make_every_event_happen() -> None:
         spills += any(getattr(op, "memory", "") == "membrane" for op in program.operations)
     other_dataflows = {
         "membrane_read_load", "membrane_write_store", "accumulator_access", "sum_add", "cycles_stall_port"}
-    reserved = other_dataflows  # tests/engine/test_dataflows.py makes them happen
+    links = {"link_bits", "link_hops"}
+    reserved = other_dataflows | links  # tests/engine/test_dataflows.py and test_network_programs.py make them happen
     assert {name for name, count in zip(EVENTS, seen, strict=True) if not count} == reserved
     assert min(saturations, mismatches, tiles, spills) > 10

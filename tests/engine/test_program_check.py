@@ -17,6 +17,7 @@ from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import CHANNEL, ChannelSpec, Feed, Program, ProgramError, Run, Transfer
 from hwsim.snn.network import INPUT
+from tests.engine.network_programs import meshed
 from tests.engine.program_mutations import changed, mutated, reordered, with_body, with_core, with_table, without_weights
 from tests.engine.random_designs import random_sample
 from tests.engine.test_engines_agree import draw_program
@@ -287,13 +288,14 @@ def test_all_reasons_are_given_at_once_and_each_names_its_operation() -> None:
 # --- the law -------------------------------------------------------------------------------------------------------------
 
 
-def refused_or_equal(seed: int) -> str:
+def refused_or_equal(seed: int, mesh: bool = False) -> str:
     """One random mutation of a random Program on both engines: `none` (nothing drawn), `refused` or `equal`."""
-    drawn = draw(seed) if seed % 2 else draw_program(seed)
+    drawn = draw(seed) if seed % 2 or mesh else draw_program(seed)
     if drawn is None:
         return "none"
     rng = np.random.default_rng(seed)
-    program = mutated(rng, without_weights(drawn[0]) if rng.random() < 0.2 else drawn[0])
+    whole = meshed(drawn[0], rng) if mesh else drawn[0]
+    program = mutated(rng, without_weights(whole) if rng.random() < 0.2 else whole)
     spikes = "computed" if program.network.has_weights and rng.random() < 0.5 else "trace"
     sample = random_sample(rng, program.network)
     records = []
@@ -316,9 +318,16 @@ def test_a_mutated_program_is_refused_by_both_engines_or_runs_alike(seed: int) -
     refused_or_equal(seed)
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_mutated_program_on_a_mesh_is_refused_by_both_engines_or_runs_alike(seed: int) -> None:
+    refused_or_equal(seed, mesh=True)
+
+
 @pytest.mark.slow
-def test_thousands_of_mutated_programs_are_refused_or_run_alike() -> None:
-    found = [refused_or_equal(seed) for seed in range(3000)]
+@pytest.mark.parametrize("mesh", [False, True])
+def test_thousands_of_mutated_programs_are_refused_or_run_alike(mesh: bool) -> None:
+    found = [refused_or_equal(seed, mesh) for seed in range(3000)]
     assert min(found.count("refused"), found.count("equal")) > 400
 
 

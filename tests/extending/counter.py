@@ -100,7 +100,7 @@ class CounterModel:
         def run(sample: Sample, spikes: str) -> SampleRecord:
             size = len(program.operations)
             found = np.zeros((size, 1, len(EVENTS)), np.int64)
-            for event, count in load.counted.items():
+            for event, count in load.counted(64).items():
                 found[0, 0, INDEX[event]] = count
             end = np.full(size, program.channel.cycles(64))
             for op in counts:

@@ -21,7 +21,7 @@ import pytest
 import hwsim
 from hwsim.activity import INDEX
 from hwsim.arch import dump_architecture, rebuild_architecture
-from hwsim.cost.technology.tables import memory
+from hwsim.cost.technology.memory_tables import memory
 from hwsim.result import Result
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import SynthError, synthesise

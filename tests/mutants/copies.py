@@ -89,8 +89,12 @@ def copies(target: Target, trees: Trees | None = None) -> Modules:
     Executed again are those from the first edited one on (all if none is): what comes before cannot know of the edit. Kernels
     run compiled as they are unless they are edited.
     """
-    trees = trees or {}
-    listed = [name for name in copied(target) if name in trees or ".kernels." not in name]
+    return copies_of(copied(target), trees or {})
+
+
+def copies_of(names: Iterable[str], trees: Trees) -> Modules:
+    """The modules `names`, each after those that it imports, with `trees` in the place of their own."""
+    listed = [name for name in names if name in trees or ".kernels." not in name]
     first = min((listed.index(name) for name in trees), default=0)
     made = {name: import_module(name) for name in listed[:first]}
     kept = {name: sys.modules.get(name) for name in (*listed, "numba")}

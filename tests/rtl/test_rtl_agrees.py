@@ -17,11 +17,14 @@ pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip
 from hwsim.activity import INDEX
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
+from hwsim.program import ProgramError
 from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.rtl.machine import Machine, run_together
 from hwsim.rtl.memories import pack, unpack
+from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.stimulus import Stimulus, parameters_of
 from tests.rtl.cases import STRATA, differences, draw
+from tests.rtl.tiny import tiny_run
 
 DESIGNS = 64  # a multiple of the strata
 STIMULI = 6
@@ -129,6 +132,14 @@ def test_a_run_that_does_not_end_in_time_is_an_error() -> None:
     assert machine.run([stimulus], patience=log.done + 1)[0].done == log.done
     with pytest.raises(TimeoutError, match=f"not done after {log.done:,} cycles"):
         machine.run([stimulus], patience=log.done)
+
+
+def test_what_the_hardware_does_not_have_is_refused_by_name() -> None:
+    run = replace(tiny_run("fire_once", 2, True, 2), shape=(2, 4, 2))
+    with pytest.raises(ProgramError, match=r"computes all rows of a layer, and this tile has rows 1 to 2 \(R25\)"):
+        Parameters(replace(run, rows=(1, 3)))
+    with pytest.raises(ProgramError, match="no mask_first"):
+        Parameters(replace(run, core=replace(run.core, mask_first=True)))
 
 
 def test_words_are_packed_and_unpacked() -> None:

@@ -63,11 +63,26 @@ class Entry:
     @property
     def variant(self) -> str:
         """Which of two sources that a method takes, where it is not the plain one."""
+        if self.coefficient:
+            return f"_{self.coefficient}"
         return "_noise" if "noise" in self.checkpoint else "_tuned" if "alpha_beta" in self.checkpoint else ""
+
+    @property
+    def coefficient(self) -> str:
+        """Of the bit regulariser, as its checkpoint's name has it; empty where none was asked for."""
+        return Path(self.checkpoint).stem.partition("_bits")[2]
+
+
+BITS = "cifar10_resnet20_bits"
+COEFFICIENTS = ("0", "5e-8")
+"""Of the bit regulariser (paper 000, Eq. 9), from the network of 16 levels, 15 epochs each; 0 is the control."""
 
 
 def entries(group: str) -> tuple[Entry, ...]:
     """All methods on one network; of VGG-16, whose traces are large, the quantised ANN and bit planes."""
+    if group == BITS:
+        return tuple(Entry(group, f"cifar10_resnet20_qcfs16_bits{coefficient}.pt", "bit_serial", t)
+                     for coefficient in COEFFICIENTS for t in (4, 3, 2))
     fine, few, clipped = f"{group}_qcfs16.pt", f"{group}_qcfs4.pt", f"{group}_threshold_relu.pt"
     tuned = f"{group}_alpha_beta2.pt"
     plain, noisy, single = f"{group}_lsq4.pt", f"{group}_lsq4_noise.pt", f"{group}_single_spike5.pt"
@@ -92,7 +107,7 @@ def entries(group: str) -> tuple[Entry, ...]:
     )
 
 
-GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10", "cifar10_vgg16": "cifar10"}
+GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10", "cifar10_vgg16": "cifar10", BITS: "cifar10"}
 
 
 def samples_of(group: str) -> int:
@@ -120,14 +135,24 @@ def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
     path = (HERE if entry.ship else work) / f"{entry.name}.h5"
     with record(converted, dataset, path, samples_of(entry.group), path.stem, about) as trace:
         result = hwsim.simulate(trace, ANN_CORE if entry.method == "ann" else CORE, leak_unused=True)
+        activity = spikes_by_plane(trace) if entry.coefficient else {}
     if result.facts.mismatches or result.facts.saturations:
         raise SystemExit(f"make.py: {entry.name}: {result.facts.mismatches} mismatches, {result.facts.saturations} saturations")
     return {
         **asdict(entry), "source_accuracy": loaded.description.accuracy, "accuracy": about["accuracy_test_set"],
         "spikes_per_neuron": round(found.spikes_per_neuron, 3), "operations": round(result.synaptic_operations),
         "cycles": round(float(result.cycles.mean())),
-        **{f"{scope}_nj": round(pj / 1000, 1) for scope, pj in result.energy_pj.items()},
+        **{f"{scope}_nj": round(pj / 1000, 1) for scope, pj in result.energy_pj.items()}, **activity,
     }
+
+
+def spikes_by_plane(trace: Any) -> dict[str, Any]:
+    """Spikes per sample of each layer, plane by plane, the most significant bit first."""
+    counts: dict[str, Any] = {}
+    for index in range(trace.samples):
+        for name, planes in trace.sample(index).recorded.items():
+            counts[name] = counts.get(name, 0) + (planes != 0).sum(axis=(1, 2, 3))
+    return {"spikes_by_plane": {name: [round(float(n) / trace.samples, 1) for n in found] for name, found in counts.items()}}
 
 
 def measure_widths(group: str, data: Path, work: Path) -> dict[str, Any]:
@@ -210,6 +235,8 @@ def table(group: str, measured: dict[str, Any]) -> str:
             label += ", noise" if entry.variant else ", no noise"
         if entry.method == "alpha_beta":
             label += ", fine-tuned" if entry.variant else ""
+        if entry.coefficient:
+            label += f", lambda {entry.coefficient}"
         lines.append(
             f"| {label} | {steps} | {row['source_accuracy']:.2f} | {row['accuracy']:.2f} | {row['spikes_per_neuron']:.2f} | "
             f"{row['operations']:,} | {row['cycles']:,} | {row['compute_nj']:,.1f} | {row['core_nj']:,.0f} | "
@@ -229,14 +256,22 @@ def write_tables(measured: dict[str, Any]) -> None:
     PAGE.write_text(page)
 
 
-def keep(checkpoint: str) -> None:
-    """A trained checkpoint beside this file, named after what it holds, without what only resuming needs."""
+def keep(checkpoint: str, coefficient: str | None = None) -> None:
+    """A trained checkpoint beside this file, named after what it holds, without what only resuming needs.
+
+    coefficient   of the bit regulariser, where it is a row of that experiment.
+    """
     from hwsim.sources.checkpoint import load_checkpoint, save_checkpoint
 
     trained = load_checkpoint(checkpoint)
     says, kind = trained.description, trained.description.activation
+    found = says.recipe.get("regulariser", 0.0)
+    if float(coefficient or 0) != found:
+        sys.exit(f"make.py: {checkpoint}: was trained with --regulariser {found:g}; give --coefficient with that value, one of "
+                 f"{', '.join(COEFFICIENTS)}")
+    bits = "" if coefficient is None else f"_bits{coefficient}"
     number = {"qcfs": kind.levels, "lsq": kind.levels, "alpha_beta": kind.timesteps, "single_spike": kind.timesteps}
-    name = f"{says.dataset}_{says.network}_{kind.kind}{number.get(kind.kind, '')}{'_noise' if kind.noise else ''}.pt"
+    name = f"{says.dataset}_{says.network}_{kind.kind}{number.get(kind.kind, '')}{'_noise' if kind.noise else ''}{bits}.pt"
     wanted = sorted({entry.checkpoint for group in GROUPS for entry in entries(group)})
     if name not in wanted:
         sys.exit(f"make.py: {checkpoint}: is a {name}, which no row is made from; there are {', '.join(wanted)}")
@@ -262,10 +297,12 @@ def main() -> None:
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
     instead.add_argument("--keep", nargs="+", metavar="CHECKPOINT", help="take over trained checkpoints and stop")
+    parser.add_argument("--coefficient", metavar="LAMBDA", choices=COEFFICIENTS,
+                        help="--keep: a row of the bit regulariser, trained with this one")
     args = parser.parse_args()
     if args.keep:
         for checkpoint in args.keep:
-            keep(checkpoint)
+            keep(checkpoint, args.coefficient)
         return
     measured = load()
     if args.table:
@@ -294,7 +331,8 @@ def measure_group(group: str, folder: Path, work: Path, only: list[str], measure
     """What is not measured yet of a group, saved row by row."""
     todo = {entry.name: (entry, partial(measure, entry, folder, work)) for entry in entries(group)}
     serial = next(entry for entry in entries(group) if entry.method == "bit_serial")
-    todo[f"{group}_widths"] = (serial, partial(measure_widths, group, folder, work))
+    if group != BITS:
+        todo[f"{group}_widths"] = (serial, partial(measure_widths, group, folder, work))
     for name, (entry, work_out) in todo.items():
         if only and name not in only:
             continue

@@ -19,7 +19,7 @@ from hwsim.cores.event.dataflow_fields import (
     SinglePlane,
     Token,
 )
-from hwsim.cores.parts import bits_of_bank
+from hwsim.cores.parts import ONE_PORT, ArrayKind, bits_of_bank
 from hwsim.program import CoreSpec
 
 
@@ -133,6 +133,11 @@ class EventDesign(BufferedDesign):
         core = self.core
         return self.rows_of(core.lanes, core.weight_bits, core.potential_bits, core.current_bits,
                             core.payload_bits if self.entry_holds_values else 0)
+
+    @property
+    def arrays(self) -> Mapping[str, ArrayKind]:
+        usual = super().arrays
+        return usual if self.memories.membrane_ports == "1r1w" else {**usual, "membrane": ONE_PORT, "current": ONE_PORT}
 
     @property
     def lists_events(self) -> bool:

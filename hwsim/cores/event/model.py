@@ -13,8 +13,10 @@ from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.provision import used_by_tables
 from hwsim.engine import make_engine
 from hwsim.mapping import lower
+from hwsim.record import SampleRecord
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
+from hwsim.snn.sample import Sample
 
 
 class EventModel:
@@ -34,7 +36,12 @@ class EventModel:
     def machine(self, network: Network, arch: Architecture, schedule: Schedule, engine: str) -> Machine:
         program = schedule.build(map_network(network, arch, schedule))
         chosen = make_engine(engine)
-        return Machine(program, lambda sample, spikes: chosen.run_sample(program, sample, spikes), engine)
+
+        def timing(sample: Sample) -> SampleRecord:
+            return chosen.run_sample(program, sample, "trace", check=False)
+
+        return Machine(program, lambda sample, spikes: chosen.run_sample(program, sample, spikes), engine,
+                       timing if engine == "fast" else None)
 
     def operand_bits(self, network: Network, connection: Connection) -> int:
         return network.carries_payload(connection)

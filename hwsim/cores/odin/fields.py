@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from hwsim.cores.base import CoreDesign, CoreFields
+from hwsim.cores.parts import ONE_PORT, ArrayKind
 from hwsim.fields import Fields
 
 NEURONS = 256
@@ -149,6 +150,11 @@ class OdinDesign(CoreDesign):
     def capacities(self) -> Mapping[str, int]:
         memories = self.memories
         return {name: one.words * one.bits for name, one in (("membrane", memories.membrane), ("weight", memories.weight))}
+
+    @property
+    def arrays(self) -> Mapping[str, ArrayKind]:
+        """One port each; words of both are written back after every read."""
+        return dict.fromkeys(self.capacities, ONE_PORT)
 
 
 DESIGN = OdinDesign

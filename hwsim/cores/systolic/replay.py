@@ -14,6 +14,7 @@ from hwsim.arch import Architecture
 from hwsim.checks.program import check_program
 from hwsim.cores.systolic.mapping import map_systolic
 from hwsim.cores.systolic.work import RunCost, run_cost
+from hwsim.engine.fast.order import ListPack
 from hwsim.passes import PassTable
 from hwsim.program import CoreOperation, Feed, Operation, Program, Transfer
 from hwsim.record import SampleRecord
@@ -112,14 +113,15 @@ def systolic_replay(network: Network, arch: Architecture, schedule: Schedule = L
             build.store_outputs(i, (0, 1))
     program = build.program()
     check_program(program)
-    start, end = _chip_times(program)
+    cycles = [op.cost.cycles if isinstance(op, ArrayRun) else 0 for op in program.operations]
+    times = ListPack(program).list_times(cycles)
     counts = np.zeros((len(program.operations), 1, len(EVENTS)), np.int64)
     for op in program.operations:
         for name, n in _counted(op).items():
             counts[op.id, 0, INDEX[name]] = n
     macs = np.array([op.cost.macs if isinstance(op, ArrayRun) else 0 for op in program.operations], np.int64)
     tables = tuple(work.table for work in works)
-    return SystolicReplay(program, arch, tables, start, end, counts, macs)
+    return SystolicReplay(program, arch, tables, times.start, times.end, counts, macs)
 
 
 def _array_run(core: str, cost: RunCost, known: dict[str, Any]) -> ArrayRun:
@@ -130,17 +132,4 @@ def _counted(op: Operation) -> dict[str, int]:
     if isinstance(op, ArrayRun):
         return dict(op.cost.events)
     assert isinstance(op, Transfer)
-    return op.counted
-
-
-def _chip_times(program: Program) -> tuple[IntArray, IntArray]:
-    """Start and end of every operation by rule C1: list order on each resource, after all dependencies."""
-    start, end = (np.zeros(len(program.operations), np.int64) for _ in range(2))
-    free: dict[str, int] = {}
-    for op in program.operations:
-        if op.setup:
-            continue
-        cycles = op.cost.cycles if isinstance(op, ArrayRun) else program.channel.cycles(op.bits)  # type: ignore[attr-defined]
-        start[op.id] = max([free.get(op.resource, 0), *(int(end[d]) for d in op.deps)])
-        end[op.id] = free[op.resource] = int(start[op.id]) + cycles
-    return start, end
+    return op.counted(int(op.bits))

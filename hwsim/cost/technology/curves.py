@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from math import log
+from math import exp, log
 
 FORMS = ("affine", "power", "product", "proportional")
 MAX_BITS = 64
@@ -67,3 +67,13 @@ def flaw(form: str, points: Points) -> str | None:
     if any(b < a for a, b in zip(values, values[1:], strict=False)):
         return f"form {form} through these points falls with the width; a wider unit cannot cost less"
     return None
+
+
+def log_log(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
+    """Power law between neighbouring points, exact at them, continued beyond the ends."""
+    i = min(max(bisect_right(xs, x), 1), len(xs) - 1)
+    for at in (i - 1, i):
+        if xs[at] == x:
+            return ys[at]
+    exponent = log(ys[i] / ys[i - 1]) / log(xs[i] / xs[i - 1])
+    return ys[i - 1] * exp(exponent * log(x / xs[i - 1]))

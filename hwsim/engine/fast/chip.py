@@ -1,6 +1,6 @@
 """The fast engine: a Program run with event times in Numba, every push, issue and spike at its cycle, nothing ticking.
 
-It owns the chip level (C1 operations in order, C5 states, C6 spikes and their comparison) and hands runs to `core`.
+It owns the chip level (C5 states, C6 spikes and their comparison), hands runs to `core` and the order of operations to `order`.
 What depends on the Program only is packed at its first sample and kept, so later samples pay for events alone. Cycles
 throughout; docs/cycle-model.md is the law and the reference engine the judge.
 """
@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim import kernel_cache  # noqa: F401  decides where kernels are kept, before they are imported
-from hwsim.activity import EVENTS
+from hwsim.activity import EVENTS, INDEX
+from hwsim.checks.chip import check_list
 from hwsim.checks.program import check_program
 from hwsim.checks.run import check_alone
 from hwsim.engine.fast.core import POOLED, ROWS_SCANNED, VALUE_BITS, CoreState, PlainCore
-from hwsim.engine.fast.counting import count_transfer
+from hwsim.engine.fast.counting import cargo_bits_of, count_transfer
 from hwsim.engine.fast.dataflow import DataflowCore
 from hwsim.engine.fast.feeds import Buffers, FeedPack, Scanner, stretches
 from hwsim.engine.fast.gather_pack import FeedPlanes
+from hwsim.engine.fast.order import ListPack
 from hwsim.engine.fast.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
 from hwsim.engine.fast.tokens import TokenCore
-from hwsim.program import CoreRun, Feed, Operation, Program, ProgramError, Run, Transfer
-from hwsim.record import CoreLog, SampleRecord
+from hwsim.program import CoreRun, Feed, Listed, Operation, Program, ProgramError, Run, Transfer, Wait
+from hwsim.record import CoreLog, ListTimes, SampleRecord
 from hwsim.snn.network import INPUT, Layer, Shape
 from hwsim.snn.sample import Sample
 
@@ -38,15 +40,22 @@ class FastEngine:
     def __init__(self) -> None:
         self._packed: WeakKeyDictionary[Program, ProgramPack] = WeakKeyDictionary()
 
-    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord:
-        """Every operation of the Program for one sample; ProgramError when it cannot be executed."""
+    def run_sample(
+        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+    ) -> SampleRecord:
+        """Every operation of the Program for one sample; ProgramError when it cannot be executed.
+
+        check   False: timing only. Layers send what is recorded, and only those whose counts need potentials are computed (C6).
+        """
         if spikes not in SPIKES:
             raise ProgramError(f"unknown spikes {spikes!r}, allowed are {', '.join(SPIKES)}")
         if spikes == "computed" and not program.network.has_weights:
             raise ProgramError("spikes cannot be computed: the network has no weights; use spikes 'trace'")
+        if spikes == "computed" and not check:
+            raise ProgramError("check=False: nothing is computed, so there are no computed spikes to feed; use spikes 'trace'")
         if program not in self._packed:
             self._packed[program] = ProgramPack(program)
-        return _SampleRun(program, self._packed[program], sample, spikes == "computed", record).execute()
+        return _SampleRun(program, self._packed[program], sample, spikes == "computed", record, check).execute()
 
     def run_core(
         self, run: CoreRun, tokens: NDArray[np.int64], gaps: NDArray[np.int64], earliest: NDArray[np.int64],
@@ -84,6 +93,11 @@ class FastEngine:
         core = execute_run(pack, state, buffers, sources, eots, record=True)
         return core.log(*_after(pack, state, whole))
 
+    def run_list(self, listed: Listed, cycles: Sequence[int]) -> ListTimes:
+        """Operations without a sample; a run takes the cycles at its position."""
+        check_list(listed)
+        return ListPack(listed).list_times(cycles)
+
     def _alone(
         self, packer: Packer, run: CoreRun, potentials: NDArray[np.int64], currents: NDArray[np.int64],
         flags: NDArray[np.int64] | None,
@@ -119,7 +133,9 @@ def execute_run(
             if n >= len(source.planes):
                 continue
             feed = source.feed
-            events, updates = feed.events(source.planes[n], source.timesteps[n])
+            # Which channels spike matters to sums, to a scanner, to a log, and where channels do not all feed the same lanes.
+            counted = not (state.arithmetic or scanner or record) and len(source.synapses.by_channel) == 1
+            events, updates = feed.events(source.planes[n], source.timesteps[n], counted)
             if counts_pools:
                 row[POOLED] += updates
             row[VALUE_BITS] += feed.values_read(events, updates * counts_pools) * feed.value_bits
@@ -158,13 +174,18 @@ def _after(
 class ProgramPack:
     """A Program's constants, and the arrays that its samples use in turn.
 
+    order   who waits for whom, and for which links.
     runs    by position of the operation: the run, its feeds and their synapses.
     rows    timesteps that counts are reported for.
+    valued  layers whose counts depend on potentials: a mask pass decides by their sign who adds and compares afterwards.
+            (Flags of `fire_once` follow from the spikes.)
     """
 
     def __init__(self, program: Program) -> None:
         check_program(program)
         packer = Packer()
+        self.order = ListPack(program)
+        self.first_rows = np.array([op.timesteps[0] for op in program.operations], np.int64)
         self.buffers = Buffers()
         self.runs: dict[int, RunPack] = {}
         self.feeds: dict[int, list[tuple[FeedPack, Synapses]]] = {}
@@ -175,6 +196,7 @@ class ProgramPack:
             feeds = [FeedPack.of(program.network, op.body, feed, self.buffers) for feed in op.feeds]
             self.feeds[op.id] = [(feed, packer.synapses(op.body, feed.position, feed.pool)) for feed in feeds]
             self.rows = max(self.rows, self.runs[op.id].rows)
+        self.valued = {op.layer for op in program.runs if any(p.kind == "mask" for p in op.body.table.passes)}
         for layer in {op.layer for op in program.runs}:
             self.states[layer] = self._reserve([op for op in program.runs if op.layer == layer])
 
@@ -195,28 +217,34 @@ class ProgramPack:
 class _SampleRun:
     """One sample on its way through a Program."""
 
-    def __init__(self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: bool) -> None:
-        self.program, self.pack, self.network, self.record = program, pack, program.network, record
-        self.arithmetic = program.network.has_weights
+    def __init__(
+        self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: bool, check: bool
+    ) -> None:
+        self.program, self.pack, self.network, self.record, self.check = program, pack, program.network, record, check
         layers, operations = program.network.layers, program.operations
+        # Layers whose sums are made; the others send what was recorded (C6).
+        self.computes = {layer.name for i, layer in enumerate(layers)
+                         if program.network.has_weights and (check or i in pack.valued)}
         self.recorded = {name: _plain(planes) for name, planes in sample.recorded.items()}
         self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.sends}
         fed = self.outputs if computed else self.recorded
         self.sources: Mapping[str, Ints] = {**fed, INPUT: _plain(sample.inputs)}
-        self.start, self.end = np.zeros((2, len(operations)), np.int64)
         self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
         self.saturations = np.zeros(len(layers), np.int64)
         self.logs: dict[int, CoreLog] = {}
-        for states in pack.states.values():
-            for state in states:
+        for i, states in pack.states.items():
+            # Without sums only flags are looked at; potentials and currents are, if there is a log.
+            for state in states if record or layers[i].name in self.computes else states[2:]:
                 state[...] = 0
 
     def _outputs(self, layer: Layer) -> Ints:
-        """Room for what a layer produces; without weights it produces what was recorded."""
+        """Room for what a layer produces; one that is not computed produces what was recorded."""
         recorded = self.recorded.get(layer.name)
-        if not self.arithmetic:
-            if recorded is None:
+        if layer.name not in self.computes:
+            if recorded is None and not self.network.has_weights:
                 raise ProgramError(f"layer {layer.name!r} has neither weights nor recorded outputs to fire by")
+            if recorded is None:
+                raise ProgramError(f"check=False: layer {layer.name!r} has no recorded outputs to fire by; leave check=True")
             return recorded
         c, h, w = layer.shape
         top = (1 << max(1, layer.payload_bits)) - 1
@@ -226,43 +254,49 @@ class _SampleRun:
         return np.zeros((layer.timesteps, h, w, c), dtype)
 
     def execute(self) -> SampleRecord:
-        """C1: each resource takes its operations in list order, each when its dependencies have ended.
+        """C7: what each operation does, in list order, and then when.
 
-        Spikes and states follow the list as well: whatever a run reads stands before it (check_program), and tiles that run
-        at the same time share no neuron.
+        Spikes and states follow the list: whatever a run reads stands before it (check_program), and tiles that run at the same
+        time share no neuron. So no order of times can change what an operation does, and their times follow from its cycles and
+        bits.
         """
-        free: dict[str, int] = {}
+        order = self.pack.order
+        cycles, bits = order.cycles.copy(), order.bits.copy()
         for i, op in enumerate(self.program.operations):
-            cycles = self._execute(i, op)
-            if op.setup:
-                continue
-            begin = max([free.get(op.resource, 0), *(int(self.end[d]) for d in op.deps)])
-            self.start[i], self.end[i] = begin, begin + cycles
-            free[op.resource] = begin + cycles
+            if isinstance(op, Run):
+                cycles[i] = self._execute_run(i, op)
+            elif isinstance(op, Transfer):
+                bits[i] = self._transfer(i, op)
+            elif not isinstance(op, Wait):
+                raise ProgramError(f"operation {op.id} is a {type(op).__name__}, which belongs to another kind of core")
+        times = order.times(cycles, bits)
+        if self.program.mesh is not None:
+            every = np.arange(len(bits))
+            self.counts[every, self.pack.first_rows, INDEX["link_bits"]] = times.link_bits
+            self.counts[every, self.pack.first_rows, INDEX["link_hops"]] = times.link_hops
         return SampleRecord(
-            start=self.start, end=self.end, counts=self.counts, saturations=self.saturations,
+            start=times.start, end=times.end, counts=self.counts, saturations=self.saturations,
             mismatches=np.array([self._mismatches(layer) for layer in self.network], np.int64), outputs=self.outputs,
             potentials=self._potentials(), logs=self.logs,
         )
 
-    def _execute(self, i: int, op: Operation) -> int:
-        """One operation; the cycles that it takes."""
-        if isinstance(op, Run):
-            return self._execute_run(i, op)
-        if isinstance(op, Transfer):
-            return self._transfer(i, op)
-        raise ProgramError(f"operation {op.id} is a {type(op).__name__}, which belongs to another kind of core")
-
     def _transfer(self, i: int, op: Transfer) -> int:
-        count_transfer(op, self.counts[i, op.timesteps[0]])
-        return self.program.channel.cycles(int(op.bits))
+        """Count a transfer; the bits that it moves."""
+        if op.cargo is None:
+            bits = int(op.bits)
+        else:
+            assert self.program.mesh is not None
+            name = INPUT if op.layer < 0 else self.network.layers[op.layer].name
+            bits = cargo_bits_of(op, self.program.mesh, self.network, self._planes(op, name))
+        count_transfer(op, bits, self.counts[i, op.timesteps[0]])
+        return bits
 
     def _execute_run(self, i: int, op: Run) -> int:
         """C2: for each EOT the planes of the feeds, then the mark. Returns the run's cycles."""
         pack = self.pack.runs[i]
         state = self._take_state(pack, op)
         sources = [
-            FeedPlanes(feed, synapses, [self._plane(op, feed.source, t) for t in feed.planes], feed.planes)
+            FeedPlanes(feed, synapses, [self._planes(op, feed.source)[t] for t in feed.planes], feed.planes)
             for feed, synapses in self.pack.feeds[i]]
         core = execute_run(pack, state, self.pack.buffers, sources, op.eots, self.record, counts_pools=op.pools)
         self._put_state(pack, op, state)
@@ -273,10 +307,11 @@ class _SampleRun:
             self.logs[op.id] = core.log(*whole)
         return core.done()
 
-    def _plane(self, op: Operation, source: str, timestep: int) -> Ints:
+    def _planes(self, op: Operation, source: str) -> Ints:
+        """(T, H, W, C) of what is read: the input, the recording, or what the source has produced."""
         if source not in self.sources:
             raise ProgramError(f"operation {op.id} is fed by {source!r}, of which the sample holds no spikes")
-        return self.sources[source][timestep]
+        return self.sources[source]
 
     def _take_state(self, pack: RunPack, op: Run) -> CoreState:
         """C5: a tile of some channels works on a copy of them, one of some rows where they are."""
@@ -287,7 +322,7 @@ class _SampleRun:
             len(outputs), pack.layer_positions, pack.run.shape[0])
         own = [pack.own(state) for state in states]
         potentials, currents, flags = own if pack.all_channels else (state.copy() for state in own)
-        return CoreState(potentials, currents, flags, flat, self.arithmetic)
+        return CoreState(potentials, currents, flags, flat, name in self.computes)
 
     def _put_state(self, pack: RunPack, op: Run, state: CoreState) -> None:
         if pack.all_channels:
@@ -299,14 +334,15 @@ class _SampleRun:
 
     def _mismatches(self, layer: Layer) -> int:
         """C6: outputs unlike the recorded ones."""
-        if not self.arithmetic or layer.name not in self.outputs or layer.name not in self.recorded:
+        if not (self.check and self.network.has_weights) or layer.name not in self.outputs or layer.name not in self.recorded:
             return -1
         return int(np.count_nonzero(self.outputs[layer.name] != self.recorded[layer.name]))
 
     def _potentials(self) -> dict[str, NDArray[np.int64]]:
-        """Final potentials; without weights nobody knows them, and they stay zero."""
+        """Final potentials; of layers that are not computed nobody knows them, and they stay zero."""
         layers = self.network.layers
-        return {layers[i].name: _by_channel(states[0], layers[i].shape) for i, states in self.pack.states.items()}
+        return {layers[i].name: _by_channel(states[0], layers[i].shape) if layers[i].name in self.computes
+                else np.broadcast_to(np.int64(0), layers[i].shape) for i, states in self.pack.states.items()}
 
 
 def _plain(planes: Ints) -> Ints:

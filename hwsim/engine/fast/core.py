@@ -30,8 +30,8 @@ FLAG_WORDS, LAST_WORDS = TALLY["flag_words"], TALLY["last_words"]
 class CoreState:
     """Potentials, currents and flags (0 / 1) of a run's lanes, (positions, lanes), and its layer's outputs (T, positions, C).
 
-    A table that has no current or no flags never looks at them. `arithmetic` False: there are no weights, the outputs are
-    the recorded ones and stay as they are.
+    A table that has no current or no flags never looks at them. `arithmetic` False: no sums are made (there are no weights, or
+    the replay is timing only), the outputs are the recorded ones and stay as they are.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class PlainCore:
         if p.kind == "reinitialise":
             self._reinitialise(number, p)
             return False
-        sends = p.kind in ("fire", "requant")
+        sends = p.sends
         plane = self._outputs(p.timestep) if sends else None
         on = 0 if p.flags == "ignore" else self._on()
         if self.state.arithmetic:
@@ -185,7 +185,8 @@ class PlainCore:
             row[FLAG_WORDS] += np.count_nonzero(sent)
 
     def _follow(self, p: Pass, plane: Ints | None) -> None:
-        """Flags without arithmetic: recorded spikes set those of `fire_once`; no potential is known to be negative."""
+        """Flags without arithmetic: recorded spikes set those of `fire_once`; without weights no potential is known to be
+        negative. (With weights, a layer that masks is computed.)"""
         if p.flags == "fire_once" and plane is not None:
             self.state.flags |= plane != 0
         if p.kind == "mask":

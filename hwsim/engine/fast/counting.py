@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.program import CoreRun, Transfer
+from hwsim.chip.network import cargo_bits
+from hwsim.program import CoreRun, MeshSpec, Transfer
+from hwsim.snn.network import Network
 
 TALLIES = (
     "tokens", "events", "words", "synapses", "busy", "hazards", "serialiser_stalls", "overlapped", "sent",
@@ -168,7 +170,21 @@ def pass_tallies(run: CoreRun) -> NDArray[np.int64]:
     return out
 
 
-def count_transfer(op: Transfer, row: NDArray[np.int64]) -> None:
-    """A4 for a load or a store, onto its row of the counts."""
-    for event, count in op.counted.items():
+def count_transfer(op: Transfer, bits: int, row: NDArray[np.int64]) -> None:
+    """A4 for a transfer of so many bits, onto its row of the counts."""
+    for event, count in op.counted(bits).items():
         row[INDEX[event]] += count
+
+
+def cargo_bits_of(op: Transfer, mesh: MeshSpec, network: Network, planes: NDArray[np.integer]) -> int:
+    """C8: the bits by sample of a transfer; planes (T, H, W, C) of its layer."""
+    assert op.cargo is not None
+    (low, high), (top, bottom), (first, last) = op.timesteps, op.cargo.rows, op.cargo.channels
+    part = planes[low:high, top:bottom, :, first:last]
+    values = [network.plane_bits(op.layer, plane) for plane in range(low, high)]
+    dense = part[0].size * sum(max(1, bits) for bits in values)
+    if op.cargo.merged:
+        neurons = int(np.count_nonzero(part.any(axis=0)))
+        return cargo_bits(mesh, op.cargo.encoding, neurons, neurons * len(part), dense)
+    sent = [int(np.count_nonzero(plane)) for plane in part]
+    return cargo_bits(mesh, op.cargo.encoding, sum(sent), sum(n * bits for n, bits in zip(sent, values, strict=True)), dense)

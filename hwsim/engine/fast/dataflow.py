@@ -292,7 +292,7 @@ class DataflowCore(PlainCore):
         """R9, R10 and R12 to R18 for one pass over all words."""
         p, row = self.run.table.passes[sweep.index], self.tally[self.run.table.passes[sweep.index].timestep]
         row += self.pack.pass_tallies[sweep.index]
-        sends = p.kind in ("fire", "requant")
+        sends = p.sends
         plane = self._outputs(p.timestep) if sends else None
         on = 0 if p.flags == "ignore" else self._on()
         if self.state.arithmetic and p.kind == "reinitialise":

@@ -20,11 +20,16 @@ from hwsim.program import CoreRun, Feed
 from hwsim.snn.network import Connection, Network
 
 NO_VALUES = np.zeros(0, np.int64)
+SOME_VALUES = np.zeros(1, np.int64)
+NO_EVENTS = np.zeros(0, np.int32)
 NO_ARRIVALS = np.zeros((0, 2), np.int64)
 
 
 class EventList(NamedTuple):
-    """Events of one connection in token order; `values` has size 0 when they are binary, `largest` bounds |value|."""
+    """Events of one connection in token order; `values` has size 0 when they are binary, `largest` bounds |value|.
+
+    Events that are only counted have a `flat` of size 0, and one value if they have any.
+    """
 
     starts: Ints
     flat: Ints
@@ -129,11 +134,11 @@ class FeedPack:
             return 0
         return updates if self.connection.pool_mode == "unit" else events.number
 
-    def events(self, plane: Ints, timestep: int) -> tuple[EventList, int]:
-        """The events of a source's plane of `timestep`, and what a pooling unit did for them."""
+    def events(self, plane: Ints, timestep: int, counted: bool = False) -> tuple[EventList, int]:
+        """The events of a source's plane of `timestep`, and what a pooling unit did for them; `counted`: not which they are."""
         plane, updates = self._pool(plane)
         payload = self.payload and not (self.hybrid and timestep > 0)
-        return self._listed(plane, payload), updates
+        return (self._counted if counted else self._listed)(plane, payload), updates
 
     def merged(self, planes: Sequence[Ints]) -> tuple[EventList, int]:
         """R21: the neurons that spike in any of the planes; their values are patterns, bit n for planes[n]."""
@@ -154,11 +159,19 @@ class FeedPack:
             return self._pooled, ke.first_arrivals(plane, pool, self.tiles, self._seen, self._pooled)
         return self._pooled, ke.pool_windows(plane, pool, self._pooled, self.connection.pool_mode == "max")
 
+    def _starts(self) -> Ints:
+        lines, places = len(self.tiles), self.grid[0] * self.grid[1] + 1
+        return self._buffers.get("starts", lines * places, np.int32)[: lines * places].reshape(lines, places)
+
+    def _counted(self, plane: Ints, payload: bool) -> EventList:
+        starts = self._starts()
+        number = ke.count_events(plane, self.tiles, self.taken, starts)
+        return EventList(starts, NO_EVENTS, SOME_VALUES if payload else NO_VALUES, number, 1)
+
     def _listed(self, plane: Ints, payload: bool) -> EventList:
         flat = self._buffers.get("flat", plane.size + 1, np.int32)
         values = self._buffers.get("values", plane.size + 1, np.int64) if payload else NO_VALUES
-        lines, places = len(self.tiles), self.grid[0] * self.grid[1] + 1
-        starts = self._buffers.get("starts", lines * places, np.int32)[: lines * places].reshape(lines, places)
+        starts = self._starts()
         number, largest = ke.list_events(plane, self.tiles, self.taken, self.pool, starts, flat, values)
         return EventList(starts, flat, values, number, largest)
 

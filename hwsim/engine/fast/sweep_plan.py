@@ -71,7 +71,7 @@ def plan_sweeps(run: CoreRun, eots: int, rows: int) -> SweepPlan:
         after.append(tuple(sweeps))
         place += len(sweeps)
     steps = [
-        (s.reads, s.writes, s.claims, table.passes[s.index].kind in ("fire", "requant"), table.passes[s.index].timestep, s.place)
+        (s.reads, s.writes, s.claims, table.passes[s.index].sends, table.passes[s.index].timestep, s.place)
         for sweeps in after for s in sweeps]
     return SweepPlan(
         after=tuple(after), steps=np.array(steps, np.int64).reshape(-1, 6),
@@ -100,7 +100,7 @@ def _sweeps(run: CoreRun, following: list[int], place: int, needed: bool) -> lis
             reads = writes = claims = 0
         flaggers = None if any(member.kind == "mask" for member in group) else tuple(
             place + k + 1 - len(group) + i for i, member in enumerate(group) if member.flags == "fire_once")
-        number = sum(before.kind in ("fire", "requant") for before in passes[:k])
+        number = sum(before.sends for before in passes[:k])
         # Only events that look at flags can meet a mask word by itself; it is written together with its membrane word (R16).
         claims = claims if run.masks_first else claims & ~FLAGS
         made.append(Sweep(index, number, place + k, reads, writes, claims, flaggers))

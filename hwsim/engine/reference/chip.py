@@ -1,8 +1,7 @@
-"""The chip: core and channel as processes that execute a Program's operations (C1), and the reference engine itself.
+"""The chip: what a Program's operations do, and the reference engine itself.
 
-Owns the order of operations, the states of the layers (C5), where spikes are read and written (C6) and the counts of
-transfers (A4). Unit: cycles from the start of the sample. There is nothing to arbitrate: each resource has its list,
-and an operation begins when its resource is free and all it depends on has ended.
+Owns the states of the layers (C5), where spikes are read and written (C6) and the counts of transfers (A4). When operations
+happen is order.py's (C7, C8). Unit: cycles from the start of the sample.
 """
 
 from __future__ import annotations
@@ -11,20 +10,22 @@ from collections.abc import Iterable, Sequence
 from weakref import WeakSet
 
 import numpy as np
-import simpy
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
+from hwsim.checks.chip import check_list
 from hwsim.checks.program import check_program
+from hwsim.engine.reference.cargo import bits_by_sample
 from hwsim.engine.reference.checks import check_alone, check_run
 from hwsim.engine.reference.clock import CHIP, Clock, Steps
 from hwsim.engine.reference.core import ReferenceCore, row_count
 from hwsim.engine.reference.lanes import Replay, Spikes
 from hwsim.engine.reference.memory import WordLayout
+from hwsim.engine.reference.order import Order
 from hwsim.engine.reference.tokens import TokenStream, given_stream, plane_stream, run_stream
 from hwsim.engine.reference.window import visits
-from hwsim.program import CoreRun, Operation, Program, ProgramError, Run, Transfer
-from hwsim.record import CoreLog, SampleRecord
+from hwsim.program import CoreOperation, CoreRun, Listed, Operation, Program, ProgramError, Run, Transfer
+from hwsim.record import CoreLog, ListTimes, SampleRecord
 from hwsim.snn.network import INPUT, Connection, Layer
 from hwsim.snn.sample import Sample
 
@@ -67,8 +68,15 @@ class ReferenceEngine:
         clock.run(until=clock.process(core.process()))
         return core.core_log()
 
-    def run_sample(self, program: Program, sample: Sample, spikes: str, record: bool = False) -> SampleRecord:
-        """One sample of a trace. spikes: `trace` feeds layers the recording, `computed` what was produced."""
+    def run_sample(
+        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+    ) -> SampleRecord:
+        """One sample of a trace. spikes: `trace` feeds layers the recording, `computed` what was produced.
+
+        Raises ProgramError without `check`: this engine is there to judge, so it computes always.
+        """
+        if not check:
+            raise ProgramError("check=False: the reference engine always computes; use the fast engine, or check=True")
         if spikes not in ("trace", "computed"):
             raise ValueError(f"spikes is {spikes!r}, allowed are 'trace' and 'computed'")
         if spikes == "computed" and not program.network.has_weights:
@@ -77,8 +85,20 @@ class ReferenceEngine:
             check_program(program)
             self._checked.add(program)
         chip = Chip(program, sample, computed=spikes == "computed", record=record)
-        chip.execute()
+        chip.order.execute()
         return chip.report()
+
+    def run_list(self, listed: Listed, cycles: Sequence[int]) -> ListTimes:
+        """Operations without a sample; a run takes the cycles at its position."""
+        check_list(listed)
+        clock = Clock()
+
+        def run(operation: CoreOperation) -> Steps:
+            yield clock.at(clock.now + int(cycles[operation.id]), CHIP)
+
+        order = Order(clock, listed, run, lambda operation: int(operation.bits))
+        order.execute()
+        return order.times()
 
 
 class Chip:
@@ -88,10 +108,9 @@ class Chip:
         self.program, self.sample, self.network = program, sample, program.network
         self.computed, self.record = computed, record
         self.clock = Clock()
-        self.ended = {operation.id: simpy.Event(self.clock) for operation in program.operations}
+        self.order = Order(self.clock, program, self._run, self._transfer)
 
         size, layers = len(program.operations), self.network.layers
-        self.start, self.end = np.zeros(size, np.int64), np.zeros(size, np.int64)
         self.counts = np.zeros((size, plane_rows(program.operations), len(EVENTS)), np.int64)
         self.saturations = np.zeros(len(layers), np.int64)
         self.potentials = [np.zeros(layer.shape, np.int64) for layer in layers]
@@ -100,39 +119,10 @@ class Chip:
         self.outputs = {layer.name: self._output_buffer(layer) for layer in layers if layer.sends}
         self.logs: dict[int, CoreLog] = {}
 
-    def execute(self) -> None:
-        """Run the clock until every operation has ended."""
-        by_resource: dict[str, list[Operation]] = {}
-        for operation in self.program.operations:
-            if operation.setup and isinstance(operation, Transfer):
-                self._count_transfer(operation)
-                self.ended[operation.id].succeed()
-            else:
-                by_resource.setdefault(operation.resource, []).append(operation)
-        for operations in by_resource.values():
-            self.clock.process(self._resource(operations))
-        self.clock.run()
-
-    def _resource(self, operations: list[Operation]) -> Steps:
-        """A core or a channel at work: its operations in list order, one at a time."""
-        for operation in operations:
-            for dependency in operation.deps:
-                yield self.ended[dependency]
-            yield self.clock.at(self.clock.now, CHIP)
-            self.start[operation.id] = self.clock.now
-            if isinstance(operation, Run):
-                yield from self._run(operation)
-            elif isinstance(operation, Transfer):
-                self._count_transfer(operation)
-                yield self.clock.at(self.clock.now + self.program.channel.cycles(int(operation.bits)), CHIP)
-            else:
-                raise ProgramError(f"operation {operation.id} is a {type(operation).__name__}, which belongs to another kind "
-                                   "of core")
-            self.end[operation.id] = self.clock.now
-            self.ended[operation.id].succeed()
-
-    def _run(self, operation: Run) -> Steps:
+    def _run(self, operation: CoreOperation) -> Steps:
         """One run of a core: tokens out of the buffers, states in, states of its own tile and counts out."""
+        if not isinstance(operation, Run):
+            raise ProgramError(f"operation {operation.id} is a {type(operation).__name__}, which belongs to another kind of core")
         run, layer = operation.body, operation.layer
         network = self.network
         stream = run_stream(operation, self._source, network.carries_payload, network.is_hybrid, network.value_bits)
@@ -156,10 +146,13 @@ class Chip:
             self.logs[operation.id] = log
 
     def _source(self, connection: Connection) -> NDArray[np.integer]:
-        """(T, H, W, C) of what a connection reads: the input, the recording, or what the source has produced."""
-        if connection.source == INPUT:
+        return self._planes(connection.source)
+
+    def _planes(self, source: str) -> NDArray[np.integer]:
+        """(T, H, W, C) of what is read: the input, the recording, or what the source has produced."""
+        if source == INPUT:
             return self.sample.inputs
-        return self.outputs[connection.source] if self.computed else self._recorded(connection.source)
+        return self.outputs[source] if self.computed else self._recorded(source)
 
     def _recorded(self, name: str) -> NDArray[np.integer]:
         if name not in self.sample.recorded:
@@ -181,9 +174,19 @@ class Chip:
 
         return replay
 
-    def _count_transfer(self, operation: Transfer) -> None:
-        for event, count in operation.counted.items():
+    def _transfer(self, operation: Transfer) -> int:
+        """What a transfer moves; counted as it leaves."""
+        bits = self._bits(operation)
+        for event, count in operation.counted(bits).items():
             self.counts[operation.id, operation.timesteps[0], INDEX[event]] += count
+        return bits
+
+    def _bits(self, operation: Transfer) -> int:
+        if operation.cargo is None:
+            return int(operation.bits)
+        source = INPUT if operation.layer < 0 else self.network.layers[operation.layer].name
+        assert self.program.mesh is not None
+        return bits_by_sample(operation, operation.cargo, self.program.mesh, self.network, self._planes(source))
 
     def _output_buffer(self, layer: Layer) -> NDArray[np.integer]:
         channels, height, width = layer.shape
@@ -194,8 +197,11 @@ class Chip:
 
     def report(self) -> SampleRecord:
         layers = self.network.layers
+        for event, values in (("link_bits", self.order.link_bits), ("link_hops", self.order.link_hops)):
+            for operation in self.program.operations:
+                self.counts[operation.id, operation.timesteps[0], INDEX[event]] += values[operation.id]
         return SampleRecord(
-            start=self.start, end=self.end, counts=self.counts, saturations=self.saturations,
+            start=self.order.start, end=self.order.end, counts=self.counts, saturations=self.saturations,
             mismatches=np.array([self._mismatches(layer) for layer in layers], np.int64), outputs=self.outputs,
             potentials={layer.name: state for layer, state in zip(layers, self.potentials, strict=True)},
             logs=self.logs,

@@ -17,12 +17,13 @@ from simpy.core import EventPriority
 Steps = Generator[simpy.Event, Any, Any]
 
 # SimPy keeps priorities 0 and 1 for starting processes and for signals: both come before the phases of a cycle.
-CHIP = EventPriority(2)   # operations of the chip end, those that waited for them start
-FEED = EventPriority(3)   # the feeder pushes into the FIFO as the last cycle left it
-SEND = EventPriority(4)   # the serialiser sends a spike, and is free again after its last one
-ISSUE = EventPriority(5)  # the sequencer issues; memories give what the last cycle left in them (read-first)
-EXEC = EventPriority(6)   # the lanes work, memories are written, the serialiser is loaded
-MASK = EventPriority(7)   # the sequencer looks at flags, as the cycle leaves them, before it reads anything else (R25)
+CHIP = EventPriority(2)   # operations of the chip end, those that waited for them are ready
+GRANT = EventPriority(3)  # links are granted to the transfers that are ready: all that happens to operations has happened
+FEED = EventPriority(4)   # the feeder pushes into the FIFO as the last cycle left it
+SEND = EventPriority(5)   # the serialiser sends a spike, and is free again after its last one
+ISSUE = EventPriority(6)  # the sequencer issues; memories give what the last cycle left in them (read-first)
+EXEC = EventPriority(7)   # the lanes work, memories are written, the serialiser is loaded
+MASK = EventPriority(8)   # the sequencer looks at flags, as the cycle leaves them, before it reads anything else (R25)
 
 
 class Clock(simpy.Environment):

@@ -12,7 +12,7 @@ from hwsim.engine.reference.fifo import SpikeFifo
 from hwsim.engine.reference.lanes import Activity, WordOperation
 from hwsim.engine.reference.merged import work_of
 from hwsim.engine.reference.shared import Shared
-from hwsim.engine.reference.sweeps import SENDING, PassStep, pass_steps
+from hwsim.engine.reference.sweeps import PassStep, pass_steps
 from hwsim.engine.reference.tokens import Token
 from hwsim.engine.reference.window import Visit
 from hwsim.engine.reference.writers import Writer
@@ -144,7 +144,7 @@ class Sequencer:
     def _count_pass(self, step: PassStep, first_visit: bool) -> None:
         """What a pass costs besides its operations. The plane that it fills is cleared once, whatever the visits."""
         sweep, activity = step.sweep, self.core.activity[step.sweep.timestep]
-        if sweep.kind in SENDING and first_visit:
+        if sweep.sends and first_visit:
             activity["buffer_write"] += self.core.plane_rows_cleared
         if sweep.kind == "fire" and sweep.shift > 0:
             activity["threshold_shift"] += 1
@@ -153,7 +153,7 @@ class Sequencer:
         sweep = step.sweep
         return WordOperation(
             sweep.kind, word, self.core.activity[sweep.timestep], reads=step.reads, writes=step.writes,
-            claims=step.claims, sends=sweep.kind in SENDING, sweep=sweep, number=step.number, sums=step.sums,
+            claims=step.claims, sends=sweep.sends, sweep=sweep, number=step.number, sums=step.sums,
             more=step.more,
         )
 

@@ -8,8 +8,6 @@ from hwsim.engine.reference.memory import WordMemory
 from hwsim.engine.reference.shared import Shared
 from hwsim.passes import Pass
 
-SENDING = ("fire", "requant")
-
 
 class PassStep(NamedTuple):
     """One pass after an EOT; `number` counts fire and requant passes since the EOT, the rest is as in WordOperation."""
@@ -51,7 +49,7 @@ def pass_steps(core: Shared, marks: int) -> list[PassStep]:
         sums = tuple(range(added, sweep.after_eot)) if run.plane_sums else ()
         added = max(added, sweep.after_eot)
         steps.append(PassStep(sweep, number, sums, reads, writes, claims, more))
-        number += sweep.kind in SENDING
+        number += sweep.sends
     return steps
 
 

@@ -50,6 +50,18 @@ def done(core: Array) -> int:
 
 
 @njit(cache=True)
+def follow_in_turn(more: int, step: int, slot: int, pushed: int, place: int, ring: Array) -> tuple[int, int, int]:
+    """`more` tokens popped every `step` cycles after `slot`: next free slot, last push, place in the ring."""
+    depth = ring.size
+    before = slot + (more - depth) * step if more >= depth else ring[(place + more - 1) % depth]
+    at = (place + max(0, more - depth)) % depth
+    for k in range(max(1, more - depth + 1), more + 1):
+        ring[at] = slot + k * step
+        at = at + 1 if at + 1 < depth else 0
+    return slot + more * step + 1, max(pushed + more, before + 1), at
+
+
+@njit(cache=True)
 def time_events(
     starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, arrivals: Array,
     core: Array, ring: Array, tally: Array, log: Array,
@@ -61,12 +73,17 @@ def time_events(
     arrivals (events, 2)      gap and earliest cycle of each push; size 0: gap 1, never late.
     log (events, 2)           push and pop.
     Returns slots taken and real synapses.
+
+    Where events are never late, touch words and the FIFO holds two, only the first of a list can wait for its push: the next
+    push comes at most a cycle after it, or one after a pop that lies two back, and the lanes are not free before that. So
+    the events of one position, all alike, issue one after the other, and the last push waits only for the pop D tokens back.
     """
     width, channels, pool, groups = grid[WIDTH], grid[CHANNELS], grid[POOL], grid[GROUPS]
     free, done, word, written = core[NEXT], core[EXEC], core[WORD], core[WRITTEN]
     pushed, place, adds_to = core[PUSHED], core[PLACE], core[ADDS_TO]
     stalls_with = 0 if core[BYPASS] else adds_to
     alike, late, logged = by_channel.shape[0] == 1, arrivals.shape[0] > 0, log.shape[0] > 0
+    in_turn = alike and not late and not logged and ring.size > 1
     token = words = empty = synapses = hazards = overlapped = 0
     gap, earliest = 1, 0
     for tile in range(starts.shape[0]):
@@ -110,6 +127,18 @@ def time_events(
                         log[token, 0] = pushed
                         log[token, 1] = slot
                     token += 1
+                    if in_turn and count:
+                        more = high - event - 1
+                        if more:
+                            stall = int(first + group == word and adds_to & stalls_with != 0)
+                            step = count + stall
+                            free, pushed, place = follow_in_turn(more, step, slot, pushed, place, ring)
+                            done = free
+                            words += more * count
+                            synapses += more * positions * by_channel[channel, 2]
+                            hazards += more * stall
+                            token += more
+                        break
     core[NEXT], core[EXEC], core[WORD], core[WRITTEN] = free, done, word, written
     core[PUSHED], core[PLACE] = pushed, place
     tally[TOKENS] += token

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from hwsim.convert.assemble import Fixed, assemble, neurons
 from hwsim.convert.base import Built, Method, Request, check_trained_for
+from hwsim.convert.folded import SourceConnection, SourceLayer, check_numbers
 from hwsim.convert.integers import USUAL_WIDTHS, Widths, scaled
-from hwsim.convert.source import SourceConnection, SourceLayer, check_numbers
 from hwsim.snn.network import InputSpec, Network
 from hwsim.snn.neurons import ReadOut, SingleSpike
 from hwsim.sources.checkpoint import Checkpoint
@@ -47,7 +47,7 @@ def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS) 
         threshold = float(layer.threshold.detach().clamp_min(SMALLEST_THRESHOLD))
         theta = int(np.floor(threshold * scale)) + 1
         made = neurons(source, SingleSpike(shift), steps, theta, initial_potential=scaled(initial * leak, scale))
-        return Fixed(made, scale, worth=1.0)
+        return Fixed(made, scale, unit=1.0)
 
     sources = (_source(name, layer) for name, layer in trained.layers.items())
     return assemble(spec, 2.0**-spec.spike_shift, sources, fix, widths), leaks

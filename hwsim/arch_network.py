@@ -1,0 +1,63 @@
+"""The network of an architecture file: `network:` with its mesh, and the node of every core and of the channel (rule C8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from hwsim.fields import Fields
+from hwsim.links import CHANNEL, LINK_ENCODINGS, RESERVED_ENCODINGS, LinkEncoding, MeshSpec, Node, node_problems
+
+Side = Annotated[int, Field(strict=True, ge=1, le=256)]
+Coordinate = Annotated[int, Field(strict=True, ge=0)]
+Place = tuple[Coordinate, Coordinate]
+
+
+def _known_and_built(value: Any) -> Any:
+    if isinstance(value, str) and value in RESERVED_ENCODINGS:
+        raise ValueError(f"{value!r} is reserved: {RESERVED_ENCODINGS[value]}; use {', '.join(LINK_ENCODINGS)}")
+    return value
+
+
+class LinkNetwork(Fields):
+    """A mesh of nodes with two directed links between neighbours; a core per node, and the channel on one of them."""
+
+    mesh: tuple[Side, Side]
+    """[X, Y]: nodes along x and along y."""
+    flit_bits: int | None = Field(ge=1, le=65536)
+    """Bits that a link moves in a cycle; null: as many as there are, and no flits."""
+    hop_cycles: int = Field(ge=0, le=10_000)
+    """Cycles from a node to its neighbour."""
+    address_bits: int = Field(ge=1, le=64)
+    """Bits of a neuron's address in a message of an `aer` list."""
+    header_bits: int = Field(ge=0, le=1024)
+    """Bits of a message's header, and of the end-of-timestep mark of each transfer."""
+    encoding: Annotated[LinkEncoding, BeforeValidator(_known_and_built)]
+    """How planes travel: aer, a message per spike; bitmap, a bit per position; smaller, what takes fewer bits."""
+    channel_node: Place = (0, 0)
+    """Where the channel is attached."""
+    nodes: dict[str, Place] | None = None
+    """By core, its node; left out: row by row, core0 on (0, 0), core1 on (1, 0), ..."""
+
+    def placed(self, cores: Sequence[str]) -> tuple[tuple[str, Node], ...]:
+        """(name, node) of the cores and of the channel. Cores for which the mesh has no node are left out."""
+        width, height = self.mesh
+        row_by_row = {name: (n % width, n // width) for n, name in enumerate(cores[: width * height])}
+        return (*(row_by_row if self.nodes is None else self.nodes).items(), (CHANNEL, self.channel_node))
+
+    def mistakes(self, cores: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Where under `network` something is wrong with the nodes of `cores`, and what."""
+        for name, text in node_problems(self.mesh, self.placed(cores), cores):
+            if name == CHANNEL:
+                yield ("channel_node",), f"the channel {text}"
+            elif self.nodes is None:
+                yield ("mesh",), (f"{name} sits on no node: {self.mesh[0]} x {self.mesh[1]} nodes hold "
+                                  f"{self.mesh[0] * self.mesh[1]} of {len(cores)} cores; make the mesh larger")
+            else:
+                yield ("nodes", *([name] if name in self.nodes else [])), f"{name} {text}"
+
+    def spec(self, cores: Sequence[str]) -> MeshSpec:
+        """What a Program knows of it. The encoding is named by each transfer."""
+        return MeshSpec(self.mesh, self.flit_bits, self.hop_cycles, self.address_bits, self.header_bits, self.placed(cores))

@@ -1,0 +1,168 @@
+"""Laws of timing-only replays (C6): on a recording that the design makes itself, cycles and every count are the checked ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import hwsim
+from hwsim.activity import EVENTS
+from hwsim.compare import why_not
+from hwsim.engine.fast.chip import FastEngine
+from hwsim.engine.reference import ReferenceEngine
+from hwsim.program import Program, ProgramError
+from hwsim.record import SampleRecord
+from hwsim.schedules import SCHEDULES
+from hwsim.snn.sample import Sample
+from hwsim.trace.reader import Trace
+from tests.conftest import ROOT
+from tests.engine.random_designs import random_dataflow, random_sample
+from tests.engine.test_dataflows import in_dataflow
+from tests.engine.test_engines_agree import draw_program
+from tests.engine.test_several_cores import draw as draw_chip
+
+FAST = FastEngine()
+SHIPPED = sorted((ROOT / "traces").glob("*.h5")) + sorted((ROOT / "traces" / "methods").glob("fashion*.h5"))
+SEEDS = st.integers(0, 2**32 - 1)
+quietly = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def own_recording(program: Program, sample: Sample) -> Sample:
+    """The sample with what the design sends for its input, so that a checked replay of it finds no mismatch."""
+    return Sample(sample.inputs, FAST.run_sample(program, sample, "computed").outputs)
+
+
+def assert_same_timing(found: SampleRecord, checked: SampleRecord) -> None:
+    np.testing.assert_array_equal(found.start, checked.start)
+    np.testing.assert_array_equal(found.end, checked.end)
+    difference = np.argwhere(found.counts != checked.counts)
+    assert not len(difference), [
+        (f"op {o}", f"row {t}", EVENTS[e], found.counts[o, t, e], checked.counts[o, t, e]) for o, t, e in difference[:8]]
+
+
+def check_program(program: Program, sample: Sample) -> SampleRecord:
+    """The law for one Program; its checked record."""
+    sample = own_recording(program, sample)
+    checked = FAST.run_sample(program, sample, "trace", record=True)
+    assert (checked.mismatches <= 0).all()
+    for record in (False, True):
+        # A checked replay in between leaves potentials and flags behind, which must not matter.
+        found = FAST.run_sample(program, sample, "trace", record=record, check=False)
+        assert_same_timing(found, checked)
+        assert (found.mismatches == -1).all()
+        for number, log in found.logs.items():
+            for field in ("push", "pop", "issue", "spikes"):
+                np.testing.assert_array_equal(getattr(log, field), getattr(checked.logs[number], field), err_msg=field)
+    valued = {op.layer for op in program.runs if any(p.kind == "mask" for p in op.body.table.passes)}
+    for i, layer in enumerate(program.network):
+        expected = checked.potentials[layer.name] if i in valued else 0
+        assert (found.potentials[layer.name] == expected).all(), f"{layer.name}: which layers are computed"
+    return checked
+
+
+def check_flow(seed: int, mask_first: bool, ports: str) -> SampleRecord | None:
+    """The law for a random Program in a random dataflow; None where it is refused."""
+    drawn = draw_program(seed)
+    if drawn is None:
+        return None
+    today, rng = drawn
+    spec, flow = next(today.runs).body.core, random_dataflow(rng)
+    bitmap = spec.buffer == "bitmap"
+    order, token = flow["dataflow"], flow["token"]
+    assert isinstance(order, dict)
+    assert isinstance(token, dict)
+    core = replace(
+        spec, membrane_ports=ports, passes=str(flow["passes"]), writer=str(flow["writer"]) if bitmap else "serial",
+        order="gather" if bitmap and order["type"] == "output_stationary" and not mask_first else "scatter",
+        accumulators=int(order.get("accumulators", 1)), adders=int(token.get("adders", 1)),
+        planes_per_token="all" if bitmap and token["planes"] == "merged" else "one", mask_first=mask_first)
+    try:
+        return check_program(in_dataflow(today, core), random_sample(rng, today.network))
+    except ProgramError:
+        return None
+
+
+@quietly
+@given(seed=SEEDS)
+def test_timing_is_the_checked_one_on_random_designs(seed: int) -> None:
+    if (drawn := draw_program(seed)) is not None:
+        check_program(drawn[0], random_sample(drawn[1], drawn[0].network))
+
+
+@quietly
+@given(seed=SEEDS, mask_first=st.booleans(), ports=st.sampled_from(["1r1w", "1rw"]))
+def test_timing_is_the_checked_one_in_every_dataflow(seed: int, mask_first: bool, ports: str) -> None:
+    check_flow(seed, mask_first, ports)
+
+
+@quietly
+@given(seed=SEEDS)
+def test_timing_is_the_checked_one_on_random_chips(seed: int) -> None:
+    if (drawn := draw_chip(seed)) is not None:
+        program, network, _, _, rng = drawn
+        check_program(program, random_sample(rng, network))
+
+
+def test_the_law_meets_every_event() -> None:
+    """An event that never happens would be one that nothing holds equal."""
+    seen, ran = np.zeros(len(EVENTS), np.int64), 0
+    for seed in range(420):
+        record = check_flow(seed, mask_first=seed % 2 == 0, ports="1rw" if seed % 3 else "1r1w")
+        if record is not None:
+            seen, ran = seen + record.counts.sum(axis=(0, 1)), ran + 1
+        drawn = draw_program(seed)
+        if drawn is not None:
+            seen += check_program(drawn[0], random_sample(drawn[1], drawn[0].network)).counts.sum(axis=(0, 1))
+    assert ran > 100
+    assert not [name for name, count in zip(EVENTS, seen, strict=True) if not count]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_timing_is_the_checked_one_on_shipped_traces(path: Path, schedule: str) -> None:
+    with Trace.open(path) as trace:
+        name = "mac_core_64" if trace.network.is_ann else "event_core_64_flags"
+        design = hwsim.load_architecture(name)
+        if why_not(trace, design, schedule) is not None:
+            return
+        checked, found = (hwsim.simulate(trace, design, schedule=schedule, samples=4, check=c) for c in (True, False))
+    assert checked.mismatches == 0
+    np.testing.assert_array_equal(found.spans, checked.spans)
+    np.testing.assert_array_equal(found.layer_counts, checked.layer_counts)
+    np.testing.assert_array_equal(found.operation_counts, checked.operation_counts)
+    assert found.energy_pj == checked.energy_pj
+
+
+def test_most_shipped_traces_run() -> None:
+    runs = [path for path in SHIPPED if not Trace.open(path).network.is_ann]
+    with_flags = hwsim.load_architecture("event_core_64_flags")
+    assert sum(why_not(Trace.open(path), with_flags, "layer_by_layer") is None for path in runs) >= 9
+
+
+def test_spikes_that_the_design_does_not_send_are_taken_as_they_are() -> None:
+    """Where the recording is not what the design computes, cycles are those of the recording."""
+    program, sample = next(
+        (drawn[0], sample) for seed in range(0, 700, 7) if (drawn := draw_program(seed)) is not None
+        for sample in [random_sample(drawn[1], drawn[0].network)]
+        if (FAST.run_sample(drawn[0], sample, "trace").mismatches > 0).any())
+    found = FAST.run_sample(program, sample, "trace", check=False)
+    sent = EVENTS.index("spike_out")
+    recorded = sum(int(np.count_nonzero(planes)) for planes in sample.recorded.values())
+    assert found.counts[..., sent].sum() == recorded != FAST.run_sample(program, sample, "trace").counts[..., sent].sum()
+
+
+def test_what_cannot_be_timing_only_is_refused() -> None:
+    program, rng = next(drawn for seed in range(0, 70, 7) if (drawn := draw_program(seed)) is not None)
+    sample = random_sample(rng, program.network)
+    with pytest.raises(ProgramError, match="nothing is computed"):
+        FAST.run_sample(program, sample, "computed", check=False)
+    with pytest.raises(ProgramError, match="reference engine always computes"):
+        ReferenceEngine().run_sample(program, sample, "trace", check=False)
+    senders = [layer.name for layer in program.network if layer.sends]
+    with pytest.raises(ProgramError, match=f"check=False: layer '{senders[0]}' has no recorded outputs"):
+        FAST.run_sample(program, Sample(sample.inputs, {}), "trace", check=False)
