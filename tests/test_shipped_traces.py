@@ -96,8 +96,8 @@ def reference_agrees(path: Path, samples: int | None) -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=ids)
-def test_reference_engine_reproduces_two_samples(path: Path) -> None:
-    reference_agrees(path, 2)
+def test_reference_engine_reproduces_a_sample(path: Path) -> None:
+    reference_agrees(path, 1)
 
 
 @pytest.mark.slow

@@ -1,8 +1,7 @@
 """Every rule of the chip's order, links and lists is held by a check: break it, and a vector or the other engine shows it.
 
-The mutants are edits of syntax trees (tests/mutants/edits.py), each of a whole module.
-C7 and C8 are broken in each engine; the lists of
-C9 are made once, for both.
+The mutants are edits of syntax trees (tests/mutants/edits.py), each of a whole module. C7 and C8 are broken in each engine; the
+lists of C9 are made once, for both.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from tests.engine.random_lists import random_list
 from tests.engine.test_several_cores import draw
 from tests.mutants.copies import Modules, copies_of, path_of, source_of
 from tests.mutants.edits import Edit, apply
+from tests.mutants.selection import by_default
 from tests.schedules.random_pipelines import random_drawing
 from tests.schedules.test_listing import check_steps
 
@@ -288,7 +288,9 @@ def first_difference(target: str, made: Modules) -> str | None:
         return type(error).__name__
 
 
-@pytest.mark.parametrize("one", MUTANTS, ids=lambda one: f"{one.rule} {one.target}: {one.name}")
+@pytest.mark.parametrize("one", [
+    pytest.param(one, id=f"{one.rule} {one.target}: {one.name}", marks=[] if everyday else pytest.mark.slow)
+    for one, everyday in by_default(MUTANTS, lambda one: (one.target, one.rule))])
 def test_mutant_is_caught(one: Mutant) -> None:
     assert first_difference(one.target, one.copies()) is not None
 

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from tests.cores.odin.mutants import MUTANTS as ODIN
+from tests.engine.test_chip_mutants import MUTANTS as CHIP
 from tests.mutants.dataflows import DATAFLOWS
 from tests.mutants.fast import FAST
 from tests.mutants.hardware_arithmetic import ARITHMETIC
@@ -25,7 +26,8 @@ from tests.mutants.selection import by_default
 MUTANTS: tuple[Mutant, ...] = (*SEQUENCE, *ARITHMETIC, *COUNTS, *REFERENCE, *FAST, *DATAFLOWS)
 RECORD = Path(__file__).with_name("caught_by.json")
 TABLE = Path(__file__).with_name("table.md")
-TARGETS = ("rtl", "reference", "fast")
+TARGETS = {"rtl": "rtl", "reference": "reference", "fast": "fast", "lists": "both engines"}
+"""Columns of the table."""
 
 
 # -- what catches them --------------------------------------------------------------------------------------------
@@ -72,13 +74,14 @@ def table() -> str:
     """Rules by implementation: how many mutants run by default, and how many more are marked slow."""
     counts: Counter[tuple[str, str, bool]] = Counter(
         (one.rule, one.target, everyday) for one, everyday in by_default(MUTANTS, lambda one: (one.target, one.rule)))
+    counts += Counter((one.rule, one.target, everyday) for one, everyday in by_default(CHIP, lambda one: (one.target, one.rule)))
     counts += Counter((one.rule, one.engine, everyday) for one, everyday in by_default(ODIN, lambda one: (one.engine, one.rule)))
-    rules = sorted({rule for rule, *_ in counts}, key=lambda rule: ("RAO".index(rule[0]), int(rule[1:])))
+    rules = sorted({rule for rule, *_ in counts}, key=lambda rule: ("RACO".index(rule[0]), int(rule[1:])))
     lines = [
         "# Mutants of each rule", "",
-        "The number that runs by default, plus the number that is marked slow. O1 to O8 are rules of ODIN. Written by",
-        "`python -m tests.mutants --table`.", "",
-        f"| rule | {' | '.join(TARGETS)} |", f"|---{'|---' * len(TARGETS)}|"]
+        "The number that runs by default, plus the number that is marked slow. O1 to O8 are rules of ODIN. Lists (C9) are made",
+        "once for both engines. Written by `python -m tests.mutants --table`.", "",
+        f"| rule | {' | '.join(TARGETS.values())} |", f"|---{'|---' * len(TARGETS)}|"]
     for rule in rules:
         cells = [_cell(counts[rule, target, True], counts[rule, target, False]) for target in TARGETS]
         lines.append(f"| {' | '.join([rule, *cells])} |")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ def _shipped() -> list[Entry]:
     return read_document(PATH)
 
 
-def shipped() -> list[Entry]:
-    """Every shipped case, to be changed at will."""
-    return copy.deepcopy(_shipped())
+def shipped() -> Iterator[Entry]:
+    """Every shipped case, to be changed at will. A copy takes its time, so each is made when it is asked for."""
+    return map(copy.deepcopy, _shipped())
 
 
-def one_case(**wanted: Any) -> Entry:
-    """The first shipped case with these fields."""
-    return copy.deepcopy(next(c for c in _shipped() if all(c[name] == value for name, value in wanted.items())))
+def one_case(wanted: Callable[[Entry], bool] = lambda case: True, **fields: Any) -> Entry:
+    """The first shipped case that is wanted and has these fields."""
+    return copy.deepcopy(next(
+        c for c in _shipped() if wanted(c) and all(c[name] == value for name, value in fields.items())))
 
 
 def written(folder: Path, document: Any, name: str = "cases.json") -> Path:
