@@ -37,7 +37,7 @@ ONCE = {"setup_cycles", "setup_energy_pj", "area_mm2", "memories_off", "memories
         "used", "leak_unused"}
 RATIOS = {"pj_per_synaptic_operation", "core_pj_per_sop", "power_w", "power_mw", "utilisation", "utilisation_percent"}
 CHECKS = {"mismatches", "saturations"}
-WORDS = {"trace", "coding", "timesteps", "T", "arch", "schedule", "engine", "spikes", "samples", "accuracy",
+WORDS = {"trace", "coding", "timesteps", "T", "arch", "schedule", "engine", "spikes", "check", "samples", "accuracy",
          "accuracy_test_set", "accuracy_percent", "accuracy_flag", "sim_id", "run_id", "price_id", "reason"}
 
 

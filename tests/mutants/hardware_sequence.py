@@ -54,7 +54,7 @@ SEQUENCE: tuple[Mutant, ...] = (
     rtl("R3", "an identity adds to its whole word",
         Edit("address_generator", "IdentityField.geometry", "channel + 1", "channel + self.p.lanes")),
     rtl("R3", "a tile begins at the layer's first group",
-        Edit("address_generator", "AddressGenerator.elaborate", "walked.g + p.run.groups[0]", "walked.g")),
+        Edit("address_generator", "AddressGenerator._find_synapses", "walked.g + p.run.groups[0]", "walked.g")),
     rtl("R4", "an EOT waits for EXEC",
         Edit("sequencer", "_take_token",
              "self.head.valid & self.head.payload.eot",
