@@ -5,7 +5,8 @@
     print(result.latency_s, result.energy_pj, result.mismatches)
 
 Where things are: networks in `snn`, spike files in `trace`, the chip in `arch` and `cores`. A layer is cut in `cores/KIND`, the
-order of the work is made in `schedules`, a cycle is decided in `engine`, a picojoule is made in `cost`. `simulation` is the
+order of the work is made in `schedules`, a cycle is decided in `engine` (ODIN's in
+`cores/odin`), a picojoule is made in `cost`. `simulation` is the
 whole chain on one page. CONTRIBUTING.md has a table of all rooms.
 """
 

@@ -103,7 +103,7 @@ def _imports(by: str, path: Path) -> Iterator[Import]:
                 yield from visit(child, local, True)
             else:
                 explained = False
-                yield from visit(child, local or isinstance(child, ast.FunctionDef), typing)
+                yield from visit(child, local or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda), typing)
 
     yield from visit(ast.parse(text), False, False)
 

@@ -7,11 +7,10 @@ paths.
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
-import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from amaranth.back import verilog
 
 from hwsim import __version__
 from hwsim.errors import HwsimError
+from hwsim.files import whole_file
 from hwsim.passes import Pass, PassTable
 from hwsim.program import CoreRun
 from hwsim.rtl.ports import ExportParameters, Port, PortedCore
@@ -85,16 +85,11 @@ class CoreExport:
 
 
 def write_files(files: Mapping[Path, str]) -> None:
-    """All of them or none: each is complete before the first takes its place."""
-    parts = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part") for path in files}
-    try:
+    """None unless all can be written: each is complete before the first takes its place."""
+    with ExitStack() as stack:
+        parts = {path: stack.enter_context(whole_file(path)) for path in files}
         for path, text in files.items():
             parts[path].write_text(text)
-        for path, part in parts.items():
-            os.replace(part, path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
 
 
 def _comment(text: str) -> Iterator[str]:

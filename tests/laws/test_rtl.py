@@ -1,6 +1,7 @@
 """The golden hardware keeps the laws, in Amaranth's simulator; each run is elaborated by itself, so fewer are drawn.
 
-Not here: buffers around the core (A4), which it does not have; what an engine refuses; R19 to R24 and the chip (C1 to C6).
+Not here: buffers around the core (A4), which it does not have; what an engine refuses; the chip (C1 to C6); R19 to R24,
+whose hardware is held to vectors and to the reference engine in tests/rtl/test_dataflows.py.
 """
 
 from __future__ import annotations
