@@ -142,8 +142,9 @@ class CaseFields(Fields):
 def problems(raw: CaseFields) -> list[str]:
     """What does not fit together in fields that are sound by themselves, one sentence each."""
     found = [text for position, one in enumerate(raw.connections)
-             for text in _connection_problems(f"connections[{position}]", one, raw.shape)]
-    found += _state_problems(raw)
+             for text in connection_problems(f"connections[{position}]", one, raw.shape)]
+    states = {"initial_potential": raw.initial_potential, "bias": raw.bias, "expect.final_potential": raw.expect.final_potential}
+    found += state_problems({name: (array, raw.shape, "output_shape") for name, array in states.items()}, raw.potential_bits)
     found += [f"expect.activity.{name}: missing, it must be given" for name in ACTIVITY if name not in raw.expect.activity]
     found += [f"expect.activity.{name}: unknown key; the format has no such count, so leave it out"
               for name in raw.expect.activity if name not in ACTIVITY]
@@ -160,7 +161,8 @@ def problems(raw: CaseFields) -> list[str]:
     return found
 
 
-def _connection_problems(place: str, raw: ConnectionFields, shape: tuple[int, int, int]) -> Iterator[str]:
+def connection_problems(place: str, raw: ConnectionFields, shape: tuple[int, int, int]) -> Iterator[str]:
+    """What does not fit together in a connection into a layer of `shape`."""
     convolves = raw.operator == "conv"
     for name in CONV_FIELDS:
         if convolves != (getattr(raw, name) is not None):
@@ -179,17 +181,18 @@ def _connection_problems(place: str, raw: ConnectionFields, shape: tuple[int, in
         yield f"{place}: gives {list(natural[1:])} output positions, expected those of output_shape, {list(shape[1:])}"
 
 
-def _state_problems(raw: CaseFields) -> Iterator[str]:
-    """Of arrays over the output: their shape, and of what a run is given the width."""
-    limit = 1 << (raw.potential_bits - 1)
-    states = {"initial_potential": raw.initial_potential, "bias": raw.bias, "expect.final_potential": raw.expect.final_potential}
-    for name, array in states.items():
+def state_problems(
+    states: Mapping[str, tuple[NDArray[np.int64] | None, tuple[int, ...], str]], potential_bits: int
+) -> Iterator[str]:
+    """Of arrays by name, each with the shape that it must have and what that is: their shape, and the width of what is given."""
+    limit = 1 << (potential_bits - 1)
+    for name, (array, shape, what) in states.items():
         if array is None:
             continue
-        if array.shape != raw.shape:
-            yield f"{name}: found the shape {list(array.shape)}, expected output_shape, {list(raw.shape)}"
-        elif array is not raw.expect.final_potential and (array.min() < -limit or array.max() >= limit):
-            yield (f"{name}: found values from {array.min()} to {array.max()}, expected what {raw.potential_bits} bits hold, "
+        if array.shape != shape:
+            yield f"{name}: found the shape {list(array.shape)}, expected {what}, {list(shape)}"
+        elif not name.startswith("expect.") and (array.min() < -limit or array.max() >= limit):
+            yield (f"{name}: found values from {array.min()} to {array.max()}, expected what {potential_bits} bits hold, "
                    f"{-limit} to {limit - 1}")
 
 

@@ -46,7 +46,7 @@ def _explain(error: Any) -> str:
     return f"{place}: found {brief(error['input'])}, expected {reason}"
 
 
-def _array(value: Any) -> NDArray[np.int64]:
+def int_array(value: Any) -> NDArray[np.int64]:
     """Nested lists of integers of equal lengths as int64."""
     shape = _shape(value, MAX_RANK)
     if shape is None:
@@ -68,7 +68,7 @@ def _shape(value: Any, deepest: int) -> tuple[int, ...] | None:
     return None if shapes or inner is None else (len(value), *inner)
 
 
-IntArray = Annotated[NDArray[np.int64], PlainValidator(_array)]
+IntArray = Annotated[NDArray[np.int64], PlainValidator(int_array)]
 """(...) int64 from nested lists of integers, up to MAX_RANK deep, values within VALUE_LIMIT."""
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 Shape = Annotated[list[Side], Field(min_length=3, max_length=3)]

@@ -6,11 +6,13 @@ from typing import Any
 
 from hwsim.verify.chip_cases import ChipCases
 from hwsim.verify.core_cases import CoreCases
+from hwsim.verify.dataflow_cases import DataflowCases
 from hwsim.verify.format import Format, VerifyError, brief
 from hwsim.verify.odin_cases import OdinCases
 
 FORMATS: tuple[Format, ...] = (
     CoreCases(),
+    DataflowCases(),
     OdinCases(),
     ChipCases(),
 )

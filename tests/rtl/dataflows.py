@@ -17,7 +17,8 @@ from hwsim.program import CoreRun, ProgramError
 from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.rtl.coverage import uncovered
 from hwsim.rtl.stimulus import Stimulus
-from tests.engine.dataflow_cases import DataflowCase, load_cases
+from hwsim.verify.dataflow_cases import DataflowCase
+from tests.engine.dataflow_cases import load_cases
 from tests.engine.random_runs import RandomRun, random_run
 
 REFERENCE = ReferenceEngine()

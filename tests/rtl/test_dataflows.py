@@ -10,7 +10,7 @@ from hwsim.activity import INDEX
 from hwsim.program import ProgramError
 from hwsim.rtl.machine import run_core
 from hwsim.rtl.scan_machine import run_planes
-from tests.engine.dataflow_cases import DataflowCase
+from hwsim.verify.dataflow_cases import DataflowCase
 from tests.rtl.cases import differences
 from tests.rtl.dataflows import REFERENCE, SETTINGS, covered_vectors, judged, planes_cleared, random_case
 
