@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from hwsim.activity import EVENTS, INDEX
 from hwsim.checks.chip import check_list
 from hwsim.checks.program import check_program
+from hwsim.checks.run import check_alone, check_run
 from hwsim.engine.reference.cargo import bits_by_sample
-from hwsim.engine.reference.checks import check_alone, check_run
 from hwsim.engine.reference.clock import CHIP, Clock, Steps
 from hwsim.engine.reference.core import ReferenceCore, row_count
 from hwsim.engine.reference.lanes import Replay, Spikes

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
-from hwsim.engine.reference.checks import check_run
+from hwsim.checks.run import check_run
 from hwsim.engine.reference.clock import CHIP, Clock, Steps
 from hwsim.engine.reference.execute import Execute
 from hwsim.engine.reference.fifo import SpikeFifo, TokenFeeder
