@@ -47,8 +47,9 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
     # The words of an input, which a caller gave, looked up among those that there are.
     "snn/validate.py": ("spec.encoding not in ENCODINGS", "spec.coding not in INPUT_CODINGS",
                         "INPUT_CODINGS.get(spec.coding)", "INPUT_CODINGS.get(spec.coding) != spec.carries"),
-    # A field of the format of test vectors, and the PassTable that it stands for.
+    # A field of the formats of test vectors, and the PassTable that it stands for.
     "verify/core_cases.py": ("{'rate', 'bit_serial'}", "TABLES[raw.coding]"),
+    "verify/dataflow_cases.py": ("{'rate', 'bit_serial'}", "TABLES[raw.coding]"),
 }
 """All that is allowed: words of a user or of a file, where they are read. Each is one expression, as `shown` prints it."""
 

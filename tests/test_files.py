@@ -374,7 +374,6 @@ def test_lines_follow_whatever_a_kill_left(tmp_path: Path, before: list[bytes], 
 REPLACES = {"replace", "rename", "renames", "fsync", "mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryFile"}
 OTHERS = {
     "kernel_cache.py": {"mkdtemp"},  # a cache of Numba's
-    "rtl/export.py": {"replace"},
 }
 """Modules besides files.py that call one of REPLACES, and which."""
 

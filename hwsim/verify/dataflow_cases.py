@@ -189,7 +189,7 @@ def dataflow_case(raw: DataflowCaseFields) -> DataflowCase:
     shape, limit = raw.shape, 1 << (raw.core.potential_bits - 1)
     core = CoreSpec(
         **raw.core.model_dump(), current_bits=raw.core.potential_bits, shift_at=raw.shift_at, buffer="bitmap")
-    table = _table(raw)
+    table = TABLES[raw.coding](raw)
     run = CoreRun(
         core=core, shape=shape, groups=(0, -(-shape[0] // core.lanes)),
         connections=tuple(one.connection(i) for i, one in enumerate(raw.connections)), table=table,
@@ -212,21 +212,36 @@ def dataflow_case(raw: DataflowCaseFields) -> DataflowCase:
     )
 
 
-def _table(raw: DataflowCaseFields) -> PassTable:
-    """Rate: a fire pass after each EOT. Bit-serial: one per output bit after the last EOT; Horner doubles between EOTs."""
-    bias = None if raw.bias is None else np.ascontiguousarray(np.broadcast_to(raw.bias.reshape(-1, 1, 1), raw.shape))
-    common: dict[str, Any] = {"initial": raw.initial_potential, "reset": raw.reset, "leak_shift": raw.leak_shift}
-    if raw.coding == "rate":
-        adds = bias is not None or raw.direct_input
-        fires = tuple(Pass(n + 1, "fire", raw.threshold, add=adds, timestep=n) for n in range(raw.timesteps))
-        return PassTable(raw.timesteps, fires, addend=bias, direct=raw.direct_input, **common)
+def _rate_table(raw: DataflowCaseFields) -> PassTable:
+    """A fire pass after each EOT."""
+    bias = _bias(raw)
+    adds = bias is not None or raw.direct_input
+    fires = tuple(Pass(n + 1, "fire", raw.threshold, add=adds, timestep=n) for n in range(raw.timesteps))
+    return PassTable(raw.timesteps, fires, addend=bias, direct=raw.direct_input, **_common(raw))
+
+
+def _bit_serial_table(raw: DataflowCaseFields) -> PassTable:
+    """A fire pass per output bit after the last EOT; Horner doubles between EOTs."""
+    bias = _bias(raw)
     planes = 1 if all(one.payload for one in raw.connections) else raw.timesteps
     horner = raw.shift_at == "membrane"
     adds = horner and bias is not None
     fires = tuple(Pass(planes, "fire", raw.threshold, shift=p + 1, add=adds and p == 0, timestep=p) for p in range(raw.timesteps))
     return PassTable(
         planes, (horner_passes(planes) if horner else ()) + fires, addend=bias if horner else None, weigh_planes=not horner,
-        **common)
+        **_common(raw))
+
+
+TABLES = {"rate": _rate_table, "bit_serial": _bit_serial_table}
+"""The pass table that a coding of the format stands for."""
+
+
+def _bias(raw: DataflowCaseFields) -> np.ndarray | None:
+    return None if raw.bias is None else np.ascontiguousarray(np.broadcast_to(raw.bias.reshape(-1, 1, 1), raw.shape))
+
+
+def _common(raw: DataflowCaseFields) -> dict[str, Any]:
+    return {"initial": raw.initial_potential, "reset": raw.reset, "leak_shift": raw.leak_shift}
 
 
 def step_problems(case: DataflowCase) -> list[str]:
