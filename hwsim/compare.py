@@ -17,7 +17,7 @@ from hwsim.chip.cores import chip_model, memories_used, why_nothing_runs
 from hwsim.cost.energy import check_prices
 from hwsim.program import ProgramError
 from hwsim.schedules import SCHEDULES, schedule_by_name
-from hwsim.simulation import simulate
+from hwsim.simulation import AlwaysComputesError, simulate
 from hwsim.trace.reader import Trace
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def compare(
     engine: str = "fast",
     spikes: str = "trace",
     samples: int | None = None,
+    check: bool = True,
     baselines: bool = True,
     overrides: Mapping[str, Any] | None = None,
     leak_unused: bool = False,
@@ -94,6 +95,7 @@ def compare(
 ) -> Comparison:
     """Simulate every combination that runs. `progress` is called with (what runs, done, in all).
 
+    check         False: timing only, as for `simulate`. What always computes (systolic arrays, ODIN) is then listed in `refused`.
     leak_unused   memories that a trace does not use leak and take area, in every row and at equal area.
 
     Raises TraceError and ArchitectureError for files that cannot be read, EnergyError, TechnologyError and
@@ -115,8 +117,11 @@ def compare(
         for done, (trace, design, schedule) in enumerate(jobs):
             if progress:
                 progress(f"{trace.name} on {design.name}", done, len(jobs))
-            found.results.append(simulate(trace, design, schedule=schedule, engine=engine, spikes=spikes,
-                                          samples=samples, overrides=overrides, leak_unused=leak_unused))
+            try:
+                found.results.append(simulate(trace, design, schedule=schedule, engine=engine, spikes=spikes, samples=samples,
+                                              check=check, overrides=overrides, leak_unused=leak_unused))
+            except AlwaysComputesError as error:
+                found.refused.append((trace.name, design.name, schedule, str(error)))
         if progress:
             progress("done", len(jobs), len(jobs))
     finally:

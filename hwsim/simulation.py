@@ -39,6 +39,10 @@ class SimulationError(HwsimError):
     """An argument of `simulate` that cannot be; the text says what was found and what is allowed."""
 
 
+class AlwaysComputesError(SimulationError):
+    """A timing-only replay (check=False) was asked of an engine that always computes."""
+
+
 def simulate(
     trace: Trace | str | Path,
     arch: Architecture | str | Path,
@@ -154,11 +158,11 @@ def _machine(trace: Trace, arch: Architecture, schedule: Schedule, engine: str) 
 
 
 def _replay(machine: Machine, task: Task, arch: Architecture) -> Callable[[Sample], SampleRecord]:
-    """What runs a sample. Raises SimulationError for timing only on what always computes."""
+    """What runs a sample. Raises AlwaysComputesError for timing only on what always computes."""
     if task.check:
         return lambda sample: machine.run(sample, task.spikes)
     if machine.timing is None:
-        raise SimulationError(f"{arch.name}: check=False: its engine, {machine.engine}, always computes; use check=True")
+        raise AlwaysComputesError(f"{arch.name}: check=False: its engine, {machine.engine}, always computes; use check=True")
     return machine.timing
 
 

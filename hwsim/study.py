@@ -49,7 +49,7 @@ class Point:
     """One point of a study; all of it plain data, so that it can be sent to another process.
 
     trace        path of a trace.        arch    name or path of a design, or the design itself as `dump_architecture` writes it.
-    samples      indices, how many, or None for all.        overrides, leak_unused   as for `simulate`.
+    samples      indices, how many, or None for all.        check, overrides, leak_unused   as for `simulate`.
     labels       what the caller calls it: values by name, copied into the row.
     """
 
@@ -59,6 +59,7 @@ class Point:
     spikes: str = "trace"
     engine: str = "fast"
     samples: int | Sequence[int] | None = None
+    check: bool = True
     overrides: Mapping[str, Any] | str | Path = field(default_factory=dict)
     leak_unused: bool = False
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Point:
         """Its architecture. Raises ArchitectureError."""
         return load_architecture(self.arch) if isinstance(self.arch, str) else rebuild_architecture(dict(self.arch))
 
-    def check(self) -> None:
+    def look_at_kinds(self) -> None:
         """Raises StudyError with all fields that are of no kind that they can be; what they say is not looked at."""
         allowed: dict[str, tuple[Any, str]] = {
             "trace": (str | Path, "the path of a trace"), "arch": (str | Mapping, "a name, a path, or a design's data"),
@@ -107,10 +108,11 @@ class _Known:
 
 def identify(point: Point) -> _Known:
     """Key and Task of a point. Raises HwsimError for a point that cannot run."""
-    point.check()
+    point.look_at_kinds()
     design = point.design()
     with Trace.open(point.trace) as trace:
-        task = make_task(trace, design, schedule=point.schedule, engine=point.engine, spikes=point.spikes, samples=point.samples)
+        task = make_task(trace, design, schedule=point.schedule, engine=point.engine, spikes=point.spikes, samples=point.samples,
+                         check=point.check)
         used = None if point.leak_unused else list(memories_used(trace.network, design))
     overrides = plain_overrides(point.overrides)
     key = sha256(f"{task.hash} {price_hash(design, overrides, used)}".encode()).hexdigest()[:32]
@@ -196,8 +198,9 @@ def run_points(points: Sequence[Point]) -> list[Row]:
     for point in points:
         try:
             if result is None:
-                result = simulate(point.trace, point.design(), schedule=point.schedule, engine=point.engine, spikes=point.spikes,
-                                  samples=point.samples, overrides=point.overrides, leak_unused=point.leak_unused)
+                result = simulate(
+                    point.trace, point.design(), schedule=point.schedule, engine=point.engine, spikes=point.spikes,
+                    samples=point.samples, check=point.check, overrides=point.overrides, leak_unused=point.leak_unused)
             rows.append(_row(result.priced(point.design(), point.overrides, point.leak_unused)))
         except Exception as error:  # one bad point never ends the others
             rows.append({"error": _reason(error)})

@@ -42,6 +42,9 @@ def compare_command(
     engine: Annotated[str, typer.Option(help="fast or reference.")] = "fast",
     spikes: Annotated[str, typer.Option(help="trace or computed.")] = "trace",
     samples: Annotated[int | None, typer.Option(help="Replay the first N samples of each trace (default: all).")] = None,
+    check: Annotated[
+        bool, typer.Option(help="Compute every output and compare it; --no-check: timing only, without what always computes.")
+    ] = True,
     baselines: Annotated[bool, typer.Option(help="Add the ANN baselines of each event core (needs a quantised trace).")] = True,
     out: Annotated[str, typer.Option(metavar="DIR", help="Where compare.csv and the figures go.")] = "hwsim-compare",
     price: PriceOption = None,
@@ -53,7 +56,7 @@ def compare_command(
     _check_target(out)
     with progress("runs") as report:
         found = compare(
-            traces, arch, schedules=tuple(schedule or SCHEDULES), engine=engine, spikes=spikes, samples=samples,
+            traces, arch, schedules=tuple(schedule or SCHEDULES), engine=engine, spikes=spikes, samples=samples, check=check,
             baselines=baselines, overrides=read_overrides(price, prices), leak_unused=leak_unused,
             progress=(lambda what, done, total: report(done, total)) if report else None)
     if not found.results:
@@ -125,7 +128,8 @@ def _print_table(found: Comparison) -> None:
     typer.echo("\nper sample, means: cycles, us latency, energy in nJ (compute: arithmetic only; core: + everything on chip and "
                "leakage,\n± its standard deviation over the samples; system: + off-chip channel), pJ/SOP core energy per "
                "synaptic operation, EDP energy-delay\nproduct in nJs; acc: the whole test set's where the trace knows it. "
-               "wrong: outputs unlike the recorded, in all samples")
+               "wrong: outputs unlike the recorded, in all samples" + (
+                   "" if all(r.task.check for r in found.results) else " (-: timing only, nothing was compared)"))
     if off:
         typer.echo(f"off: memories that the trace does not use, without leakage and area (--leak-unused counts them): "
                    f"{', '.join(f'{letter} {name}' for name, letter in off.items())}")
