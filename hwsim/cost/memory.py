@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hwsim.cores.parts import WIDEST_BANK_BITS, bits_of_bank
 from hwsim.cost.operating_point import Factor, Sram, sram_factor
 from hwsim.cost.technology.memory_tables import TableMemory, memory
-from hwsim.cost.technology.sources import TechnologyError, weakest
+from hwsim.cost.technology.sources import TechnologyError, beside, weakest
 from hwsim.cost.technology.sweep import Sweep
 from hwsim.errors import HwsimError
 from hwsim.units import format_bits
@@ -136,7 +136,7 @@ def macro(
     banks = -(-max(least_banks, row_banks) // row_banks) * row_banks  # whole rows of banks
     word_bits = bits_of_bank(row_bits)
     size = capacity_bits / 8 / banks
-    lender = table if table.kind == "table" else _lender(table)
+    lender = table if table.kind == "table" else _lender(table, technology.memory)
     if kind not in lender.kinds:
         raise MemoryProfileError(f"{name} memory: memory profile {lender.name} has no array {kind}; it has "
                                  f"{', '.join(map(str, lender.kinds))}; add one to the profile (arrays)")
@@ -188,8 +188,9 @@ def _repair(table: TableMemory, technology: Technology) -> tuple[float, str]:
             f"; gate leakage repaired: {table.sources[table.gate_leakage.source].text}")
 
 
-def _lender(table: MemoryProfile) -> TableMemory:
-    found = memory(table.borrow["table"]) if table.kind == "access" else table
+def _lender(table: MemoryProfile, named: str) -> TableMemory:
+    """The table that lends to the profile of that name or path."""
+    found = memory(beside(table.borrow["table"], named)) if table.kind == "access" else table
     if not isinstance(found, TableMemory):
         raise TechnologyError(f"memory profile {table.name}: borrow.table: {found.name} is not a CACTI table")
     return found
