@@ -357,7 +357,8 @@ def _with_tables_beside(
 
     A relative path starts at the folder of the file, wherever the command was called from.
     """
-    technology, mistakes = data.get("technology"), []
+    technology = data.get("technology")
+    mistakes: list[str] = []
     if not isinstance(technology, dict):
         return data, str(path), root, mistakes
     named = {name: value for name, value in technology.items() if isinstance(value, str) and value.endswith(".yaml")}
