@@ -22,6 +22,7 @@ from hwsim.arch_mistakes import BOTH_FORMS, NODES, SHORT_FORM, both_forms, dupli
 from hwsim.arch_network import LinkNetwork
 from hwsim.cores import CoreKindError, core_design
 from hwsim.cores.base import CoreDesign
+from hwsim.cores.power import Power
 from hwsim.errors import HwsimError
 from hwsim.fields import Fields, Hertz
 from hwsim.program import ChannelSpec, MeshSpec
@@ -74,7 +75,8 @@ CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles", "netwo
 """Fields outside the cores that decide cycles and counts."""
 CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
                      "technology.temperature_k", "technology.dram", "technology.node_nm", "technology.vdd_v",
-                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table")
+                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table", "power.idle",
+                     "power.retention_v", "power.retention_over_on", "power.off_over_on")
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 
 
@@ -106,6 +108,8 @@ class Architecture(Fields):
     network: LinkNetwork | None = None
     """Links between the cores; left out, they meet on the channel only."""
     technology: Technology = Technology()
+    power: Power = Power()
+    """What is on between samples."""
 
     @model_validator(mode="before")
     @classmethod

@@ -20,6 +20,7 @@ from hwsim.chip.cores import chip_model
 from hwsim.cores.model import Machine
 from hwsim.cost.energy import check_prices
 from hwsim.cost.overrides import plain_overrides
+from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
 from hwsim.counted import Facts
 from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
@@ -54,6 +55,7 @@ def simulate(
     check: bool = True,
     overrides: Mapping[str, Any] | str | Path | None = None,
     leak_unused: bool = False,
+    rate_hz: float = DEFAULT_RATE_HZ,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Replay a trace on an architecture.
@@ -68,6 +70,7 @@ def simulate(
                Fast engine and spikes='trace' only.
     overrides  prices by event name or the path of a YAML file with them, see hwsim.cost.overrides.
     leak_unused   memories of the design that the network does not use leak and take area; else they are off.
+    rate_hz    samples per second that summaries show beside full speed; `Result.at_rate` takes any.
     progress   called with (samples done, samples in all).
 
     Returns a Result. Raises TraceError, ArchitectureError, MappingError, ProgramError or SimulationError, each with
@@ -75,6 +78,7 @@ def simulate(
     """
     if not isinstance(leak_unused, bool):
         raise SimulationError(f"leak_unused is {leak_unused!r}, expected True or False")
+    rate_hz = check_rate(rate_hz)
     prices = plain_overrides(overrides)
     design = load_architecture(arch)
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
@@ -91,7 +95,7 @@ def simulate(
             book.add(done, index, sample, replay(sample))
             if progress:
                 progress(done + 1, len(task.samples))
-        return replace(book.result(design, task, used), overrides=prices, leak_unused=leak_unused)
+        return replace(book.result(design, task, used), overrides=prices, leak_unused=leak_unused, rate_hz=rate_hz)
     finally:
         if opened is not trace:
             opened.close()

@@ -26,6 +26,7 @@ from hwsim.arch import Architecture, dump_architecture, load_architecture, rebui
 from hwsim.chip.cores import memories_used
 from hwsim.cost.energy import price_hash
 from hwsim.cost.overrides import plain_overrides
+from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
 from hwsim.errors import HwsimError
 from hwsim.files import append_lines
 from hwsim.result import Result
@@ -49,7 +50,7 @@ class Point:
     """One point of a study; all of it plain data, so that it can be sent to another process.
 
     trace        path of a trace.        arch    name or path of a design, or the design itself as `dump_architecture` writes it.
-    samples      indices, how many, or None for all.        check, overrides, leak_unused   as for `simulate`.
+    samples      indices, how many, or None for all.        check, overrides, leak_unused, rate_hz   as for `simulate`.
     labels       what the caller calls it: values by name, copied into the row.
     """
 
@@ -62,6 +63,7 @@ class Point:
     check: bool = True
     overrides: Mapping[str, Any] | str | Path = field(default_factory=dict)
     leak_unused: bool = False
+    rate_hz: float = DEFAULT_RATE_HZ
     labels: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -115,7 +117,9 @@ def identify(point: Point) -> _Known:
                          check=point.check)
         used = None if point.leak_unused else list(memories_used(trace.network, design))
     overrides = plain_overrides(point.overrides)
-    key = sha256(f"{task.hash} {price_hash(design, overrides, used)}".encode()).hexdigest()[:32]
+    rate_hz = check_rate(point.rate_hz)
+    rate = "" if rate_hz == DEFAULT_RATE_HZ else f" {rate_hz!r}"
+    key = sha256(f"{task.hash} {price_hash(design, overrides, used)}{rate}".encode()).hexdigest()[:32]
     return _Known(key, task.hash, replace(
         point, arch=dump_architecture(design), samples=list(task.samples), overrides=overrides, labels=dict(point.labels)))
 
@@ -201,7 +205,8 @@ def run_points(points: Sequence[Point]) -> list[Row]:
                 result = simulate(
                     point.trace, point.design(), schedule=point.schedule, engine=point.engine, spikes=point.spikes,
                     samples=point.samples, check=point.check, overrides=point.overrides, leak_unused=point.leak_unused)
-            rows.append(_row(result.priced(point.design(), point.overrides, point.leak_unused)))
+            priced = result.priced(point.design(), point.overrides, point.leak_unused)
+            rows.append(_row(replace(priced, rate_hz=check_rate(point.rate_hz))))
         except Exception as error:  # one bad point never ends the others
             rows.append({"error": _reason(error)})
     return rows
