@@ -9,7 +9,7 @@ come in one error. Prices are not here: the file names a technology (hwsim/cost/
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,10 +18,11 @@ import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from hwsim.arch_mistakes import BOTH_FORMS, NODES, SHORT_FORM, both_forms, duplicate_keys, explain, kind_of
+from hwsim.arch_mistakes import BOTH_FORMS, NODES, SHORT_FORM, both_forms, duplicate_keys, explain, kind_of, line_of
 from hwsim.arch_network import LinkNetwork
 from hwsim.cores import CoreKindError, core_design
 from hwsim.cores.base import CoreDesign
+from hwsim.cores.power import Power
 from hwsim.errors import HwsimError
 from hwsim.fields import Fields, Hertz
 from hwsim.program import ChannelSpec, MeshSpec
@@ -45,7 +46,10 @@ class Channel(Fields):
 
 
 class Technology(Fields):
-    """Which price tables apply; names are files in hwsim/cost/technology."""
+    """Which price tables apply: names of files in hwsim/cost/technology, or paths of YAML files.
+
+    A path in an architecture file is relative to the folder of that file (`load_architecture`).
+    """
 
     units: str = "datta_45nm"
     """Arithmetic units: datta_45nm, horowitz_45nm, nangate_45nm."""
@@ -71,7 +75,8 @@ CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles", "netwo
 """Fields outside the cores that decide cycles and counts."""
 CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
                      "technology.temperature_k", "technology.dram", "technology.node_nm", "technology.vdd_v",
-                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table")
+                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table", "power.idle",
+                     "power.retention_v", "power.retention_over_on", "power.off_over_on")
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 
 
@@ -103,6 +108,8 @@ class Architecture(Fields):
     network: LinkNetwork | None = None
     """Links between the cores; left out, they meet on the channel only."""
     technology: Technology = Technology()
+    power: Power = Power()
+    """What is on between samples."""
 
     @model_validator(mode="before")
     @classmethod
@@ -303,9 +310,12 @@ def rebuild_architecture(data: dict[str, Any]) -> Architecture:
     return _validated(data, name if isinstance(name, str) and name else "architecture", None)
 
 
-def _validated(data: dict[str, Any], where: str, root: yaml.Node | None) -> Architecture:
-    """The design, or ArchitectureError with all mistakes; `root` is the YAML that `data` was read from, if any."""
-    texts = duplicate_keys(root, where)
+def _validated(
+    data: dict[str, Any], where: str, root: yaml.Node | None, mistakes: Sequence[str] = ()
+) -> Architecture:
+    """The design, or ArchitectureError with all mistakes, those known before first; `root` is the YAML that `data` was read
+    from, if any."""
+    texts = [*mistakes, *duplicate_keys(root, where)]
     try:
         made = Architecture.model_validate(data)
     except ValidationError as error:
@@ -341,7 +351,29 @@ def load_architecture(source: str | Path | Architecture) -> Architecture:
         raise ArchitectureError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(data, dict):
         raise ArchitectureError(f"{path}: found {type(data).__name__}, expected a mapping with name, core, memories ...")
-    return _validated(data, str(path), root)
+    return _validated(*_with_tables_beside(path, data, root))
+
+
+def _with_tables_beside(
+    path: Path, data: dict[str, Any], root: yaml.Node | None
+) -> tuple[dict[str, Any], str, yaml.Node | None, list[str]]:
+    """An architecture file's data with the paths of its tables as they are from anywhere, and what `_validated` also takes.
+
+    A relative path starts at the folder of the file, wherever the command was called from.
+    """
+    technology = data.get("technology")
+    mistakes: list[str] = []
+    if not isinstance(technology, dict):
+        return data, str(path), root, mistakes
+    named = {name: value for name, value in technology.items() if isinstance(value, str) and value.endswith(".yaml")}
+    found = {name: path.absolute().parent / value for name, value in named.items()}
+    for name, value in named.items():
+        if not found[name].is_file():
+            mistakes.append(
+                f"{path}:{line_of(root, ['technology', name])}: technology.{name}: found {value!r}, but there is no file "
+                f"{found[name]}; a path is relative to the folder of {path.name}, and a shipped table is named without .yaml")
+    tables = {name: str(place) for name, place in found.items()}
+    return {**data, "technology": technology | tables}, str(path), root, mistakes
 
 
 def find_config(source: str | Path) -> Path:

@@ -65,7 +65,7 @@ def explain(error: Any, where: str, root: yaml.Node | None, data: Any, chip: typ
     kind = error["type"]
     if kind == BOTH_FORMS:
         loc = ["cores"]
-    place = where if root is None else f"{where}:{_line_of(root, loc)}"
+    place = where if root is None else f"{where}:{line_of(root, loc)}"
     name = _dotted(loc) or "file"
     if kind == "extra_forbidden":
         model = _model_of(list(error["loc"])[:-1], data, chip)
@@ -117,7 +117,7 @@ def kind_of(core: Any) -> Any:
     return core.get("kind", "event") if isinstance(core, dict) else "event"
 
 
-def _line_of(root: yaml.Node | None, loc: list[str | int]) -> int:
+def line_of(root: yaml.Node | None, loc: list[str | int]) -> int:
     """Line of the deepest key of `loc` that the file has (1-based)."""
     line, node = 0, root
     for part in loc:

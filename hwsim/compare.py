@@ -15,9 +15,10 @@ from hwsim.arch import Architecture, ArchitectureError, load_architecture
 from hwsim.baseline.twins import Unbuilt, has_baselines, twins, why_no_baselines
 from hwsim.chip.cores import chip_model, memories_used, why_nothing_runs
 from hwsim.cost.energy import check_prices
+from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
 from hwsim.program import ProgramError
 from hwsim.schedules import SCHEDULES, schedule_by_name
-from hwsim.simulation import simulate
+from hwsim.simulation import AlwaysComputesError, simulate
 from hwsim.trace.reader import Trace
 
 if TYPE_CHECKING:
@@ -87,19 +88,24 @@ def compare(
     engine: str = "fast",
     spikes: str = "trace",
     samples: int | None = None,
+    check: bool = True,
     baselines: bool = True,
     overrides: Mapping[str, Any] | None = None,
     leak_unused: bool = False,
+    rate_hz: float = DEFAULT_RATE_HZ,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
     """Simulate every combination that runs. `progress` is called with (what runs, done, in all).
 
+    check         False: timing only, as for `simulate`. What always computes (systolic arrays, ODIN) is then listed in `refused`.
     leak_unused   memories that a trace does not use leak and take area, in every row and at equal area.
+    rate_hz       samples per second of the columns beside full speed; a row that does not reach it has none there.
 
     Raises TraceError and ArchitectureError for files that cannot be read, EnergyError, TechnologyError and
     MemoryProfileError for what has no price, before anything runs. Combinations that do not fit are listed in `refused`,
     baselines that cannot be built in `missing`.
     """
+    rate_hz = check_rate(rate_hz)
     for schedule in schedules:
         schedule_by_name(schedule)
     designs = _distinct([load_architecture(a) for a in archs])
@@ -115,8 +121,11 @@ def compare(
         for done, (trace, design, schedule) in enumerate(jobs):
             if progress:
                 progress(f"{trace.name} on {design.name}", done, len(jobs))
-            found.results.append(simulate(trace, design, schedule=schedule, engine=engine, spikes=spikes,
-                                          samples=samples, overrides=overrides, leak_unused=leak_unused))
+            try:
+                found.results.append(simulate(trace, design, schedule=schedule, engine=engine, spikes=spikes, samples=samples,
+                                              check=check, overrides=overrides, leak_unused=leak_unused, rate_hz=rate_hz))
+            except AlwaysComputesError as error:
+                found.refused.append((trace.name, design.name, schedule, str(error)))
         if progress:
             progress("done", len(jobs), len(jobs))
     finally:
@@ -200,12 +209,16 @@ def comparison_row(result: Result, flag: str) -> dict[str, Any]:
     """The numbers of one result, per sample, in the units of the table."""
     f, spread, operations = result.facts, result.spread, result.synaptic_operations
     energy = {k: v / 1e3 for k, v in result.energy_pj.items()}
+    slow = result.shown_rate
+    at_rate = {k: v / 1e3 for k, v in (slow["energy_pj"] or {}).items()}
     core_spread = spread["energy_pj"]["core"]
     return {
         "coding": f.coding, "T": f.timesteps, "arch": f.arch, "schedule": f.schedule, "samples": f.samples,
         "cycles": float(result.cycles.mean()), "cycles_spread": spread["cycles"], "latency_us": result.latency_s * 1e6,
         "compute_nj": energy["compute"], "core_nj": energy["core"],
         "core_spread_nj": None if core_spread is None else core_spread / 1e3, "system_nj": energy["system"],
+        "rate_hz": slow["rate_hz"], "core_at_rate_nj": at_rate.get("core"), "system_at_rate_nj": at_rate.get("system"),
+        "highest_rate_hz": slow["highest_rate_hz"],
         "core_pj_per_sop": result.energy_pj["core"] / operations if operations else float("nan"),
         "edp_njs": result.energy_delay_js * 1e9, "utilisation_percent": 100 * result.utilisation,
         "power_mw": result.power_w * 1e3, "area_mm2": result.area_mm2, "memories_off": " ".join(result.memories_off),

@@ -6,7 +6,7 @@ many samples follow, stands apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -106,8 +106,15 @@ class Counted:
     @cached_property
     def setup_activity(self) -> pd.DataFrame:
         """Counts of what is done once, before the first sample: core, layer, timestep, unit, event, count."""
-        keep = self.operations["setup"].to_numpy(bool)
-        return self._frame(self.operation_counts[keep], self.operations[keep])
+        return self.setup_of(None)[0]
+
+    def setup_of(self, memories: Collection[str] | None) -> tuple[pd.DataFrame, int]:
+        """The part of setup that loads these memories (None: all of it): its counts as in `setup_activity`, and its cycles."""
+        chosen = self.operations["setup"].to_numpy(bool)
+        if memories is not None:
+            chosen = chosen & self.operations["memory"].isin(memories).to_numpy(bool)
+        kept, channel = self.operations[chosen], self.architecture.channel_spec()
+        return self._frame(self.operation_counts[chosen], kept), sum(channel.cycles(int(bits)) for bits in kept["bits"])
 
     @cached_property
     def activity_by_sample(self) -> pd.DataFrame:

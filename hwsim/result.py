@@ -25,10 +25,22 @@ from pydantic import ValidationError
 
 from hwsim.activity import INDEX, SCOPES
 from hwsim.arch import Architecture, Technology
+from hwsim.cores.power import OFF
 from hwsim.cost.area import area
 from hwsim.cost.clock import check_timing
 from hwsim.cost.energy import check_prices, leakage, price_activity, price_hash, scopes
 from hwsim.cost.overrides import plain_overrides
+from hwsim.cost.rate import (
+    DEFAULT_RATE_HZ,
+    AtRate,
+    RateError,
+    Work,
+    check_rate,
+    energy_at_rate,
+    highest_rate_hz,
+    reaches,
+    unreached,
+)
 from hwsim.counted import Counted, ResultError, joined
 from hwsim.errors import HwsimError
 from hwsim.result_file import save_result
@@ -48,10 +60,12 @@ class Result(Counted):
 
     overrides         prices that replace those of the tables.
     leak_unused       memories that the network does not use leak and take area as well.
+    rate_hz           samples per second that summaries and tables show beside full speed (`at_rate` takes any).
     """
 
     overrides: Mapping[str, Any] = field(default_factory=dict)
     leak_unused: bool = False
+    rate_hz: float = DEFAULT_RATE_HZ
 
     # -- single numbers -----------------------------------------------------------------------------------------
 
@@ -170,11 +184,12 @@ class Result(Counted):
 
     @cached_property
     def energy(self) -> pd.DataFrame:
-        """Priced activity and leakage, per sample: core, layer, timestep, unit, component, event, scope, count, price_pj,
+        """Priced activity and leakage, per sample: core, layer, timestep, unit, component, event, state, scope, count, price_pj,
         energy_pj, formula, source.
 
         `unit` is who does the work, and `leakage` for all that leaks; `component` is the hardware, and holds both its
-        work and its leakage. Either adds up to the system's energy.
+        work and its leakage. Either adds up to the system's energy. `state` is the power state of what leaks: on, or off for a
+        memory that the network does not use.
         """
         return price_activity(self.activity.drop(columns="total_count"), self.architecture, float(self.cycles.mean()),
                               self.facts.payload_bits, self.overrides, self.used, self.facts.value_bits)
@@ -189,6 +204,48 @@ class Result(Counted):
     def area(self) -> pd.DataFrame:
         """Area of units and of the memories that are on: component, count, area_um2, source."""
         return area(self.architecture, self.used)
+
+    # -- at a rate of samples per second ------------------------------------------------------------------------
+
+    @property
+    def highest_rate_hz(self) -> float:
+        """Samples per second when they run back to back."""
+        return highest_rate_hz(self.architecture, float(self.cycles.mean()))
+
+    def at_rate(self, rate_hz: float, per_idle_cycle: Mapping[str, float] | None = None) -> AtRate:
+        """Energy per sample at `rate_hz` samples per second: as at full speed while it runs, then leakage in the states that the
+        design's `power` says until the next sample comes (hwsim/cost/rate.py).
+
+        per_idle_cycle   events that go on in every cycle in which a core waits, with their count; none by default.
+
+        Raises RateError for a rate above `highest_rate_hz`, and where a memory that is off between samples loses what nothing
+        loads again.
+        """
+        check_rate(rate_hz)
+        cycles, lost = float(self.cycles.mean()), self._lost_between_samples()
+        loads, load_cycles = self.setup_of(lost)
+        work = Work(self.energy, cycles, loads, load_cycles, lost, self.facts.payload_bits)
+        late = int((self.cycles > self.architecture.clock / rate_hz * (1 + 1e-9)).sum())
+        return energy_at_rate(work, self.architecture, rate_hz, self.overrides, self.used, per_idle_cycle or {}, late)
+
+    def _lost_between_samples(self) -> list[str]:
+        """Memories that setup loads and that the design switches off between samples. Raises RateError."""
+        arch, operations = self.architecture, self.operations
+        off = [name for name in self.facts.memories_used if arch.power.between_samples(name) == OFF]
+        constant = {name for one, _ in arch.kinds() for name in one.only.constant_memories}
+        loaded = set(operations["memory"])
+        if lost := [name for name in off if name in constant and name not in loaded]:
+            raise RateError(f"power.idle.{lost[0]}: off: the {lost[0]} memory of {arch.name} would lose what it holds, and no "
+                            "transfer loads it again; use on or retention")
+        again = set(operations.loc[operations["setup"].astype(bool), "memory"])
+        return [name for name in off if name in again]
+
+    @cached_property
+    def shown_rate(self) -> dict[str, Any]:
+        """`at_rate(rate_hz)` as plain numbers; None in place of those that a rate out of reach does not have."""
+        if not reaches(self.rate_hz, self.highest_rate_hz):
+            return unreached(self.rate_hz, self.highest_rate_hz)
+        return self.at_rate(self.rate_hz).summary()
 
     # -- repricing, saving --------------------------------------------------------------------------------------
 
@@ -242,6 +299,8 @@ class Result(Counted):
         first = results[0]
         if len({result.price_id for result in results}) > 1:
             raise ResultError("results at different prices cannot be merged; reprice them alike first")
+        if len({result.rate_hz for result in results}) > 1:
+            raise ResultError("results shown at different rates cannot be merged; give them one rate_hz first")
         if len(names := dict.fromkeys(result.facts.arch for result in results)) > 1:
             raise ResultError(f"results of designs of different names ({', '.join(names)}) cannot be merged, one name would not "
                               "be true of all; give them one with Result.priced(design)")
@@ -250,7 +309,8 @@ class Result(Counted):
     def save(self, folder: str | Path) -> Path:
         """Write every frame as CSV and the facts as JSON into `folder`; `hwsim.load_result` reads it back."""
         return save_result(self, {"energy": self.energy, "area": self.area}, {
-            "overrides": dict(self.overrides), "leak_unused": self.leak_unused, "summary": self.summary()}, folder)
+            "overrides": dict(self.overrides), "leak_unused": self.leak_unused, "rate_hz": self.rate_hz,
+            "summary": self.summary()}, folder)
 
     def summary(self) -> dict[str, Any]:
         """One flat, JSON-ready object: numbers per sample, their spread, and their totals (this module's first lines)."""
@@ -266,7 +326,7 @@ class Result(Counted):
             "energy_delay_js": self.energy_delay_js,
             "setup_cycles": f.setup_cycles, "setup_energy_pj": self.setup_energy_pj,
             "pj_per_synaptic_operation": {k: v / operations if operations else None for k, v in self.energy_pj.items()},
-            "power_w": self.power_w, "utilisation": self.utilisation,
+            "at_rate": self.shown_rate, "power_w": self.power_w, "utilisation": self.utilisation,
             "area_mm2": self.area_mm2, "memories_off": self.memories_off, "meets_clock": not self.clock_problems,
             "mismatches": f.mismatches, "saturations": f.saturations,
             "accuracy": f.accuracy, "accuracy_test_set": f.accuracy_test_set, "sim_id": self.sim_id,

@@ -13,6 +13,7 @@ import numpy as np
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import rebuild_architecture
 from hwsim.cost.overrides import plain_overrides
+from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
 from hwsim.counted import Facts, ResultError
 from hwsim.result import Result
 from hwsim.result_file import FORMAT, RESULT
@@ -65,7 +66,7 @@ def load_result(folder: str | Path) -> Result:
             cycles=samples["cycles"].to_numpy(np.int64), layer_counts=layer_counts,
             operation_counts=operation_counts, operations=operations,
             spans=spans.reshape(facts.samples, len(operations), 2), overrides=_overrides(root, body["overrides"]),
-            leak_unused=body["leak_unused"],
+            leak_unused=body["leak_unused"], rate_hz=check_rate(body.get("rate_hz", DEFAULT_RATE_HZ)),
         )
     except ResultError:
         raise

@@ -20,6 +20,7 @@ from hwsim.chip.cores import chip_model
 from hwsim.cores.model import Machine
 from hwsim.cost.energy import check_prices
 from hwsim.cost.overrides import plain_overrides
+from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
 from hwsim.counted import Facts
 from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
@@ -39,6 +40,10 @@ class SimulationError(HwsimError):
     """An argument of `simulate` that cannot be; the text says what was found and what is allowed."""
 
 
+class AlwaysComputesError(SimulationError):
+    """A timing-only replay (check=False) was asked of an engine that always computes."""
+
+
 def simulate(
     trace: Trace | str | Path,
     arch: Architecture | str | Path,
@@ -50,6 +55,7 @@ def simulate(
     check: bool = True,
     overrides: Mapping[str, Any] | str | Path | None = None,
     leak_unused: bool = False,
+    rate_hz: float = DEFAULT_RATE_HZ,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Replay a trace on an architecture.
@@ -64,6 +70,7 @@ def simulate(
                Fast engine and spikes='trace' only.
     overrides  prices by event name or the path of a YAML file with them, see hwsim.cost.overrides.
     leak_unused   memories of the design that the network does not use leak and take area; else they are off.
+    rate_hz    samples per second that summaries show beside full speed; `Result.at_rate` takes any.
     progress   called with (samples done, samples in all).
 
     Returns a Result. Raises TraceError, ArchitectureError, MappingError, ProgramError or SimulationError, each with
@@ -71,6 +78,7 @@ def simulate(
     """
     if not isinstance(leak_unused, bool):
         raise SimulationError(f"leak_unused is {leak_unused!r}, expected True or False")
+    rate_hz = check_rate(rate_hz)
     prices = plain_overrides(overrides)
     design = load_architecture(arch)
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
@@ -87,7 +95,7 @@ def simulate(
             book.add(done, index, sample, replay(sample))
             if progress:
                 progress(done + 1, len(task.samples))
-        return replace(book.result(design, task, used), overrides=prices, leak_unused=leak_unused)
+        return replace(book.result(design, task, used), overrides=prices, leak_unused=leak_unused, rate_hz=rate_hz)
     finally:
         if opened is not trace:
             opened.close()
@@ -154,11 +162,11 @@ def _machine(trace: Trace, arch: Architecture, schedule: Schedule, engine: str) 
 
 
 def _replay(machine: Machine, task: Task, arch: Architecture) -> Callable[[Sample], SampleRecord]:
-    """What runs a sample. Raises SimulationError for timing only on what always computes."""
+    """What runs a sample. Raises AlwaysComputesError for timing only on what always computes."""
     if task.check:
         return lambda sample: machine.run(sample, task.spikes)
     if machine.timing is None:
-        raise SimulationError(f"{arch.name}: check=False: its engine, {machine.engine}, always computes; use check=True")
+        raise AlwaysComputesError(f"{arch.name}: check=False: its engine, {machine.engine}, always computes; use check=True")
     return machine.timing
 
 

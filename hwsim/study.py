@@ -26,6 +26,7 @@ from hwsim.arch import Architecture, dump_architecture, load_architecture, rebui
 from hwsim.chip.cores import memories_used
 from hwsim.cost.energy import price_hash
 from hwsim.cost.overrides import plain_overrides
+from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
 from hwsim.errors import HwsimError
 from hwsim.files import append_lines
 from hwsim.result import Result
@@ -49,7 +50,7 @@ class Point:
     """One point of a study; all of it plain data, so that it can be sent to another process.
 
     trace        path of a trace.        arch    name or path of a design, or the design itself as `dump_architecture` writes it.
-    samples      indices, how many, or None for all.        overrides, leak_unused   as for `simulate`.
+    samples      indices, how many, or None for all.        check, overrides, leak_unused, rate_hz   as for `simulate`.
     labels       what the caller calls it: values by name, copied into the row.
     """
 
@@ -59,8 +60,10 @@ class Point:
     spikes: str = "trace"
     engine: str = "fast"
     samples: int | Sequence[int] | None = None
+    check: bool = True
     overrides: Mapping[str, Any] | str | Path = field(default_factory=dict)
     leak_unused: bool = False
+    rate_hz: float = DEFAULT_RATE_HZ
     labels: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -73,7 +76,7 @@ class Point:
         """Its architecture. Raises ArchitectureError."""
         return load_architecture(self.arch) if isinstance(self.arch, str) else rebuild_architecture(dict(self.arch))
 
-    def check(self) -> None:
+    def look_at_kinds(self) -> None:
         """Raises StudyError with all fields that are of no kind that they can be; what they say is not looked at."""
         allowed: dict[str, tuple[Any, str]] = {
             "trace": (str | Path, "the path of a trace"), "arch": (str | Mapping, "a name, a path, or a design's data"),
@@ -107,13 +110,16 @@ class _Known:
 
 def identify(point: Point) -> _Known:
     """Key and Task of a point. Raises HwsimError for a point that cannot run."""
-    point.check()
+    point.look_at_kinds()
     design = point.design()
     with Trace.open(point.trace) as trace:
-        task = make_task(trace, design, schedule=point.schedule, engine=point.engine, spikes=point.spikes, samples=point.samples)
+        task = make_task(trace, design, schedule=point.schedule, engine=point.engine, spikes=point.spikes, samples=point.samples,
+                         check=point.check)
         used = None if point.leak_unused else list(memories_used(trace.network, design))
     overrides = plain_overrides(point.overrides)
-    key = sha256(f"{task.hash} {price_hash(design, overrides, used)}".encode()).hexdigest()[:32]
+    rate_hz = check_rate(point.rate_hz)
+    rate = "" if rate_hz == DEFAULT_RATE_HZ else f" {rate_hz!r}"
+    key = sha256(f"{task.hash} {price_hash(design, overrides, used)}{rate}".encode()).hexdigest()[:32]
     return _Known(key, task.hash, replace(
         point, arch=dump_architecture(design), samples=list(task.samples), overrides=overrides, labels=dict(point.labels)))
 
@@ -196,9 +202,11 @@ def run_points(points: Sequence[Point]) -> list[Row]:
     for point in points:
         try:
             if result is None:
-                result = simulate(point.trace, point.design(), schedule=point.schedule, engine=point.engine, spikes=point.spikes,
-                                  samples=point.samples, overrides=point.overrides, leak_unused=point.leak_unused)
-            rows.append(_row(result.priced(point.design(), point.overrides, point.leak_unused)))
+                result = simulate(
+                    point.trace, point.design(), schedule=point.schedule, engine=point.engine, spikes=point.spikes,
+                    samples=point.samples, check=point.check, overrides=point.overrides, leak_unused=point.leak_unused)
+            priced = result.priced(point.design(), point.overrides, point.leak_unused)
+            rows.append(_row(replace(priced, rate_hz=check_rate(point.rate_hz))))
         except Exception as error:  # one bad point never ends the others
             rows.append({"error": _reason(error)})
     return rows

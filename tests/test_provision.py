@@ -109,8 +109,12 @@ def test_what_is_off_neither_leaks_nor_takes_area_and_an_option_makes_it(bit_ser
         milliwatts * FLAGS.period_ns * float(off.cycles.mean()))
     assert on.area_mm2 - off.area_mm2 == pytest.approx(sum(m.area_um2 for m in unused) / 1e6)
     components = {UNIT_OF[name] for name in off.memories_off}
-    assert not components & {*off.energy["component"], *off.area["component"]}
+    assert not components & {*off.area["component"]}
     assert components <= {*on.energy["component"]} & {*on.area["component"]}
+    rows = off.energy[off.energy["component"].isin(components)]
+    assert {*rows["component"]} == components, "what is off is told, and costs nothing"
+    assert ({*rows["state"]}, {*rows["event"]}, rows["energy_pj"].sum()) == ({"off"}, {"leakage"}, 0)
+    assert {*on.energy.loc[on.energy["event"] == "leakage", "state"]} == {"on"}
 
 
 def test_it_is_a_matter_of_price_alone(bit_serial_trace: Trace, tmp_path: Path) -> None:
@@ -148,8 +152,8 @@ def test_the_terminal_names_what_is_off(trace_files: dict[str, Path], tmp_path: 
     assert "off" not in call("run", *arguments, "--leak-unused").stdout.split()
     explained = call("energy", "explain", tmp_path / "run").stdout
     assert "off: current memory, bias memory, mask memory." in explained
-    assert "leakage mask_memory" not in explained
-    assert "leakage mask_memory" in call("energy", "explain", tmp_path / "run", "--leak-unused").stdout
+    assert "leakage mask_memory, off" in explained
+    assert "leakage mask_memory, on" in call("energy", "explain", tmp_path / "run", "--leak-unused").stdout
     table = call("compare", *arguments, "--out", tmp_path / "table").stdout
     assert "(--leak-unused counts them): c current, b bias, m mask" in table
     assert (tmp_path / "table" / "compare.csv").read_text().splitlines()[1].count("current bias mask") == 1

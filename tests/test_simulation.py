@@ -325,6 +325,22 @@ def test_two_designs_of_one_name_cannot_be_compared(rate_trace: Trace) -> None:
     assert len(compare([rate_trace], [design, design], samples=1).results) == 2
 
 
+def test_a_comparison_can_be_timing_only_and_names_what_always_computes(rate_trace: Trace, quantised_trace: Trace) -> None:
+    """Every row that there is has the energies of the checked comparison; arrays are told apart, not checked in silence."""
+    from hwsim.compare import compare
+
+    checked, timing = (compare([rate_trace, quantised_trace], ["event_core_64"], samples=1, check=c) for c in (True, False))
+    rows = {(r.facts.trace, r.facts.arch, r.facts.schedule): r.energy_pj for r in checked.results}
+    found = {(r.facts.trace, r.facts.arch, r.facts.schedule): r.energy_pj for r in timing.results}
+    assert {name for _, name, _ in found} >= {"event_core_64", "event_core_64+mac"}
+    assert all(rows[key] == energy for key, energy in found.items())
+    assert {r.task.check for r in timing.results} == {False}
+    told = [(trace, design, schedule) for trace, design, schedule, why in timing.refused if "closed_form, always computes" in why]
+    assert {*found, *told} == set(rows)
+    assert told
+    assert {row["mismatches"] for row in timing.rows if not row["reason"]} == {None}
+
+
 def test_kernels_find_a_place_without_a_writable_home(tmp_path: Path) -> None:
     import subprocess
     import sys

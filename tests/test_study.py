@@ -130,6 +130,17 @@ def test_rows_are_those_of_single_runs_and_are_made_once(path: Path, tmp_path: P
     assert len(read_rows(tmp_path)) == 4
 
 
+def test_a_timing_only_point_is_another_point_with_the_same_numbers(path: Path, tmp_path: Path) -> None:
+    points = [Point.of(path, ARCH, check=check) for check in (True, False)]
+    assert len({identify(point).key for point in points}) == 2
+    rows = run_study(points, tmp_path, executor=ThreadPoolExecutor(1))
+    assert [row["check"] for row in rows] == [True, False]
+    assert [row["mismatches"] for row in rows] == [0, None]
+    assert rows[0]["energy_pj"] == rows[1]["energy_pj"]
+    refused = run_study([Point.of(path, ARCH, check=0)], tmp_path, executor=ThreadPoolExecutor(1))
+    assert "check is 0, expected True or False" in refused[0]["error"]
+
+
 def test_points_of_other_prices_are_simulated_once(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import hwsim.study as study
 

@@ -20,6 +20,8 @@ PriceOption = Annotated[
     list[str] | None, typer.Option("--price", metavar="EVENT=PJ", help="Override a price, e.g. acc_add=0.05; repeatable.")]
 LeakOption = Annotated[
     bool, typer.Option("--leak-unused", help="Memories that a trace does not use leak and take area; else they are off.")]
+RateOption = Annotated[
+    float | None, typer.Option("--rate", metavar="HZ", help="Samples per second to show beside full speed (default: 30).")]
 PricesOption = Annotated[
     str | None, typer.Option("--prices", metavar="FILE", help="YAML file with prices by event, e.g. 'cmp: 0.02'.")]
 

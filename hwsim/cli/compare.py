@@ -12,12 +12,14 @@ from hwsim.cli.common import (
     LeakOption,
     PriceOption,
     PricesOption,
+    RateOption,
     print_json,
     print_table,
     progress,
     read_overrides,
 )
 from hwsim.compare import compare
+from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.errors import HwsimError
 from hwsim.files import whole_file
 from hwsim.result import ResultError
@@ -42,19 +44,24 @@ def compare_command(
     engine: Annotated[str, typer.Option(help="fast or reference.")] = "fast",
     spikes: Annotated[str, typer.Option(help="trace or computed.")] = "trace",
     samples: Annotated[int | None, typer.Option(help="Replay the first N samples of each trace (default: all).")] = None,
+    check: Annotated[
+        bool, typer.Option(help="Compute every output and compare it; --no-check: timing only, without what always computes.")
+    ] = True,
     baselines: Annotated[bool, typer.Option(help="Add the ANN baselines of each event core (needs a quantised trace).")] = True,
     out: Annotated[str, typer.Option(metavar="DIR", help="Where compare.csv and the figures go.")] = "hwsim-compare",
     price: PriceOption = None,
     prices: PricesOption = None,
     leak_unused: LeakOption = False,
+    rate: RateOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """One table and two figures: traces x architectures x schedules, and the ANN baselines."""
     _check_target(out)
     with progress("runs") as report:
         found = compare(
-            traces, arch, schedules=tuple(schedule or SCHEDULES), engine=engine, spikes=spikes, samples=samples,
+            traces, arch, schedules=tuple(schedule or SCHEDULES), engine=engine, spikes=spikes, samples=samples, check=check,
             baselines=baselines, overrides=read_overrides(price, prices), leak_unused=leak_unused,
+            rate_hz=DEFAULT_RATE_HZ if rate is None else rate,
             progress=(lambda what, done, total: report(done, total)) if report else None)
     if not found.results:
         raise HwsimError("none of the traces runs on any of the architectures:\n"
@@ -110,22 +117,25 @@ def _save(found: Comparison, out: str) -> None:
 
 def _print_table(found: Comparison) -> None:
     """The table for a terminal: one block per architecture family, energies in nanojoules per sample."""
-    records = found.rows
+    records, rate = found.rows, found.results[0].rate_hz
     ambiguous = len({r["trace"] for r in records}) > len({(r["coding"], r["T"]) for r in records})
     families = {str(r["arch"]).split("+")[0] for r in records}
     stem = families.pop() if len(families) == 1 else ""
     reasons = list(dict.fromkeys(m.reason for m in found.missing))
     off = {name: name[0] for row in records for name in row["memories_off"].split()}
-    rows = [{**({"trace": row["trace"]} if ambiguous else {}), **_cells(row, stem, reasons, off)} for row in records]
+    rows = [{**({"trace": row["trace"]} if ambiguous else {}), **_cells(row, stem, reasons, off, _numbers(rate))}
+            for row in records]
     if not off:
         rows = [{name: cell for name, cell in row.items() if name != "off"} for row in rows]
     print_table(rows, left=("trace", "coding", "arch", "order", "off"))
     for number, reason in enumerate(reasons, start=1):
         typer.echo(f"[{number}] cannot be built: {_one_line(reason)}")
     typer.echo("\nper sample, means: cycles, us latency, energy in nJ (compute: arithmetic only; core: + everything on chip and "
-               "leakage,\n± its standard deviation over the samples; system: + off-chip channel), pJ/SOP core energy per "
-               "synaptic operation, EDP energy-delay\nproduct in nJs; acc: the whole test set's where the trace knows it. "
-               "wrong: outputs unlike the recorded, in all samples")
+               "leakage,\n± its standard deviation over the samples; system: + off-chip channel), "
+               f"uJ at {rate:g}/s system energy in uJ at {rate:g} samples\nper second, leaking between them (-: out of reach), "
+               "pJ/SOP core energy per synaptic operation, EDP energy-delay product\nin nJs; acc: the whole test set's where "
+               "the trace knows it. wrong: outputs unlike the recorded, in all samples" + (
+                   "" if all(r.task.check for r in found.results) else " (-: timing only, nothing was compared)"))
     if off:
         typer.echo(f"off: memories that the trace does not use, without leakage and area (--leak-unused counts them): "
                    f"{', '.join(f'{letter} {name}' for name, letter in off.items())}")
@@ -137,13 +147,17 @@ def _print_table(found: Comparison) -> None:
         typer.echo("* accuracy is more than 0.5 points below the best row: compare its energy with care")
 
 
-_NUMBERS = ("us", "compute", "core", "±", "system", "pJ/SOP", "EDP", "util %", "mW", "mm2", "off", "acc %", "wrong")
+def _numbers(rate_hz: float) -> tuple[str, ...]:
+    """Names of the columns after `cycles`."""
+    return ("us", "compute", "core", "±", "system", f"uJ at {rate_hz:g}/s", "pJ/SOP", "EDP", "util %", "mW", "mm2", "off",
+            "acc %", "wrong")
 
 
-def _cells(row: dict[str, Any], stem: str, reasons: list[str], off: dict[str, str]) -> dict[str, str]:
+def _cells(row: dict[str, Any], stem: str, reasons: list[str], off: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
     """One row as text; dashes and the number of the reason for a baseline that cannot be built.
 
     stem   the one design whose baselines follow; they go without its name.     off   letters of memories.
+    names   of the columns after `cycles`.
     """
     arch = str(row["arch"])
     cells = {
@@ -151,16 +165,17 @@ def _cells(row: dict[str, Any], stem: str, reasons: list[str], off: dict[str, st
         "order": SCHEDULES[row["schedule"]].short if row["schedule"] in SCHEDULES else row["schedule"],
     }
     if row["reason"]:
-        return cells | {"cycles": f"[{reasons.index(row['reason']) + 1}]"} | dict.fromkeys(_NUMBERS, "-")
+        return cells | {"cycles": f"[{reasons.index(row['reason']) + 1}]"} | dict.fromkeys(names, "-")
     accuracy, wrong, spread = row["accuracy_percent"], row["mismatches"], row["core_spread_nj"]
     numbers = (
         f"{row['latency_us']:,.1f}", f"{row['compute_nj']:,.1f}", f"{row['core_nj']:,.0f}",
-        "-" if spread is None else f"{spread:,.0f}", f"{row['system_nj']:,.0f}", f"{row['core_pj_per_sop']:.2f}",
+        "-" if spread is None else f"{spread:,.0f}", f"{row['system_nj']:,.0f}",
+        "-" if row["system_at_rate_nj"] is None else f"{row['system_at_rate_nj'] / 1e3:,.0f}", f"{row['core_pj_per_sop']:.2f}",
         f"{row['edp_njs']:.3g}", f"{row['utilisation_percent']:.1f}", f"{row['power_mw']:.1f}", f"{row['area_mm2']:.2f}",
         " ".join(off[name] for name in row["memories_off"].split()),
         "-" if accuracy is None else f"{accuracy:.2f}" + ("*" if row["accuracy_flag"] else ""),
         "-" if wrong is None else str(wrong))
-    return cells | {"cycles": f"{row['cycles']:,.0f}"} | dict(zip(_NUMBERS, numbers, strict=True))
+    return cells | {"cycles": f"{row['cycles']:,.0f}"} | dict(zip(names, numbers, strict=True))
 
 
 def _one_line(reason: str) -> str:

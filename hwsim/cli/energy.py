@@ -13,6 +13,7 @@ from hwsim.cli.common import (
     LeakOption,
     PriceOption,
     PricesOption,
+    RateOption,
     print_json,
     print_notes,
     print_table,
@@ -88,6 +89,7 @@ def explain_command(
     price: PriceOption = None,
     prices: PricesOption = None,
     leak_unused: LeakOption = False,
+    rate: RateOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print a run's energy per sample as count x price = energy, line by line, with sources. Other prices need no new run."""
@@ -95,13 +97,16 @@ def explain_command(
     overrides = read_overrides(price, prices)
     if overrides or leak_unused:
         result = result.reprice(overrides or result.overrides, leak_unused=leak_unused or None)
+    slow = None if rate is None else result.at_rate(rate)
+    energy = result.energy if slow is None else slow.energy
     if as_json:
         print_json({"run_id": result.run_id, "sim_id": result.sim_id, "samples": result.facts.samples,
                     "energy_pj": result.energy_pj, "energy_spread_pj": result.spread["energy_pj"],
                     "total_energy_pj": result.total_energy_pj, "memories_off": result.memories_off,
-                    "lines": explain_rows(result.energy)})
+                    "at_rate": None if slow is None else slow.summary(), "lines": explain_rows(energy)})
         return
     f = result.facts
     mean = "one sample" if f.samples == 1 else f"per sample, the mean of {f.samples}"
-    typer.echo(f"run {result.run_id}: {f.trace} on {f.arch}, {f.schedule}, {mean}\n")
-    typer.echo(explain(result.energy, result.memories_off))
+    pace = "at full speed" if slow is None else f"at {slow.rate_hz:g} samples per second"
+    typer.echo(f"run {result.run_id}: {f.trace} on {f.arch}, {f.schedule}, {mean}, {pace}\n")
+    typer.echo(explain(energy, result.memories_off))

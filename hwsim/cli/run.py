@@ -11,6 +11,7 @@ from hwsim.cli.common import (
     LeakOption,
     PriceOption,
     PricesOption,
+    RateOption,
     percent,
     print_json,
     print_table,
@@ -18,6 +19,7 @@ from hwsim.cli.common import (
     read_overrides,
 )
 from hwsim.cost.explanation import off_text
+from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.program import CHANNEL
 from hwsim.result_file import check_target, writing
 from hwsim.simulation import simulate
@@ -44,6 +46,7 @@ def run_command(
     price: PriceOption = None,
     prices: PricesOption = None,
     leak_unused: LeakOption = False,
+    rate: RateOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay one trace on one architecture, cycle by cycle, and check every output (unless --no-check)."""
@@ -51,7 +54,10 @@ def run_command(
         check_target(out)
     with progress("samples") as report:
         result = simulate(trace, arch, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check,
-                          overrides=read_overrides(price, prices), leak_unused=leak_unused, progress=report)
+                          overrides=read_overrides(price, prices), leak_unused=leak_unused,
+                          rate_hz=DEFAULT_RATE_HZ if rate is None else rate, progress=report)
+    if rate is not None:
+        result.at_rate(rate)  # refuses one that was asked for and that is out of reach
     if out:
         result.save(out)
         # matplotlib is only loaded for a run that is kept.
@@ -80,6 +86,7 @@ def _print_result(result: Result) -> None:
         ("cycles", f"{result.cycles.mean():,.0f}{deviation}, latency {_si(result.latency_s, spread['latency_s'], 1, 's')}"),
         ("operations", f"{result.synaptic_operations:,.0f} synaptic operations, utilisation {100 * result.utilisation:.1f} %"),
         ("energy", f"{energy['compute']} compute, {energy['core']} core, {energy['system']} system"),
+        (f"at {result.rate_hz:g}/s", _rate_text(result.shown_rate)),
         ("power, area", f"{format_si(result.power_w, 'W')}, {result.area_mm2:.3g} mm2"),
         *([("off", off_text(result.memories_off).removeprefix("off: "))] if result.memories_off else []),
         ("setup", f"{f.setup_cycles:,} cycles, {format_si(result.setup_energy_pj * 1e-12, 'J')}, once, not in the above"),
@@ -99,6 +106,18 @@ def _print_result(result: Result) -> None:
     typer.echo(f"\nswitching energy is the core's without leakage: {switched} in all, the input's included. Leakage,\n"
                f"{leaked}, belongs to no layer. In the rest of its cycles a layer idles: no event has arrived yet, or the\n"
                "pipeline drains")
+
+
+def _rate_text(slow: dict[str, Any]) -> str:
+    """Energy per sample at a rate of samples per second, and what the rate can be."""
+    highest = slow["highest_rate_hz"]
+    most = f"up to {highest:,.0f}/s" if highest >= 1000 else f"up to {highest:.4g}/s"
+    if slow["energy_pj"] is None:
+        return f"out of reach, {most}"
+    energy = {scope: format_si(pj * 1e-12, "J") for scope, pj in slow["energy_pj"].items()}
+    late = f"; {slow['late_samples']} samples take longer than the period" if slow["late_samples"] else ""
+    return (f"{energy['core']} core, {energy['system']} system, {format_si(slow['power_w'], 'W')}; busy "
+            f"{100 * slow['phase_s']['busy'] * slow['rate_hz']:.3g} % of the time, {most}{late}")
 
 
 def _si(value: float, spread: float | None, scale: float, unit: str) -> str:

@@ -5,7 +5,7 @@ The fields of a kind are its own (hwsim/cores/KIND/fields.py). Sizes in bits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
@@ -62,6 +62,11 @@ class CoreDesign(Fields):
     def arrays(self) -> Mapping[str, ArrayKind]:
         """What each memory is built as: weights and biases are written once, the others read and written in one cycle."""
         return {name: WRITTEN_ONCE if name in ("weight", "bias") else TWO_PORTS for name in self.capacities}
+
+    @property
+    def constant_memories(self) -> Collection[str]:
+        """Memories that hold what every sample needs and none makes; without a supply it must be loaded again."""
+        return ("weight", "bias")
 
     @property
     def has_accumulator_file(self) -> bool:

@@ -15,12 +15,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwsim.activity import EVENTS, INDEX, SCOPES, UNIT_OF, VOCABULARY
+from hwsim.activity import EVENTS, INDEX, SCOPES, VOCABULARY
 from hwsim.cores.model import core_model
 from hwsim.cores.parts import Term
-from hwsim.cost.area import area, area_mm2, leakage_figures, leaking_components
+from hwsim.cores.power import MEMORY_OF, ON
+from hwsim.cost import leakage as leaking
+from hwsim.cost.area import area, area_mm2
+from hwsim.cost.leakage import LEAKAGE, leakage_rows, waiting_leaks, working_leaks
 from hwsim.cost.memory import Macro, macros
-from hwsim.cost.overrides import PRICED, EnergyError, Overrides, parse_overrides, read_overrides
+from hwsim.cost.overrides import OVERRIDE, PRICED, EnergyError, Overrides, parse_overrides, read_overrides
 from hwsim.cost.technology.scaling import ScalingError
 from hwsim.cost.technology.sources import TechnologyError, weakest
 from hwsim.cost.technology.tables import dram, units
@@ -36,12 +39,6 @@ __all__ = [
     "area_mm2", "check_prices", "leakage", "parse_overrides", "price_activity", "price_hash", "price_list", "read_overrides",
     "scopes",
 ]
-
-OVERRIDE = "override"
-"""The source of a price that the user gave."""
-
-LEAKAGE = "leakage"
-"""Event and unit of what leaks: energy that no event causes is in no other unit's."""
 
 WIDE = ("mult", "payload_read_bits")
 """Events whose price depends on how wide the layer's values are."""
@@ -112,8 +109,8 @@ class PriceList:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no network of links")
             raise EnergyError(f"{event}: no price; no table knows links and routers yet, so give the picojoules of one "
                               f"{known.counted} yourself (--price {event}=...)")
-        if known.unit in _MEMORY_OF:
-            return self._row(event, _MEMORY_OF[known.unit])
+        if known.unit in MEMORY_OF:
+            return self._row(event, MEMORY_OF[known.unit])
         design = self.arch.only
         terms = model.terms(design, payload_bits).get(event)
         if terms is None and event == "mult":
@@ -201,9 +198,6 @@ class PriceList:
         return Price(event, pj, f"{pj:g} per bit", source.text, source.confidence)
 
 
-_MEMORY_OF = {unit: name for name, unit in UNIT_OF.items()}
-
-
 Given = Mapping[str, Any] | str | Path | Overrides | None
 """Overrides as a user gives them: hwsim.cost.overrides.read_overrides."""
 
@@ -216,16 +210,24 @@ def price_list(arch: Architecture, overrides: Given = None, used: Collection[str
 
     Raises EnergyError for a missing price or a wrong override, TechnologyError and MemoryProfileError for the tables.
     """
-    prices = PriceList(arch, read_overrides(overrides), macros(arch, used))
+    prices = _price_list(arch, read_overrides(overrides), used)
+    waiting_leaks(arch, prices.overrides, used)
+    return prices
+
+
+def _price_list(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
+    """The prices of one of a chip's cores; what leaks is the whole chip's."""
+    prices = PriceList(arch, overrides, macros(arch, used))
     prices.prices()
-    _leaks(arch, prices.overrides, used)
     return prices
 
 
 def check_prices(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> None:
-    """Raises what `price_list` raises for any of the chip's cores."""
+    """Raises what `price_list` raises, for any of the chip's cores."""
+    given = read_overrides(overrides)
     for one, _ in arch.kinds():
-        price_list(one, overrides, used)
+        _price_list(one, given, used)
+    waiting_leaks(arch, given, used)
 
 
 def leakage(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> pd.DataFrame:
@@ -233,30 +235,19 @@ def leakage(arch: Architecture, overrides: Given = None, used: Collection[str] |
 
     Raises EnergyError, TechnologyError, MemoryProfileError.
     """
-    import pandas as pd
-
-    return pd.DataFrame(_leaks(arch, read_overrides(overrides), used), columns=["component", "leakage_mw", "source"])
-
-
-def _leaks(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> list[tuple[str, float, str]]:
-    """Component, mW, source. An override of a memory that is off has no effect: it is off."""
-    given, names = overrides.leakage_mw, leaking_components(arch)
-    for name in given:
-        if name not in names:
-            raise EnergyError(f"overrides: leakage_mw.{name}: {arch.name} has no such component; allowed are "
-                              f"{', '.join(names)}")
-    return [(f.component, given[f.component], OVERRIDE) if f.component in given else (f.component, f.amount, f.source)
-            for f in leakage_figures(arch, used)]
+    return leaking.leakage(arch, read_overrides(overrides), used)
 
 
 def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> str:
     """Identity of all prices of a chip, leakage included: equal numbers, equal hash, wherever they come from."""
-    lines: list[str] = []
+    given, lines = read_overrides(overrides), list[str]()
     for one, _ in groupby(one for one, _ in arch.kinds()):  # a core listed twice in a row and a count of 2 are the same
-        prices = price_list(one, overrides, used)
+        prices = _price_list(one, given, used)
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
         lines += [f"mult {bits} {pj:.12g}" for bits, pj in prices.multiplications()]
-    lines += [f"{name} {mw:.12g}" for name, mw, _ in _leaks(arch, read_overrides(overrides), used)]
+    lines += [f"{leak.component} {leak.mw:.12g}" for leak in working_leaks(arch, given, used) if leak.state == ON]
+    lines += [f"{leak.component} {leak.state} {leak.mw:.12g}" for leak in waiting_leaks(arch, given, used)
+              if arch.power.between_samples(MEMORY_OF.get(leak.component)) != ON]
     lines.append(f"period {arch.period_ns:.12g}")
     return sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -276,10 +267,11 @@ def price_activity(
     payload_bits   by layer, the width of the multiplications' event operand; needed where `mult` is counted.
     value_bits     by layer, the width of the values that its runs read; where a layer is left out, the multiplier's own.
 
-    Returns the columns of `activity` with component, scope, price_pj, energy_pj, formula and source. `unit` tells who
+    Returns the columns of `activity` with component, state, scope, price_pj, energy_pj, formula and source. `unit` tells who
     does the work; what leaks is the unit `leakage`, whichever component it leaks from. So the sums by unit add up to
     the whole, as do the sums by component. Leakage rows have event `leakage`, layer "", core "", timestep and sample -1,
-    the cycles as count and pJ per cycle as price; they are those of the whole chip. Other rows have their unit as component.
+    the cycles as count and pJ per cycle as price; they are those of the whole chip, and their state is on, or off for a memory
+    that is not used. Other rows have their unit as component and the state "".
     Raises EnergyError for an unknown event, a price that is missing, a layer that multiplies without a payload width.
     """
     import pandas as pd
@@ -289,14 +281,15 @@ def price_activity(
         raise EnergyError(f"activity: {', '.join(unknown)}: no such event; allowed are {', '.join(EVENTS)}")
     if not arch.is_one_core and "core" not in activity:
         raise EnergyError(f"activity: {arch.name} has {len(arch.core_names)} cores; give a column core")
-    check_prices(arch, overrides, used)
+    given = read_overrides(overrides)
+    check_prices(arch, given, used)
     keys = [c for c in activity.columns if c not in ("unit", "event", "count")]
-    columns = [*keys, "unit", "component", "event", "scope", "count", "price_pj", "energy_pj", "formula", "source"]
+    columns = [*keys, "unit", "component", "event", "state", "scope", "count", "price_pj", "energy_pj", "formula", "source"]
     found = []
     for name in arch.core_names:
         mine = activity if arch.is_one_core else activity[activity["core"] == name]
-        found.append(_priced(mine, price_list(arch.view(name), overrides, used), payload_bits, value_bits or {})[columns])
-    leaks = _leakage_frame(arch, _leaks(arch, read_overrides(overrides), used), elapsed_cycles, keys)[columns]
+        found.append(_priced(mine, _price_list(arch.view(name), given, used), payload_bits, value_bits or {})[columns])
+    leaks = leakage_rows(arch, working_leaks(arch, given, used), elapsed_cycles, keys)[columns]
     return pd.concat([*(frame for frame in found if len(frame)), leaks], ignore_index=True)
 
 
@@ -321,23 +314,8 @@ def _priced(
         formula=[p.formula for p in found], source=[p.citation for p in found])
     priced = kept.merge(distinct, on=["event", "payload"], how="left")
     priced["energy_pj"] = priced["count"] * priced["price_pj"]
-    priced["component"] = priced["unit"]
+    priced = priced.assign(component=priced["unit"], state="")
     return priced
-
-
-def _leakage_frame(
-    arch: Architecture, rows: list[tuple[str, float, str]], elapsed_cycles: float, keys: list[str]
-) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = pd.DataFrame({
-        "unit": LEAKAGE, "component": [name for name, _, _ in rows], "event": LEAKAGE, "scope": "core",
-        "count": elapsed_cycles, "price_pj": [mw * arch.period_ns for _, mw, _ in rows],
-        "formula": [f"{mw:.4g} mW x {arch.period_ns:.4g} ns per cycle" for _, mw, _ in rows],
-        "source": [source for _, _, source in rows],
-    })
-    frame["energy_pj"] = frame["count"] * frame["price_pj"]
-    return frame.assign(**{key: "" if key in ("layer", "core") else -1 for key in keys})
 
 
 def scopes(energy: pd.DataFrame) -> dict[str, float]:

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def explain_rows(energy: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per event, component and price, by scope and falling energy: scope, unit, component, event, count, price_pj,
-    energy_pj, share (of the system's energy), formula, source, cores: those that the row is of where it is not of all that
-    have the event, else "". The rows add up to the system's energy; counts and
-    energies are per sample where those of `energy` are."""
-    keys = ["scope", "unit", "component", "event", "price_pj", "formula", "source"]
+    """One row per event, component, power state and price, by scope and falling energy: scope, unit, component, event, state
+    (of what leaks, else ""), count, price_pj, energy_pj, share (of the system's energy), formula, source, cores: those that the
+    row is of where it is not of all that have the event, else "". The rows add up to the system's energy; counts and energies
+    are per sample where those of `energy` are."""
+    keys = ["scope", "unit", "component", "event", "state", "price_pj", "formula", "source"]
     grouped = energy.groupby(keys, as_index=False, sort=False)[["count", "energy_pj"]].sum()
     grouped["cores"] = _cores(energy, keys)
     whole = float(grouped["energy_pj"].sum())
     grouped["share"] = grouped["energy_pj"] / whole if whole else 0.0
     grouped["order"] = grouped["scope"].map({scope: i for i, scope in enumerate(SCOPES)})
     ordered = grouped.sort_values(["order", "energy_pj"], ascending=[True, False], kind="stable")
-    names = ["scope", "unit", "component", "event", "count", "price_pj", "energy_pj", "share", "formula", "source",
+    names = ["scope", "unit", "component", "event", "state", "count", "price_pj", "energy_pj", "share", "formula", "source",
              "cores"]
     return [{str(k): v for k, v in row.items()} for row in ordered[names].to_dict("records")]
 
@@ -63,9 +63,9 @@ def explain(energy: pd.DataFrame, off: Sequence[str] = ()) -> str:
         lines += ["", f"{scope}: {format_si(totals[scope] * 1e-12, 'J', 4)}"
                       + (f", with {SCOPES[SCOPES.index(scope) - 1]}" if scope != SCOPES[0] else "")]
         for row in (r for r in rows if r["scope"] == scope):
-            name = row["event"] if row["event"] != LEAKAGE else f"{LEAKAGE} {row['component']}"
+            name = row["event"] if row["event"] != LEAKAGE else f"{LEAKAGE} {row['component']}, {row['state']}"
             joules = format_si(row["energy_pj"] * 1e-12, "J", 4)
-            lines.append(f"  {name:<27}{_count(row['count']):>20} x {row['price_pj']:>10.5g} pJ = {joules:>9} "
+            lines.append(f"  {name:<36}{_count(row['count']):>20} x {row['price_pj']:>10.5g} pJ = {joules:>9} "
                          f"{100 * row['share']:>6.2f}%  [{numbers[row['source']]}]")
             of = f"{row['cores']}: " if row["cores"] else ""
             lines += wrap(of + row["formula"], 120, initial_indent=" " * 6, subsequent_indent=" " * 8)

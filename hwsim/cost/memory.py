@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hwsim.cores.parts import WIDEST_BANK_BITS, bits_of_bank
 from hwsim.cost.operating_point import Factor, Sram, sram_factor
 from hwsim.cost.technology.memory_tables import TableMemory, memory
-from hwsim.cost.technology.sources import TechnologyError, weakest
+from hwsim.cost.technology.sources import TechnologyError, beside, weakest
 from hwsim.cost.technology.sweep import Sweep
 from hwsim.errors import HwsimError
 from hwsim.units import format_bits
@@ -132,23 +132,22 @@ def macro(
     if capacity_bits == 0:
         return Macro(name, 0, row_bits, 0, 0, 0, "", _NONE, _NONE, 0.0, 0.0, 0.0, 0.0, "")
     table = memory(technology.memory)
-    row_banks = -(-row_bits // WIDEST_BANK_BITS)
-    banks = -(-max(least_banks, row_banks) // row_banks) * row_banks  # whole rows of banks
+    banks, row_banks = bank_counts(row_bits, least_banks)
     word_bits = bits_of_bank(row_bits)
     size = capacity_bits / 8 / banks
-    lender = table if table.kind == "table" else _lender(table)
-    if kind not in lender.kinds:
-        raise MemoryProfileError(f"{name} memory: memory profile {lender.name} has no array {kind}; it has "
-                                 f"{', '.join(map(str, lender.kinds))}; add one to the profile (arrays)")
-    sweep = Sweep(lender, kind, technology.temperature_k)
+    leaky = lender(technology.memory)
+    if kind not in leaky.kinds:
+        raise MemoryProfileError(f"{name} memory: memory profile {leaky.name} has no array {kind}; it has "
+                                 f"{', '.join(map(str, leaky.kinds))}; add one to the profile (arrays)")
+    sweep = Sweep(leaky, kind, technology.temperature_k)
     if size > sweep.largest_bytes:
         raise MemoryProfileError(
-            f"{name} memory: a bank of {format_bits(round(size) * 8)} x {word_bits} bit lies beyond {lender.name}, whose largest "
+            f"{name} memory: a bank of {format_bits(round(size) * 8)} x {word_bits} bit lies beyond {leaky.name}, whose largest "
             f"is {format_bits(sweep.largest_bytes * 8)}; a row of {row_bits} bits has {banks} banks, so the memory can have up "
             f"to {format_bits(sweep.largest_bytes * 8 * banks)}; give it more banks (memories.banks)")
     smallest = f", at its smallest bank of {format_bits(sweep.smallest_bytes * 8)}" if size < sweep.smallest_bytes else ""
 
-    def scaled(quantity: Sram, profile: MemoryProfile = lender) -> Factor:
+    def scaled(quantity: Sram, profile: MemoryProfile = leaky) -> Factor:
         return sram_factor(technology, profile, quantity)
 
     if table.kind == "table":
@@ -158,10 +157,10 @@ def macro(
         found = table.accesses(size, word_bits)
     reads, writes = scaled("read", table), scaled("write", table)
     read, write = (_access(pj, how, cited, factor) for (pj, how, cited), factor in zip(found, (reads, writes), strict=True))
-    repair, repaired = _repair(lender, technology)
+    repair, repaired = _repair(leaky, technology)
     gate = scaled("gate")
-    rest = lender.sources[sweep.source]
-    lent = "" if table.kind == "table" else f" [lent by {lender.name} to {table.name}: {table.borrow['because']}]"
+    rest = leaky.sources[sweep.source]
+    lent = "" if table.kind == "table" else f" [lent by {leaky.name} to {table.name}: {table.borrow['because']}]"
     return Macro(
         name, capacity_bits, row_bits, banks, row_banks, word_bits, f"{table.name}, {kind}{smallest}", read, write,
         sweep.at("subthreshold_mw", size, word_bits) * scaled("subthreshold").value,
@@ -188,8 +187,16 @@ def _repair(table: TableMemory, technology: Technology) -> tuple[float, str]:
             f"; gate leakage repaired: {table.sources[table.gate_leakage.source].text}")
 
 
-def _lender(table: MemoryProfile) -> TableMemory:
-    found = memory(table.borrow["table"]) if table.kind == "access" else table
+def bank_counts(row_bits: int, least_banks: int) -> tuple[int, int]:
+    """Banks of a memory in all, whole rows of them, and banks that hold one row."""
+    row_banks = -(-row_bits // WIDEST_BANK_BITS)
+    return -(-max(least_banks, row_banks) // row_banks) * row_banks, row_banks
+
+
+def lender(name: str) -> TableMemory:
+    """The table that has leakage, area and access time of the memory profile of that name or path. Raises TechnologyError."""
+    table = memory(name)
+    found = memory(beside(table.borrow["table"], name)) if table.kind == "access" else table
     if not isinstance(found, TableMemory):
         raise TechnologyError(f"memory profile {table.name}: borrow.table: {found.name} is not a CACTI table")
     return found

@@ -24,6 +24,8 @@ PRICED: tuple[str, ...] = tuple(e.name for e in VOCABULARY if e.scope in SCOPES)
 """Events that cost energy; the others count cycles."""
 
 
+OVERRIDE = "override"
+"""The source of a price that the user gave."""
 HIGHEST = 1e12
 """pJ and mW: a joule per event, a gigawatt per component. Beyond it sums of energies overflow."""
 

@@ -78,6 +78,18 @@ def test_compare_prints_a_list_and_writes_table_and_figures(trace_files: dict[st
         assert (tmp_path / "out" / name).stat().st_size > 0
 
 
+def test_a_comparison_without_check_says_so(trace_files: dict[str, Path], tmp_path: Path) -> None:
+    arguments = ("compare", trace_files["quantised"], "--arch", "event_core_64", "--samples", 1, "--no-check", "--out", tmp_path)
+    done = call(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "(-: timing only, nothing was compared)" in done.stdout
+    assert "not run on event_core_64+systolic_output" in done.stderr
+    assert "always computes" in done.stderr
+    rows = answer(*arguments, "--json")
+    assert isinstance(rows, list)
+    assert all((row["check"], row["mismatches"]) == (False, None) for row in rows if not row["reason"])
+
+
 def test_text_output_fits_a_terminal(trace_files: dict[str, Path], tmp_path: Path) -> None:
     shown = call("run", trace_files["rate"], "--arch", "event_core_64")
     assert "bit for bit" in shown.stdout

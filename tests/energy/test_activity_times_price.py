@@ -71,7 +71,7 @@ def test_columns_and_their_order_and_the_leakage_rows() -> None:
     activity = frame([("conv1", 0, "mult", 10), ("conv2", 1, "mult", 10), ("conv2", 1, "cycles_busy", 7),
                       ("conv2", 2, "mask_read", 0)])
     energy = price_activity(activity, ARCH, 1000, PAYLOADS)
-    assert list(energy) == ["layer", "timestep", "unit", "component", "event", "scope", "count", "price_pj", "energy_pj",
+    assert list(energy) == ["layer", "timestep", "unit", "component", "event", "state", "scope", "count", "price_pj", "energy_pj",
                             "formula", "source"]
     work, leaks = energy[energy["event"] != "leakage"], energy[energy["event"] == "leakage"]
     assert list(work["energy_pj"]) == [2.0, pytest.approx(1.0, rel=0.02)], "8 x 8 bit, then 8 x 4 bit"
@@ -81,6 +81,7 @@ def test_columns_and_their_order_and_the_leakage_rows() -> None:
     assert set(leaks["scope"]) == {"core"}
     assert set(leaks["count"]) == {1000}
     assert set(leaks["unit"]) == {"leakage"}
+    assert (set(work["state"]), set(leaks["state"])) == ({""}, {"on"})
     assert list(leaks["component"]) == list(leakage(ARCH)["component"])
     assert (work["component"] == work["unit"]).all()
     assert energy["timestep"].dtype == energy["count"].dtype == "int64"

@@ -6,7 +6,7 @@ here so that the file says what it means; any value but the proved one is refuse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -150,6 +150,11 @@ class OdinDesign(CoreDesign):
     def capacities(self) -> Mapping[str, int]:
         memories = self.memories
         return {name: one.words * one.bits for name, one in (("membrane", memories.membrane), ("weight", memories.weight))}
+
+    @property
+    def constant_memories(self) -> Collection[str]:
+        """Both: a neuron's word holds its parameters beside its potential."""
+        return tuple(self.capacities)
 
     @property
     def arrays(self) -> Mapping[str, ArrayKind]:

@@ -148,6 +148,13 @@ def read(kind: Kind, name: str) -> tuple[Path, dict[str, Any]]:
     return path, data
 
 
+def beside(table: str, named_in: str) -> str:
+    """A table as another one names it: the path of a YAML file is relative to the folder of the file that names it."""
+    if table.endswith(".yaml") and named_in.endswith(".yaml"):
+        return str(Path(named_in).parent / table)
+    return table
+
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Both read the same; libyaml's, where it is there, is several times faster."""
 

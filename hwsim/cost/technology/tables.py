@@ -23,6 +23,7 @@ from hwsim.cost.technology.sources import (
     Strict,
     Table,
     TechnologyError,
+    beside,
     load,
     weakest,
 )
@@ -150,10 +151,10 @@ def unit_cost(table: str, operation: str, quantity: Quantity, widths: tuple[int,
         whose = "" if lookup.borrow == name else f"lent by {lookup.borrow} to {name}"
         if lookup.as_it_stands:
             stands = stands or units(wide).conditions
-            whose += f", as it stands at {units(lookup.borrow).conditions}: {lookup.as_it_stands}"
+            whose += f", as it stands at {units(beside(lookup.borrow, wide)).conditions}: {lookup.as_it_stands}"
         reasons += f" [{', '.join(filter(None, (what, whose)))}: {lookup.because}]"
         # Its own name means the table itself, also where it was loaded from a path.
-        wide, lender = wide if lookup.borrow == name else lookup.borrow, lookup.operation or lender
+        wide, lender = wide if lookup.borrow == name else beside(lookup.borrow, wide), lookup.operation or lender
     raise TechnologyError(f"units table {table}: operations.{operation}.{quantity} borrows in a circle:{reasons}")
 
 

@@ -131,6 +131,11 @@ def test_the_engine_that_is_named_is_the_one_that_runs(name: str, place: str, mo
         hwsim.simulate(SHIPPED, "odin", engine=name, samples=1)
 
 
+def test_a_timing_only_replay_is_refused() -> None:
+    with pytest.raises(hwsim.HwsimError, match=r"odin: check=False: its engine, fast, always computes; use check=True"):
+        hwsim.simulate(SHIPPED, "odin", samples=1, check=False)
+
+
 def test_a_full_chip_fires_in_the_timestep_of_its_event() -> None:
     """256 neurons that fire with every event: the last one's spike belongs to its event as well, and stops the next event."""
     spikes = np.array([1, 0, 1, 1, 0], bool).reshape(1, 5, 1, 1, 1)
