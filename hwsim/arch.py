@@ -9,23 +9,23 @@ come in one error. Prices are not here: the file names a technology (hwsim/cost/
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from hwsim.arch_mistakes import BOTH_FORMS, NODES, SHORT_FORM, both_forms, duplicate_keys, explain, kind_of, line_of
+from hwsim.arch_mistakes import BOTH_FORMS, NODES, SHORT_FORM, both_forms, explain, kind_of
 from hwsim.arch_network import LinkNetwork
 from hwsim.cores import CoreKindError, core_design
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.power import Power
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, shown
 from hwsim.fields import Fields, Hertz
 from hwsim.program import ChannelSpec, MeshSpec
+from hwsim.yaml_file import Document, YamlError, read_yaml
 
 MAX_CORES = 4096
 
@@ -101,7 +101,7 @@ class Architecture(Fields):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$", max_length=64)
     description: str = ""
-    clock: Hertz = 500_000_000
+    clock: Hertz
     cores: tuple[AnyCore, ...]
     """Kinds of cores with their counts; `core`, `spike_buffer` and `memories` at the top are the short form of one."""
     channel: Channel = Channel()
@@ -310,22 +310,19 @@ def rebuild_architecture(data: dict[str, Any]) -> Architecture:
     return _validated(data, name if isinstance(name, str) and name else "architecture", None)
 
 
-def _validated(
-    data: dict[str, Any], where: str, root: yaml.Node | None, mistakes: Sequence[str] = ()
-) -> Architecture:
-    """The design, or ArchitectureError with all mistakes, those known before first; `root` is the YAML that `data` was read
-    from, if any."""
-    texts = [*mistakes, *duplicate_keys(root, where)]
+def _validated(data: dict[str, Any], where: str, document: Document | None) -> Architecture:
+    """The design, or ArchitectureError with all mistakes; `document` is what `data` was read from, if any."""
+    texts = [] if document is None else list(document.mistakes)
     try:
         made = Architecture.model_validate(data)
     except ValidationError as error:
-        texts += [explain(e, where, root, data, Architecture) for e in error.errors()]
+        texts += [explain(e, where, document, data, Architecture) for e in error.errors()]
         if both_forms(data):  # a mistake of the whole, which hides those of the fields
             listed = {key: value for key, value in data.items() if key not in SHORT_FORM}
             try:
                 Architecture.model_validate(listed)
             except ValidationError as more:
-                texts += [explain(e, where, root, listed, Architecture) for e in more.errors()]
+                texts += [explain(e, where, document, listed, Architecture) for e in more.errors()]
     if texts:
         raise ArchitectureError("\n".join(texts))
     return made
@@ -340,40 +337,31 @@ def load_architecture(source: str | Path | Architecture) -> Architecture:
         return source
     path = find_config(source)
     try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except UnicodeDecodeError:
-        raise ArchitectureError(f"{path}: not a text file; an architecture is a YAML file") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ArchitectureError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
-    if not isinstance(data, dict):
-        raise ArchitectureError(f"{path}: found {type(data).__name__}, expected a mapping with name, core, memories ...")
-    return _validated(*_with_tables_beside(path, data, root))
+        document = read_yaml(path)
+    except YamlError as error:
+        raise ArchitectureError(str(error)) from None
+    if not isinstance(document.data, dict):
+        found = f"{path}: found {type(document.data).__name__}, expected a mapping with name, core, memories ..."
+        raise ArchitectureError("\n".join([*document.mistakes, found]))
+    return _validated(_with_tables_beside(path, document), str(path), document)
 
 
-def _with_tables_beside(
-    path: Path, data: dict[str, Any], root: yaml.Node | None
-) -> tuple[dict[str, Any], str, yaml.Node | None, list[str]]:
-    """An architecture file's data with the paths of its tables as they are from anywhere, and what `_validated` also takes.
+def _with_tables_beside(path: Path, document: Document) -> dict[str, Any]:
+    """An architecture file's data with the paths of its tables as they are from anywhere; what is not there is a mistake of it.
 
     A relative path starts at the folder of the file, wherever the command was called from.
     """
+    data = document.data
     technology = data.get("technology")
-    mistakes: list[str] = []
     if not isinstance(technology, dict):
-        return data, str(path), root, mistakes
+        return dict(data)
     named = {name: value for name, value in technology.items() if isinstance(value, str) and value.endswith(".yaml")}
     found = {name: path.absolute().parent / value for name, value in named.items()}
-    for name, value in named.items():
-        if not found[name].is_file():
-            mistakes.append(
-                f"{path}:{line_of(root, ['technology', name])}: technology.{name}: found {value!r}, but there is no file "
-                f"{found[name]}; a path is relative to the folder of {path.name}, and a shipped table is named without .yaml")
-    tables = {name: str(place) for name, place in found.items()}
-    return {**data, "technology": technology | tables}, str(path), root, mistakes
+    document.mistakes += [
+        f"{path}:{document.line_of(['technology', name])}: technology.{name}: found {shown(value)}, but there is no file "
+        f"{found[name]}; a path is relative to the folder of {path.name}, and a shipped table is named without .yaml"
+        for name, value in named.items() if not found[name].is_file()]
+    return {**data, "technology": technology | {name: str(place) for name, place in found.items()}}
 
 
 def find_config(source: str | Path) -> Path:

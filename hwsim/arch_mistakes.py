@@ -1,19 +1,17 @@
 """The mistakes in an architecture file in words: `file:line: field: found ..., allowed ...`.
 
-pydantic tells what is wrong and where in the data; the YAML nodes tell on which line that stands. hwsim/arch.py reads the file.
+pydantic tells what is wrong and where in the data; the document tells on which line that stands. hwsim/arch.py reads the file.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
-import yaml
-
 from hwsim.cores import core_design
+from hwsim.errors import shown
+from hwsim.yaml_file import Document
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydantic import BaseModel
 
 SHORT_FORM = ("core", "spike_buffer", "memories")
@@ -30,43 +28,21 @@ def both_forms(data: Any) -> bool:
     return isinstance(data, dict) and "cores" in data and any(name in data for name in SHORT_FORM)
 
 
-def duplicate_keys(root: yaml.Node | None, path: str | Path) -> list[str]:
-    """YAML lets a key appear twice and keeps the last; that is a mistake nobody sees."""
-    found: list[tuple[int, str]] = []
-    stack, visited = [root], set()
-    while stack:
-        node = stack.pop()
-        if id(node) in visited:  # an alias stands for its anchor, whose keys are told once
-            continue
-        visited.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            stack += node.value
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if isinstance(key.value, str):
-                    if key.value in seen:
-                        found.append((key.start_mark.line + 1, key.value))
-                    seen.add(key.value)
-                stack.append(value)
-    return [f"{path}:{line}: {name}: given twice, keep one" for line, name in sorted(found)]
-
-
-def explain(error: Any, where: str, root: yaml.Node | None, data: Any, chip: type[BaseModel]) -> str:
+def explain(error: Any, where: str, document: Document | None, data: Any, chip: type[BaseModel]) -> str:
     """One pydantic error as text.
 
-    where   the file, or the design's name.         root   the file's YAML; None where there is no file, and so no line.
+    where   the file, or the design's name.         document   the file's; None where there is no file, and so no line.
     data    what was validated, as a `chip`: the class Architecture.
     """
     loc = list(error["loc"])
     short = isinstance(data, dict) and "cores" not in data
-    if (short or root is None) and loc[:2] == ["cores", 0] and len(data.get("cores", [0])) == 1:
+    if (short or document is None) and loc[:2] == ["cores", 0] and len(data.get("cores", [0])) == 1:
         loc = loc[2:]  # the entry that the short form stands for
     kind = error["type"]
     if kind == BOTH_FORMS:
         loc = ["cores"]
-    place = where if root is None else f"{where}:{line_of(root, loc)}"
-    name = _dotted(loc) or "file"
+    place = where if document is None else f"{where}:{document.line_of(loc)}"
+    name = shown(_dotted(loc), 200, str) or "file"
     if kind == "extra_forbidden":
         model = _model_of(list(error["loc"])[:-1], data, chip)
         allowed = [field for field in model.model_fields if not (short and field == "cores")]
@@ -76,15 +52,15 @@ def explain(error: Any, where: str, root: yaml.Node | None, data: Any, chip: typ
         return f"{place}: {name}: missing, it must be given"
     if kind == "core_kind":
         return f"{place}: {name + '.' if name != 'file' else ''}core.kind: {error['msg']}"
-    reason = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    reason = shown(error["msg"], 600, str).removeprefix("Value error, ").removeprefix("Input should be ")
     if kind in ("value_error", BOTH_FORMS, NODES):
         return f"{place}: {name}: {reason}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        found = "nothing" if error["input"] is None else repr(error["input"])
+        found = "nothing" if error["input"] is None else shown(error["input"])
         return f"{place}: {name}: found {found}, allowed a mapping of its fields"
     if kind == "tuple_type":
         reason = "a list"
-    return f"{place}: {name}: found {error['input']!r}, allowed {reason}"
+    return f"{place}: {name}: found {shown(error['input'])}, allowed {reason}"
 
 
 def _dotted(loc: list[str | int]) -> str:
@@ -115,22 +91,3 @@ def _model_of(loc: list[str | int], data: Any, chip: type[BaseModel]) -> Any:
 def kind_of(core: Any) -> Any:
     """The kind that an entry's `core` names; that of an event core where it names none, or is no mapping at all."""
     return core.get("kind", "event") if isinstance(core, dict) else "event"
-
-
-def line_of(root: yaml.Node | None, loc: list[str | int]) -> int:
-    """Line of the deepest key of `loc` that the file has (1-based)."""
-    line, node = 0, root
-    for part in loc:
-        if isinstance(part, int) and isinstance(node, yaml.SequenceNode) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-            continue
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for key, value in node.value:
-            if key.value == part:
-                line, node = key.start_mark.line, value
-                break
-        else:
-            break
-    return line + 1

@@ -1,7 +1,7 @@
 """Quantities with units, read and written: "64 KiB", "500 MHz", "4 GB/s", and nothing else.
 
-Inside hwsim every integer carries its unit as a suffix: _cycles, _bits, _bytes, _hz; energy is _pj. Binary prefixes are
-powers of 1024, decimal ones of 1000, as the standards say.
+Inside hwsim every integer carries its unit as a suffix: _cycles, _bits, _bytes, _hz; energy is _pj. Binary prefixes (KiB) are
+powers of 1024, decimal ones (MHz) of 1000. Capacities take binary prefixes only: for memories "128 KB" may mean either.
 """
 
 from __future__ import annotations
@@ -9,17 +9,26 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-_PREFIX = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
-_NUMBER = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?(?:[eE][0-9]+)?)\s*([kKMG]i?|)(b|bit|bits|B|Hz)\s*$")
+from hwsim.errors import shown
+
+_DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
+_BINARY = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_NUMBER = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][0-9]{1,2})?)\s*([kKMG]i?|)(b|bit|bits|B|Hz)\s*\Z")
 
 
-def _parse(text: object, units: dict[str, int], example: str) -> int:
+def _parse(text: object, prefixes: dict[str, int], units: dict[str, int], example: str) -> int:
     found = _NUMBER.match(text) if isinstance(text, str) else None
-    if found is None or found.group(3) not in units or found.group(2) not in _PREFIX:
-        raise ValueError(f"{text!r} is not a quantity such as {example}")
-    exact = Decimal(found.group(1)) * _PREFIX[found.group(2)] * units[found.group(3)]
+    if found is None or found[3] not in units:
+        raise ValueError(f"{shown(text)} is not a quantity such as {example}")
+    number, prefix, unit = found.groups()
+    if prefix in _DECIMAL and prefix not in prefixes:
+        raise ValueError(f"{shown(text)} is a quantity of two meanings, as {prefix} may be a power of 1000 or 1024; write "
+                         f"'{number} {prefix.upper()}i{unit}' for 1024, or the number without a prefix")
+    if prefix not in prefixes:
+        raise ValueError(f"{shown(text)} is not a quantity such as {example}")
+    exact = Decimal(number) * prefixes[prefix] * units[unit]
     if exact != int(exact):
-        raise ValueError(f"{text!r} is not a whole number of units; write a quantity such as {example}")
+        raise ValueError(f"{shown(text)} is not a whole number of units; write a quantity such as {example}")
     return int(exact)
 
 
@@ -27,12 +36,12 @@ def parse_bits(text: object) -> int:
     """Bits in "64 KiB", "2 MiB", "512 bit"; "0" or 0 is no memory. Raises ValueError."""
     if text in (0, "0"):
         return 0
-    return _parse(text, {"B": 8, "b": 1, "bit": 1, "bits": 1}, "'64 KiB' or '512 bit'")
+    return _parse(text, _BINARY, {"B": 8, "b": 1, "bit": 1, "bits": 1}, "'64 KiB' or '512 bit'")
 
 
 def parse_hz(text: object) -> int:
     """Hertz in "500 MHz". Raises ValueError."""
-    return _parse(text, {"Hz": 1}, "'500 MHz'")
+    return _parse(text, _DECIMAL, {"Hz": 1}, "'500 MHz'")
 
 
 def format_bits(bits: int) -> str:

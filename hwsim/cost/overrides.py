@@ -11,11 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from hwsim.activity import INDEX, SCOPES, VOCABULARY
-from hwsim.arch_mistakes import duplicate_keys
 from hwsim.errors import HwsimError
+from hwsim.yaml_file import YamlError, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,13 +102,12 @@ def parse_overrides(path: str | Path | None, items: Iterable[str] = ()) -> dict[
 
 def _read_yaml(path: str | Path) -> Mapping[str, Any]:
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        data, root = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = read_yaml(path)
+    except (OSError, YamlError) as error:
         raise EnergyError(f"{path}: cannot be read as YAML of event: pJ ({error})") from None
+    data, wrong = document.data, document.mistakes
     if not isinstance(data, Mapping):
-        raise EnergyError(f"{path}: found {type(data).__name__}, expected a mapping such as `acc_add: 0.05`")
-    if doubled := duplicate_keys(root, Path(path)):
-        raise EnergyError("\n".join(doubled))
+        wrong = [*wrong, f"{path}: found {type(data).__name__}, expected a mapping such as `acc_add: 0.05`"]
+    if wrong:
+        raise EnergyError("\n".join(wrong))
     return data

@@ -73,6 +73,7 @@ network:
     core0: [0, 0]
     core1: [1, 0]
     core2: [0, 1]
+clock: 1 MHz
 """
 
 
@@ -109,7 +110,7 @@ def test_each_mistake_of_a_network_is_one_error_with_what_to_do(tmp_path: Path, 
 
 
 def test_a_mesh_that_is_too_small_for_its_cores_is_told(tmp_path: Path) -> None:
-    small = MESHED.split("  nodes:")[0].replace("mesh: [2, 2]", "mesh: [2, 1]")
+    small = (MESHED.split("  nodes:")[0] + "clock: 1 MHz\n").replace("mesh: [2, 2]", "mesh: [2, 1]")
     assert mistakes(tmp_path, small) == [
         "5: network.mesh: core2 sits on no node: 2 x 1 nodes hold 2 of 3 cores; make the mesh larger"]
 

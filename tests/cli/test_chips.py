@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import hwsim
 from hwsim.arch import SHORT_FORM, dump_architecture, load_architecture
@@ -35,7 +34,7 @@ def entry(name: str, **changes: Any) -> dict[str, Any]:
 
 def chip(folder: Path, name: str, *cores: dict[str, Any], clock: str = "100 MHz") -> Path:
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump({"name": name, "clock": clock, "cores": list(cores)}))
+    path.write_text(json.dumps({"name": name, "clock": clock, "cores": list(cores)}))
     return path
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, shown
+from hwsim.yaml_file import YamlError, read_yaml
 
 FOLDER = Path(__file__).resolve().parent
 CONFIDENCES = ("read in the paper", "read in a file", "secondary copy", "computed", "assumption", "unconfirmed")
@@ -140,11 +140,14 @@ def read(kind: Kind, name: str) -> tuple[Path, dict[str, Any]]:
         raise TechnologyError(f"technology.{kind}: no table named {name!r}; allowed are {', '.join(shipped(kind))}, or "
                               "the path of a YAML file, relative to the file that names it")
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise TechnologyError(f"{path}: not valid YAML: {error}") from None
+        document = read_yaml(path)
+    except (OSError, YamlError) as error:
+        raise TechnologyError(str(error)) from None
+    data, wrong = document.data, document.mistakes
     if not isinstance(data, dict):
-        raise TechnologyError(f"{path}: found {type(data).__name__}, expected a mapping with name, sources ...")
+        wrong = [*wrong, f"{path}: found {type(data).__name__}, expected a mapping with name, sources ..."]
+    if wrong:
+        raise TechnologyError("\n".join(wrong))
     return path, data
 
 
@@ -153,10 +156,6 @@ def beside(table: str, named_in: str) -> str:
     if table.endswith(".yaml") and named_in.endswith(".yaml"):
         return str(Path(named_in).parent / table)
     return table
-
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Both read the same; libyaml's, where it is there, is several times faster."""
 
 
 def check(path: Path, data: dict[str, Any], model: type[AnyTable]) -> AnyTable:
@@ -182,4 +181,4 @@ def _explain(path: Path, error: Any) -> str:
         return f"{path}: {where}: unknown field"
     if error["type"] == "value_error":
         return f"{path}: {where}: {error['msg'].removeprefix('Value error, ')}"
-    return f"{path}: {where}: found {error['input']!r}, allowed {error['msg'].removeprefix('Input should be ')}"
+    return f"{path}: {where}: found {shown(error['input'])}, allowed {error['msg'].removeprefix('Input should be ')}"
