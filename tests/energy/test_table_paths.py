@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def copied(kind: str, name: str, to: Path, **changes: Any) -> None:
     """A shipped table under another path."""
     data = yaml.safe_load((FOLDER / kind / f"{name}.yaml").read_text())
     to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_text(yaml.safe_dump({**data, **changes}, sort_keys=False))
+    to.write_text(json.dumps({**data, **changes}, indent=1))
 
 
 def test_paths_start_at_the_architecture_and_not_at_the_working_directory(
