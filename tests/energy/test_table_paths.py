@@ -86,7 +86,7 @@ def test_a_table_borrows_from_the_file_beside_it(tmp_path: Path, monkeypatch: py
     mine = yaml.safe_load((FOLDER / "units" / "horowitz_45nm.yaml").read_text())
     lent = {"borrow": "lender.yaml", "because": "the report has no adder"}
     mine["operations"]["add"] = dict.fromkeys(("energy_pj", "area_um2", "leakage_nw"), lent)
-    (folder / "mine.yaml").write_text(yaml.safe_dump(mine))
+    (folder / "mine.yaml").write_text(json.dumps(mine, indent=1))
     found, lender = (unit_cost(name, "add", "energy_pj", (24,)) for name in (str(folder / "mine.yaml"), "nangate_45nm"))
     assert found.value == lender.value
     copied("memory", "cacti_hp", folder / "sweep.yaml")
