@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from hwsim.arch_changes import FieldNameError, changed
 from hwsim.arch_mistakes import BOTH_FORMS, NODES, SHORT_FORM, both_forms, explain, kind_of
 from hwsim.arch_network import LinkNetwork
 from hwsim.cores import CoreKindError, core_design
@@ -266,6 +267,17 @@ class Architecture(Fields):
         sizes = {"capacity"} & set(changes)
         return self._changed(spike_buffer={
             **dump_architecture(self)["spike_buffer"], **changes, **_as_bits({name: changes[name] for name in sizes})})
+
+    def with_fields(self, changes: Mapping[str, Any]) -> Architecture:
+        """A copy that differs in fields by their dotted names, {"core.lanes": 16}, checked again; values as a file gives them.
+
+        Raises ArchitectureError with every mistake.
+        """
+        try:
+            data = changed(dump_architecture(self), changes)
+        except FieldNameError as error:
+            raise ArchitectureError(f"{self.name}: {error}") from None
+        return rebuild_architecture(data)
 
     def _changed(self, **parts: dict[str, Any]) -> Architecture:
         return rebuild_architecture({**dump_architecture(self), **parts})

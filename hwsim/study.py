@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
@@ -31,9 +32,11 @@ from hwsim.errors import HwsimError
 from hwsim.files import append_lines
 from hwsim.result import Result
 from hwsim.simulation import make_task, simulate
-from hwsim.trace.reader import Trace
+from hwsim.trace.kept import kept_trace
 
 ROWS = "rows.jsonl"
+HELD_S = 0.5
+"""Seconds that a row may wait before it is on the disk; a kill loses no more."""
 Row = dict[str, Any]
 BEGINNING = b'{"key": "'
 """Of every row, and so of every line that a kill cut off."""
@@ -50,6 +53,7 @@ class Point:
     """One point of a study; all of it plain data, so that it can be sent to another process.
 
     trace        path of a trace.        arch    name or path of a design, or the design itself as `dump_architecture` writes it.
+    changes      fields of the design that differ, by dotted name: {"core.lanes": 16}.
     samples      indices, how many, or None for all.        check, overrides, leak_unused, rate_hz   as for `simulate`.
     labels       what the caller calls it: values by name, copied into the row.
     """
@@ -65,6 +69,7 @@ class Point:
     leak_unused: bool = False
     rate_hz: float = DEFAULT_RATE_HZ
     labels: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trace: str | Path, arch: str | Path | Architecture, **what: Any) -> Point:
@@ -74,14 +79,16 @@ class Point:
 
     def design(self) -> Architecture:
         """Its architecture. Raises ArchitectureError."""
-        return load_architecture(self.arch) if isinstance(self.arch, str) else rebuild_architecture(dict(self.arch))
+        found = load_architecture(self.arch) if isinstance(self.arch, str) else rebuild_architecture(dict(self.arch))
+        return found.with_fields(self.changes) if self.changes else found
 
     def look_at_kinds(self) -> None:
         """Raises StudyError with all fields that are of no kind that they can be; what they say is not looked at."""
         allowed: dict[str, tuple[Any, str]] = {
             "trace": (str | Path, "the path of a trace"), "arch": (str | Mapping, "a name, a path, or a design's data"),
             "overrides": (str | Path | Mapping | None, "a mapping of event to pJ, or the path of a YAML file"),
-            "leak_unused": (bool, "True or False"), "labels": (Mapping, "a mapping")}
+            "leak_unused": (bool, "True or False"), "labels": (Mapping, "a mapping"),
+            "changes": (Mapping, "a mapping of fields of the design")}
         wrong = [f"{name} is {getattr(self, name)!r}, expected {expected}" for name, (kind, expected) in allowed.items()
                  if not isinstance(getattr(self, name), kind)]
         if not wrong and not _can_be_written(self.labels):
@@ -112,16 +119,17 @@ def identify(point: Point) -> _Known:
     """Key and Task of a point. Raises HwsimError for a point that cannot run."""
     point.look_at_kinds()
     design = point.design()
-    with Trace.open(point.trace) as trace:
-        task = make_task(trace, design, schedule=point.schedule, engine=point.engine, spikes=point.spikes, samples=point.samples,
-                         check=point.check)
-        used = None if point.leak_unused else list(memories_used(trace.network, design))
+    trace = kept_trace(point.trace)
+    task = make_task(trace, design, schedule=point.schedule, engine=point.engine, spikes=point.spikes, samples=point.samples,
+                     check=point.check)
+    used = None if point.leak_unused else list(memories_used(trace.network, design))
     overrides = plain_overrides(point.overrides)
     rate_hz = check_rate(point.rate_hz)
     rate = "" if rate_hz == DEFAULT_RATE_HZ else f" {rate_hz!r}"
     key = sha256(f"{task.hash} {price_hash(design, overrides, used)}{rate}".encode()).hexdigest()[:32]
     return _Known(key, task.hash, replace(
-        point, arch=dump_architecture(design), samples=list(task.samples), overrides=overrides, labels=dict(point.labels)))
+        point, arch=dump_architecture(design), changes={}, samples=list(task.samples), overrides=overrides,
+        labels=dict(point.labels)))
 
 
 def run_study(
@@ -158,12 +166,13 @@ def run_study(
     done = len(found)
     if progress:
         progress(done, len(every))
-    for rows in _made(every, list(tasks.values()), workers, executor):
-        _append(folder, list(rows.values()))
-        found |= rows
-        done += len(rows)
-        if progress:
-            progress(done, len(every))
+    with _Buffered(folder) as file:
+        for rows in _made(every, list(tasks.values()), workers, executor):
+            file.append(rows.values())
+            found |= rows
+            done += len(rows)
+            if progress:
+                progress(done, len(every))
     return [found[i] for i in range(len(every))]
 
 
@@ -203,7 +212,7 @@ def run_points(points: Sequence[Point]) -> list[Row]:
         try:
             if result is None:
                 result = simulate(
-                    point.trace, point.design(), schedule=point.schedule, engine=point.engine, spikes=point.spikes,
+                    kept_trace(point.trace), point.design(), schedule=point.schedule, engine=point.engine, spikes=point.spikes,
                     samples=point.samples, check=point.check, overrides=point.overrides, leak_unused=point.leak_unused)
             priced = result.priced(point.design(), point.overrides, point.leak_unused)
             rows.append(_row(replace(priced, rate_hz=check_rate(point.rate_hz))))
@@ -276,6 +285,28 @@ def _no_row(row: Any) -> str:
         return ""
     lacking = [name for name in SUMMARY if name not in row]
     return f"with an error, or with {', '.join(lacking)}" if lacking else ""
+
+
+class _Buffered:
+    """Rows on their way to the file: those of HELD_S seconds are written at once, since each write waits for the disk."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder, self._rows, self._since = folder, list[Row](), monotonic()
+
+    def __enter__(self) -> _Buffered:
+        return self
+
+    def append(self, rows: Iterable[Row]) -> None:
+        self._rows += rows
+        if monotonic() - self._since > HELD_S:
+            self._write()
+
+    def _write(self) -> None:
+        _append(self._folder, self._rows)
+        self._rows, self._since = [], monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
 
 
 def _append(folder: str | Path, rows: list[Row]) -> None:

@@ -1,5 +1,4 @@
-"""The command line: `hwsim run`, `compare`, `trace`, `capture`, `train`, `convert`, `arch`, `energy`, `rtl`. Text for people,
-`--json` for programs.
+"""The command line: COMMANDS lists what `hwsim` can be asked. Text for people, `--json` for programs.
 
 Results go to stdout, progress and warnings to stderr. A mistake in the input is one text on stderr and exit status 2.
 Each command is a module with an `app`, which is imported when the command is called: `hwsim --help` loads none of them.
@@ -20,6 +19,9 @@ from hwsim.errors import HwsimError
 COMMANDS = {
     "run": "Replay one trace on one architecture.",
     "compare": "Traces x architectures x schedules, beside ANN baselines.",
+    "sweep": "Many designs, traces, schedules and prices; resumable.",
+    "pareto": "The points of a sweep that no other beats.",
+    "best": "The best points of a sweep.",
     "trace": "Look at, check and make spike traces.",
     "capture": "Traces from PyTorch models and NIR graphs.",
     "train": "Train a source network with PyTorch.",

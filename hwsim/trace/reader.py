@@ -76,6 +76,7 @@ class Trace:
     def __init__(self, file: h5py.File, where: str, path: Path | None, scanned: bool) -> None:
         """Use Trace.open, Trace.from_arrays or a TraceWriter; this takes an open h5py file and owns it from now on."""
         self.path, self._where = path, where
+        self._keeps_bytes, self._kept = 0, dict[int, Sample]()
         self._file = TraceFile(file, where, scanned)
         self._read_head()
         self.network = self._read_network()
@@ -170,7 +171,7 @@ class Trace:
 
     def close(self) -> None:
         """Close the file; samples cannot be read any more."""
-        self._columns = {}
+        self._columns, self._kept, self._keeps_bytes = {}, {}, 0
         with guard(self._where, "file"):
             self._file.file.close()
 
@@ -216,10 +217,22 @@ class Trace:
         return self.samples
 
     def sample(self, index: int) -> Sample:
-        """Input and recorded outputs of one sample, planes (T, H, W, C), read now and kept nowhere."""
+        """Input and recorded outputs of one sample, planes (T, H, W, C), read now, and kept where `keep` said so."""
         index = self._index(index)
+        if (known := self._kept.get(index)) is not None:
+            return known
         planes = {name: self._planes(column, index) for name, column in self._columns.items()}
-        return Sample(inputs=planes.pop(INPUT), recorded=planes)
+        size = sum(plane.nbytes for plane in planes.values())
+        found = Sample(inputs=planes.pop(INPUT), recorded=planes)
+        if size <= self._keeps_bytes:
+            self._keeps_bytes -= size
+            self._kept[index] = found
+        return found
+
+    def keep(self, most_bytes: int) -> Trace:
+        """From now on samples are kept when they are read, up to so many bytes: for who reads them again and again."""
+        self._keeps_bytes = most_bytes
+        return self
 
     def __iter__(self) -> Iterator[Sample]:
         """All samples, one at a time."""
