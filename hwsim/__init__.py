@@ -31,6 +31,8 @@ _HOMES = {
     "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
     "Task": "hwsim.task", "TaskError": "hwsim.task",
     "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
+    "read_study": "hwsim.sweep.definition", "study_frame": "hwsim.sweep.rows", "SweepError": "hwsim.sweep.axis",
+    "pareto": "hwsim.sweep.front", "best": "hwsim.sweep.front",
     "HwsimError": "hwsim.errors", "load_result": "hwsim.result_reader", "EnergyError": "hwsim.cost.energy",
 }
 """Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
@@ -50,6 +52,10 @@ if TYPE_CHECKING:
     from hwsim.snn.network import Connection, InputSpec, Layer, Network, NetworkError
     from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
     from hwsim.study import Point, StudyError, run_study
+    from hwsim.sweep.axis import SweepError
+    from hwsim.sweep.definition import read_study
+    from hwsim.sweep.front import best, pareto
+    from hwsim.sweep.rows import study_frame
     from hwsim.task import Task, TaskError
     from hwsim.trace.reader import Trace, TraceError
 

@@ -16,7 +16,7 @@ import pytest
 import hwsim
 
 ROOT = Path(hwsim.__file__).parent
-HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth")
+HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth", "scipy")
 LIBRARIES = {*HEAVY, "rich", "PIL", "nir"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 
@@ -29,7 +29,7 @@ FLOORS = (
     ("checks",),
     ("engine",),
     ("cores", "cores.base", "cores.buffers", "cores.parts", "cores.provision"),
-    ("arch_mistakes", "arch_network"),
+    ("arch_changes", "arch_mistakes", "arch_network"),
     ("arch",),
     ("mapping",),
     ("schedules",),
@@ -45,6 +45,7 @@ FLOORS = (
     ("baseline",),
     ("simulation",),
     ("study", "compare", "accounts"),
+    ("sweep",),
     ("view",),
     ("capture", "sources", "rtl"),
     ("convert",),

@@ -9,7 +9,7 @@ import typer
 
 from hwsim.cli.common import JsonOption, print_json, print_table
 from hwsim.sweep.front import best
-from hwsim.sweep.rows import NUMBERS, WORDS, frame, load
+from hwsim.sweep.rows import NUMBERS, WORDS, study_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def best_command(
     as_json: JsonOption = False,
 ) -> None:
     """Print the best points of a study."""
-    show_rows(best(frame(load(folder)), minimise, where or [], count), [minimise], as_json)
+    show_rows(best(study_frame(folder), minimise, where or [], count), [minimise], as_json)
 
 
 def show_rows(rows: pd.DataFrame, asked: list[str], as_json: bool) -> None:

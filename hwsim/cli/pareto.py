@@ -9,7 +9,7 @@ import typer
 from hwsim.cli.best import WhereOption, show_rows
 from hwsim.cli.common import JsonOption
 from hwsim.sweep.front import pareto
-from hwsim.sweep.rows import frame, load
+from hwsim.sweep.rows import study_frame
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -25,4 +25,4 @@ def pareto_command(
 ) -> None:
     """Print the Pareto front of a study."""
     columns = minimise or ([] if maximise else ["energy_uj", "latency_ms", "area_mm2"])
-    show_rows(pareto(frame(load(folder)), columns, maximise or [], where or []), [*columns, *(maximise or [])], as_json)
+    show_rows(pareto(study_frame(folder), columns, maximise or [], where or []), [*columns, *(maximise or [])], as_json)

@@ -17,7 +17,7 @@ from hwsim.errors import HwsimError, shown
 
 MOST_VALUES = 1 << 20
 """Values of one axis."""
-_QUANTITY = re.compile(r"\s*(-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*([A-Za-z]*)\s*\Z")
+_QUANTITY = re.compile(r"\s*(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)\s*([A-Za-z]*)\s*\Z")
 _KEYS = {"from", "to", "step", "factor"}
 
 

@@ -5,6 +5,7 @@ Energies are microjoules a sample, by scope: `compute_uj`, `core_uj`, `energy_uj
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,18 @@ def load(folder: str | Path) -> list[Row]:
     if len(versions) > 1:
         raise SweepError(f"{folder}: found rows of model versions {', '.join(versions)}, which do not compare; run the study "
                          "again in a new folder")
-    return list(rows.values())
+    done = {_labels(row) for row in rows.values() if "error" not in row}
+    # A point that failed when it was not yet known what it was has another key than the same point when it succeeds.
+    return [row for row in rows.values() if "error" not in row or _labels(row) not in done]
+
+
+def _labels(row: Row) -> str:
+    return json.dumps(row.get("labels", {}), sort_keys=True)
+
+
+def study_frame(folder: str | Path) -> pd.DataFrame:
+    """The table of all points of a study's folder. Raises SweepError as `load` does."""
+    return frame(load(folder))
 
 
 def save(rows: Iterable[Row], folder: str | Path, parquet: bool = False) -> list[Path]:
