@@ -76,7 +76,7 @@ def _model_of(loc: list[str | int], data: Any, chip: type[BaseModel]) -> Any:
     model: Any = chip
     at = data
     if isinstance(data, dict) and "cores" not in data:
-        at = {"cores": [{name: data[name] for name in SHORT_FORM if name in data}]}
+        at = {**data, "cores": [{name: data[name] for name in SHORT_FORM if name in data}]}
     for part in loc:
         at = at[part] if isinstance(at, dict | list | tuple) else None  # type: ignore[index]
         if isinstance(part, int):

@@ -222,3 +222,11 @@ def test_what_decides_prices_only_does_not_move_the_identity_of_cycles(name: str
 def test_what_decides_cycles_or_counts_moves_their_identity(changed: Callable[[Architecture], Architecture]) -> None:
     design = load_architecture("event_core_64")
     assert changed(design).timing_hash() != design.timing_hash()
+
+
+@pytest.mark.parametrize("part", ["technology", "channel", "power"])
+def test_an_unknown_field_outside_the_core_is_told_with_those_that_there_are(part: str) -> None:
+    data = dump_architecture(load_architecture("event_core_64"))
+    data[part]["volts"] = 1
+    with pytest.raises(ArchitectureError, match=rf"{part}.volts: unknown field, allowed are {next(iter(data[part]))}, "):
+        rebuild_architecture(data)

@@ -17,7 +17,8 @@ from hwsim.errors import HwsimError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 PriceOption = Annotated[
-    list[str] | None, typer.Option("--price", metavar="EVENT=PJ", help="Override a price, e.g. acc_add=0.05; repeatable.")]
+    list[str] | None, typer.Option("--price", metavar="NAME=PJ", help=(
+        "Override a price, e.g. acc_add=0.05, or a group by a factor, e.g. 'membrane_*=x0.5'; repeatable, the later wins."))]
 LeakOption = Annotated[
     bool, typer.Option("--leak-unused", help="Memories that a trace does not use leak and take area; else they are off.")]
 RateOption = Annotated[

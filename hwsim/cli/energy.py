@@ -22,6 +22,7 @@ from hwsim.cli.common import (
 )
 from hwsim.cost.energy import NotProvisionedError, check_prices, price_list
 from hwsim.cost.explanation import explain, explain_rows
+from hwsim.cost.overridden import overridden, overridden_text, without_effect
 from hwsim.result_reader import load_result
 
 if TYPE_CHECKING:
@@ -46,12 +47,15 @@ def show(
     if as_json:
         several = {"cores": sections} if not design.is_one_core else {}
         listed = several or {name: sections[0][name] for name in ("prices", "cannot_happen")}
-        print_json({"arch": design.name, **listed})
+        print_json({"arch": design.name, **listed, "overridden": overridden(design, given),
+                    "overrides_without_effect": without_effect(design, given)})
         return
     typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory})")
     for section in sections:
         title = "" if design.is_one_core else f"\n{section['core']}: {section['count']} x {section['kind']}"
         _print_prices(section, title)
+    if text := overridden_text(design, given):
+        typer.echo(f"\n{text}")
 
 
 def _prices(listed: PriceList) -> dict[str, Any]:
@@ -103,10 +107,15 @@ def explain_command(
         print_json({"run_id": result.run_id, "sim_id": result.sim_id, "samples": result.facts.samples,
                     "energy_pj": result.energy_pj, "energy_spread_pj": result.spread["energy_pj"],
                     "total_energy_pj": result.total_energy_pj, "memories_off": result.memories_off,
+                    "overridden": overridden(result.architecture, result.overrides, result.used),
+                    "overrides_without_effect": without_effect(result.architecture, result.overrides, result.used),
                     "at_rate": None if slow is None else slow.summary(), "lines": explain_rows(energy)})
         return
     f = result.facts
     mean = "one sample" if f.samples == 1 else f"per sample, the mean of {f.samples}"
-    pace = "at full speed" if slow is None else f"at {slow.rate_hz:g} samples per second"
-    typer.echo(f"run {result.run_id}: {f.trace} on {f.arch}, {f.schedule}, {mean}, {pace}\n")
+    pace = "samples back to back" if slow is None else (
+        f"{slow.rate_hz:g} samples per second, with leakage until the next one")
+    typer.echo(f"run {result.run_id}: {f.trace} on {f.arch}, {f.schedule}, {mean}\n{pace}\n")
+    if text := overridden_text(result.architecture, result.overrides, result.used):
+        typer.echo(f"{text}\n")
     typer.echo(explain(energy, result.memories_off))

@@ -23,11 +23,12 @@ from hwsim.cost import leakage as leaking
 from hwsim.cost.area import area, area_mm2
 from hwsim.cost.leakage import LEAKAGE, leakage_rows, waiting_leaks, working_leaks
 from hwsim.cost.memory import Macro, macros
-from hwsim.cost.overrides import OVERRIDE, PRICED, EnergyError, Overrides, parse_overrides, read_overrides
+from hwsim.cost.overrides import OVERRIDE, PRICED, Change, EnergyError, Overrides, meeting, parse_overrides, read_overrides
 from hwsim.cost.technology.scaling import ScalingError
 from hwsim.cost.technology.sources import TechnologyError, weakest
 from hwsim.cost.technology.tables import dram, units
 from hwsim.cost.units import unit_at
+from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,7 @@ class Price:
 
     @property
     def citation(self) -> str:
-        return self.source if self.source == OVERRIDE else f"{self.source} ({self.confidence})"
+        return self.source if self.confidence == OVERRIDE else f"{self.source} ({self.confidence})"
 
 
 # --- prices ----------------------------------------------------------------------------------------------------------
@@ -89,9 +90,13 @@ class PriceList:
         if event not in PRICED:
             reason = "it counts cycles, which are no energy" if event in INDEX else "it is no event of hwsim.activity"
             raise EnergyError(f"{event}: no price, {reason}")
-        if event in self.overrides.prices:
-            pj = self.overrides.prices[event]
-            return Price(event, pj, f"{pj:g}", OVERRIDE, OVERRIDE)
+        change, instead = meeting(self.overrides.prices, event)
+        if change is not None:
+            return self._overridden(event, payload_bits, change, instead)
+        return self.own(event, payload_bits)
+
+    def own(self, event: str, payload_bits: int | None = None) -> Price:
+        """The price of the tables, whatever the overrides. Raises what `price` raises."""
         known, model = VOCABULARY[INDEX[event]], core_model(self.arch.core.kind)
         if model.events is not None and event not in model.events:
             raise NotProvisionedError(f"{event}: cores of kind {self.arch.core.kind} count no such event")
@@ -121,6 +126,26 @@ class PriceList:
             raise EnergyError(f"{event}: no price; say in the core model's terms (hwsim/cores) which units of table "
                               f"{self.arch.technology.units} one {known.counted} uses")
         return self._units(event, terms)
+
+    def _overridden(self, event: str, payload_bits: int | None, change: Change, instead: str) -> Price:
+        """The user's price, and in its formula what it was. `instead`: words on changes that this one replaces."""
+        try:
+            own = self.own(event, payload_bits)
+        except NotProvisionedError:
+            if not change.exact or change.factor:  # a group is of what is there
+                raise
+            own = None
+        except HwsimError:
+            if change.factor:
+                raise
+            own = None
+        if own is None:
+            return Price(event, change.number, f"{change}{instead}; no table has a price", OVERRIDE, OVERRIDE)
+        was = f"{own.pj:.5g} pJ: {own.formula}"
+        if change.factor:
+            return Price(event, change.number * own.pj, f"{change}{instead} of {was}",
+                         f"{OVERRIDE} x{change.number:g} of: {own.citation}", OVERRIDE)
+        return Price(event, change.number, f"{change}{instead} in place of {was}", OVERRIDE, OVERRIDE)
 
     def prices(self, payload_bits: int | None = None) -> list[Price]:
         """The prices of all events that the design can make happen, in the order of the vocabulary."""
@@ -210,12 +235,12 @@ def price_list(arch: Architecture, overrides: Given = None, used: Collection[str
 
     Raises EnergyError for a missing price or a wrong override, TechnologyError and MemoryProfileError for the tables.
     """
-    prices = _price_list(arch, read_overrides(overrides), used)
+    prices = core_prices(arch, read_overrides(overrides), used)
     waiting_leaks(arch, prices.overrides, used)
     return prices
 
 
-def _price_list(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
+def core_prices(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
     """The prices of one of a chip's cores; what leaks is the whole chip's."""
     prices = PriceList(arch, overrides, macros(arch, used))
     prices.prices()
@@ -226,7 +251,7 @@ def check_prices(arch: Architecture, overrides: Given = None, used: Collection[s
     """Raises what `price_list` raises, for any of the chip's cores."""
     given = read_overrides(overrides)
     for one, _ in arch.kinds():
-        _price_list(one, given, used)
+        core_prices(one, given, used)
     waiting_leaks(arch, given, used)
 
 
@@ -242,7 +267,7 @@ def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str
     """Identity of all prices of a chip, leakage included: equal numbers, equal hash, wherever they come from."""
     given, lines = read_overrides(overrides), list[str]()
     for one, _ in groupby(one for one, _ in arch.kinds()):  # a core listed twice in a row and a count of 2 are the same
-        prices = _price_list(one, given, used)
+        prices = core_prices(one, given, used)
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
         lines += [f"mult {bits} {pj:.12g}" for bits, pj in prices.multiplications()]
     lines += [f"{leak.component} {leak.mw:.12g}" for leak in working_leaks(arch, given, used) if leak.state == ON]
@@ -288,7 +313,7 @@ def price_activity(
     found = []
     for name in arch.core_names:
         mine = activity if arch.is_one_core else activity[activity["core"] == name]
-        found.append(_priced(mine, _price_list(arch.view(name), given, used), payload_bits, value_bits or {})[columns])
+        found.append(_priced(mine, core_prices(arch.view(name), given, used), payload_bits, value_bits or {})[columns])
     leaks = leakage_rows(arch, working_leaks(arch, given, used), elapsed_cycles, keys)[columns]
     return pd.concat([*(frame for frame in found if len(frame)), leaks], ignore_index=True)
 

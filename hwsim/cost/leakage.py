@@ -15,7 +15,7 @@ from hwsim.activity import UNIT_OF
 from hwsim.cores.power import MEMORY_OF, OFF, ON, RETENTION, State
 from hwsim.cost.area import ComponentAmount, leakage_figures, leaking_components
 from hwsim.cost.memory import bank_counts, lender, macros
-from hwsim.cost.overrides import OVERRIDE, EnergyError, Overrides
+from hwsim.cost.overrides import OVERRIDE, EnergyError, Overrides, meeting, nearest
 from hwsim.cost.technology.scaling import ScalingError
 
 if TYPE_CHECKING:
@@ -71,19 +71,23 @@ def waiting_leaks(arch: Architecture, overrides: Overrides, used: Collection[str
 
 def _figures(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> list[ComponentAmount]:
     """What is on, with the user's numbers. An override of a memory that is off has no effect: it is off."""
-    given, names = overrides.leakage_mw, leaking_components(arch)
-    for name in given:
-        if name not in names:
-            raise EnergyError(f"overrides: leakage_mw.{name}: {arch.name} has no such component; allowed are "
-                              f"{', '.join(names)}")
+    names = leaking_components(arch)
+    for given in overrides.leakage_mw:
+        if not any(map(given.meets, names)):
+            raise EnergyError(f"overrides: leakage_mw.{given.pattern}: {arch.name} has no such component; allowed are "
+                              f"{', '.join(names)}; nearest: {nearest(given.pattern, names)}")
     found: list[ComponentAmount] = []
     figures = leakage_figures(arch, used)
     for figure in figures:
-        if figure.component not in given:
+        change, instead = meeting(overrides.leakage_mw, figure.component)
+        if change is None:
             found.append(figure)
+        elif change.factor:
+            source = f"{OVERRIDE} {change}{instead} of {figure.amount:.4g} mW: {figure.source}"
+            found.append(replace(figure, amount=change.number * figure.amount, source=source))
         elif figure.component not in {f.component for f in found}:  # its figures of several sources are one number of the user
             count = sum(f.count for f in figures if f.component == figure.component)
-            found.append(replace(figure, count=count, amount=given[figure.component], source=OVERRIDE))
+            found.append(replace(figure, count=count, amount=change.number, source=OVERRIDE))
     return found
 
 
