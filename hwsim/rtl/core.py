@@ -15,7 +15,7 @@ from amaranth import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hwsim.rtl.activity import ActivityMonitor, activity_layout
+from hwsim.rtl.strobes import ActivityMonitor, activity_layout
 from hwsim.rtl.address_generator import AddressGenerator
 from hwsim.rtl.fifo import Fifo
 from hwsim.rtl.issue import Issue

@@ -23,9 +23,9 @@ from hwsim.files import whole_file
 from hwsim.passes import Pass, PassTable
 from hwsim.program import CoreRun
 from hwsim.rtl.ports import ExportParameters, Port, PortedCore
+from hwsim.rtl.verilog_names import name_problem
 from hwsim.snn.network import Connection
 
-IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 WIDTH = 118
 # What Verilator says of sound but generated code: widths that differ by design, cases with a default before them, structures
 # whose fields depend on one another, comparisons that a layer's shape decides.
@@ -54,8 +54,8 @@ class CoreExport:
     activity: bool = False
 
     def __post_init__(self) -> None:
-        if not IDENTIFIER.fullmatch(self.module):
-            raise ExportError(f"{self.module!r} is no name for a Verilog module: letters, digits and _, no digit first")
+        if problem := name_problem(self.module):
+            raise ExportError(problem)
 
     @cached_property
     def core(self) -> PortedCore:

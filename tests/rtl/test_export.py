@@ -23,6 +23,7 @@ from hwsim.record import CoreReplay
 from hwsim.rtl.export import CoreExport, ExportError, write_files
 from hwsim.rtl.synthesis import SynthesisError, synthesise
 from hwsim.rtl.testbench import Bench
+from hwsim.rtl.verilog_names import RESERVED, name_problem
 from hwsim.schedules import SCHEDULES
 from hwsim.simulation import make_program
 from hwsim.snn.sample import Sample
@@ -213,9 +214,10 @@ def test_the_text_depends_on_trace_and_architecture_alone(trace_files: dict[str,
 @pytest.mark.parametrize(("change", "text"), [
     ({"--layer": "nowhere"}, "its layers are"), ({"--tile": "9"}, "has no tile 9"), ({"--timestep": "1"}, "runs begin with 0"),
     ({"--sample": "77"}, "no sample 77"), ({"--eots": "99"}, "choose 1 to"), ({"--module": "9 lives"}, "no name for a Verilog"),
-    ({"--arch": "systolic_8x8"}, "systolic"), ({"--schedule": "sideways"}, "unknown schedule"),
+    ({"--module": "wire"}, "reserved word"), ({"--module": "m" * 1025}, "1,025 characters"),
+    ({"--arch": "event_core_61"}, "event_core_61: no such design, perhaps event_core_64; "), ({"--arch": "systolic_8x8"}, "systolic"), ({"--schedule": "sideways"}, "unknown schedule"),
     ({"-o": "{out}/no/core.v"}, "no such folder"), ({"--testbench": "{out}/core.v"}, "must be different files"),
-    ({"-o": "{out}/there.v"}, "exists"),
+    ({"-o": "{out}/there.v"}, "exists"), ({"--testbench": "{out}/t\nb.v"}, "line breaks"), ({"--testbench": '{out}/t"b.v'}, "quotes"),
 ])
 def test_a_mistake_gives_one_text_and_no_file(
     trace_files: dict[str, Path], tmp_path: Path, change: dict[str, str], text: str
@@ -231,6 +233,45 @@ def test_a_mistake_gives_one_text_and_no_file(
     assert text in str(done.exception)
     assert [p.name for p in tmp_path.iterdir()] == ["there.v"]
     assert (tmp_path / "there.v").read_text() == "precious"
+
+
+def test_an_unknown_design_is_told_which_there_are(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["rtl", "export", "--arch", "mine", "--trace", str(SHIPPED), "--layer", "fc", "-o",
+                                    str(tmp_path / "core.v")])
+    assert isinstance(done.exception, HwsimError)
+    for name in ("event_core_16", "event_core_64_flags", "odin"):
+        assert name in str(done.exception)
+
+
+@ICARUS
+def test_no_reserved_word_would_do_as_a_name(tmp_path: Path) -> None:
+    """Icarus refuses what the list refuses: a sample of it here."""
+    for name in (*sorted(RESERVED)[::25], "core"):
+        (tmp_path / "a.v").write_text(f"module {name} (input a, output b);\nassign b = a;\nendmodule\n")
+        done = subprocess.run(["iverilog", "-g2012", "-o", "a.vvp", "a.v"], cwd=tmp_path, capture_output=True, check=False)
+        assert (done.returncode == 0) == (name == "core") == (name_problem(name) is None), name
+
+
+@ICARUS
+@pytest.mark.parametrize(("folder", "core"), [("out of the way", "core.v"), ("o'clock", "elsewhere/my core.v"), (".", "-core.v")])
+def test_the_hint_runs_as_it_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, core: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in (folder, "elsewhere"):
+        Path(place).mkdir(exist_ok=True)
+    target = str(Path(core if "/" in core else f"{folder}/{core}"))
+    options = {"--arch": "event_core_16", "--trace": SHIPPED, "--layer": "fc", "--testbench": f"{folder}/test bench.v", "--eots": 1}
+    done = CliRunner().invoke(app, ["rtl", "export", *(str(part) for pair in options.items() for part in pair), f"--out={target}"],
+                              catch_exceptions=False)
+    hint = done.stdout.splitlines()[-1].removeprefix("run it: ")
+    ran = subprocess.run(["/bin/sh", "-c", hint], capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines()[-1] == "PASS", (hint, ran.stderr)
+
+
+@pytest.mark.parametrize(("schedule", "text"), [("layer_by_layer", "timesteps 0 to 3"), ("step_by_step", "timestep 2")])
+def test_the_header_says_which_timesteps_the_run_makes(tmp_path: Path, schedule: str, text: str) -> None:
+    more = ("--schedule", schedule) + (("--timestep", 2) if schedule == "step_by_step" else ())
+    export("--arch", "event_core_16", "--trace", SHIPPED, "--layer", "fc", "-o", tmp_path / "core.v", *more)
+    assert f"//   layer         fc, tile 0, {text}" in (tmp_path / "core.v").read_text().splitlines()
 
 
 def test_a_trace_without_weights_is_refused(tmp_path: Path) -> None:
@@ -290,8 +331,21 @@ def test_yosys_refuses_what_is_no_verilog(tmp_path: Path) -> None:
         synthesise(tmp_path / "b.v")
 
 
+@pytest.mark.parametrize(("content", "text"), [
+    (b"", "empty"), (b" \n", "empty"), (b"\x89HDF\r\n\x1a\n", "not a text file"), (b"name: event_core_64\n", "no Verilog module"),
+    (b"// module a;\n/*\nmodule b;\n*/", "no Verilog module"), (None, "no such file"),
+])
+def test_a_report_of_what_is_no_core_says_what_was_found(tmp_path: Path, content: bytes | None, text: str) -> None:
+    if content is not None:
+        (tmp_path / "a.v").write_bytes(content)
+    with pytest.raises(SynthesisError, match=f"{text}.*make one with hwsim rtl export"):
+        synthesise(tmp_path / "a.v")
+    with pytest.raises(SynthesisError, match="a folder"):
+        synthesise(tmp_path)
+
+
 def test_without_yosys_the_report_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.v").write_text("")
+    (tmp_path / "a.v").write_text("module a; endmodule")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SynthesisError, match="yosys is not installed"):
         synthesise(tmp_path / "a.v")
