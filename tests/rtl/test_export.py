@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from hwsim.arch import Architecture
 from hwsim.cli import app
+from hwsim.cli.rtl import run_hint
 from hwsim.engine.single_run import replay_core
 from hwsim.errors import HwsimError
 from hwsim.program import Program, Run
@@ -197,8 +198,7 @@ def test_a_convolution_of_a_shipped_trace_passes_with_all_its_timesteps(tmp_path
 
 
 def test_the_text_depends_on_trace_and_architecture_alone(trace_files: dict[str, Path], tmp_path: Path) -> None:
-    with Trace.open(trace_files["rate"]) as trace:
-        layer = trace.network.layers[-1].name
+    layer = last_layer(trace_files["rate"])
     common = ("--arch", "event_core_16", "--trace", trace_files["rate"], "--layer", layer, "--module", "first_layer")
     export(*common, "-o", tmp_path / "a.v")
     export(*common, "-o", tmp_path / "b.v")
@@ -215,9 +215,11 @@ def test_the_text_depends_on_trace_and_architecture_alone(trace_files: dict[str,
     ({"--layer": "nowhere"}, "its layers are"), ({"--tile": "9"}, "has no tile 9"), ({"--timestep": "1"}, "runs begin with 0"),
     ({"--sample": "77"}, "no sample 77"), ({"--eots": "99"}, "choose 1 to"), ({"--module": "9 lives"}, "no name for a Verilog"),
     ({"--module": "wire"}, "reserved word"), ({"--module": "m" * 1025}, "1,025 characters"),
-    ({"--arch": "event_core_61"}, "event_core_61: no such design, perhaps event_core_64; "), ({"--arch": "systolic_8x8"}, "systolic"), ({"--schedule": "sideways"}, "unknown schedule"),
+    ({"--arch": "event_core_61"}, "event_core_61: no such design, perhaps event_core_64; "),
+    ({"--arch": "systolic_8x8"}, "systolic"), ({"--schedule": "sideways"}, "unknown schedule"),
     ({"-o": "{out}/no/core.v"}, "no such folder"), ({"--testbench": "{out}/core.v"}, "must be different files"),
-    ({"-o": "{out}/there.v"}, "exists"), ({"--testbench": "{out}/t\nb.v"}, "line breaks"), ({"--testbench": '{out}/t"b.v'}, "quotes"),
+    ({"-o": "{out}/there.v"}, "exists"),
+    ({"--testbench": "{out}/t\nb.v"}, "line breaks"), ({"--testbench": '{out}/t"b.v'}, "quotes"),
 ])
 def test_a_mistake_gives_one_text_and_no_file(
     trace_files: dict[str, Path], tmp_path: Path, change: dict[str, str], text: str
@@ -253,25 +255,35 @@ def test_no_reserved_word_would_do_as_a_name(tmp_path: Path) -> None:
 
 
 @ICARUS
-@pytest.mark.parametrize(("folder", "core"), [("out of the way", "core.v"), ("o'clock", "elsewhere/my core.v"), (".", "-core.v")])
-def test_the_hint_runs_as_it_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, core: str) -> None:
+def test_the_hint_runs_as_it_is_printed(trace_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for place in (folder, "elsewhere"):
-        Path(place).mkdir(exist_ok=True)
-    target = str(Path(core if "/" in core else f"{folder}/{core}"))
-    options = {"--arch": "event_core_16", "--trace": SHIPPED, "--layer": "fc", "--testbench": f"{folder}/test bench.v", "--eots": 1}
-    done = CliRunner().invoke(app, ["rtl", "export", *(str(part) for pair in options.items() for part in pair), f"--out={target}"],
+    for place in ("o'clock at noon", "elsewhere"):
+        Path(place).mkdir()
+    options = {"--arch": "event_core_16", "--trace": trace_files["rate"], "--layer": last_layer(trace_files["rate"]),
+               "--testbench": "o'clock at noon/test bench.v", "--out": "elsewhere/my core.v"}
+    done = CliRunner().invoke(app, ["rtl", "export", *(str(part) for pair in options.items() for part in pair)],
                               catch_exceptions=False)
     hint = done.stdout.splitlines()[-1].removeprefix("run it: ")
     ran = subprocess.run(["/bin/sh", "-c", hint], capture_output=True, text=True, check=False)
-    assert ran.stdout.splitlines()[-1] == "PASS", (hint, ran.stderr)
+    assert ran.stdout.splitlines()[-1:] == ["PASS"], (hint, ran.stderr)
+    assert run_hint(Path("tb.v"), Path("-core.v")) == "iverilog -g2012 -o tb.vvp tb.v ./-core.v && vvp -n tb.vvp"
 
 
-@pytest.mark.parametrize(("schedule", "text"), [("layer_by_layer", "timesteps 0 to 3"), ("step_by_step", "timestep 2")])
-def test_the_header_says_which_timesteps_the_run_makes(tmp_path: Path, schedule: str, text: str) -> None:
-    more = ("--schedule", schedule) + (("--timestep", 2) if schedule == "step_by_step" else ())
-    export("--arch", "event_core_16", "--trace", SHIPPED, "--layer", "fc", "-o", tmp_path / "core.v", *more)
-    assert f"//   layer         fc, tile 0, {text}" in (tmp_path / "core.v").read_text().splitlines()
+@pytest.mark.parametrize(("schedule", "timestep"), [("layer_by_layer", None), ("step_by_step", 1)])
+def test_the_header_says_which_timesteps_the_run_makes(
+    trace_files: dict[str, Path], tmp_path: Path, schedule: str, timestep: int | None
+) -> None:
+    with Trace.open(trace_files["rate"]) as trace:
+        layer = trace.network.layers[-1]
+    text = f"timesteps 0 to {layer.timesteps - 1}" if timestep is None else f"timestep {timestep}"
+    export("--arch", "event_core_16", "--trace", trace_files["rate"], "--layer", layer.name, "-o", tmp_path / "core.v",
+           "--schedule", schedule, *(() if timestep is None else ("--timestep", timestep)))
+    assert f"//   layer         {layer.name}, tile 0, {text}" in (tmp_path / "core.v").read_text().splitlines()
+
+
+def last_layer(trace: Path) -> str:
+    with Trace.open(trace) as opened:
+        return opened.network.layers[-1].name
 
 
 def test_a_trace_without_weights_is_refused(tmp_path: Path) -> None:
