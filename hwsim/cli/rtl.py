@@ -44,8 +44,8 @@ def export(
     testbench: Annotated[str | None, typer.Option("--testbench", metavar="FILE", help="Also write a self-checking testbench "
                                                   "here, and its data beside it (.mem).")] = None,
     sample: Annotated[int, typer.Option(help="The sample whose spikes the testbench feeds.")] = 0,
-    eots: Annotated[int | None, typer.Option(help="Stop the testbench after N end-of-timestep marks (default: all, or those "
-                                             f"of the first {CYCLES_BY_DEFAULT:,} cycles).")] = None,
+    eots: Annotated[int | None, typer.Option(help="Stop the testbench after N end-of-timestep marks (in gather order: of each "
+                                             f"visit; default: all, or those of about {CYCLES_BY_DEFAULT:,} cycles).")] = None,
     activity: Annotated[bool, typer.Option("--activity", help="Make the activity strobes ports of the core.")] = False,
     module: Annotated[str, typer.Option(help="Name of the Verilog module.")] = "hwsim_core",
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
@@ -132,8 +132,11 @@ def _replay(program: Program, runs: list[Run], recorded: Sample, eots: int | Non
     replay = replay_core(program, runs, recorded, eots)
     if eots is not None or replay.log.done <= CYCLES_BY_DEFAULT:
         return replay
-    marks = replay.log.push[replay.tokens[:, 0] < 0]
-    return replay_core(program, runs, recorded, max(1, int((marks <= CYCLES_BY_DEFAULT).sum())))
+    if replay.visits > 1:  # each visit has all timesteps
+        short = runs[-1].eots * CYCLES_BY_DEFAULT // replay.log.done
+    else:
+        short = int((replay.log.push[replay.tokens[:, 0] < 0] <= CYCLES_BY_DEFAULT).sum())
+    return replay_core(program, runs, recorded, max(1, short))
 
 
 def _body(made: Any, replay: CoreReplay | None, operation: Run, files: list[Path]) -> dict[str, Any]:
@@ -144,6 +147,7 @@ def _body(made: Any, replay: CoreReplay | None, operation: Run, files: list[Path
     }
     if replay is not None:
         body["testbench"] = {"tokens": len(replay.tokens), "eots": replay.eots, "eots_of_run": operation.eots,
+                             "visits": replay.visits,
                              "spikes": len(replay.log.spikes), "cycles": replay.log.done}
     return body
 
@@ -153,8 +157,9 @@ def _print_export(body: dict[str, Any]) -> None:
     typer.echo(f"wrote {body['files'][0]}: module {body['module']}, {body['lanes']} lanes, {body['words']} words; {memories}")
     if bench := body.get("testbench"):
         whole = "" if bench["eots"] == bench["eots_of_run"] else f" of {bench['eots_of_run']}"
+        visits = f" in each of {bench['visits']:,} visits" if bench["visits"] > 1 else ""
         core, tb, data = body["files"]
-        typer.echo(f"wrote {tb} and {data}: {bench['tokens']:,} tokens, {bench['eots']}{whole} EOTs, {bench['spikes']:,} "
+        typer.echo(f"wrote {tb} and {data}: {bench['tokens']:,} tokens, {bench['eots']}{whole} EOTs{visits}, {bench['spikes']:,} "
                    f"spikes, {bench['cycles']:,} cycles")
         typer.echo(f"run it: {run_hint(Path(tb), Path(core))}")
 
