@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
+from hwsim.cores.loop_nest import NestLine
 from hwsim.cores.parts import TWO_PORTS, WRITTEN_ONCE, ArrayKind
 from hwsim.fields import Fields
 
@@ -62,6 +63,11 @@ class CoreDesign(Fields):
     def arrays(self) -> Mapping[str, ArrayKind]:
         """What each memory is built as: weights and biases are written once, the others read and written in one cycle."""
         return {name: WRITTEN_ONCE if name in ("weight", "bias") else TWO_PORTS for name in self.capacities}
+
+    @property
+    def loop_nest(self) -> tuple[NestLine, ...]:
+        """The loops of one layer, outermost first; () of a kind that says nothing about them."""
+        return ()
 
     @property
     def has_accumulator_file(self) -> bool:
