@@ -52,8 +52,6 @@ HARDWARE_DATAFLOWS: tuple[Mutant, ...] = (
         Edit("single_port", "port_is_taken", "any_membrane | reads.reads_current & any_written", "any_membrane")),
     rtl("R23", "a stall at the port is a hazard",
         Edit("strobes", "counted_as", "'cycles_stall_port' if any_one else name", "name")),
-    rtl("R23", "the flags have one port, too",
-        Edit("core", "_state", "self.p.single_port and name != 'mask'", "self.p.single_port")),
     rtl("R24", "every pass reads", Edit("pass_plan", "_plan_group", "wants - held", "wants")),
     rtl("R24", "always written back",
         Edit("flow_sequencer", "_move_pass", "not self.p.by_word or self.p.run.keep", "True")),

@@ -52,16 +52,15 @@ class SystolicDesign(BufferedDesign):
     def loop_nest(self) -> tuple[NestLine, ...]:
         """One matrix product of M positions, N channels and K products per sum (docs/baselines.md)."""
         core = self.core
-        along = {"output_stationary": "mnk", "weight_stationary": "knm", "input_stationary": "kmn"}[core.dataflow]
-        rows, columns, streamed = along
-        split = {letter: letter.upper() for letter in along}
+        rows, columns, streamed = {"output_stationary": ("m", "n", "k"), "weight_stationary": ("k", "n", "m"),
+                                   "input_stationary": ("k", "m", "n")}[core.dataflow]
         stays = {"output_stationary": "sums", "weight_stationary": "weights", "input_stationary": "activations"}[core.dataflow]
-        fold = f"a fold: {stays} stay, 2 x {core.rows} + {core.columns} + {split[streamed]} - 2 cycles"
+        fold = f"a fold: {stays} stay, 2 x {core.rows} + {core.columns} + {streamed.upper()} - 2 cycles"
         return (
             NestLine(0, "for group", ("group",), "of the convolution"),
-            NestLine(1, f"for {rows}1 in [0:ceil({split[rows]} / {core.rows}))", (f"{rows}1",)),
-            NestLine(2, f"for {columns}1 in [0:ceil({split[columns]} / {core.columns}))", (f"{columns}1",), fold),
-            NestLine(3, f"for {streamed} in [0:{split[streamed]})", (streamed,)),
+            NestLine(1, f"for {rows}1 in [0:ceil({rows.upper()} / {core.rows}))", (f"{rows}1",)),
+            NestLine(2, f"for {columns}1 in [0:ceil({columns.upper()} / {core.columns}))", (f"{columns}1",), fold),
+            NestLine(3, f"for {streamed} in [0:{streamed.upper()})", (streamed,)),
             NestLine(4, f"parallel-for {rows}0 in [0:{core.rows}), {columns}0 in [0:{core.columns})", (f"{rows}0", f"{columns}0"),
                      "elements, in the skew of the array"),
             NestLine(5, "sum[m, n] += A[m, k] x W[k, n]", (), "no zero is skipped"),
