@@ -8,6 +8,7 @@ come in one error. Prices are not here: the file names a technology (hwsim/cost/
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from hashlib import sha256
@@ -386,9 +387,12 @@ def find_config(source: str | Path) -> Path:
             candidate = folder / f"{path.name.removesuffix('.yaml')}.yaml"
             if candidate.is_file():
                 return candidate
-    known = ", ".join(sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))) or "none"
-    what = "a folder" if path.is_dir() else "no such file"
-    raise ArchitectureError(f"{path}: {what}; give the path of a YAML file or a shipped design: {known}")
+    known = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
+    what = "a folder" if path.is_dir() else "no such design" if path.name == str(source) and not path.suffix else "no such file"
+    meant = difflib.get_close_matches(path.stem, known, 1)
+    guess = f", perhaps {meant[0]}" if meant else ""
+    raise ArchitectureError(f"{path}: {what}{guess}; give the path of a YAML file or a shipped design: "
+                            f"{', '.join(known) or 'none'}")
 
 
 def config_folders() -> list[Path]:

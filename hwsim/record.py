@@ -50,7 +50,8 @@ class CoreReplay:
     """One run by itself: the arguments of `Engine.run_core`, and the answer.
 
     tokens (n, 6), gaps and earliest (n,).      before   potentials, currents and flags (C, H, W) that the run found.
-    operation   of the Program, whose `body` it is.      payload_bits   signed bits of the events' payloads, 0 if none has one.
+    operation      of the Program, with as many EOTs as it was given here.
+    payload_bits   signed bits of the events' payloads, 0 if none has one.
     """
 
     operation: Run
@@ -67,7 +68,13 @@ class CoreReplay:
 
     @property
     def eots(self) -> int:
-        return int((self.tokens[:, 0] < 0).sum())
+        """EOTs of the run; in gather order, those of each visit."""
+        return self.operation.eots
+
+    @property
+    def visits(self) -> int:
+        """Visits of a run in gather order (R19); else 1."""
+        return int((self.tokens[:, 0] < 0).sum()) // self.eots
 
 
 @dataclass(eq=False)

@@ -168,7 +168,7 @@ def test_a_bad_point_fails_alone_and_is_tried_again(path: Path, tmp_path: Path) 
     with ThreadPoolExecutor(1) as pool:
         rows = run_study([*bad, good], tmp_path, executor=pool)
         assert ["error" in row for row in rows] == [True] * 5 + [False]
-        for row, text in zip(rows, ("no such file", "sideways", "none.h5", "weight memory", "no such event"), strict=False):
+        for row, text in zip(rows, ("no such design", "sideways", "none.h5", "weight memory", "no such event"), strict=False):
             assert text in row["error"], row["error"]
         assert len(run_study([*bad, good], tmp_path, executor=pool)) == 6
     assert sum("error" not in row for row in read_rows(tmp_path)) == 1

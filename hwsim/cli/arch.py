@@ -10,6 +10,7 @@ from hwsim.arch import dump_architecture, load_architecture
 from hwsim.chip.cores import why_nothing_runs
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, with_footnotes
 from hwsim.compare import why_not
+from hwsim.cores.loop_nest import nest_text
 from hwsim.cost.area import area
 from hwsim.cost.clock import check_timing, macros
 from hwsim.cost.energy import check_prices, leakage
@@ -30,12 +31,13 @@ def show(
     arch: Annotated[str, typer.Argument(help="A YAML file or the name of a shipped design.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Print a design: its parameters, memories, area and leakage."""
+    """Print a design: its parameters, the loop nest that it means, its memories, area and leakage."""
     design = load_architecture(arch)
     areas, leaks = area(design), leakage(design)
     if as_json:
         print_json({"architecture": dump_architecture(design), "area": areas.to_dict("records"),
-                    "leakage": leaks.to_dict("records"), "memories": _memory_rows(design)})
+                    "leakage": leaks.to_dict("records"), "memories": _memory_rows(design),
+                    "loop_nest": [list(nest_text(one.loop_nest)) for one in design.cores]})
         return
     typer.echo(f"{design.name}: {design.description}\n")
     typer.echo(f"clock         {format_si(design.clock, 'Hz')} ({design.period_ns:.3g} ns)")
@@ -45,6 +47,7 @@ def show(
     typer.echo(f"channel       {design.channel.bits_per_cycle} bits a cycle, {design.channel.latency_cycles} cycles latency")
     typer.echo("technology    " + ", ".join(f"{k} {v}" for k, v in design.technology.model_dump().items()))
     typer.echo("")
+    _print_nests(design)
     print_table(_memory_rows(design), left=("memory",))
     typer.echo(f"\narea          {areas['area_um2'].sum() / 1e6:.3f} mm2, leakage {leaks['leakage_mw'].sum():.3g} mW\n")
     leak_of = dict(zip(leaks["component"], leaks["leakage_mw"], strict=True))
@@ -53,6 +56,16 @@ def show(
          "leakage mW": f"{leak_of.get(r['component'], 0.0):.4g}", "source": r["source"]} for r in areas.to_dict("records")])
     print_table(lines, left=("component", "source"))
     print_notes(notes)
+
+
+def _print_nests(design: Architecture) -> None:
+    """How each kind of core goes through one layer."""
+    for (where, _), one in zip(design.entries(), design.cores, strict=True):
+        if one.loop_nest:
+            typer.echo(f"loop nest of one layer{f' on {where}' if where else ''}, outermost first; parallel-for is spatial")
+            for line in nest_text(one.loop_nest):
+                typer.echo(f"  {line}")
+            typer.echo("")
 
 
 def _memory_rows(design: Any) -> list[dict[str, Any]]:

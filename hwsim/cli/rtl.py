@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from hwsim.cores.event.runs import runs_of_tile
 from hwsim.engine.single_run import payload_bits, replay_core
 from hwsim.errors import HwsimError
 from hwsim.rtl.synthesis import synthesise
-from hwsim.schedules import schedule_by_name
+from hwsim.rtl.verilog_names import file_problem
 from hwsim.trace.reader import Trace
 from hwsim.units import format_bits
 
@@ -43,8 +44,8 @@ def export(
     testbench: Annotated[str | None, typer.Option("--testbench", metavar="FILE", help="Also write a self-checking testbench "
                                                   "here, and its data beside it (.mem).")] = None,
     sample: Annotated[int, typer.Option(help="The sample whose spikes the testbench feeds.")] = 0,
-    eots: Annotated[int | None, typer.Option(help="Stop the testbench after N end-of-timestep marks (default: all, or those "
-                                             f"of the first {CYCLES_BY_DEFAULT:,} cycles).")] = None,
+    eots: Annotated[int | None, typer.Option(help="Stop the testbench after N end-of-timestep marks (in gather order: of each "
+                                             f"visit; default: all, or those of about {CYCLES_BY_DEFAULT:,} cycles).")] = None,
     activity: Annotated[bool, typer.Option("--activity", help="Make the activity strobes ports of the core.")] = False,
     module: Annotated[str, typer.Option(help="Name of the Verilog module.")] = "hwsim_core",
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
@@ -62,7 +63,7 @@ def export(
         run = runs[-1].body
         made = writer.CoreExport(
             module=module, run=run, payload_bits=payload_bits(program.network, run), weight_bits=design.core.weight_bits,
-            origin=_origin(opened, design, layer, schedule, tile, timestep), activity=activity)
+            origin=_origin(opened, design, layer, tile, runs[-1], program.schedule), activity=activity)
         replay = _replay(program, runs, opened.sample(sample), eots) if testbench else None
     files = {targets[0]: made.verilog()}
     if replay is not None:
@@ -84,8 +85,8 @@ def _targets(out: str, testbench: str | None, inputs: tuple[str, ...], force: bo
     targets = [Path(out)] + ([Path(testbench), Path(testbench).with_suffix(".mem")] if testbench else [])
     if len({path.resolve() for path in targets}) < len(targets):
         raise HwsimError(f"{out}, {testbench} and its data (.mem) must be different files")
-    if '"' in targets[-1].name or "\\" in targets[-1].name:
-        raise HwsimError(f"{targets[-1]}: Verilog cannot name this file; leave out quotes and backslashes")
+    if problem := file_problem(targets[-1].name):
+        raise HwsimError(f"{str(targets[-1])!r}: {problem}")
     for path in targets:
         if path.exists() and path.resolve() in {Path(name).resolve() for name in inputs}:
             raise HwsimError(f"{path}: is read by this command; name another file to write")
@@ -118,11 +119,11 @@ def _exporter() -> Any:
 
 
 def _origin(
-    opened: Trace, design: Architecture, layer: str, schedule: str, tile: int, timestep: int
+    opened: Trace, design: Architecture, layer: str, tile: int, run: Run, schedule: str
 ) -> tuple[tuple[str, str], ...]:
-    steps = schedule_by_name(schedule).states_wait  # a run is then one timestep
-    which = f"{layer}, tile {tile}" + (f", timestep {timestep}" if steps else "")
-    return (("trace", f"{opened.name} ({opened.content_hash[:16]})"), ("layer", which),
+    first, end = run.timesteps
+    which = f"timestep {first}" if end == first + 1 else f"timesteps {first} to {end - 1}"
+    return (("trace", f"{opened.name} ({opened.content_hash[:16]})"), ("layer", f"{layer}, tile {tile}, {which}"),
             ("architecture", f"{design.name} ({design.timing_hash()[:16]}), {schedule}"))
 
 
@@ -131,8 +132,11 @@ def _replay(program: Program, runs: list[Run], recorded: Sample, eots: int | Non
     replay = replay_core(program, runs, recorded, eots)
     if eots is not None or replay.log.done <= CYCLES_BY_DEFAULT:
         return replay
-    marks = replay.log.push[replay.tokens[:, 0] < 0]
-    return replay_core(program, runs, recorded, max(1, int((marks <= CYCLES_BY_DEFAULT).sum())))
+    if replay.visits > 1:  # each visit has all timesteps
+        short = runs[-1].eots * CYCLES_BY_DEFAULT // replay.log.done
+    else:
+        short = int((replay.log.push[replay.tokens[:, 0] < 0] <= CYCLES_BY_DEFAULT).sum())
+    return replay_core(program, runs, recorded, max(1, short))
 
 
 def _body(made: Any, replay: CoreReplay | None, operation: Run, files: list[Path]) -> dict[str, Any]:
@@ -143,6 +147,7 @@ def _body(made: Any, replay: CoreReplay | None, operation: Run, files: list[Path
     }
     if replay is not None:
         body["testbench"] = {"tokens": len(replay.tokens), "eots": replay.eots, "eots_of_run": operation.eots,
+                             "visits": replay.visits,
                              "spikes": len(replay.log.spikes), "cycles": replay.log.done}
     return body
 
@@ -152,10 +157,25 @@ def _print_export(body: dict[str, Any]) -> None:
     typer.echo(f"wrote {body['files'][0]}: module {body['module']}, {body['lanes']} lanes, {body['words']} words; {memories}")
     if bench := body.get("testbench"):
         whole = "" if bench["eots"] == bench["eots_of_run"] else f" of {bench['eots_of_run']}"
+        visits = f" in each of {bench['visits']:,} visits" if bench["visits"] > 1 else ""
         core, tb, data = body["files"]
-        typer.echo(f"wrote {tb} and {data}: {bench['tokens']:,} tokens, {bench['eots']}{whole} EOTs, {bench['spikes']:,} "
+        typer.echo(f"wrote {tb} and {data}: {bench['tokens']:,} tokens, {bench['eots']}{whole} EOTs{visits}, {bench['spikes']:,} "
                    f"spikes, {bench['cycles']:,} cycles")
-        typer.echo(f"run in the testbench's folder: iverilog -g2012 -o tb.vvp {tb} {core} && vvp -n tb.vvp")
+        typer.echo(f"run it: {run_hint(Path(tb), Path(core))}")
+
+
+def run_hint(testbench: Path, core: Path) -> str:
+    """What a shell takes to run the testbench by Icarus: in its folder, where its data are looked for."""
+    folder = testbench.parent
+    same = core.parent.resolve() == folder.resolve()
+    files = (Path(testbench.name), Path(core.name) if same else core.resolve())
+    enter = "" if folder == Path(".") else f"cd {_for_shell(folder)} && "
+    return f"{enter}iverilog -g2012 -o tb.vvp {' '.join(map(_for_shell, files))} && vvp -n tb.vvp"
+
+
+def _for_shell(path: Path) -> str:
+    """One word that no command takes for an option."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
 
 
 @app.command("report")

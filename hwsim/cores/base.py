@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
+from hwsim.cores.loop_nest import NestLine
 from hwsim.cores.parts import TWO_PORTS, WRITTEN_ONCE, ArrayKind
 from hwsim.fields import Fields
 
@@ -67,6 +68,11 @@ class CoreDesign(Fields):
     def constant_memories(self) -> Collection[str]:
         """Memories that hold what every sample needs and none makes; without a supply it must be loaded again."""
         return ("weight", "bias")
+
+    @property
+    def loop_nest(self) -> tuple[NestLine, ...]:
+        """The loops of one layer, outermost first; () of a kind that says nothing about them."""
+        return ()
 
     @property
     def has_accumulator_file(self) -> bool:

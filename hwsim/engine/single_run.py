@@ -6,6 +6,7 @@ Its tokens come from the reference engine's buffers as a list, which either engi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,8 @@ class SingleRunError(HwsimError):
 def replay_core(program: Program, runs: Sequence[Run], sample: Sample, eots: int | None = None) -> CoreReplay:
     """The last of `runs` (one tile's, as `runs_of_tile` gives them) by itself, fed with the recorded spikes of `sample`.
 
-    eots   stop after so many EOTs of the last run; None for all. SingleRunError where there are not so many, or where the
-    tile's connections have no weights, so that nothing could be computed.
+    eots   stop after so many EOTs of the last run (in gather order, of each visit); None for all. SingleRunError where there are
+    not so many, or where the tile's connections have no weights, so that nothing could be computed.
     """
     network, last = program.network, runs[-1]
     run = last.body
@@ -39,10 +40,8 @@ def replay_core(program: Program, runs: Sequence[Run], sample: Sample, eots: int
     zero = np.zeros(run.shape, np.int64)
     before = after = (zero, zero, zero)
     for operation in runs:
-        tokens, gaps, earliest = _tokens(program, operation, sample)
-        if operation is last and eots is not None:
-            end = int(np.flatnonzero(tokens[:, 0] < 0)[eots - 1]) + 1
-            tokens, gaps, earliest = tokens[:end], gaps[:end], earliest[:end]
+        cut = replace(operation, eots=eots) if operation is last and eots is not None else operation
+        tokens, gaps, earliest = _tokens(program, cut, sample)
         payloads = tokens[tokens[:, 5] != 0, 4]
         if payloads.size and (payloads.min() < -(1 << (bits - 1)) or payloads.max() >= 1 << (bits - 1)):
             raise SingleRunError(f"layer {network.layers[last.layer].name}: payloads {payloads.min()} to {payloads.max()} do "
@@ -50,7 +49,7 @@ def replay_core(program: Program, runs: Sequence[Run], sample: Sample, eots: int
         before = after
         log = engine.run_core(operation.body, tokens, gaps, earliest, *(state.copy() for state in before))
         after = (log.potentials, log.currents, log.flags)
-    return CoreReplay(last, bits, tokens, gaps, earliest, before, log)
+    return CoreReplay(cut, bits, tokens, gaps, earliest, before, log)
 
 
 def payload_bits(network: Network, run: CoreRun) -> int:

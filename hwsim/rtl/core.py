@@ -15,7 +15,6 @@ from amaranth import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hwsim.rtl.activity import ActivityMonitor, activity_layout
 from hwsim.rtl.address_generator import AddressGenerator
 from hwsim.rtl.fifo import Fifo
 from hwsim.rtl.issue import Issue
@@ -26,6 +25,7 @@ from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.sequencer import EOT_COUNT_BITS, Sequencer
 from hwsim.rtl.serialiser import Serialiser
 from hwsim.rtl.single_port import SinglePortState
+from hwsim.rtl.strobes import ActivityMonitor, activity_layout
 from hwsim.rtl.wires import wire
 from hwsim.rtl.word_writer import WordWriter
 

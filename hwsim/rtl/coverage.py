@@ -21,7 +21,7 @@ COVERED: Mapping[str, tuple[str, ...]] = {
 KNOWN: Mapping[type, frozenset[str]] = {
     CoreSpec: frozenset(COVERED) | {
         "lanes", "potential_bits", "current_bits", "fifo_depth", "bypass", "shift_at", "buffer", "scan_bits", "accumulators",
-        "adders", "membrane_bank_bits", "current_bank_bits"},  # banks are counted, and move nothing
+        "adders", "mask_first", "membrane_bank_bits", "current_bank_bits"},  # banks are counted, and move nothing
     CoreRun: frozenset({
         "core", "shape", "groups", "connections", "table", "potential_bits", "current_bits", "clear", "first_plane",
         "last_channel", "keep", "current_fed", "payload_bits", "rows"}),
@@ -49,6 +49,8 @@ def uncovered(run: CoreRun) -> Iterator[str]:
     if run.cut_by_rows:
         yield (f"rows {run.row_span[0]} to {run.row_span[1] - 1} of a layer, of which it computes all (R25); give the design "
                "memories in which one group of the layer fits")
+    if run.masks_first:
+        yield "mask_first of neurons that have flags (R25); give the design mask_first: false"
     for kind, part in ((CoreSpec, run.core), (CoreRun, run), (PassTable, run.table), *((Pass, one) for one in run.table.passes)):
         for field in fields(part):
             if field.name not in KNOWN[kind] and _is_set(getattr(part, field.name), field):

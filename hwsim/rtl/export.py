@@ -22,10 +22,11 @@ from hwsim.errors import HwsimError
 from hwsim.files import whole_file
 from hwsim.passes import Pass, PassTable
 from hwsim.program import CoreRun
+from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.ports import ExportParameters, Port, PortedCore
+from hwsim.rtl.verilog_names import name_problem
 from hwsim.snn.network import Connection
 
-IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 WIDTH = 118
 # What Verilator says of sound but generated code: widths that differ by design, cases with a default before them, structures
 # whose fields depend on one another, comparisons that a layer's shape decides.
@@ -54,15 +55,19 @@ class CoreExport:
     activity: bool = False
 
     def __post_init__(self) -> None:
-        if not IDENTIFIER.fullmatch(self.module):
-            raise ExportError(f"{self.module!r} is no name for a Verilog module: letters, digits and _, no digit first")
+        if problem := name_problem(self.module):
+            raise ExportError(problem)
 
     @cached_property
     def core(self) -> PortedCore:
-        """The hardware, built once. Without payloads the payload field is as narrow as it can be, and tied to zero."""
+        """The hardware, built once. Without payloads the payload field is as narrow as it can be, and tied to zero.
+
+        Raises ProgramError for a run that the hardware does not cover, by name and with what would work.
+        """
         if any(connection.weights is None for connection in self.run.connections):
             raise ExportError("the trace has no weights; without them neither widths nor memory contents are known")
-        p = ExportParameters(self.run, max(2, self.payload_bits), memory_weight_bits=self.weight_bits)
+        pattern = self.run.table.planes + 1 if self.run.merged else 0
+        p = ExportParameters(self.run, max(2, self.payload_bits, pattern), memory_weight_bits=self.weight_bits)
         return PortedCore(p, self.payload_bits > 0, self.activity)
 
     def verilog(self) -> str:
@@ -72,7 +77,7 @@ class CoreExport:
 
     def _header(self) -> Iterator[str]:
         core, run = self.core, self.run
-        rules = _rules(run.table, self.payload_bits)
+        rules = _rules(run, self.payload_bits)
         yield from _comment(f"{self.module}: one event core, written by hwsim {__version__} from its RTL in Amaranth. It meets "
                             f"rules {rules} of hwsim's docs/cycle-model.md to the cycle.")
         yield from _section("From", self.origin)
@@ -104,12 +109,15 @@ def _section(title: str, lines: tuple[tuple[str, str], ...]) -> Iterator[str]:
         yield from textwrap.wrap(text, WIDTH, initial_indent=f"//   {name:<{column}}", subsequent_indent="//   " + " " * column)
 
 
-def _rules(table: PassTable, payload_bits: int) -> str:
-    """The rules that this core can show; R1 to R10 hold for all."""
+def _rules(run: CoreRun, payload_bits: int) -> str:
+    """The rules that this core can show; R1 to R10 hold for all, unless R19 to R24 say otherwise."""
+    table, core = run.table, run.core
     kinds = {one.kind for one in table.passes}
+    gathers = core.order == "gather"
     has = {"R11": table.weigh_planes or payload_bits or table.spike_shift, "R12": table.direct, "R13": "shift" in kinds,
            "R14": "readout" in kinds, "R15": "requant" in kinds, "R16": table.flagged, "R17": "mask" in kinds,
-           "R18": "reinitialise" in kinds}
+           "R18": "reinitialise" in kinds, "R19": gathers, "R20": gathers, "R21": run.merged, "R22": core.writer == "word",
+           "R23": core.membrane_ports == "1rw", "R24": core.passes == "by_word"}
     more = [rule for rule, there in has.items() if there]
     return "R1 to R10" + (f" and {', '.join(more)}" if more else "")
 
@@ -122,17 +130,52 @@ def _fixed(core: PortedCore) -> tuple[tuple[str, str], ...]:
     return (
         ("lanes", str(run.core.lanes)),
         ("FIFO", f"{run.core.fifo_depth} tokens (R2)"),
-        ("read after write", "bypass" if run.core.bypass else "one stall cycle (R6)"),
+        *_dataflow(core.p),
         ("potentials", f"{run.potential_bits} bits, saturating" + (f"; current {run.current_bits} bits" if table.direct else "")),
         ("layer", f"{channels} x {height} x {width} (C x H x W); groups {lo} to {hi - 1} of {run.group_count} in this tile, "
                   f"channels {lo * run.core.lanes} to {min(channels, hi * run.core.lanes) - 1}"),
         ("membrane word", f"(y * {width} + x) * {hi - lo} + group - {lo}; lane = channel - group * {run.core.lanes}"),
-        ("period", f"{table.planes} EOT{'s' if table.planes > 1 else ''}" + (", planes weigh 2**n" if table.weigh_planes else "")
+        ("period", f"{table.planes} plane{'s' if table.planes > 1 else ''}, {'one EOT for all' if run.merged else 'an EOT each'}"
+                   + (", planes weigh 2**n" if table.weigh_planes else "")
                    + (f", spikes weigh {1 << table.spike_shift}" if table.spike_shift else "")),
         ("neuron", (f"{table.reset} reset{leak}" if passes == "resets" else passes) + (", flags" if table.flagged else "")),
-        ("clear writes", "the bias memory's first words" if core.p.fetches_initial else str(int(table.initial.flat[0]))),
+        ("visits begin with" if core.p.gathers else "clear writes", _initial(core.p)),
         ("addend", f"bias memory from word {core.p.addend_base}" if core.p.has_addend else "none"),
     )
+
+
+def _initial(p: Parameters) -> str:
+    if not p.fetches_initial:
+        return str(int(p.run.table.initial.flat[0]))
+    if p.gathers:
+        return f"bias memory words accumulator * {p.visits} + visit, one of each accumulator's bank"
+    return "the bias memory's first words"
+
+
+def _dataflow(p: Parameters) -> Iterator[tuple[str, str]]:
+    """The settings of R19 to R24 in words, each where it is not the machine of R1 to R18."""
+    core, run = p.run.core, p.run
+    if p.gathers:
+        yield "order", (f"output stationary: {p.visits} visits of up to {p.accumulators} words in registers (R19); the tokens "
+                        "are those of each visit's window, one visit after the other (R20)")
+    if run.merged:
+        yield "tokens", (f"merged planes, up to {core.adders} set bits in a slot (R21)"
+                         + (f"; beside each accumulator a sum per plane, {run.table.planes} in all" if p.sums else ""))
+        if core.multiplier == "bit_serial":
+            yield "multipliers", "bit serial: payloads are taken bit by bit (R21)"
+    if p.writes_words:
+        yield "writer", "all spikes of a word leave at once (R22)"
+    if p.by_word:
+        yield "passes", "word by word: all passes of an EOT on one word, then the next word (R24)"
+    if p.gathers:
+        yield "read after write", "in registers, never a stall" + (
+            "; a load that follows a store at once waits a cycle (R23)" if p.single_port else "")
+    elif p.single_port:
+        yield "read after write", "one port: a read that meets a write waits a cycle (R23)"
+    else:
+        yield "read after write", "bypass" if core.bypass else "one stall cycle (R6)"
+    if not p.memories_tell:
+        yield "states", "not in the memories after a run: kept_* shows each word as EXEC is done with it"
 
 
 def _passes(table: PassTable) -> tuple[tuple[str, str], ...]:
@@ -150,6 +193,8 @@ def _pass_text(one: Pass) -> str:
 def _memories(core: PortedCore) -> tuple[tuple[str, str], ...]:
     lanes = core.p.lanes
     kind = {"weight": "1 read port", "bias": "1 read port"}
+    if core.p.single_port:
+        kind |= dict.fromkeys(("membrane", "current"), "1 port that reads or writes")
     return tuple((name, f"{words} x {lanes} x {bits} = {words * lanes * bits} bits, "
                         + kind.get(name, "1 read and 1 write port, read-first"))
                  for name, (words, bits) in core.memories.items())

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS, INDEX
 from hwsim.record import ISSUE_KINDS, CoreLog
-from hwsim.rtl.activity import exec_events, issue_events
 from hwsim.rtl.core import HardwareCore
 from hwsim.rtl.memories import unpack
 from hwsim.rtl.stimulus import Given, state_widths
+from hwsim.rtl.strobes import exec_events, issue_events
 
 if TYPE_CHECKING:
     from hwsim.rtl.scanned_core import ScannedCore

@@ -30,8 +30,8 @@ class ScanMachine(Machine):
         super().__init__(buffer.p)
         self.buffer = buffer
 
-    def run_planes(self, stimuli: Sequence[PlaneStimulus]) -> list[CoreLog]:
-        """One CoreLog per stimulus. Raises TimeoutError when a run takes longer than the rules allow."""
+    def run_planes(self, stimuli: Sequence[PlaneStimulus], patience: int | None = None) -> list[CoreLog]:
+        """One CoreLog per stimulus. Raises TimeoutError when one takes `patience` cycles (None: longer than the rules allow)."""
         logs: list[CoreLog] = []
         self.scanned = ScannedCore(self.buffer)
         self.core = self.scanned.core
@@ -41,13 +41,13 @@ class ScanMachine(Machine):
 
         async def bench(ctx: Any) -> None:
             for stimulus in stimuli:
-                logs.append(await self._one_scan(ctx, stimulus))
+                logs.append(await self._one_scan(ctx, stimulus, patience or stimulus.longest_cycles))
 
         simulator.add_testbench(bench)
         simulator.run()
         return logs
 
-    async def _one_scan(self, ctx: Any, stimulus: PlaneStimulus) -> CoreLog:
+    async def _one_scan(self, ctx: Any, stimulus: PlaneStimulus, patience: int) -> CoreLog:
         scanned, observer = self.scanned, Observer(self.probe).of(stimulus)
         await self._fill_buffers(ctx, stimulus)
         await self._fill(ctx, stimulus)
@@ -55,7 +55,7 @@ class ScanMachine(Machine):
         ctx.set(scanned.eots, stimulus.eots)
         if not self.p.writes_words:
             ctx.set(scanned.spikes.ready, 1)
-        for cycle in range(stimulus.longest_cycles):
+        for cycle in range(patience):
             ctx.set(scanned.start, int(cycle == 0))
             word = ctx.get(self.probe.value)
             done = observer.see(cycle, word)
@@ -66,7 +66,7 @@ class ScanMachine(Machine):
             if done and cycle:
                 self.levels.append(observer.levels)
                 return observer.log(await self._read(ctx, stimulus))
-        raise TimeoutError(f"not done after {stimulus.longest_cycles:,} cycles")
+        raise TimeoutError(f"not done after {patience:,} cycles")
 
     async def _fill_buffers(self, ctx: Any, stimulus: PlaneStimulus) -> None:
         """The planes, before the states: the first row must be there two cycles before the run."""

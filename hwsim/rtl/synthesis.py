@@ -17,6 +17,7 @@ from typing import Any
 
 from hwsim.errors import HwsimError
 
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", flags=re.DOTALL)
 # The steps of yosys' `synth` up to its coarse grain, then what follows in it but for the mapping of memories.
 SCRIPT = """
 read_verilog {verilog}
@@ -67,10 +68,9 @@ class SynthesisReport:
 
 
 def synthesise(verilog: str | Path) -> SynthesisReport:
-    """Run yosys on a Verilog file. Raises SynthesisError when there is no yosys, no such file, or no sound Verilog in it."""
+    """Run yosys on a Verilog file. Raises SynthesisError when there is no such file, no sound Verilog in it, or no yosys."""
     source = Path(verilog)
-    if not source.is_file():
-        raise SynthesisError(f"{source}: no such file; make one with hwsim rtl export")
+    _check_source(source)
     yosys = shutil.which("yosys")
     if yosys is None:
         raise SynthesisError("yosys is not installed, so there is nothing to report; install it (Debian: apt install yosys)")
@@ -85,6 +85,21 @@ def synthesise(verilog: str | Path) -> SynthesisReport:
         before, after, path = ((place / name).read_text() for name in ("before.txt", "after.txt", "path.txt"))
     version = subprocess.run([yosys, "-V"], capture_output=True, text=True, check=False).stdout.strip()
     return _report(before, after, path, version)
+
+
+def _check_source(source: Path) -> None:
+    """SynthesisError unless the file is text with a Verilog module in it: yosys reports nothing about nothing."""
+    advice = "make one with hwsim rtl export"
+    if not source.is_file():
+        raise SynthesisError(f"{source}: {'a folder, expected a Verilog file' if source.is_dir() else 'no such file'}; {advice}")
+    try:
+        text = source.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SynthesisError(f"{source}: not a text file, expected the Verilog of a core; {advice}") from None
+    if not text.strip():
+        raise SynthesisError(f"{source}: empty, expected the Verilog of a core; {advice}")
+    if not re.search(r"^\s*(module|macromodule)\s", COMMENT.sub(" ", text), flags=re.MULTILINE):
+        raise SynthesisError(f"{source}: no Verilog module in it, expected the Verilog of a core; {advice}")
 
 
 def _report(before: str, after: str, path: str, version: str) -> SynthesisReport:

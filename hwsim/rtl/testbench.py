@@ -2,7 +2,8 @@
 
 The Verilog is hwsim/rtl/testbench.v with its blanks filled in; stimuli and answers go into a data file beside it ($readmemh), one
 row a token, a spike or a lane of a memory word. Compared are the cycle of every push and spike, the spikes' pass and address, the
-cycle of `done`, and every word of the state memories as the host port reads them afterwards.
+cycle of `done`, and every word of the states: as the host port reads them afterwards, or, where no memory holds them (R19, R24),
+as the core's `kept_*` showed them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hwsim.rtl.ports import Port
 from hwsim.snn.network import IntArray
 
 TEMPLATE = Path(__file__).with_name("testbench.v")
-TOKEN_FIELDS = ("gap", "earliest", "push", "eot", "connection", "c", "y", "x", "payload", "has_payload")
+TOKEN_FIELDS = ("gap", "earliest", "push", "eot", "connection", "c", "y", "x", "payload_high", "payload", "has_payload")
 SPIKE_FIELDS = ("pass", "c", "y", "x", "level")
 FIELD_BITS = 32
 ROW_BITS = FIELD_BITS * len(TOKEN_FIELDS)
@@ -34,7 +35,8 @@ class Bench:
         self.export, self.replay, self.core = export, replay, export.core
         self.p = self.core.p
         log = replay.log
-        self.before = self._state_rows(replay.before) if not replay.run.clear else []
+        self.tells = self.p.memories_tell
+        self.before = self._state_rows(self._found()) if not (replay.run.clear and self.tells) else []
         self.after = self._state_rows((log.potentials, log.currents, log.flags))
         self.sections = {
             "TOKENS_AT": ("tokens: " + " ".join(TOKEN_FIELDS), list(self._token_rows())),
@@ -52,16 +54,21 @@ class Bench:
 
     def verilog(self, data_file: str) -> str:
         """The testbench; it looks for `data_file` in the folder that it runs in."""
-        export, eots = self.export, self.replay.eots
-        header = [f"// Self-checking testbench of {export.module}: {len(self.replay.tokens)} tokens, {eots} EOTs.",
+        export = self.export
+        header = [f"// Self-checking testbench of {export.module}: {len(self.replay.tokens)} tokens, {self._marks()}.",
                   *(f"// {what}: {' '.join(which.split())}" for what, which in export.origin),
                   "// Run: iverilog -g2012 -o tb.vvp TESTBENCH CORE && vvp -n tb.vvp",
                   f"// or: verilator --binary --top-module {export.module}_tb TESTBENCH CORE -o bench && obj_dir/bench"]
         return Template(TEMPLATE.read_text()).substitute(
             header="\n".join([*header, *lint_off("WIDTH")]), module=export.module, row_bits=ROW_BITS, data=data_file,
             constants="\n".join(f"  localparam {name} = {value};" for name, value in self._constants().items()),
-            spike_fields="\n".join(self._spike_wires()), connections=",\n".join(self._connections()),
+            spike_fields="\n".join(self._spike_wires()), kept_fields="\n".join(self._kept_wires()),
+            connections=",\n".join(self._connections()),
         )
+
+    def _marks(self) -> str:
+        replay = self.replay
+        return f"{replay.eots} EOTs" + (f" in each of {replay.visits} visits" if self.p.gathers else "")
 
     @property
     def _rows(self) -> int:
@@ -71,7 +78,9 @@ class Bench:
         log, memories = self.replay.log, self.core.memories
         found = {"TOKENS": len(self.replay.tokens), "EOTS": self.replay.eots, "CLEAR": int(self.replay.run.clear),
                  "SPIKES": len(log.spikes), "DONE": log.done, "LIMIT": 2 * log.done + PATIENCE_CYCLES,
-                 "LANES": self.p.lanes, "WORDS": self.p.words, "HOST_BITS": self._port("host_read_data").bits}
+                 "LANES": self.p.lanes, "WORDS": self.p.words, "HOST_BITS": self._port("host_read_data").bits,
+                 "TELLS": int(self.tells), "SENDERS": self.p.lanes if self.p.writes_words else 1,
+                 "LEVEL_BITS": self.p.level_shape.width}
         found |= {f"{name.upper()}_BITS": memories[name][1] if name in memories else 0 for name in STATES}
         at = 1
         for name, (_, rows) in self.sections.items():
@@ -83,42 +92,66 @@ class Bench:
         return next(port for port in self.core.ports if port.name == name)
 
     def _spike_wires(self) -> Iterator[str]:
-        """Each field as wide as a row's fields; what the core does not send is zero."""
+        """Each field as wide as a row's fields, those of all lanes side by side; what the core does not send is zero."""
         there = {port.name: port for port in self.core.ports}
-        for name in SPIKE_FIELDS:
-            if f"spike_{name}" in there and (name != "level" or self._levels is not None):
-                yield f"  wire {_range(there[f'spike_{name}'])}core_spike_{name};"
-                yield f"  wire [31:0] spike_{name} = core_spike_{name};"
-            else:
-                yield f"  wire [31:0] spike_{name} = 0;"
+        for name in ("pass", "c", "y", "x"):
+            yield f"  wire {_range(there[f'spike_{name}'])}core_spike_{name};"
+            yield f"  wire [31:0] spike_{name} = core_spike_{name};"
+        fired, levels = self._port_of("fired"), self._port_of("levels" if self.p.writes_words else "level")
+        for name, port, nothing in (("fired", fired, "1'b1"), ("levels", levels if self._levels is not None else None, "0")):
+            bits = "SENDERS" if name == "fired" else "SENDERS * LEVEL_BITS"
+            yield f"  wire [{bits} - 1:0] spike_{name}" + (f" = {nothing};" if port is None else ";")
+
+    def _kept_wires(self) -> Iterator[str]:
+        """Memory by memory, by the host port's select values; nothing where the memories tell."""
+        ports = {port.name: port for port in self.core.ports if port.name.startswith("kept_")}
+        for port in ports.values():
+            yield f"  wire {_range(port)}core_{port.name};"
+        seen = [f"core_kept_seen_{name}" if f"kept_{name}" in ports else "1'b0" for name in STATES[::-1]]
+        kept = [f"core_kept_{name}" if f"kept_{name}" in ports else "1'b0" for name in STATES]
+        yield f"  wire [2:0] kept_seen = {{{', '.join(seen)}}};"
+        yield f"  wire [31:0] kept_word = {'core_kept_word' if ports else 0};"
+        for name, value in zip(STATES, kept, strict=True):
+            yield f"  wire [HOST_BITS - 1:0] kept_{name} = {value};"
+
+    def _port_of(self, field: str) -> Port | None:
+        return next((port for port in self.core.ports if port.name == f"spike_{field}"), None)
 
     def _connections(self) -> Iterator[str]:
         yield from ("    .clk(clk)", "    .rst(rst)")
         plain = {"start": "state == RUN && cycle == 0", "clear": "CLEAR == 1", "eots": "EOTS", "done": "done",
                  "token_valid": "token_valid", "token_ready": "token_ready", "spike_valid": "spike_valid", "spike_ready": "1'b1",
+                 "spike_fired": "spike_fired",
                  **{name: name for name in ("host_select", "host_read", "host_write", "host_write_data", "host_read_data")}}
         for port in self.core.ports:
-            _, _, field = port.name.partition("_")
+            kind, _, field = port.name.partition("_")
             if port.name in plain:
                 wire = f"EOTS[{port.bits - 1}:0]" if port.name == "eots" else plain[port.name]
             elif port.name == "host_address":
                 wire = f"host_address[{port.bits - 1}:0]"
-            elif port.name.startswith("token_"):
+            elif kind == "token":
                 wire = f"token[{FIELD_BITS * TOKEN_FIELDS[::-1].index(field)} +: {port.bits}]"
-            elif port.name.startswith("spike_") and (field != "level" or self._levels is not None):
-                wire = f"core_{port.name}"
+            elif field in ("level", "levels"):
+                wire = "spike_levels" if self._levels is not None else ""
             else:
-                wire = ""
+                wire = f"core_{port.name}" if kind in ("spike", "kept") else ""
             yield f"    .{port.name}({wire})"
+
+    def _found(self) -> tuple[IntArray, IntArray, IntArray]:
+        """The states that the run finds; a visit with a clear begins with `initial` in registers (R19)."""
+        if not (self.p.gathers and self.replay.run.clear):
+            return self.replay.before
+        nothing = np.zeros(self.replay.run.shape, np.int64)
+        return self.replay.run.table.initial, nothing, nothing
 
     # -- rows of the data file
 
     def _token_rows(self) -> Iterator[str]:
         replay = self.replay
         columns = (replay.tokens, replay.gaps, replay.earliest, replay.log.push)
-        for (connection, *event), gap, earliest, push in zip(*(column.tolist() for column in columns), strict=True):
+        for (connection, *place, payload, has), gap, earliest, push in zip(*(column.tolist() for column in columns), strict=True):
             eot = connection < 0
-            yield _row([gap, earliest, push, int(eot), 0 if eot else connection, *event])
+            yield _row([gap, earliest, push, int(eot), 0 if eot else connection, *place, payload >> FIELD_BITS, payload, has])
 
     def _spike_rows(self) -> Iterator[str]:
         _, height, width = self.replay.run.shape
@@ -132,7 +165,7 @@ class Bench:
         """What a requant pass sends, by neuron; the log has no levels, but they follow from V, which stays as it is (R15)."""
         table = self.replay.run.table
         kinds = [one.kind for one in table.passes]
-        if kinds != ["requant"] or self.replay.eots != table.planes:
+        if kinds != ["requant"] or self.replay.eots != (1 if self.p.run.merged else table.planes):
             return None
         return np.clip(self.replay.log.potentials // table.passes[0].threshold, 0, table.max_level)
 

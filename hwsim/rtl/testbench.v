@@ -32,10 +32,11 @@ $constants
   wire done, token_ready, spike_valid;
   wire [HOST_BITS - 1:0] host_read_data;
 $spike_fields
+$kept_fields
 
   // R2: token k is offered from max(last push + gap, earliest) on, until the FIFO takes it.
   wire [${row_bits} - 1:0] token = data[TOKENS_AT + (pushes < TOKENS ? pushes : TOKENS - 1)];
-  wire token_valid = state == RUN && pushes < TOKENS && cycle + 1 >= after + token[9 * 32 +: 32] && cycle >= token[8 * 32 +: 32];
+  wire token_valid = state == RUN && pushes < TOKENS && cycle + 1 >= after + token[10 * 32 +: 32] && cycle >= token[9 * 32 +: 32];
 
   $module dut (
 $connections
@@ -79,9 +80,9 @@ $connections
 
   task check_push;
     begin
-      if (cycle != token[7 * 32 +: 32]) begin
+      if (cycle != token[8 * 32 +: 32]) begin
         differs;
-        if (differences == 1) $$display("token %0d pushed in cycle %0d, expected %0d", pushes, cycle, token[7 * 32 +: 32]);
+        if (differences == 1) $$display("token %0d pushed in cycle %0d, expected %0d", pushes, cycle, token[8 * 32 +: 32]);
       end
       pushes <= pushes + 1;
       after <= cycle + 1;
@@ -89,23 +90,50 @@ $connections
   endtask
 
   reg [${row_bits} - 1:0] expected;
-  task check_spike;
+  reg [31:0] channel, level;
+  task check_spike(input integer sender);
     begin
+      channel = spike_c + sender;
+      level = (spike_levels >> (sender * LEVEL_BITS)) & ~(64'hffffffffffffffff << LEVEL_BITS);
       expected = data[SPIKES_AT + (spikes < SPIKES ? spikes : 0)];
       if (spikes >= SPIKES) begin
         differs;
         if (differences == 1) $$display("spike %0d in cycle %0d, expected %0d spikes", spikes, cycle, SPIKES);
-      end else if ({cycle, spike_pass, spike_c, spike_y, spike_x, spike_level} != expected[6 * 32 - 1:0]) begin
+      end else if ({cycle, spike_pass, channel, spike_y, spike_x, level} != expected[6 * 32 - 1:0]) begin
         differs;
         if (differences == 1) begin
-          $$display("spike %0d in cycle %0d: pass %0d c %0d y %0d x %0d level %0d, expected", spikes, cycle, spike_pass, spike_c,
-                   spike_y, spike_x, spike_level);
+          $$display("spike %0d in cycle %0d: pass %0d c %0d y %0d x %0d level %0d, expected", spikes, cycle, spike_pass, channel,
+                   spike_y, spike_x, level);
           $$display("  cycle %0d: pass %0d c %0d y %0d x %0d level %0d", expected[5 * 32 +: 32], expected[4 * 32 +: 32],
                    expected[3 * 32 +: 32], expected[2 * 32 +: 32], expected[32 +: 32], expected[0 +: 32]);
         end
       end
       spikes = spikes + 1;
     end
+  endtask
+
+  // All spikes of this cycle: one, or those of a word (R22).
+  integer sender;
+  task check_spikes;
+    for (sender = 0; sender < SENDERS; sender = sender + 1) if (spike_fired[sender]) check_spike(sender);
+  endtask
+
+  // Where the memories do not tell (TELLS is 0), each word as EXEC was last done with it.
+  reg [63:0] last_seen [0:3 * WORDS * LANES - 1];
+  integer row;
+  initial #2 for (row = 0; row < AFTER_AT - BEFORE_AT; row = row + 1) last_seen[row] = data[BEFORE_AT + row][63:0];
+
+  function [HOST_BITS - 1:0] kept_of(input integer memory);
+    kept_of = memory == 0 ? kept_membrane : memory == 1 ? kept_current : kept_mask;
+  endfunction
+
+  integer of_memory, of_lane;
+  task look_at_states;
+    for (of_memory = 0; of_memory < 3; of_memory = of_memory + 1)
+      if (kept_seen[of_memory])
+        for (of_lane = 0; of_lane < LANES; of_lane = of_lane + 1)
+          last_seen[first_row(0, of_memory) + kept_word * LANES + of_lane]
+            = lane_of(kept_of(of_memory), of_lane, bits_of(of_memory));
   endtask
 
   task check_end;
@@ -124,7 +152,8 @@ $connections
   task check_word;
     begin
       for (lane = 0; lane < LANES; lane = lane + 1) begin
-        found = lane_of(host_read_data, lane, bits_of(host_select));
+        found = TELLS ? lane_of(host_read_data, lane, bits_of(host_select))
+                      : last_seen[first_row(0, host_select) + address_before * LANES + lane];
         expected = data[first_row(AFTER_AT, host_select) + address_before * LANES + lane];
         wanted = expected[63:0];
         if (expected[64] && found != wanted) begin
@@ -164,7 +193,8 @@ $connections
       end
       RUN: begin
         if (token_valid && token_ready) check_push;
-        if (spike_valid) check_spike;
+        if (spike_valid) check_spikes;
+        if (!TELLS) look_at_states;
         cycle <= cycle + 1;
         if ((done && cycle != 0) || cycle > LIMIT) begin
           check_end;

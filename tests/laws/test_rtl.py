@@ -1,22 +1,30 @@
 """The golden hardware keeps the laws, in Amaranth's simulator; each run is elaborated by itself, so fewer are drawn.
 
-Not here: buffers around the core (A4), which it does not have; what an engine refuses; the chip (C1 to C6); R19 to R24,
-whose hardware is held to vectors and to the reference engine in tests/rtl/test_dataflows.py.
+Not here: buffers around the core (A4), which it does not have; what an engine refuses; the chip (C1 to C6); row tiles and flags
+first (R25).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip install 'hwsim[rtl]'")
 
 from hwsim.record import CoreLog
+from hwsim.rtl.coverage import uncovered
 from hwsim.rtl.machine import run_core
+from hwsim.rtl.scan_machine import run_planes
 from hwsim.rtl.stimulus import NOT_THE_CORES
+from tests.engine.random_runs import RandomRun, random_run
 from tests.laws.activity import ActivityLaws
 from tests.laws.arithmetic import ArithmeticLaws
+from tests.laws.dataflows import DataflowLaws, anything
 from tests.laws.flags import FlagLaws
 from tests.laws.implementation import CASE_KINDS, Implementation
 from tests.laws.order import OrderLaws
@@ -33,6 +41,9 @@ class Rtl(Implementation):
 
     def run(self, *arguments: Any) -> CoreLog:  # type: ignore[override]
         return run_core(*arguments)
+
+    def run_planes(self, *arguments: Any) -> CoreLog:
+        return run_planes(*arguments)
 
 
 class TestRtlAnswers(Rtl, AnswerLaws):
@@ -67,3 +78,32 @@ class TestRtlFlags(Rtl, FlagLaws):
 
 class TestRtlSweeps(Rtl, SweepLaws): ...
 class TestRtlActivity(Rtl, ActivityLaws): ...
+
+
+class TestRtlDataflows(Rtl, DataflowLaws):
+    examples = 3
+    every = 23
+    wide, deep = 32, 8
+
+    def random(self, seed: int, suits: Callable[[RandomRun], bool] = anything) -> RandomRun:
+        """The first from `seed` on that is small, suits the law, and is fed from a bitmap, with all rows of its layer."""
+        for each in count(seed):
+            drawn = random_run(np.random.default_rng(each))
+            case = replace(drawn, run=replace(drawn.run, rows=None)).with_core(buffer="bitmap", mask_first=False)
+            if small(case) and suits(case) and not list(uncovered(case.run)):
+                return case
+        raise AssertionError("seeds end")
+
+
+@pytest.mark.slow
+class TestRtlDataflowsAtLength(TestRtlDataflows):
+    examples = 40
+    every = 1
+
+
+def small(case: RandomRun) -> bool:
+    """Whether the hardware is simulated in about a second."""
+    run = case.run
+    events = sum(int(np.count_nonzero(each)) for each in case.planes)
+    bits = sum(each.size for each in case.planes)
+    return bits <= 100 and run.words * (2 + run.table.planes) <= 60 and events * run.positions <= 300 and run.core.lanes <= 4

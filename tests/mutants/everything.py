@@ -18,12 +18,13 @@ from tests.mutants.dataflows import DATAFLOWS
 from tests.mutants.fast import FAST
 from tests.mutants.hardware_arithmetic import ARITHMETIC
 from tests.mutants.hardware_counts import COUNTS
+from tests.mutants.hardware_dataflows import HARDWARE_DATAFLOWS
 from tests.mutants.hardware_sequence import SEQUENCE
 from tests.mutants.mutation import Catch, Mutant, caught, difference, places
 from tests.mutants.reference import REFERENCE
 from tests.mutants.selection import by_default
 
-MUTANTS: tuple[Mutant, ...] = (*SEQUENCE, *ARITHMETIC, *COUNTS, *REFERENCE, *FAST, *DATAFLOWS)
+MUTANTS: tuple[Mutant, ...] = (*SEQUENCE, *ARITHMETIC, *COUNTS, *HARDWARE_DATAFLOWS, *REFERENCE, *FAST, *DATAFLOWS)
 RECORD = Path(__file__).with_name("caught_by.json")
 TABLE = Path(__file__).with_name("table.md")
 TARGETS = {"rtl": "rtl", "reference": "reference", "fast": "fast", "lists": "both engines"}
@@ -61,8 +62,12 @@ def scan(mutant: Mutant, most: int) -> Catch | None:
 
 
 def _alike(mutant: Mutant) -> Iterator[str]:
-    """Places that catch a mutant of the same name elsewhere, then those of the same rule, in the list's order."""
-    known = [(other, recorded()[other.id]) for other in MUTANTS if other.id in recorded() and other.judge == mutant.judge]
+    """Places that catch a mutant of the same name elsewhere, then those of the same rule, in the list's order.
+
+    Runs that are fed from planes are no places for hardware: it is given tiny ones.
+    """
+    known = [(other, recorded()[other.id]) for other in MUTANTS if other.id in recorded() and other.judge == mutant.judge
+             and (other.judge == "tokens" or (other.target == "rtl") == (mutant.target == "rtl"))]
     yield from (place for other, place in known if other.name == mutant.name)
     yield from (place for other, place in known if other.rule == mutant.rule)
 

@@ -2,7 +2,8 @@
 
 Hardware is held against the reference engine, each engine against the other. A place is a name. `design 17` is what
 tests/rtl/cases.py draws from that seed (R1 to R18). The others are fed from planes (R19 to R25): `run 5` is random, `flagged 7`
-looks at flags first, `tile 3` is some rows of a strided layer, `vector 42` a published case.
+looks at flags first, `tile 3` is some rows of a strided layer, `tiny 9` is small enough for the hardware, `vector 42` is a
+published case.
 """
 
 from __future__ import annotations
@@ -20,15 +21,21 @@ from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine, clock, core, tokens
 from hwsim.program import ProgramError
 from hwsim.record import CoreLog
+from hwsim.rtl.coverage import uncovered
 from hwsim.rtl.stimulus import NOT_THE_CORES, Stimulus
 from tests.engine.dataflow_cases import load_cases
 from tests.engine.random_runs import RandomRun, random_flagged_run, random_run
 from tests.mutants.copies import Modules, Target, copies, edited
 from tests.mutants.edits import Edit, EditError
 from tests.rtl.cases import STRATA, differences, draw
+from tests.rtl.dataflows import scanned_differences
 
 Judge = Literal["tokens", "planes"]
 RUNS = {"run": 120, "flagged": 240, "tile": 10}
+TINY_RUNS = 600
+PRESSES = {"R19": ("order", "gather"), "R20": ("order", "gather"), "R21": ("planes_per_token", "all"), "R22": ("writer", "word"),
+           "R23": ("membrane_ports", "1rw"), "R24": ("passes", "by_word")}
+"""By rule, the setting of the core in which hardware is asked: others cannot show it."""
 """Random runs fed from planes that are looked through, by kind."""
 FIELDS = ("push", "pop", "issue", "spikes", "done", "saturations", "potentials", "currents", "flags", "counts")
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
@@ -80,11 +87,18 @@ class Catch:
 
 def places(mutant: Mutant) -> Iterator[str]:
     """Where it might be noticed, without end for designs."""
-    if mutant.judge == "planes":
+    if mutant.judge == "planes" and mutant.target == "rtl":
+        yield from (place for place in (f"tiny {seed}" for seed in range(TINY_RUNS)) if presses(mutant.rule, place))
+    elif mutant.judge == "planes":
         yield from (f"{kind} {seed}" for kind, most in RUNS.items() for seed in range(most))
         yield from (f"vector {case.id}" for case in load_cases())
     else:
         yield from (f"design {seed}" for seed in range(1 << 20))
+
+
+def presses(rule: str, place: str) -> bool:
+    setting, value = PRESSES[rule]
+    return bool(getattr(drawn_run(place).run.core, setting) == value)
 
 
 def caught(mutant: Mutant, place: str, made: Modules | None = None) -> Catch | None:
@@ -231,7 +245,29 @@ def strided_tile(rng: np.random.Generator) -> RandomRun:
             return replace(case, run=replace(case.run, rows=(0, 2)))
 
 
-DRAWS = {"run": random_run, "flagged": random_flagged_run, "tile": strided_tile}
+def tiny_run(rng: np.random.Generator) -> RandomRun:
+    """A run of a few words and events, which the hardware covers and soon has done; no engine refuses it."""
+    while True:
+        drawn = random_run(rng)
+        case = replace(drawn, run=replace(drawn.run, rows=None)).with_core(buffer="bitmap", mask_first=False)
+        run = case.run
+        if run.core.plain or run.words > 12 or run.core.lanes > 3 or sum(each.size for each in case.planes) > 80:
+            continue
+        if not list(uncovered(run)):
+            try:
+                if FAST.run_planes(*case.arguments).done < 120:
+                    return case
+            except ProgramError:
+                continue
+
+
+DRAWS = {"tiny": tiny_run, "run": random_run, "flagged": random_flagged_run, "tile": strided_tile}
+
+
+@cache
+def drawn_run(place: str) -> RandomRun:
+    kind, number = place.split()
+    return DRAWS[kind](np.random.default_rng(int(number)))
 
 
 @cache
@@ -241,7 +277,7 @@ def planes(place: str) -> tuple[tuple[Any, ...], CoreLog, CoreLog] | None:
     if kind == "vector":
         arguments = next(case for case in load_cases() if case.id == int(number)).arguments
     else:
-        arguments = DRAWS[kind](np.random.default_rng(int(number))).arguments
+        arguments = drawn_run(place).arguments
     try:
         return arguments, FAST.run_planes(*arguments), REFERENCE.run_planes(*arguments)
     except ProgramError:
@@ -253,12 +289,26 @@ def _by_planes(target: Target, made: Modules, place: str) -> str | None:
     if known is None:
         return None
     arguments, by_fast, by_reference = known
+    if target == "rtl":
+        return _by_scanned_hardware(made, arguments, by_reference)
     judge = by_fast if target == "reference" else by_reference
     try:
         seen = plane_log(target, made, arguments)
     except Exception as error:  # whatever a broken machine may run into
         return type(error).__name__
     return next((field for field in FIELDS if not np.array_equal(getattr(seen, field), getattr(judge, field))), None)
+
+
+def _by_scanned_hardware(made: Modules, arguments: tuple[Any, ...], judge: CoreLog) -> str | None:
+    """The hardware has no output buffer, no pooling unit, and does not weigh the values that it reads (A4)."""
+    machine = made["hwsim.rtl.scan_machine"]
+    run, fed, eots, *states = arguments
+    given = made["hwsim.rtl.stimulus"].PlaneStimulus(run, tuple(fed), eots, *(state.copy() for state in states))
+    try:
+        log, = machine.ScanMachine(machine.buffer_of(run, fed)).run_planes([given], patience=100 + 10 * judge.done)
+    except TimeoutError:
+        return "done (never)"
+    return next((text.split(":")[0] for text in scanned_differences(log, judge)), None)
 
 
 def plane_log(target: Target, made: Modules, arguments: tuple[Any, ...]) -> CoreLog:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hwsim.arch import load_architecture
+from hwsim.arch import Architecture, load_architecture
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference.tokens import run_stream
 from hwsim.program import Operation, Program, Run
@@ -22,6 +23,7 @@ from hwsim.simulation import make_program
 from hwsim.snn.network import INPUT, Connection
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
+from tests.rtl.dataflows import SETTINGS
 
 TRACES = Path(__file__).resolve().parents[2] / "traces"
 
@@ -35,8 +37,20 @@ class Recorded:
     log: CoreLog
 
 
-def runs_of(trace: str, arch: str, sample: int = 0) -> Iterator[Recorded]:
-    """Every run of a sample of traces/`trace`.h5 on a shipped architecture, layer by layer."""
+def in_setting(arch: str, setting: str) -> Architecture:
+    """A shipped architecture of one core in another dataflow: one of SETTINGS (dataflows.py), in the words of a file."""
+    asked = SETTINGS[setting]
+    core: dict[str, Any] = {name: asked[name] for name in ("writer", "passes") if name in asked}
+    if asked.get("order") == "gather":
+        core["dataflow"] = {"type": "output_stationary", "accumulators": 2}
+    if asked.get("planes_per_token") == "all":
+        core |= {"token": {"planes": "merged", "adders": asked.get("adders", 1)},
+                 "lane": {"multiplier": asked.get("multiplier", "parallel")}}
+    return load_architecture(arch).with_core(**core).with_memories(membrane_ports=asked.get("membrane_ports", "1r1w"))
+
+
+def runs_of(trace: str, arch: str | Architecture, sample: int = 0) -> Iterator[Recorded]:
+    """Every run of a sample of traces/`trace`.h5 on an architecture, layer by layer."""
     with Trace.open(TRACES / f"{trace}.h5") as opened:
         program = make_program(opened.network, load_architecture(arch), "layer_by_layer")
         planes = opened.sample(sample)

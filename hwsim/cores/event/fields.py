@@ -19,6 +19,8 @@ from hwsim.cores.event.dataflow_fields import (
     SinglePlane,
     Token,
 )
+from hwsim.cores.event.loop_nest import event_nest
+from hwsim.cores.loop_nest import NestLine
 from hwsim.cores.parts import ONE_PORT, ArrayKind, bits_of_bank
 from hwsim.program import CoreSpec
 
@@ -114,6 +116,10 @@ class EventDesign(BufferedDesign):
     def merges_planes(self) -> bool:
         """Whether a token is what a neuron sends in all planes (R21)."""
         return isinstance(self.core.token, MergedPlanes)
+
+    @property
+    def loop_nest(self) -> tuple[NestLine, ...]:
+        return event_nest(self)
 
     @property
     def has_accumulator_file(self) -> bool:

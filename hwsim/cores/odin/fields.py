@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from hwsim.cores.base import CoreDesign, CoreFields
+from hwsim.cores.loop_nest import NestLine
 from hwsim.cores.parts import ONE_PORT, ArrayKind
 from hwsim.fields import Fields
 
@@ -141,6 +142,14 @@ class OdinDesign(CoreDesign):
     def pe_count(self) -> int:
         """One adder, whatever the number of neurons."""
         return 1
+
+    @property
+    def loop_nest(self) -> tuple[NestLine, ...]:
+        return (
+            NestLine(0, "for event in the scheduler's order", ("event",), "sources one after the other (O3, O6)"),
+            NestLine(1, f"for n in [0:{NEURONS})", ("n",), "one adder; a word is read in a cycle and written in the next (O2)"),
+            NestLine(2, "V[n] += W[source, n]; compare, fire", (), "a spike holds the next read up until it has left (O7)"),
+        )
 
     @property
     def row_bits(self) -> Mapping[str, int]:

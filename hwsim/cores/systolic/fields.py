@@ -9,6 +9,7 @@ from pydantic import Field
 
 from hwsim.cores.base import CoreFields
 from hwsim.cores.buffers import MEMORY_FIELDS, BufferedDesign
+from hwsim.cores.loop_nest import NestLine
 
 Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
 
@@ -46,6 +47,24 @@ class SystolicDesign(BufferedDesign):
     @property
     def pe_count(self) -> int:
         return self.core.rows * self.core.columns
+
+    @property
+    def loop_nest(self) -> tuple[NestLine, ...]:
+        """One matrix product of M positions, N channels and K products per sum (docs/baselines.md)."""
+        core = self.core
+        rows, columns, streamed = {"output_stationary": ("m", "n", "k"), "weight_stationary": ("k", "n", "m"),
+                                   "input_stationary": ("k", "m", "n")}[core.dataflow]
+        stays = {"output_stationary": "sums", "weight_stationary": "weights", "input_stationary": "activations"}[core.dataflow]
+        fold = f"a fold: {stays} stay, 2 x {core.rows} + {core.columns} + {streamed.upper()} - 2 cycles"
+        return (
+            NestLine(0, "for group", ("group",), "of the convolution"),
+            NestLine(1, f"for {rows}1 in [0:ceil({rows.upper()} / {core.rows}))", (f"{rows}1",)),
+            NestLine(2, f"for {columns}1 in [0:ceil({columns.upper()} / {core.columns}))", (f"{columns}1",), fold),
+            NestLine(3, f"for {streamed} in [0:{streamed.upper()})", (streamed,)),
+            NestLine(4, f"parallel-for {rows}0 in [0:{core.rows}), {columns}0 in [0:{core.columns})", (f"{rows}0", f"{columns}0"),
+                     "elements, in the skew of the array"),
+            NestLine(5, "sum[m, n] += A[m, k] x W[k, n]", (), "no zero is skipped"),
+        )
 
     @property
     def row_bits(self) -> Mapping[str, int]:
