@@ -188,7 +188,7 @@ def test_a_file_that_is_no_studys_is_refused(path: Path, tmp_path: Path) -> None
 
 
 NO_POINTS: list[tuple[dict[str, Any], str]] = [
-    ({"arch": {"name": "x", "core": {"lanes": 0}}}, "ArchitectureError: x: core.lanes: found 0"),
+    ({"arch": {"name": "x", "clock": "1 MHz", "core": {"lanes": 0}}}, "ArchitectureError: x: core.lanes: found 0"),
     ({"arch": {}}, "ArchitectureError: architecture: name: missing"), ({"arch": 5}, "StudyError: arch is 5"),
     ({"trace": 5}, "StudyError: trace is 5"), ({"schedule": ["a"]}, r"SimulationError: unknown schedule ['a']"),
     ({"engine": ["a"]}, "SimulationError: unknown engine ['a']"), ({"spikes": None}, "SimulationError: unknown spikes None"),

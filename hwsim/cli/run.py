@@ -19,7 +19,7 @@ from hwsim.cli.common import (
 )
 from hwsim.cost.explanation import off_text
 from hwsim.program import CHANNEL
-from hwsim.result_file import check_target, writing
+from hwsim.result_file import check_target
 from hwsim.simulation import simulate
 from hwsim.units import format_si
 
@@ -53,12 +53,10 @@ def run_command(
         result = simulate(trace, arch, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check,
                           overrides=read_overrides(price, prices), leak_unused=leak_unused, progress=report)
     if out:
-        result.save(out)
         # matplotlib is only loaded for a run that is kept.
         from hwsim.view.plot import save_figures
 
-        with writing(out):
-            save_figures([result], out)
+        result.save(out, draw=save_figures)
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
     if as_json:
