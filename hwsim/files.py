@@ -2,7 +2,7 @@
 
 What is new is made beside its target, under a hidden name in the same folder, and put in its place in one step: a file by a
 rename, a folder by exchanging the two names, where the system can. So a reader finds the old or the new, never half of one,
-also after a kill. Files and their folder are brought to the disk, so it holds after a power cut too. Whatever goes wrong on the way
+also after a kill. Files and their folder are brought to the disk, so it holds after a power cut too. Whatever goes wrong
 (KeyboardInterrupt included), what was made is removed, and the old stays. What a killed process left is removed by the next
 write to the same target. Only regular files and folders are replaced: no links, devices or pipes. A new file has the permissions
 that the umask gives, whatever those of the old one were.
