@@ -525,7 +525,7 @@ def test_lines_follow_whatever_a_kill_left(tmp_path: Path, before: list[bytes], 
 REPLACES = {"replace", "rename", "renames", "fsync", "mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryFile"}
 OTHERS = {
     "leftovers.py": {"replace"},  # a part of files.py
-    "kernel_cache.py": {"mkdtemp"},  # a cache of Numba's
+    "code_folders.py": {"mkdtemp"},  # a folder for compiled code
 }
 """Modules besides files.py that call one of REPLACES, and which."""
 

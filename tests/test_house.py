@@ -22,7 +22,7 @@ LIBRARIES = {*HEAVY, "rich", "PIL", "nir"}
 
 FLOORS = (
     ("errors", "units", "fields", "files", "leftovers", "rename_exchange", "yaml_file", "activity", "passes", "links",
-     "kernel_cache"),
+     "code_folders", "kernel_cache"),
     ("snn",),
     ("trace",),
     ("operations", "program"),
