@@ -12,6 +12,10 @@ import stat
 import tempfile
 from pathlib import Path
 
+if os.name == "posix":
+    import grp
+    import pwd
+
 SPARES = 8
 """Names that are tried for a folder of our own in the place for temporary files, where anybody may have planted some."""
 
@@ -45,10 +49,6 @@ def _others_who_write(found: os.stat_result) -> str:
 
 def _is_own_group(gid: int) -> bool:
     """Whether it is the private group that many systems give to each user."""
-    # POSIX alone has them.
-    import grp
-    import pwd
-
     try:
         user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
     except KeyError:
