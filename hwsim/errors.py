@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from reprlib import Repr
 from typing import Any
 
 
@@ -10,7 +11,13 @@ class HwsimError(ValueError):
     """Something the user gave cannot be; the text names file, place, found, expected and what to do."""
 
 
-def shown(value: Any, most: int = 80, how: Callable[[Any], str] = repr) -> str:
+_SHORT = Repr()
+"""Looks at few items of few levels: a list may hold itself, or one list a million times."""
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 4, 1000, 1000, 1000
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = 8
+
+
+def shown(value: Any, most: int = 80, how: Callable[[Any], str] = _SHORT.repr) -> str:
     """A value for an error's text, cut to about `most` characters: what was given may be a megabyte."""
     if isinstance(value, str | bytes) and len(value) > 2 * most:
         value = value[: 2 * most]

@@ -1,21 +1,25 @@
 """Writing files whole or not at all: the one atomic write of hwsim.
 
-What is new is made beside its target, under a hidden name in the same folder, and renamed over the target in one step. So a
-reader finds the old file or the new one, never half of one, also after a kill; a file is brought to the disk first, so also after
-a power cut. Whatever goes wrong on the way (KeyboardInterrupt included), what was made is removed, and the old file stays. A new
-file has the permissions that the umask gives, whatever those of the old one were. A link at the target is replaced, not followed.
+What is new is made beside its target, under a hidden name in the same folder, and put in its place in one step: a file by a
+rename, a folder by exchanging the two names, where the system can. So a reader finds the old or the new, never half of one,
+also after a kill. Files and their folder are brought to the disk, so it holds after a power cut too. Whatever goes wrong
+(KeyboardInterrupt included), what was made is removed, and the old stays. What a killed process left is removed by the next
+write to the same target. Only regular files and folders are replaced: no links, devices or pipes. A new file has the permissions
+that the umask gives, whatever those of the old one were.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hwsim.errors import HwsimError
+from hwsim.leftovers import hidden, remove_leftovers
+from hwsim.rename_exchange import exchange
 
 
 class FileError(OSError, HwsimError):
@@ -38,24 +42,25 @@ class WholeFile:
     `whole_file` does all of it for whoever writes in one block.
 
     spare   where the file that was at `path` is kept, if there was one.
-    Raises FileError at once where no file can be: without a folder, in one that may not be written, over a folder.
+    Raises FileError at once where no file can be: without a folder, in one that may not be written, over what is no regular file.
     """
 
     def __init__(self, path: str | Path, spare: Path | None = None) -> None:
         self.path, self.spare = Path(path), spare
-        if self.path.is_dir():
-            raise FileError(self.path, "there is a folder of this name", "name a file")
+        _check_regular(self.path)
         _check_folder_of(self.path)
-        self.part = _beside(self.path)
+        remove_leftovers(self.path)
+        self.part = hidden(self.path)
 
     def put(self) -> None:
         """Bring `part` to the disk and rename it over `path`. When that fails, `path` is as it was, and `part` is removed."""
         with _removed_unless_done(self.part, self.path):
-            with self.part.open("r+b") as file:
-                os.fsync(file.fileno())
+            _check_regular(self.path)
+            _sync(self.part)
             if self.spare is not None and self.path.exists():
                 _keep(self.path, self.spare)
             os.replace(self.part, self.path)
+            _sync(self.path.parent)
 
     def drop(self) -> None:
         """Remove what was written so far; `path` stays as it is."""
@@ -78,17 +83,37 @@ def whole_file(path: str | Path, spare: Path | None = None) -> Iterator[Path]:
     file.put()
 
 
+def whole_files(texts: Mapping[Path, str]) -> None:
+    """Files that belong together, or none of them: each is complete and on the disk before the first takes its place.
+
+    No step replaces several names at once. So the old ones go first, and a kill between leaves names that are missing, never old
+    and new ones together. Raises FileError.
+    """
+    with ExitStack() as stack:
+        files = [WholeFile(path) for path in texts]
+        for file, text in zip(files, texts.values(), strict=True):
+            stack.enter_context(_removed_unless_done(file.part, file.path))
+            file.part.write_text(text)
+            _sync(file.part)
+        for file in files if len(files) > 1 else ():
+            file.path.unlink(missing_ok=True)
+        for file in files:
+            file.put()
+
+
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of the folder at `path`, if there is one, when the block has ended.
 
-    Folders above it are made. A folder cannot be renamed over another, so a reader may find none at `path` for a moment, but
-    never half of one. The files in it are not brought to the disk one by one: hashes tell what a power cut left of them.
+    Folders above it are made. Where the system cannot exchange two names (hwsim/rename_exchange.py), a reader may find none at
+    `path` for a moment, and after a kill in that moment the next write puts the old one back; never half of one.
     What the block raises goes on, as that of `whole_file`. Raises FileError where no folder can be.
     """
     path = Path(path)
     if not path.name:
         raise FileError(path, "it is not named by a name of its own", "name a folder")
+    if path.is_symlink():
+        raise FileError(path, f"it is a link to {os.readlink(path)}", "name the folder itself")
     if path.exists() and not path.is_dir():
         raise FileError(path, "there is a file of this name", "name a folder")
     try:
@@ -96,11 +121,15 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise FileError(path, f"the folder {path.parent} cannot be made: {error.strerror}", "name another place") from None
     _check_folder_of(path)
-    made = _beside(path)
+    remove_leftovers(path)
+    made = hidden(path)
     with _removed_unless_done(made, path):
         made.mkdir()
         yield made
+        for below in [*made.rglob("*"), made]:
+            _sync(below)
         _replace_folder(made, path)
+        _sync(path.parent)
 
 
 def append_lines(path: str | Path, lines: Iterable[bytes]) -> None:
@@ -111,6 +140,7 @@ def append_lines(path: str | Path, lines: Iterable[bytes]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_regular(path)
     with path.open("ab") as file:
         if file.tell() and not _ends_a_line(path):
             file.write(b"\n")
@@ -137,12 +167,12 @@ def _is_about(error: OSError, made: Path, path: Path) -> bool:
     if error.filename is None or isinstance(error.filename, int):
         return True
     named = Path(os.fsdecode(error.filename))
-    return named == path or named.is_relative_to(made)
+    return named in (path, path.parent) or named.is_relative_to(made)
 
 
 def _remove(made: Path) -> None:
     """Remove a file or folder that may be there; whatever keeps it from going is not what went wrong."""
-    if made.is_dir():
+    if made.is_dir() and not made.is_symlink():
         shutil.rmtree(made, ignore_errors=True)
         return
     try:
@@ -151,9 +181,18 @@ def _remove(made: Path) -> None:
         pass
 
 
-def _beside(path: Path) -> Path:
-    """A hidden name in the same folder, so that a rename is all that is left to do."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+def _check_regular(path: Path) -> None:
+    """Raises FileError for a name that something else than a file has."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return  # there is none, or what keeps it from being seen is told where it is written
+    if stat.S_ISDIR(mode):
+        raise FileError(path, "there is a folder of this name", "name a file")
+    if stat.S_ISLNK(mode):
+        raise FileError(path, f"it is a link to {os.readlink(path)}", "name the file itself")
+    if not stat.S_ISREG(mode):
+        raise FileError(path, "it is a device, a pipe or a socket", "name a file")
 
 
 def _check_folder_of(path: Path) -> None:
@@ -165,9 +204,19 @@ def _check_folder_of(path: Path) -> None:
         raise FileError(path, f"the folder {above} may not be written", "name another place")
 
 
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _keep(path: Path, spare: Path) -> None:
     """A second name for the file at `path`, so that at no moment either name is missing."""
-    part = _beside(spare)
+    _check_regular(spare)
+    part = hidden(spare)
     try:
         try:
             os.link(path, part)
@@ -179,11 +228,14 @@ def _keep(path: Path, spare: Path) -> None:
 
 
 def _replace_folder(made: Path, path: Path) -> None:
-    """Rename `made` to `path`. The folder that was there goes when that is done, and goes back when it fails."""
+    """Give `made` the name `path`. The folder that was there goes when that is done, and goes back when it fails."""
     if not path.exists():
         os.replace(made, path)
         return
-    old = _beside(path)
+    if exchange(made, path):
+        _remove(made)  # what was at `path`
+        return
+    old = hidden(path, ".old")
     try:
         os.replace(path, old)
         os.replace(made, path)

@@ -1,5 +1,6 @@
-"""Where Numba keeps compiled kernels. Its own choice is the package's folder, then the user's cache folder; where neither can be
-written (a container, a shared installation) it refuses to compile cached functions at all, so a temporary folder stands in.
+"""Where Numba keeps compiled kernels. Its own choice is the package's folders, then the user's cache folder. Where neither can be
+written (a container, a shared installation) it refuses to compile cached functions at all, and where others can write, it would
+run their code: a temporary folder of this user alone stands in.
 
 Importing this module settles the question; kernels must be imported after it.
 """
@@ -7,32 +8,34 @@ Importing this module settles the question; kernels must be imported after it.
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
+import warnings
 from pathlib import Path
 
 import numba
 
+from hwsim.code_folders import own_temporary_folder, user_cache, why_unsafe
+
+HOMES = ("convert", "cores/odin", "engine/fast/kernels")
+"""Folders of hwsim that have kernels."""
+
 
 def settle_cache_folder() -> None:
-    """Point Numba at a temporary folder of this user when none of its own places can be written."""
+    """Point Numba at a temporary folder of this user when none of its own places can be written by this user alone."""
     if numba.config.CACHE_DIR:
+        if not (why := why_unsafe(Path(numba.config.CACHE_DIR))):
+            return
+        warnings.warn(f"NUMBA_CACHE_DIR={numba.config.CACHE_DIR} is not used: {why}, and code is loaded from there", stacklevel=2)
+        numba.config.CACHE_DIR = str(own_temporary_folder("hwsim-kernels"))
         return
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache")
-    here = Path(__file__).parent
-    if any(_writable(place) for place in (here / "__pycache__", home / "numba")):
-        return
-    numba.config.CACHE_DIR = str(_private_folder())
-
-
-def _private_folder() -> Path:
-    """A temporary folder that only this user can write: compiled code is loaded from it. The same next time, if it is ours."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"hwsim-kernels-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    ours = stat.S_ISDIR(found.st_mode) and (os.name != "posix" or (found.st_uid == user and not found.st_mode & 0o022))
-    return folder if ours else Path(tempfile.mkdtemp(prefix="hwsim-kernels-"))
+    here, cache = Path(__file__).parent, user_cache()
+    in_package = [here / home / "__pycache__" for home in HOMES]
+    # Numba takes the package's folder if it can write there, whoever else can.
+    if any(map(_writable, in_package)):
+        settled = not any(map(why_unsafe, in_package))
+    else:
+        settled = cache is not None and _writable(cache / "numba") and not why_unsafe(cache / "numba")
+    if not settled:
+        numba.config.CACHE_DIR = str(own_temporary_folder("hwsim-kernels"))
 
 
 def _writable(folder: Path) -> bool:

@@ -12,7 +12,7 @@ timing-only replay (`simulate(..., check=False)`) both are None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -306,11 +306,15 @@ class Result(Counted):
                               "be true of all; give them one with Result.priced(design)")
         return replace(first, task=task, **joined(results, task))
 
-    def save(self, folder: str | Path) -> Path:
-        """Write every frame as CSV and the facts as JSON into `folder`; `hwsim.load_result` reads it back."""
+    def save(self, folder: str | Path, draw: Callable[[Sequence[Result], Path], object] | None = None) -> Path:
+        """Write every frame as CSV and the facts as JSON into `folder`; `hwsim.load_result` reads it back.
+
+        draw   writes figures into the same folder, in the same step: hwsim.view.plot.save_figures.
+        """
         return save_result(self, {"energy": self.energy, "area": self.area}, {
             "overrides": dict(self.overrides), "leak_unused": self.leak_unused, "rate_hz": self.rate_hz,
-            "summary": self.summary()}, folder)
+            "summary": self.summary()},
+            folder, draw and (lambda made: draw([self], made)))
 
     def summary(self) -> dict[str, Any]:
         """One flat, JSON-ready object: numbers per sample, their spread, and their totals (this module's first lines)."""

@@ -2,14 +2,15 @@
 
 Primary: result.json (facts, architecture, overrides), samples.csv, operations.csv, spans.csv, counts.csv,
 counts_by_sample.csv. Derived, for people and plots, with numbers per sample: activity.csv, cycles.csv, energy.csv,
-area.csv. Loading reads the primary files only and makes the rest again, so a loaded result can be repriced.
+area.csv, and figures. Loading makes what is derived again, so a loaded result can be repriced. result.json has the SHA-256 of
+every CSV file, and its own as `seal`: whatever was changed since is noticed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
@@ -21,6 +22,7 @@ import numpy as np
 from hwsim.activity import EVENTS
 from hwsim.arch import dump_architecture
 from hwsim.counted import Counted, ResultError
+from hwsim.errors import shown
 from hwsim.files import whole_folder
 
 if TYPE_CHECKING:
@@ -29,14 +31,23 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 """The file by which a saved result is known."""
 
-FORMAT = "hwsim-result-2"
-"""2: counts of setup once, memories that are used, `leak_unused`. 1 had counts of setup once per sample."""
+FORMAT = "hwsim-result-3"
+"""3: sealed. 2: counts of setup once, memories that are used, `leak_unused`. 1 had counts of setup once per sample."""
+
+FIGURES = {"energy.png", "latency.png"}
+OF_A_RESULT = FIGURES | {RESULT} | {f"{name}.csv" for name in (
+    "samples", "operations", "spans", "counts", "counts_by_sample", "activity", "cycles", "energy", "area")}
+"""All files of a saved result. A folder that holds others is not replaced."""
 
 
-def save_result(counted: Counted, priced: Mapping[str, pd.DataFrame], said: Mapping[str, Any], folder: str | Path) -> Path:
+def save_result(
+    counted: Counted, priced: Mapping[str, pd.DataFrame], said: Mapping[str, Any], folder: str | Path,
+    draw: Callable[[Path], object] | None = None,
+) -> Path:
     """Write what was counted, and what prices made of it, into `folder` (made, or replaced if it holds an earlier result).
 
     priced   frames by name, saved for people.     said   what else result.json holds, JSON-ready.
+    draw     writes FIGURES into the folder that it is given.
     The files appear all at once. Raises ResultError.
     """
     target = check_target(folder)
@@ -47,8 +58,16 @@ def save_result(counted: Counted, priced: Mapping[str, pd.DataFrame], said: Mapp
             hashes[f"{name}.csv"] = sha256((made / f"{name}.csv").read_bytes()).hexdigest()
         body = {"format": FORMAT, "sha256": hashes, "task": counted.task.to_json(), "facts": asdict(counted.facts),
                 "architecture": dump_architecture(counted.architecture), **said}
-        (made / RESULT).write_text(json.dumps(body, indent=2) + "\n")
+        (made / RESULT).write_text(json.dumps({**body, "seal": seal(body)}, indent=2) + "\n")
+        if draw is not None:
+            draw(made)
     return target
+
+
+def seal(body: Mapping[str, Any]) -> str:
+    """SHA-256 of what result.json says, however it is laid out."""
+    said = {name: value for name, value in body.items() if name != "seal"}
+    return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @contextmanager
@@ -60,14 +79,20 @@ def writing(target: str | Path) -> Iterator[None]:
         raise ResultError(f"{target}: cannot be written ({error.strerror or error}); make room, or name another folder") from None
 
 
-def check_target(folder: str | Path, mark: str = RESULT, what: str = "a saved result") -> Path:
+def check_target(
+    folder: str | Path, mark: str = RESULT, what: str = "a saved result", files: Set[str] = frozenset(OF_A_RESULT)
+) -> Path:
     """The folder, if `what`, known by its file `mark`, may be written there: it is new, empty, or holds an earlier one.
 
+    files   all that `what` consists of; with anything else in the folder it is not replaced.
     Raises ResultError.
     """
     target = Path(folder)
     if target.exists() and not (target / mark).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ResultError(f"{target}: exists and is not {what}; name an empty or new folder")
+    if target.is_dir() and (foreign := sorted({path.name for path in target.iterdir()} - files)):
+        raise ResultError(f"{target}: holds {shown(foreign[0], 80, str)}, which is no part of {what} and would be lost; move it, "
+                          "or name another folder")
     above = next(p for p in (target, *target.absolute().parents) if p.exists())
     if not os.access(above, os.W_OK):
         raise ResultError(f"{above}: not writable; name a folder where {what} may be written")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hwsim
+from hwsim import files, leftovers
 from hwsim.errors import HwsimError
-from hwsim.files import FileError, WholeFile, append_lines, whole_file, whole_folder
+from hwsim.files import FileError, WholeFile, append_lines, whole_file, whole_files, whole_folder
 
 OLD, NEW = {"result": b"old", "more": b"older"}, {"result": b"new"}
 Whole = Callable[[Path], AbstractContextManager[Path]]
@@ -61,6 +62,14 @@ class Folder(File):
         return {file.name: file.read_bytes() for file in path.iterdir()} if path.exists() else None
 
 
+@pytest.fixture(params=[True, False], ids=["exchange", "two renames"])
+def exchanges(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the system can exchange two names."""
+    if not request.param:
+        monkeypatch.setattr(files, "exchange", lambda *_: False)
+    return bool(request.param)
+
+
 both = pytest.mark.parametrize("kind", [File, Folder])
 STEPS = ("fsync", "replace", "link")
 
@@ -83,6 +92,16 @@ def watched(monkeypatch: pytest.MonkeyPatch, look: Callable[[str], None]) -> Non
                 look(name)
 
         monkeypatch.setattr(os, name, step)
+    exchange = files.exchange
+
+    def watched_exchange(*names: Path) -> bool:
+        look("replace")
+        try:
+            return exchange(*names)
+        finally:
+            look("replace")
+
+    monkeypatch.setattr(files, "exchange", watched_exchange)
 
 
 # -- old or new ---------------------------------------------------------------------------------------------------
@@ -91,7 +110,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, look: Callable[[str], None]) -> Non
 @both
 @pytest.mark.parametrize("before", [None, OLD])
 def test_a_reader_sees_the_old_or_the_new_never_half(
-    kind: type[File], before: dict[str, bytes] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[File], before: dict[str, bytes] | None, exchanges: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "target"
     if before:
@@ -104,7 +123,7 @@ def test_a_reader_sees_the_old_or_the_new_never_half(
         assert kind.read(path) == before
     assert kind.read(path) == NEW
     assert NEW in seen
-    allowed = [before, NEW] if kind is File else [before, None, NEW]
+    allowed = [before, NEW] if kind is File or exchanges else [before, None, NEW]
     assert all(one in allowed for one in seen)
     assert [p.name for p in tmp_path.iterdir()] == ["target"]
 
@@ -116,8 +135,22 @@ def test_a_file_is_on_the_disk_before_it_is_renamed(tmp_path: Path, monkeypatch:
     watched(monkeypatch, steps.append)
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), steps.append("fsync"), real(handle)))
     write(File, tmp_path / "target", NEW)
-    assert synced == [(tmp_path / "target").stat().st_ino]
-    assert steps.index("fsync") < steps.index("replace")
+    assert synced == [(tmp_path / "target").stat().st_ino, tmp_path.stat().st_ino], "the file, and then its name"
+    assert [name for name, _ in groupby(steps)] == ["fsync", "replace", "fsync"]
+
+
+def test_a_folder_with_all_that_is_in_it_is_on_the_disk_before_it_is_put_in_its_place(
+    exchanges: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(Folder, tmp_path / "target", OLD)
+    synced: list[int | str] = []
+    real = os.fsync
+    watched(monkeypatch, synced.append)
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), real(handle)))
+    write(Folder, tmp_path / "target", NEW)
+    before, after = synced[: synced.index("replace")], synced[-1]
+    assert before == [(tmp_path / "target" / "result").stat().st_ino, (tmp_path / "target").stat().st_ino]
+    assert after == tmp_path.stat().st_ino
 
 
 @both
@@ -175,12 +208,20 @@ def test_what_the_block_raises_goes_on_and_all_is_as_before(
 @both
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_a_step_that_fails_leaves_the_old_or_the_new_and_nothing_else(
-    kind: type[File], error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[File], error: type[BaseException], exchanges: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error just before and just after each step, once; the steps after it, which put the old back, work."""
     path = tmp_path / "target"
     found = []
-    for moment in range(4):
+    moments = count()
+    with monkeypatch.context() as patched:
+        watched(patched, lambda _: next(moments))
+        write(kind, path, NEW)
+        write(kind, path, OLD)
+        first = next(moments)
+        write(kind, path, NEW)
+        steps = next(moments) - first - 1
+    for moment in range(steps):
         write(kind, path, OLD)
         moments = count()
 
@@ -194,7 +235,8 @@ def test_a_step_that_fails_leaves_the_old_or_the_new_and_nothing_else(
                 write(kind, path, NEW)
         found.append(kind.read(path))
         assert [p.name for p in tmp_path.iterdir()] == ["target"], moment
-    assert found == [OLD, OLD, OLD, NEW], "it is new from the last rename on"
+    put = steps - 3  # the last three are after the last rename and around the sync of its folder
+    assert found == [OLD] * put + [NEW] * 3, "it is new from the last rename on"
 
 
 def test_put_and_drop_do_what_the_block_does(tmp_path: Path) -> None:
@@ -209,6 +251,115 @@ def test_put_and_drop_do_what_the_block_does(tmp_path: Path) -> None:
             file.drop()
         assert File.read(path) == expected
     assert [p.name for p in tmp_path.iterdir()] == ["target"]
+
+
+# -- what a killed process left --------------------------------------------------------------------------------------
+
+
+def left_by(process: str, ending: str) -> str:
+    """The hidden name of a process that was killed, or of one that may live."""
+    here = list(leftovers._here())
+    pid, start = os.getpid(), leftovers._start(os.getpid())
+    if process == "dead":
+        pid = int(subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True).stdout)
+    elif process == "number taken again":
+        start = "1"
+    elif process in ("before the machine was started", "another machine", "another container"):
+        here[["another machine", "before the machine was started", "another container"].index(process)] = "0" * 8
+        pid = 1 << 22
+    return f".target.{'-'.join(here)}-{pid}-{start}-{'0' * 12}{ending}"
+
+
+@both
+@pytest.mark.parametrize(("process", "gone"), [
+    ("dead", True), ("number taken again", True), ("before the machine was started", True), ("alive", False),
+    ("another machine", False), ("another container", False)])
+def test_the_next_write_removes_what_a_dead_process_left_and_nothing_of_one_that_may_live(
+    kind: type[File], process: str, gone: bool, tmp_path: Path
+) -> None:
+    left = tmp_path / left_by(process, ".part")
+    kind.fill(left, NEW)
+    foreign = [tmp_path / ".target.part", tmp_path / ".target.notes", tmp_path / left.name.replace(".target.", ".targets.")]
+    for path in foreign:
+        path.write_text("of somebody else")
+    write(kind, tmp_path / "target", OLD)
+    assert left.exists() is not gone
+    assert all(path.exists() for path in foreign)
+
+
+@pytest.mark.parametrize("new", [None, NEW])
+def test_a_kill_between_two_renames_loses_nothing(new: dict[str, bytes] | None, tmp_path: Path) -> None:
+    """Where names cannot be exchanged the old folder is away for a moment; the next write puts it back, or removes it."""
+    path, old = tmp_path / "target", tmp_path / left_by("dead", ".old")
+    Folder.fill(old, OLD)
+    if new:
+        Folder.fill(path, new)
+    with pytest.raises(KeyError), whole_folder(path):
+        raise KeyError
+    assert Folder.read(path) == (new or OLD)
+    assert [p.name for p in tmp_path.iterdir()] == ["target"]
+
+
+# -- only files and folders are replaced ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["link", "dangling link", "pipe", "device"])
+@pytest.mark.parametrize("whole", [whole_file, whole_folder, lambda path: append_lines(path, [b"x"])])
+def test_links_devices_and_pipes_are_not_replaced(what: str, whole: Any, tmp_path: Path) -> None:
+    path = tmp_path / "target"
+    (tmp_path / "precious").write_text("precious")
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "device":
+        path = Path("/dev/null")
+    else:
+        path.symlink_to(tmp_path / ("precious" if what == "link" else "nothing"))
+    before = path.lstat()
+
+    def attempt() -> None:
+        with whole(path):
+            pytest.fail("nothing may be written")
+
+    with pytest.raises(FileError, match="it is a|there is a file"):
+        attempt()
+    assert path.lstat() == before
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_a_link_to_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    Folder.fill(tmp_path / "real", OLD)
+    (tmp_path / "target").symlink_to("real")
+    with pytest.raises(FileError, match="it is a link to real"):
+        write(Folder, tmp_path / "target", NEW)
+    assert Folder.read(tmp_path / "real") == OLD
+
+
+# -- several files ----------------------------------------------------------------------------------------------------
+
+
+def test_of_files_that_belong_together_old_and_new_ones_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / name for name in "abc"]
+
+    def look(_: str) -> None:
+        there = {path.read_text() for path in paths if path.exists()}
+        assert len(there) <= 1, there
+
+    watched(monkeypatch, look)
+    for text in ("old", "new"):
+        whole_files(dict.fromkeys(paths, text))
+        assert [path.read_text() for path in paths] == [text] * 3
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_of_files_that_belong_together_one_that_cannot_be_keeps_all_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(FileError, match="folder of this name"):
+        whole_files({tmp_path / "a": "new", tmp_path / "b": "new"})
+    with pytest.raises(UnicodeEncodeError):
+        whole_files({tmp_path / "a": "new", tmp_path / "c": "\ud800"})
+    assert (tmp_path / "a").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
 
 # -- permissions --------------------------------------------------------------------------------------------------
@@ -373,7 +524,8 @@ def test_lines_follow_whatever_a_kill_left(tmp_path: Path, before: list[bytes], 
 
 REPLACES = {"replace", "rename", "renames", "fsync", "mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryFile"}
 OTHERS = {
-    "kernel_cache.py": {"mkdtemp"},  # a cache of Numba's
+    "leftovers.py": {"replace"},  # a part of files.py
+    "code_folders.py": {"mkdtemp"},  # a folder for compiled code
 }
 """Modules besides files.py that call one of REPLACES, and which."""
 

@@ -21,7 +21,8 @@ LIBRARIES = {*HEAVY, "rich", "PIL", "nir"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 
 FLOORS = (
-    ("errors", "units", "fields", "files", "yaml_file", "activity", "passes", "links", "kernel_cache"),
+    ("errors", "units", "fields", "files", "leftovers", "rename_exchange", "yaml_file", "activity", "passes", "links",
+     "code_folders", "kernel_cache"),
     ("snn",),
     ("trace",),
     ("operations", "program"),

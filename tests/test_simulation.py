@@ -13,6 +13,7 @@ import pytest
 import hwsim
 from hwsim.activity import INDEX
 from hwsim.compare import Comparison, comparison_row
+from hwsim.result_file import seal
 from hwsim.snn.forward import layer_sums
 from hwsim.snn.network import INPUT, Connection, Layer, Network
 from hwsim.snn.neurons import ReadOut
@@ -368,7 +369,8 @@ def test_overrides_are_a_mapping_or_a_path(rate_trace: Trace, tmp_path: Path, gi
 @pytest.mark.parametrize("found", [5, "prices.yaml", None])
 def test_overrides_of_a_saved_result_are_a_mapping(rate_trace: Trace, tmp_path: Path, found: object) -> None:
     path = hwsim.simulate(rate_trace, "event_core_16", samples=1).save(tmp_path / "run") / "result.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "overrides": found}))
+    body = json.loads(path.read_text()) | {"overrides": found}
+    path.write_text(json.dumps(body | {"seal": seal(body)}))
     with pytest.raises(hwsim.ResultError, match=r"result.json: overrides: found .*, expected a mapping"):
         hwsim.load_result(path.parent)
 

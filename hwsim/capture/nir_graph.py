@@ -24,6 +24,7 @@ from hwsim.capture.inputs import Inputs, read_inputs, read_labels
 from hwsim.capture.nir_float import Step, changed, float_spikes
 from hwsim.capture.nir_nodes import SPIKING, Firing, Reset, firing, plain, uniform
 from hwsim.capture.quantise import Scaled, quantise
+from hwsim.errors import shown
 from hwsim.snn.forward import forward, safe_potential_bits
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
 from hwsim.snn.neurons import ReadOut
@@ -155,7 +156,11 @@ def _input_shape(graph: Any, where: str) -> tuple[int, ...]:
     if len(nodes) != 1:
         raise refusal(where, "graph", f"{len(nodes)} Input nodes", "one", "merge them, or give the graph an Input node")
     name, node = next(iter(nodes.items()))
-    shape = tuple(int(n) for n in np.asarray(node.input_type["input"]).reshape(-1))
+    try:
+        shape = tuple(int(n) for n in np.asarray(node.input_type["input"]).reshape(-1)[:9])
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise refusal(where, f"node {name!r} (Input)", shown(error, 200, str), "an input_type of whole numbers",
+                      "export the graph again") from None
     if len(shape) not in (1, 3) or min(shape) < 1:
         raise refusal(where, f"node {name!r} (Input)", f"shape {shape}", "(C, H, W) or (N,)", "export without the batch axis")
     return shape
@@ -215,9 +220,10 @@ def _take(graph: Any, spec: InputSpec, settings: Settings) -> Taken:
             flows[name] = _node(names[name], node, [flows[s] for s in before[name]], spec, settings, taken)
         except UnsupportedError as error:
             raise refusal(settings.where, _place(name, node), error.found, error.expected, error.do) from None
-        except (AttributeError, TypeError, ValueError, KeyError) as error:
-            raise refusal(settings.where, _place(name, node), f"{type(error).__name__}: {error}", "a node as nir 1.0 defines it",
-                          "export the graph again") from error
+        except (AttributeError, TypeError, ValueError, KeyError, ArithmeticError, IndexError) as error:
+            found = f"{type(error).__name__}: {shown(error, 200, str)}"
+            raise refusal(settings.where, _place(name, node), found, "a node as nir 1.0 defines it", "export the graph again"
+                          ) from error
     if not any(step.firing for step in taken.steps):
         raise refusal(settings.where, "graph", "no spiking node", f"at least one of {', '.join(SPIKING)}",
                       "export a spiking network")

@@ -6,7 +6,9 @@ Each command is a module with an `app`, which is imported when the command is ca
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -73,6 +75,12 @@ def _root(
     pass
 
 
+def _drop_stdout() -> None:
+    """Send what stdout still holds to nowhere: the interpreter would fail once more on it when it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Entry point of the `hwsim` command."""
     try:
@@ -80,8 +88,16 @@ def main() -> None:
     except HwsimError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except (OSError, MemoryError) as error:
-        typer.echo(f"error: {error or 'out of memory'}", err=True)
+    except MemoryError:
+        typer.echo("error: out of memory; free some, or give fewer samples or workers (--samples, --workers)", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        _drop_stdout()
+        sys.exit(1)  # whoever read the output has gone, as `head` does: nobody waits for a word
+    except OSError as error:
+        where = "" if error.filename else " while reading or writing a stream; is the disk behind stdout full?"
+        typer.echo(f"error: {(error.strerror or error) if where else error}{where}", err=True)
+        _drop_stdout()
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -21,9 +21,9 @@ from hwsim.cli.common import (
 from hwsim.compare import compare
 from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.errors import HwsimError
-from hwsim.files import whole_file
+from hwsim.files import whole_folder
 from hwsim.result import ResultError
-from hwsim.result_file import RESULT, check_target, writing
+from hwsim.result_file import FIGURES, RESULT, check_target, writing
 from hwsim.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _check_target(out: str) -> None:
     """Refuse a folder that holds something else than an earlier comparison: a saved run, or anybody's files."""
     if (Path(out) / RESULT).is_file():
         raise ResultError(f"{out}: holds a saved run, whose figures would be replaced; name an empty or new folder")
-    check_target(out, TABLE, "a saved comparison")
+    check_target(out, TABLE, "a saved comparison", {TABLE, *FIGURES})
 
 
 def _json_rows(found: Comparison) -> list[dict[str, Any]]:
@@ -107,12 +107,9 @@ def _save(found: Comparison, out: str) -> None:
     # matplotlib is not loaded before there is something to draw.
     from hwsim.view.plot import save_figures
 
-    folder = Path(out)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / TABLE) as part:
-            found.table.to_csv(part, index=False)
-        save_figures(found.results, folder)
+    with writing(out), whole_folder(out) as made:
+        found.table.to_csv(made / TABLE, index=False)
+        save_figures(found.results, made)
 
 
 def _print_table(found: Comparison) -> None:

@@ -21,7 +21,7 @@ from hwsim.cli.common import (
 from hwsim.cost.explanation import off_text
 from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.program import CHANNEL
-from hwsim.result_file import check_target, writing
+from hwsim.result_file import check_target
 from hwsim.simulation import simulate
 from hwsim.units import format_si
 
@@ -59,12 +59,10 @@ def run_command(
     if rate is not None:
         result.at_rate(rate)  # refuses one that was asked for and that is out of reach
     if out:
-        result.save(out)
         # matplotlib is only loaded for a run that is kept.
         from hwsim.view.plot import save_figures
 
-        with writing(out):
-            save_figures([result], out)
+        result.save(out, draw=save_figures)
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
     if as_json:

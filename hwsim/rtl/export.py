@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ from amaranth.back import verilog
 
 from hwsim import __version__
 from hwsim.errors import HwsimError
-from hwsim.files import whole_file
+from hwsim.files import whole_files
 from hwsim.passes import Pass, PassTable
 from hwsim.program import CoreRun
 from hwsim.rtl.parameters import Parameters
@@ -90,11 +89,8 @@ class CoreExport:
 
 
 def write_files(files: Mapping[Path, str]) -> None:
-    """None unless all can be written: each is complete before the first takes its place."""
-    with ExitStack() as stack:
-        parts = {path: stack.enter_context(whole_file(path)) for path in files}
-        for path, text in files.items():
-            parts[path].write_text(text)
+    """None unless all can be written: each is complete before the first takes its place; old and new ones never meet."""
+    whole_files(files)
 
 
 def _comment(text: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ tensors go by the names in the file, not by those of modules and classes, so a f
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, shown
 from hwsim.files import whole_file
 from hwsim.sources.activations import ALPHA_BETA, LEVELLED, SINGLE_SPIKE, ActivationSpec
 from hwsim.sources.networks import SourceError, SourceNetwork
@@ -130,6 +131,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
+        _check_archive(path)
         body = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a damaged file
         spare = previous_of(path)
@@ -139,8 +141,18 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not an hwsim checkpoint; expected a file that `hwsim train` wrote")
     if body.get("version") != VERSION:
-        raise CheckpointError(f"{path}: checkpoint version {body.get('version')!r}, this hwsim reads version {VERSION}")
+        raise CheckpointError(f"{path}: checkpoint version {shown(body.get('version'))}, this hwsim reads version {VERSION}")
     return body
+
+
+def _check_archive(path: Path) -> None:
+    """Raises ValueError for an archive that unpacks to more than the file has: torch.save compresses nothing."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("it is compressed, which torch.save never does")
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise ValueError("its entries claim more bytes than the file has")
 
 
 def _description(path: Path, found: Any) -> Description:
@@ -148,8 +160,8 @@ def _description(path: Path, found: Any) -> Description:
     known = {f.name for f in fields(Description)}
     needed = {f.name for f in fields(Description) if f.default is MISSING and f.default_factory is MISSING}
     if not isinstance(found, dict) or not needed <= set(found) <= known:
-        raise CheckpointError(f"{path}: its description has the fields {sorted(found) if isinstance(found, dict) else found}, "
-                              f"expected {sorted(known)}")
+        fields_found = shown(list(found) if isinstance(found, dict) else found, 300)
+        raise CheckpointError(f"{path}: its description has the fields {fields_found}, expected {sorted(known)}")
     try:
         values = dict(found)
         _check_kinds(values["activation"], _ACTIVATION_KINDS, " of its activation")
@@ -187,15 +199,15 @@ def _check_kinds(values: dict[str, Any], kinds: dict[str, tuple[type, ...]], of:
         if name not in values:
             continue
         if not isinstance(values[name], allowed) or (isinstance(values[name], bool) and bool not in allowed):
-            raise TypeError(f"{name}{of} is {values[name]!r}")
+            raise TypeError(f"{name}{of} is {shown(values[name])}")
 
 
 def _numbers(values: Any, kind: Any, count: int) -> tuple[Any, ...]:
     """`count` positive or zero finite numbers of one kind."""
     if not isinstance(values, (list, tuple)) or len(values) != count:
-        raise TypeError(f"{values!r} is not {count} numbers")
+        raise TypeError(f"{shown(values)} is not {count} numbers")
     if not all(type(v) is kind and 0 <= v < float("inf") for v in values):
-        raise TypeError(f"{values!r} are not {kind.__name__} numbers")
+        raise TypeError(f"{shown(values)} are not {kind.__name__} numbers")
     return tuple(values)
 
 
@@ -220,6 +232,9 @@ def _weights(path: Path, found: Any, description: Description) -> dict[str, Tens
         raise CheckpointError(f"{path}: {odd[0]} {where} a {description.network} with {description.activation.kind}; the file "
                               f"describes one network and holds another")
     for name, value in found.items():
+        if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu":
+            raise CheckpointError(f"{path}: {name} is {value.layout} on {value.device}, expected a plain tensor on the CPU; "
+                                  "save it with `hwsim train`")
         if value.shape != expected[name].shape or value.dtype != expected[name].dtype:
             raise CheckpointError(f"{path}: {name} is {value.dtype} {tuple(value.shape)}, expected {expected[name].dtype} "
                                   f"{tuple(expected[name].shape)}; the file describes one network and holds another")

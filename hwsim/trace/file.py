@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.trace import version1
-from hwsim.trace.manifest import MAX_ARRAY_BYTES, ManifestEntry, array_hash, guard, product, read_manifest, trouble
-
-if TYPE_CHECKING:
-    import h5py
+from hwsim.trace.manifest import ManifestEntry, array_hash, guard, product, trouble
+from hwsim.trace.storage import LibraryStorage, Storage
 
 SHA256_BYTES = 32
+MAX_HELD_BYTES = 1 << 30
+"""Of the network, labels and hashes of rows, which are held as long as a trace is open; weights of 8 bits count 1 each."""
 
 
 class TraceFile:
-    """An open HDF5 file and its manifest; gives out arrays whose place, type and checksum were verified.
+    """An open file and its manifest; gives out arrays whose place, type, size and SHA-256 were verified.
 
     stated     the manifest as the file has it, which the content hash covers.
     manifest   the same in the words of version 2.        version    of the format.
-    scanned    whether `scan` went over the file; only version 1 is read without.
     """
 
-    def __init__(self, file: h5py.File, where: str, scanned: bool) -> None:
-        self.file, self.where, self.scanned = file, where, scanned
-        self.stated = read_manifest(file, where, scanned)
+    def __init__(self, storage: Storage, where: str) -> None:
+        self.storage, self.where = storage, where
+        self.stated = storage.manifest()
         self.version = self.stated["/"].attributes.get("format_version")
-        if not scanned and self.version != version1.VERSION:
+        if isinstance(storage, LibraryStorage) and self.version != version1.VERSION:
             raise trouble(where, "/, attribute 'format_version'", repr(self.version), "an integer from 1 to 2",
                           "see docs/formats/trace.md")
         self.manifest = version1.in_words_of_version_2(self.stated) if self.version == version1.VERSION else self.stated
-        self._rows: dict[str, _Rows] = {}
+        self._rows: set[str] = set()
+        self._held_bytes = 0
         self._row_hashes: NDArray[np.uint8] | None = None
         self._position: dict[str, int] = {}
         self._verified: set[str] = set()
@@ -70,24 +70,34 @@ class TraceFile:
         if self.hashes_rows and entry.attributes:
             raise trouble(self.where, path, f"attributes {sorted(entry.attributes)}", "none", "correct it")
         self._expect(entry, path, shape, dtypes)
-        with guard(self.where, path):
-            self._rows[path] = _Rows(self.file[path], path, self.where)
+        if (chunk := self.storage.chunk_shape(path)) != (1, *shape[1:]):
+            raise trouble(self.where, path, f"chunks of shape {chunk}", f"{(1, *shape[1:])}, one sample each",
+                          "make the file again")
+        self._rows.add(path)
 
     def placeholder(self, path: str) -> NDArray[Any]:
         """Zeros of a dataset's shape and type that take no memory, to check a claim before believing it."""
         entry = self.dataset(path)
-        if product(entry.shape or ()) * np.dtype(entry.dtype).itemsize > MAX_ARRAY_BYTES:
-            raise trouble(self.where, path, f"shape {entry.shape}", f"at most {MAX_ARRAY_BYTES} bytes", "split it")
+        self._check_held(path, entry)
         return np.broadcast_to(np.zeros((), entry.dtype), entry.shape or ())
 
     def array(self, path: str) -> NDArray[Any]:
         """A whole dataset, compared with its SHA-256."""
         entry = self.dataset(path)
+        self._held_bytes += self._check_held(path, entry)
         with guard(self.where, path):
             array: NDArray[Any] = np.empty(entry.shape or (), entry.dtype)
-            self.file[path].read_direct(array)
+            self.storage.read_into(path, array)
         self._compare(path, array_hash(array))
         return array
+
+    def _check_held(self, path: str, entry: ManifestEntry) -> int:
+        """Bytes of a dataset. Refuses it, before any memory is asked for, where all that is held would be too large with it."""
+        size = product(entry.shape or ()) * np.dtype(entry.dtype).itemsize
+        if (held := self._held_bytes + size) > MAX_HELD_BYTES:
+            raise trouble(self.where, path, f"shape {entry.shape}: {held} bytes to hold beside samples",
+                          f"at most {MAX_HELD_BYTES}", "split the trace")
+        return size
 
     @property
     def hashes_rows(self) -> bool:
@@ -111,8 +121,8 @@ class TraceFile:
             if path not in self._verified:
                 self.check_hash(path)
                 self._verified.add(path)
-            return self._rows[path].read(index)
-        row = self._rows[path].read(index)
+            return self._read_row(path, index)
+        row = self._read_row(path, index)
         found, expected = row_hash(row), self._row_hashes[index, self._position[path]].tobytes()
         if found != expected:
             raise trouble(
@@ -122,13 +132,21 @@ class TraceFile:
             )
         return row
 
+    def _read_row(self, path: str, index: int) -> NDArray[Any]:
+        with guard(self.where, f"{path}[{index}]"):
+            return self.storage.row(path, index)
+
     def check_hash(self, path: str) -> None:
-        """Compare a dataset of any length with its SHA-256, a chunk at a time."""
-        digest = hashlib.sha256()
+        """Compare a dataset with its SHA-256; one of rows, of any length, a row at a time."""
+        digest, entry = hashlib.sha256(), self.dataset(path)
         with guard(self.where, path):
-            dataset = self.file[path]
-            for start in range(0, len(dataset), dataset.chunks[0]):
-                digest.update(dataset[start : start + dataset.chunks[0]].data)
+            if path in self._rows:
+                for index in range((entry.shape or (0,))[0]):
+                    digest.update(self.storage.row(path, index).data)
+            else:
+                array: NDArray[Any] = np.empty(entry.shape or (), entry.dtype)
+                self.storage.read_into(path, array)
+                digest.update(array.data)
         self._compare(path, digest.hexdigest())
 
     def _compare(self, path: str, found: str) -> None:
@@ -147,27 +165,3 @@ def _owner(path: str) -> str:
 def row_hash(row: NDArray[Any]) -> bytes:
     """SHA-256 of one sample's row, little-endian and in C order."""
     return hashlib.sha256(np.ascontiguousarray(row, row.dtype.newbyteorder("<")).data).digest()
-
-
-class _Rows:
-    """Reads rows of one dataset with as little in between as h5py allows: 30 us a row besides inflating it."""
-
-    def __init__(self, dataset: Any, path: str, where: str) -> None:
-        import h5py
-
-        self._id, self._path, self._where = dataset.id, path, where
-        self._shape, self._dtype = dataset.shape[1:], dataset.dtype
-        self._start = (0,) * len(self._shape)
-        self._memory = h5py.h5s.create_simple((1, *self._shape))
-        if dataset.chunks != (1, *self._shape):
-            raise trouble(where, path, f"chunks of shape {dataset.chunks}", f"{(1, *self._shape)}, one sample each",
-                          "make the file again")
-
-    def read(self, index: int) -> NDArray[Any]:
-        start = (index, *self._start)
-        with guard(self._where, f"{self._path}[{index}]"):
-            row: NDArray[Any] = np.empty(self._shape, self._dtype)
-            space = self._id.get_space()
-            space.select_hyperslab(start, (1, *self._shape))
-            self._id.read(self._memory, space, row)
-        return row

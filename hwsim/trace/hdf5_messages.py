@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.errors import HwsimError
 from hwsim.trace.hdf5_writer import CHUNKED, FIXED_ARRAY, FLOAT64, UNDEFINED, Attribute
 
+NONE = np.zeros(0, np.int64)
 MAX_ATTRIBUTE_BYTES = 1 << 16
 MAX_ATTRIBUTE_NAME = 64
 MAX_CHUNK_BYTES = 1 << 31
@@ -84,6 +89,12 @@ class Element:
     size: int
     signed: bool = False
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As NumPy has it, little-endian."""
+        letter = {"integer": "i" if self.signed else "u", "floating point": "f"}.get(self.kind, "S")
+        return np.dtype(f"<{letter}{self.size}")
+
 
 @dataclass(frozen=True)
 class Chunking:
@@ -98,12 +109,16 @@ class Chunking:
 
 @dataclass
 class Dataset:
-    """What the messages of one dataset say together."""
+    """What the messages of one dataset say together, and where its chunks lie.
+
+    chunks   address, bytes and mask of left-out filters of every chunk, in C order of their grid: (chunks,) each.
+    """
 
     shape: tuple[int, ...] = ()
     element: Element = field(default_factory=lambda: Element("integer", 1))
     filters: tuple[int, ...] = ()
     chunking: Chunking = field(default_factory=lambda: Chunking((), 1))
+    chunks: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] = field(default_factory=lambda: (NONE, NONE, NONE))
 
     @property
     def chunk_bytes(self) -> int:

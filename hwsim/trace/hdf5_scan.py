@@ -4,7 +4,7 @@ The library parses far more than a trace needs, and a forged file can make it cr
 extensible arrays, in B-trees. This scanner walks from the superblock through every object header, message by message, and
 knows only what docs/formats/trace.md lists under "The HDF5 inside". Every field is read within its block, every block within
 the file, and no two blocks may share a byte, so the walk ends after at most one file's length, whatever the file says.
-Checksums of blocks and chunks are left to the library, which verifies them when it reads. Sizes are in bytes.
+HDF5's checksums are not compared: what a trace says is covered by its content hash, its data by their own. Sizes are in bytes.
 Source: "HDF5 File Format Specification Version 3.0".
 """
 
@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.trace.hdf5_messages import (
     REFUSED,
@@ -52,6 +55,10 @@ class Node:
     links: dict[str, int] = field(default_factory=dict)
     dataset: Dataset = field(default_factory=Dataset)
 
+    @property
+    def is_dataset(self) -> bool:
+        return DATASPACE in self.kinds
+
 
 class Scanner:
     """Walks one open binary file of `size` bytes. Raises ScanError with place, found and expected."""
@@ -59,6 +66,7 @@ class Scanner:
     def __init__(self, handle: BinaryIO, size: int) -> None:
         self._handle, self._size = handle, size
         self._taken: list[tuple[int, int]] = []
+        self._chunks_taken: list[NDArray[np.int64]] = []
         self._taken_bytes = 0
 
     def says_version_1(self) -> bool:
@@ -69,7 +77,7 @@ class Scanner:
             text = body.take(body.left)
             name = text[9 if text[:1] == b"\x03" else 8 :]  # attribute messages of version 3 also have a character set
             found |= kind == ATTRIBUTE and name.startswith(b"format_version\0") and text[-8:] == VERSION_1
-        self._taken, self._taken_bytes = [], 0
+        self._taken, self._chunks_taken, self._taken_bytes = [], [], 0
         return found
 
     def root(self) -> Node:
@@ -96,27 +104,28 @@ class Scanner:
             raise ScanError("file", f"{self._size} bytes", f"{end}, as its superblock says: the whole file")
         return root
 
-    def walk(self, root: Node) -> None:
-        """Every object below the root; at the end, that no two blocks overlap."""
-        waiting, objects = [("", root, 0)], 1
+    def walk(self, root: Node) -> dict[str, Node]:
+        """Every object by its path, the root as "/"; at the end, that no two blocks overlap."""
+        waiting, objects, found = [("", root, 0)], 1, {"/": root}
         while waiting:
             path, node, depth = waiting.pop()
             for name, address in node.links.items():
                 place, objects = f"{path}/{name}", objects + 1
                 if depth >= MAX_DEPTH or objects > MAX_OBJECTS:
                     raise ScanError(place, "more or deeper objects", f"at most {MAX_OBJECTS}, {MAX_DEPTH} deep")
-                below = self._header(place, address)
-                if DATASPACE in below.kinds:
+                below = found[place] = self._header(place, address)
+                if below.is_dataset:
                     self._chunks(place, below.dataset)
                 else:
                     waiting.append((place, below, depth + 1))
-        end, before = 0, "the superblock"
-        for start, length in sorted(self._taken):
-            if start < end:
-                raise ScanError("file", f"two structures at byte {start}, the first being {before}", "one")
-            end, before = start + length, f"that at byte {start}"
+        taken = np.concatenate([np.array(self._taken, np.int64).reshape(-1, 2), *self._chunks_taken])
+        starts, lengths = taken[np.lexsort((taken[:, 1], taken[:, 0]))].T
+        if len(shared := np.flatnonzero(starts[1:] < (starts + lengths)[:-1])):
+            at, before = starts[shared[0] + 1], starts[shared[0]]
+            raise ScanError("file", f"two structures at byte {at}, the first being that at byte {before}", "one")
+        return found
 
-    def _take(self, place: str, address: int, length: int, what: str, read: bool = True) -> bytes:
+    def _take(self, place: str, address: int, length: int, what: str) -> bytes:
         """A block of the file; the sum of all blocks is bounded, as they may not overlap."""
         if address + length > self._size or length < 0:
             raise ScanError(place, f"the {what} from byte {address} to {address + length}", f"it within {self._size} bytes")
@@ -124,8 +133,6 @@ class Scanner:
         if self._taken_bytes > self._size:
             raise ScanError(place, f"bytes of another structure in the {what}", "a place of its own")
         self._taken.append((address, length))
-        if not read:
-            return b""
         self._handle.seek(address)
         data = self._handle.read(length)
         if len(data) != length:
@@ -227,26 +234,34 @@ class Scanner:
     # -- chunks -----------------------------------------------------------------------------------------------
 
     def _chunks(self, place: str, dataset: Dataset) -> None:
-        """That every chunk is there, has its checksum, and cannot inflate beyond its size."""
+        """Where the chunks are: that every one is there, within the file, and stored with its checksum."""
         chunking, count = dataset.chunking, dataset.chunk_count
         if chunking.single is not None:
-            entries = Cursor(chunking.single, place)
-            size_bytes = 8
+            entry = np.frombuffer(chunking.single, np.dtype([("size", "<u8"), ("mask", "<u4"), ("address", "<u8")]))
+            addresses, sizes, masks = entry["address"], entry["size"], entry["mask"]
         else:
-            size_bytes = min(8, 2 + (dataset.chunk_bytes.bit_length() - 1) // 8)
-            entries = self._fixed_array(place, chunking, count, 12 + size_bytes)
+            width = min(8, 2 + (dataset.chunk_bytes.bit_length() - 1) // 8)
+            block = self._fixed_array(place, chunking, count, 12 + width)
+            raw = np.frombuffer(block.take(count * (12 + width)), np.uint8).reshape(count, 12 + width)
+            padded = np.zeros((count, 8), np.uint8)
+            padded[:, :width] = raw[:, 8 : 8 + width]
+            addresses, sizes = raw[:, :8].copy().view("<u8")[:, 0], padded.view("<u8")[:, 0]
+            masks = raw[:, 8 + width :].copy().view("<u4")[:, 0]
+        if (addresses == UNDEFINED).any():
+            raise ScanError(place, "a chunk that is not there", f"{count} chunks; the dataset is incomplete")
         limit = dataset.chunk_bytes + dataset.chunk_bytes // 1000 + 1024
-        for _ in range(count):
-            if chunking.single is not None:
-                size, mask, address = entries.integer(8), entries.integer(4), entries.integer(8)
-            else:
-                address, size, mask = entries.integer(8), entries.integer(size_bytes), entries.integer(4)
-            if address == UNDEFINED:
-                raise ScanError(place, "a chunk that is not there", f"{count} chunks; the dataset is incomplete")
-            if mask & ~dataset.optional_filters or not 4 < size <= limit:
-                raise ScanError(place, f"a chunk of {size} bytes with filter mask {mask:#x}",
-                                f"up to {dataset.chunk_bytes}, checksums on")
-            self._take(place, address, size, "chunk", read=False)
+        wrong = (masks & np.uint32(0xFFFFFFFF ^ dataset.optional_filters) != 0) | (sizes <= 4) | (sizes > limit)
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            raise ScanError(place, f"a chunk of {sizes[first]} bytes with filter mask {masks[first]:#x}",
+                            f"up to {dataset.chunk_bytes}, checksums on")
+        if (addresses > self._size).any() or (addresses + sizes > self._size).any():
+            raise ScanError(place, "a chunk beyond the end of the file", f"it within {self._size} bytes")
+        self._taken_bytes += int(sizes.sum())
+        if self._taken_bytes > self._size:
+            raise ScanError(place, "bytes of another structure in the chunks", "a place of their own")
+        dataset.chunks = (addresses.astype(np.int64), sizes.astype(np.int64), masks.astype(np.int64))
+        self._chunks_taken.append(np.stack(dataset.chunks[:2], axis=1))
 
     def _fixed_array(self, place: str, chunking: Chunking, count: int, entry_bytes: int) -> Cursor:
         header = Cursor(self._take(place, chunking.address, 28, "chunk index"), place)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from hwsim.errors import HwsimError
 from hwsim.snn.validate import NAME
 from hwsim.trace.hdf5_messages import ScanError
-from hwsim.trace.hdf5_scan import MAX_DEPTH, MAX_OBJECTS, Scanner
+from hwsim.trace.hdf5_scan import MAX_DEPTH, MAX_OBJECTS, Node
 from hwsim.trace.hdf5_writer import Attribute
 
 if TYPE_CHECKING:
@@ -73,20 +72,14 @@ def writing(where: str) -> Iterator[None]:
                       "a folder with leave and room to write", "check the path and the free space") from error
 
 
-def scan(handle: BinaryIO, where: str) -> bool:
-    """Refuse structures that a trace has no use for before the HDF5 library parses them.
-
-    Returns False for a file that says it is of version 1, whose structures differ and are not scanned. Raises TraceError.
-    """
-    scanner = Scanner(handle, handle.seek(0, os.SEEK_END))
+@contextmanager
+def scanning(where: str) -> Iterator[None]:
+    """Turn what a scanner refuses into a TraceError."""
     try:
-        if scanner.says_version_1():
-            return False
-        scanner.walk(scanner.root())
+        yield
     except ScanError as error:
         raise trouble(where, error.place, error.found, error.expected,
                       "the file is damaged or was not written as docs/formats/trace.md says: copy or make it again") from None
-    return True
 
 
 def close_refused(file: h5py.File) -> None:
@@ -129,18 +122,31 @@ def array_hash(array: NDArray[Any]) -> str:
     return hashlib.sha256(array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).data).hexdigest()
 
 
-def read_manifest(file: h5py.File, where: str, scanned: bool = True) -> Manifest:
-    """Every object of the file with its attributes; refuses links, foreign types and storage outside of the file.
-
-    scanned   whether `scan` went over the file's chunks; otherwise HDF5 is asked for them here.
-    """
+def manifest_of(nodes: Mapping[str, Node], where: str) -> Manifest:
+    """The manifest of a file that was scanned. Raises TraceError for names and types that a trace does not have."""
     manifest: Manifest = {}
-    with guard(where, "file"):
-        _walk(file.id, b"/", "/", manifest, where, 0, scanned)
+    for path, node in nodes.items():
+        _check_name(path.rpartition("/")[2], path, where)
+        _check_count(len(node.attributes), path, where)
+        if not node.is_dataset:
+            manifest[path] = ManifestEntry(node.attributes)
+            continue
+        dtype = node.dataset.element.dtype
+        if dtype.str not in DTYPES:
+            raise trouble(where, path, f"elements of type {dtype}", f"one of {', '.join(DTYPES.values())}", "convert it")
+        manifest[path] = ManifestEntry(node.attributes, DTYPES[dtype.str], node.dataset.shape)
     return manifest
 
 
-def _walk(parent: Any, name: bytes, path: str, manifest: Manifest, where: str, depth: int, scanned: bool) -> None:
+def read_manifest(file: h5py.File, where: str) -> Manifest:
+    """The same of a version 1 file, by the HDF5 library; refuses links, foreign types and storage outside of the file."""
+    manifest: Manifest = {}
+    with guard(where, "file"):
+        _walk(file.id, b"/", "/", manifest, where, 0)
+    return manifest
+
+
+def _walk(parent: Any, name: bytes, path: str, manifest: Manifest, where: str, depth: int) -> None:
     import h5py
 
     if depth > MAX_DEPTH or len(manifest) >= MAX_OBJECTS:
@@ -148,14 +154,14 @@ def _walk(parent: Any, name: bytes, path: str, manifest: Manifest, where: str, d
     with guard(where, path):
         node = h5py.h5o.open(parent, name)
         if isinstance(node, h5py.h5d.DatasetID):
-            manifest[path] = _dataset_entry(node, path, where, scanned)
+            manifest[path] = _dataset_entry(node, path, where)
         elif isinstance(node, h5py.h5g.GroupID):
             manifest[path] = ManifestEntry(_attributes(node, path, where))
             for child in sorted(node):
                 text = child.decode("ascii", "backslashreplace")
                 below = f"{path.rstrip('/')}/{text}"
                 _check_link(node, child, text, below, where)
-                _walk(node, child, below, manifest, where, depth + 1, scanned)
+                _walk(node, child, below, manifest, where, depth + 1)
         else:
             raise trouble(where, path, "a named type", "a group or dataset", "remove it")
 
@@ -165,8 +171,7 @@ def _check_link(group: Any, name: bytes, text: str, path: str, where: str) -> No
 
     if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
         raise trouble(where, path, "a soft or external link", "the data itself", "a trace stands alone: copy it in")
-    if not NAME.fullmatch(text):
-        raise trouble(where, path, f"the name {text!r}", "letters, digits, _ . -", "rename it")
+    _check_name(text, path, where)
 
 
 def _attributes(node: Any, path: str, where: str) -> dict[str, Attribute]:
@@ -174,8 +179,7 @@ def _attributes(node: Any, path: str, where: str) -> dict[str, Attribute]:
 
     found: dict[str, Attribute] = {}
     count = h5py.h5a.get_num_attrs(node)
-    if count > 64:
-        raise trouble(where, path, f"{count} attributes", "at most 64", "remove the others")
+    _check_count(count, path, where)
     for index in range(count):
         attribute = h5py.h5a.open(node, index=index)
         name = attribute.name.decode("ascii", "backslashreplace")
@@ -200,7 +204,7 @@ def _attribute_value(attribute: Any, place: str, where: str) -> Attribute:
         return plain
 
 
-def _dataset_entry(node: Any, path: str, where: str, scanned: bool) -> ManifestEntry:
+def _dataset_entry(node: Any, path: str, where: str) -> ManifestEntry:
     import h5py
 
     dtype, shape, creation = node.dtype, node.shape, node.get_create_plist()
@@ -214,16 +218,23 @@ def _dataset_entry(node: Any, path: str, where: str, scanned: bool) -> ManifestE
         raise trouble(where, path, f"filters {sorted(filters)}", "fletcher32, with gzip and shuffle at will",
                       "write it with fletcher32=True")
     entry = ManifestEntry(_attributes(node, path, where), DTYPES[dtype.str], tuple(int(n) for n in shape))
-    _check_claim(node, creation.get_chunk(), entry, path, where)
-    if not scanned:
-        _check_chunks(node, creation.get_chunk(), 1 << filters.index(FLETCHER32), entry, path, where)
+    check_claim(entry, creation.get_chunk(), h5py.h5i.get_file_id(node).get_filesize(), path, where)
+    _check_chunks(node, creation.get_chunk(), 1 << filters.index(FLETCHER32), entry, path, where)
     return entry
 
 
-def _check_claim(node: Any, chunk: tuple[int, ...], entry: ManifestEntry, path: str, where: str) -> None:
-    """Refuse a shape that the file is too short to hold, before anything is done in proportion to it."""
-    import h5py
+def _check_name(name: str, path: str, where: str) -> None:
+    if path != "/" and not NAME.fullmatch(name):
+        raise trouble(where, path, f"the name {name!r}", "letters, digits, _ . -", "rename it")
 
+
+def _check_count(attributes: int, path: str, where: str) -> None:
+    if attributes > 64:
+        raise trouble(where, path, f"{attributes} attributes", "at most 64", "remove the others")
+
+
+def check_claim(entry: ManifestEntry, chunk: tuple[int, ...], available: int, path: str, where: str) -> None:
+    """Refuse a shape that a file of `available` bytes is too short to hold, before anything is done in proportion to it."""
     shape, width = entry.shape or (), np.dtype(entry.dtype).itemsize
     if not shape or min(shape) < 1 or len(shape) > 5:
         raise trouble(where, path, f"shape {shape}", "one to five axes, none empty", "leave empty datasets out")
@@ -231,7 +242,6 @@ def _check_claim(node: Any, chunk: tuple[int, ...], entry: ManifestEntry, path: 
         raise trouble(where, path, f"chunks of shape {chunk}", f"at most {shape} and {MAX_ARRAY_BYTES} bytes",
                       "use smaller ones")
     claimed, count = width * product(shape), _chunk_count(shape, chunk)
-    available = h5py.h5i.get_file_id(node).get_filesize()
     if max(count * MIN_CHUNK_BYTES, claimed // MAX_SHRINK) > available:
         raise trouble(where, path, f"{claimed} bytes in {count} chunks", f"what {available} bytes of file can hold",
                       "the file is damaged or was made to mislead")

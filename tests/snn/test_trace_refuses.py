@@ -119,7 +119,7 @@ MISLABELLED: dict[str, tuple[Surgery, str]] = {
     "version as text": (attribute("/", "format_version", "1"), "'format_version'.*found '1'"),
     "version as float": (attribute("/", "format_version", np.float64(1)), "'format_version'.*type float"),
     "version as bool": (attribute("/", "format_version", np.bool_(True)), "'format_version'.*found type enumeration or bool"),
-    "version as array": (attribute("/", "format_version", [1]), "expected an integer"),
+    "version as array": (attribute("/", "format_version", [2]), "expected an integer"),
     "unknown capability": (attribute("/", "capabilities", ["neuron:lif", "coding:rate"]), "found neuron:lif"),
     "reserved capability": (attribute("/", "capabilities", ["masks"]), "found masks .pruned neurons.*reserved in version 2"),
     "too few capabilities": (attribute("/", "capabilities", ["coding:rate"]), "mislabelled: list what it uses"),
@@ -333,11 +333,22 @@ def test_a_file_that_is_not_what_it_says_is_refused(sound: Path, name: str) -> N
 
 def test_arrays_beyond_the_limit_are_refused_unread(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     altered(sound, data(f"{WIRE}/weights", np.zeros((3, 2, 3, 3), np.int8), chunks=(1, 2, 3, 3)))
-    monkeypatch.setattr("hwsim.trace.file.MAX_ARRAY_BYTES", 54)
-    Trace.open(sound).close()
-    monkeypatch.setattr("hwsim.trace.file.MAX_ARRAY_BYTES", 53)
-    with pytest.raises(TraceError, match=r"weights: found shape \(3, 2, 3, 3\), expected at most 53 bytes"):
-        Trace.open(sound)
+    with Trace.open(sound) as trace:
+        held = trace._file._held_bytes
+        planes = sum(column.size * column.dtype.itemsize for column in trace._columns.values())
+    for name, most, says in (("file.MAX_HELD_BYTES", held, "bytes to hold beside samples"),
+                             ("reader.MAX_SAMPLE_BYTES", planes, f"found {planes} bytes of planes per sample")):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"hwsim.trace.{name}", most)
+            Trace.open(sound).close()
+            patched.setattr(f"hwsim.trace.{name}", most - 1)
+            with pytest.raises(TraceError, match=f"{says}, expected at most {most - 1}"):
+                Trace.open(sound)
+    with monkeypatch.context() as patched:
+        patched.setattr("hwsim.trace.file.MAX_HELD_BYTES", 53)
+        patched.setattr("hwsim.trace.file.TraceFile.array", lambda *_: pytest.fail("something was read"))
+        with pytest.raises(TraceError, match=r"weights: found shape \(3, 2, 3, 3\): 54 bytes to hold"):
+            Trace.open(sound)
 
 
 AFTER_OPENING: dict[str, tuple[Surgery, str]] = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import hwsim
 from hwsim.compare import compare
 from hwsim.trace.file import TraceFile
 from hwsim.trace.reader import Trace, TraceError
+from hwsim.trace.storage import SHIPPED, TRUST
 from hwsim.trace.synth import synthesise
 from hwsim.trace.writer import TraceWriter
 from tests.snn.networks import CODINGS
@@ -29,6 +32,14 @@ VERSION_1_HASHES = {
     "bit_serial": "5659f03fcad75fc502d9b97ae7e91890f676e81818e7126740649f0269f89a7f",
     "quantised": "ddeff791237380a51de37950d9f7915a3210b71283468fad5b791debbc74167e",
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def trusted() -> Iterator[None]:
+    """The version 1 files of these tests come from friends."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(TRUST, "1")
+        yield
 
 
 def held(trace: Trace) -> Any:
@@ -192,3 +203,36 @@ def test_version_1_compares_each_dataset_once(tmp_path: Path, monkeypatch: pytes
             for _ in trace:
                 pass
     assert len(compared) == len(set(compared)) == len(trace.network.layers)  # the input and all layers but the read-out
+
+
+# -- version 1 of strangers -------------------------------------------------------------------------------------------
+
+
+def test_version_1_of_a_stranger_is_refused_before_the_library_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_version_1(synthesise("tiny", 2, 0.2, 1, 0, "rate"), tmp_path / "t.h5")
+    monkeypatch.delenv(TRUST)
+    with monkeypatch.context() as patched:
+        patched.setattr(h5py, "File", lambda *_, **__: pytest.fail("the library was asked"))
+        for attempt in (lambda: Trace.open(path), lambda: Trace.from_image(path.read_bytes())):
+            with pytest.raises(TraceError, match=f"found version 1.*a forged file can crash.*{TRUST}=1"):
+                attempt()
+    with Trace.open(path, trust_version_1=True) as trace:
+        assert pickle.loads(pickle.dumps(trace)).content_hash == trace.content_hash
+        with trace.save(tmp_path / "copy.h5") as copy:
+            assert copy.content_hash == trace.content_hash
+    assert Trace.from_image(path.read_bytes(), trust_version_1=True).format_version == 1
+
+
+def test_every_version_1_trace_of_hwsim_is_known_and_one_changed_byte_makes_it_a_stranger_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TRUST)
+    listed = [line.split()[1] for line in SHIPPED.read_text().splitlines()]
+    shipped = sorted(TRACES.rglob("*.h5"))
+    versions = {path.relative_to(TRACES.parent).as_posix(): Trace.open(path).format_version for path in shipped}
+    assert sorted(listed) == sorted(name for name, version in versions.items() if version == 1)
+    raw = bytearray((TRACES / "methods" / "fashion_mnist_tiny_ann_t4.h5").read_bytes())
+    raw[-1] ^= 1
+    (tmp_path / "t.h5").write_bytes(raw)
+    with pytest.raises(TraceError, match="found version 1"):
+        Trace.open(tmp_path / "t.h5")

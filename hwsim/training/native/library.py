@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hwsim.code_folders import own_temporary_folder, user_cache, why_unsafe
 from hwsim.errors import HwsimError
 from hwsim.files import whole_file
 
@@ -27,8 +28,9 @@ class NativeError(HwsimError):
 
 
 def cache_folder() -> Path:
-    """Where built kernels are kept: $XDG_CACHE_HOME/hwsim, or ~/.cache/hwsim."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "hwsim"
+    """Where built kernels are kept: $XDG_CACHE_HOME/hwsim, or ~/.cache/hwsim; without a home, a temporary folder of this user."""
+    cache = user_cache()
+    return own_temporary_folder("hwsim-native") if cache is None else cache / "hwsim"
 
 
 def compiler() -> list[str]:
@@ -49,6 +51,9 @@ def built_path() -> Path:
 def library() -> Any:
     """The compiled kernels. Raises NativeError without a compiler, or when it fails."""
     target = built_path()
+    if why := why_unsafe(target):
+        raise NativeError(f"{target}: {why}, and code is loaded from there; take the right to write from others, name another "
+                          "folder in XDG_CACHE_HOME, or train with --kernels torch")
     if not target.exists():
         _build(compiler(), target)
     try:
@@ -63,7 +68,7 @@ def library() -> Any:
 def _build(command: list[str], target: Path) -> None:
     """Compile a whole file or none: two trainings that start at once do not meet half a library."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with whole_file(target) as part:
             done = subprocess.run([*command, *FLAGS, str(SOURCE), "-o", str(part)], capture_output=True, text=True)
             if done.returncode:

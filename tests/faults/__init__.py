@@ -1,0 +1,1 @@
+"""Faults: damaged and forged input, full disks, kills, several writers. docs/reliability.md says what is promised."""
