@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
-from hwsim.chip.cores import chip_model
+from hwsim.chip.model import chip_model
 from hwsim.cores.model import Machine
 from hwsim.cost.energy import check_prices
 from hwsim.cost.overrides import plain_overrides

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwsim.arch import dump_architecture, load_architecture
-from hwsim.chip.cores import why_nothing_runs
+from hwsim.chip.model import why_nothing_runs
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, with_footnotes
 from hwsim.compare import why_not
 from hwsim.cost.area import area
 from hwsim.cost.clock import check_timing, macros
 from hwsim.cost.energy import check_prices, leakage
 from hwsim.errors import HwsimError
-from hwsim.schedules import SCHEDULES
+from hwsim.schedules import SCHEDULES, schedules_for
 from hwsim.trace.reader import Trace
 from hwsim.units import format_bits, format_si
 
@@ -136,7 +136,7 @@ def _fits(designs: list[Any], traces: list[str]) -> list[dict[str, Any]]:
     for path in traces:
         with Trace.open(path) as opened:
             for design in designs:
-                for schedule in SCHEDULES:
+                for schedule in schedules_for(design):
                     why = why_not(opened, design, schedule)
                     rows.append({"trace": opened.name, "arch": design.name, "schedule": schedule,
                                  "runs": why is None, "why": why})

@@ -53,7 +53,7 @@ def compare_command(
     _check_target(out)
     with progress("runs") as report:
         found = compare(
-            traces, arch, schedules=tuple(schedule or SCHEDULES), engine=engine, spikes=spikes, samples=samples,
+            traces, arch, schedules=schedule or None, engine=engine, spikes=spikes, samples=samples,
             baselines=baselines, overrides=read_overrides(price, prices), leak_unused=leak_unused,
             progress=(lambda what, done, total: report(done, total)) if report else None)
     if not found.results:

@@ -14,6 +14,7 @@ from hwsim.cores.provision import used_by_tables
 from hwsim.engine import make_engine
 from hwsim.mapping import lower
 from hwsim.record import SampleRecord
+from hwsim.schedules import build_program
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
 from hwsim.snn.sample import Sample
@@ -34,7 +35,7 @@ class EventModel:
         map_network(network, arch, schedule)
 
     def machine(self, network: Network, arch: Architecture, schedule: Schedule, engine: str) -> Machine:
-        program = schedule.build(map_network(network, arch, schedule))
+        program = build_program(map_network(network, arch, schedule), schedule)
         chosen = make_engine(engine)
 
         def timing(sample: Sample) -> SampleRecord:
