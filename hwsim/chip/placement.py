@@ -13,13 +13,16 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.arch import Architecture
 from hwsim.chip.network import tree
 from hwsim.chip.search import SOURCE, Problem, search
+from hwsim.cores.base import CoreDesign
 from hwsim.links import CHANNEL
 from hwsim.mapping import Share, split_channels
-from hwsim.snn.network import INPUT, Connection, Layer, Network
+from hwsim.schedules.base import runs_in_time
+from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
 from hwsim.snn.sample import Sample
 
 NO_NETWORK = "spread"
@@ -40,8 +43,8 @@ def placed(arch: Architecture, network: Network, sample: Sample | None = None) -
     if links is None or not isinstance(links.placement, str):
         return arch
     names = [layer.name for layer in network]
-    every = {"spread": lambda: [arch.core_names] * len(names), "auto": lambda: [(core,) for core in _found(arch, network, sample)]}
-    cores = every[links.placement]()
+    everywhere = links.placement == "spread"
+    cores = [arch.core_names] * len(names) if everywhere else [(core,) for core in _found(arch, network, sample)]
     return arch.model_copy(update={"network": links.model_copy(update={"placement": dict(zip(names, cores, strict=True))})})
 
 
@@ -120,25 +123,20 @@ class _Activity:
 
 def _activities(network: Network, sample: Sample | None) -> dict[str, _Activity]:
     found = {}
-    for name, spec in ((INPUT, network.input), *((layer.name, layer) for layer in network)):
+    specs: dict[str, InputSpec | Layer] = {INPUT: network.input, **{layer.name: layer for layer in network}}
+    for name, spec in specs.items():
         c, h, w = spec.shape
         planes = None if sample is None else sample.inputs if name == INPUT else sample.recorded.get(name)
-        values = network.input.value_bits if name == INPUT else spec.payload_bits
+        values = spec.value_bits if isinstance(spec, InputSpec) else spec.payload_bits
         events = float(c * h * w) if planes is None else float(np.count_nonzero(planes))
         found[name] = _Activity(events, c * h * w * spec.timesteps * max(1, values), values)
     return found
 
 
-def work_cycles(network: Network, layer: Layer, lanes: int, sample: Sample | None = None) -> float:
-    """An estimate of what a layer takes on a core of so many lanes: words that its events touch, and those of its passes."""
-    activity = _activities(network, sample)
-    return _work(layer, lanes, activity)
-
-
 def _work(layer: Layer, lanes: int, activity: dict[str, _Activity]) -> float:
-    c, h, w = layer.shape
-    sweeps = layer.timesteps * h * w * -(-c // lanes)
-    return sweeps + sum(activity[wire.source].events * _words_per_event(wire, layer, lanes) for wire in layer.connections)
+    """An estimate of what a layer takes on a core of so many lanes: words that its events touch, and those of its passes."""
+    events = (activity[wire.source].events * _words_per_event(wire, layer, lanes) for wire in layer.connections)
+    return layer.timesteps * _words(layer, lanes) + sum(events)
 
 
 def _words_per_event(wire: Connection, layer: Layer, lanes: int) -> float:
@@ -182,13 +180,27 @@ def placement_problem(arch: Architecture, network: Network, sample: Sample | Non
         mesh, CHANNEL if source == SOURCE else names[source], tuple(names[target] for target in sorted(targets))).links))
     at = {name: mesh.node_of[name] for name in names}
     snake = sorted(range(len(names)), key=lambda n: (at[names[n]][1], at[names[n]][0] * (-1) ** at[names[n]][1]))
+    waits = runs_in_time(network) and max(layer.timesteps for layer in network) > 1
     return Problem(
-        cycles=np.array([[_work(layer, design.pe_count, activity) for design in designs] for layer in network]),
-        weight_bits=np.array([[_weight_rows(layer, d.pe_count) * d.row_bits.get("weight", 0) for d in designs] for layer in network],
-                             np.int64),
-        room=np.array([design.capacities.get("weight", 0) for design in designs], np.int64),
-        sent_bits={at: _sent_bits(arch, activity[name]) for name, at in place.items() if at == SOURCE or network.layers[at].sends},
+        cycles=np.array([[_work(layer, one.pe_count, activity) for one in designs] for layer in network]),
+        needs={
+            "weight": _bits([[_weight_rows(layer, one.pe_count) for one in designs] for layer in network], designs, "weight"),
+            **({"membrane": _bits([[_words(layer, one.pe_count) for one in designs] for layer in network], designs, "membrane")}
+               if waits else {})},
+        rooms={name: np.array([one.capacities.get(name, 0) for one in designs], np.int64) for name in ("weight", "membrane")},
+        sent_bits={where: _sent_bits(arch, activity[name]) for name, where in place.items()
+                   if where == SOURCE or network.layers[where].sends},
         readers={source: found for source, found in readers.items() if found}, links=held, order=tuple(snake))
+
+
+def _bits(rows: list[list[int]], designs: Sequence[CoreDesign], memory: str) -> NDArray[np.int64]:
+    """Rows of a memory, by layer and core, as bits."""
+    return np.array(rows, np.int64) * np.array([one.row_bits.get(memory, 0) for one in designs], np.int64)
+
+
+def _words(layer: Layer, lanes: int) -> int:
+    """Words of a layer's states."""
+    return layer.shape[1] * layer.shape[2] * -(-layer.shape[0] // lanes)
 
 
 def _found(arch: Architecture, network: Network, sample: Sample | None) -> list[str]:

@@ -1,9 +1,9 @@
 """The search behind automatic placements: which core works for which layer, so that the busiest core has little to do and what
 travels does not travel far.
 
-Numbers only: no networks, no architectures. Cycles and bits are estimates per sample. The cost of an assignment is a pair, compared
-in this order: bits of weights that cores have no room for; and the cycles of the busiest core, made larger by HOP_SHARE for each
-link that a bit passes in the mean. Where there are as many cores as layers, each layer has a core of its own.
+Numbers only: no networks, no architectures. Cycles and bits are estimates per sample. The cost of an assignment is a pair,
+compared in this order: bits of weights and states that cores have no room for; and the cycles of the busiest core, made larger by
+HOP_SHARE for each link that a bit passes in the mean. Where there are as many cores as layers, each layer has a core of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Problem:
     """What is to be placed.
 
     cycles        (layers, cores) that a layer takes on a core.
-    weight_bits   (layers, cores) that its weights take there.        room      (cores,) bits of their weight memories.
+    needs         by memory (layers, cores), bits that a layer takes there for good.
+    rooms         by memory (cores,), bits that there are.
     sent_bits     by layer, and SOURCE for the input: what it sends.
     readers       by layer, and SOURCE: the layers that read it.
     links         (core or SOURCE, cores) -> links that a transfer from one to the others holds.
@@ -37,8 +38,8 @@ class Problem:
     """
 
     cycles: NDArray[np.float64]
-    weight_bits: NDArray[np.int64]
-    room: NDArray[np.int64]
+    needs: Mapping[str, NDArray[np.int64]]
+    rooms: Mapping[str, NDArray[np.int64]]
     sent_bits: Mapping[int, float]
     readers: Mapping[int, tuple[int, ...]]
     links: Callable[[int, frozenset[int]], int]
@@ -50,7 +51,7 @@ class Problem:
 
     @property
     def cores(self) -> int:
-        return len(self.room)
+        return self.cycles.shape[1]
 
     @property
     def one_each(self) -> bool:
@@ -79,7 +80,7 @@ class _Assignment:
         self.problem, self.owners = problem, list(owners)
         self.sources = {layer: problem.sources_of(layer) for layer in range(problem.layers)}
         self.load = [0.0] * problem.cores
-        self.held = [0] * problem.cores
+        self.held = {name: [0] * problem.cores for name in problem.needs}
         for layer, core in enumerate(self.owners):
             self._put(layer, core, 1)
         self.hops = {source: problem.bit_hops(self.owners, source) for source in problem.readers}
@@ -87,11 +88,13 @@ class _Assignment:
 
     def _put(self, layer: int, core: int, sign: int) -> None:
         self.load[core] += sign * float(self.problem.cycles[layer, core])
-        self.held[core] += sign * int(self.problem.weight_bits[layer, core])
+        for name, held in self.held.items():
+            held[core] += sign * int(self.problem.needs[name][layer, core])
 
     @property
     def cost(self) -> Cost:
-        over = sum(max(0, held - int(room)) for held, room in zip(self.held, self.problem.room, strict=True))
+        over = sum(max(0, bits - int(room)) for name, held in self.held.items()
+                   for bits, room in zip(held, self.problem.rooms[name], strict=True))
         return float(over), max(self.load) * (1 + HOP_SHARE * sum(self.hops.values()) / self.bits)
 
     def change(self, layers: Mapping[int, int]) -> None:
@@ -105,7 +108,7 @@ class _Assignment:
                 self.hops[source] = self.problem.bit_hops(self.owners, source)
 
     def changes(self) -> Iterator[dict[int, int]]:
-        """Each layer to another core, and each two that change places; of the assignment as it is when the change is asked for."""
+        """Each layer to another core, and each two that change places, of the assignment as it then is."""
         problem = self.problem
         for layer in range(problem.layers):
             for core in range(problem.cores):

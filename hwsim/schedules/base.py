@@ -51,7 +51,8 @@ class Schedule:
         if links and self.discipline is None:
             return [f"{self.name} has no list for a network of links; leave `network` out"]
         if self.needs_links and not links:
-            return [f"{self.name} runs on chips with a network of links only; give the architecture `network`, a chip of one core too"]
+            return [f"{self.name} runs on chips with a network of links only; give the architecture `network`, "
+                    "a chip of one core too"]
         return []
 
 

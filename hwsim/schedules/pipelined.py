@@ -1,8 +1,8 @@
 """Pipelined: every core works as soon as what it reads has arrived, on a chip with a network of links.
 
-Rate codes are pipelined by timestep: a layer works on timestep t while the next one works on t - 1. Where a layer needs all planes
-of what it reads (bit planes), or has only one (values), samples are pipelined by row tiles: a layer begins when the rows that its
-first tile reads are there. Cores hold the states of their layers, and their weights unless the network streams them.
+Rate codes are pipelined by timestep: a layer works on timestep t while the next one works on t - 1. Where a layer needs all
+planes of what it reads (bit planes), or has only one (values), samples are pipelined by row tiles: a layer begins when the rows
+that its first tile reads are there. Cores hold the states of their layers, and their weights unless the network streams them.
 """
 
 from __future__ import annotations

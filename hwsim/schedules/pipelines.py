@@ -26,7 +26,7 @@ def pipeline_of(mapping: Mapping, schedule: Schedule, samples: int = 1) -> Pipel
 
 
 def _wire(source: int, target: int, wire: Connection, layer: Layer) -> Wire:
-    """What rows a connection reads (R25); a pooling unit and a max pool work on the whole plane, whoever asks for a part of it."""
+    """What rows a connection reads (R25); pooling units and max pools work on the whole plane, whoever asks for a part of it."""
     whole = layer.shape[1]
     if wire.operator == "linear" or wire.pool_mode in ("unit", "max"):
         return Wire(source, target, whole=whole)

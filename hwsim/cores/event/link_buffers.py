@@ -66,7 +66,7 @@ class _Core:
             return []
         return [f"{self.core}: spike buffer: {format_bits(need_in + need_out)} needed in the worst case{when} "
                 f"({self.design.spike_buffer.kind}), {format_bits(need_in)} of inputs and {format_bits(need_out)} of outputs; "
-                f"spike_buffer.capacity is {format_bits(room)}, so make it larger, network.buffer_planes smaller, or place layers "
+                f"spike_buffer.capacity is {format_bits(room)}; make it larger, network.buffer_planes smaller, or place layers "
                 "otherwise"]
 
     def _worst(self) -> tuple[int, int, str]:
@@ -78,8 +78,8 @@ class _Core:
 
     def _while(self, at: int) -> tuple[int, int]:
         """What waits while one layer runs, where layers come in turn: what has been made and is read then or later."""
-        first = {source: min((wire.target for wire in self.pipeline.wires if wire.source == source), default=len(self.network.layers))
-                 for source in self.outputs}
+        wires, never = self.pipeline.wires, len(self.network.layers)
+        first = {source: min((wire.target for wire in wires if wire.source == source), default=never) for source in self.outputs}
         waits = sum(bits for source, bits in self.inputs.items() if source <= at <= self.read_until[source])
         leaves = sum(bits for source, bits in self.outputs.items() if source <= at < max(source + 1, first[source]))
         return waits, leaves

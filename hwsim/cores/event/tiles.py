@@ -107,8 +107,8 @@ def _cut_rows(
     layer: Layer, table: PassTable, lanes: int, span: Span, within: Span, rows: MappingOf[str, int],
     fits: Callable[[Span, Span], bool],
 ) -> list[tuple[Span, Span]]:
-    """Channels and rows of tiles of the rows `within`: blocks of equally many groups, each in row tiles of about the same height, one block after
-    the other, so that the weights of a block are fetched once.
+    """Channels and rows of tiles of the rows `within`: blocks of equally many groups, each in row tiles of about the same height,
+    one block after the other, so that the weights of a block are fetched once.
 
     Few groups make tall tiles whose input is replayed for every block; many groups make low ones that read more rows twice.
     Of all numbers of groups that fit, the one that reads the fewest source neurons is taken, the largest of equals.
