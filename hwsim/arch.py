@@ -55,6 +55,8 @@ class Technology(Fields):
     """Kelvin, for leakage."""
     dram: str = "dramsim3"
     """Off-chip memory."""
+    links: str = "noxim"
+    """Links and routers of a network between cores: noxim, park_2012, loihi."""
     node_nm: float = Field(default=45, ge=5, le=180)
     """Node of the chip. Tables of another node are scaled by published rules, within their range, or refused."""
     vdd_v: float = Field(default=0.9, ge=0.3, le=1.5)
@@ -71,7 +73,7 @@ CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles", "netwo
 """Fields outside the cores that decide cycles and counts."""
 CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
                      "technology.temperature_k", "technology.dram", "technology.node_nm", "technology.vdd_v",
-                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table")
+                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table", "technology.links")
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 
 

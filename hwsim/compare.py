@@ -17,7 +17,7 @@ from hwsim.chip.model import chip_model, memories_used, why_nothing_runs
 from hwsim.cost.energy import check_prices
 from hwsim.program import ProgramError
 from hwsim.schedules import ANYWHERE, schedule_by_name, schedules_for
-from hwsim.simulation import simulate
+from hwsim.simulation import placed_for, simulate
 from hwsim.trace.reader import Trace
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _schedules_of(trace: Trace, design: Architecture, asked: Sequence[str] | Non
 def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
     """Why a trace does not run on a design under a schedule; None when it does."""
     try:
-        chip_model(design).check(trace.network, design, schedule_by_name(schedule))
+        chip_model(design).check(trace.network, placed_for(design, trace), schedule_by_name(schedule))
     except (ProgramError, ArchitectureError) as error:
         return str(error)
     return None

@@ -13,7 +13,7 @@ from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.tiles import cut, least_height
 from hwsim.engine.fast.chip import FastEngine
-from hwsim.mapping import Share, MappingError, Tile, lower
+from hwsim.mapping import MappingError, Share, Tile, lower
 from hwsim.program import Program, Transfer
 from hwsim.schedules import ANYWHERE, SCHEDULES
 from hwsim.simulation import make_program

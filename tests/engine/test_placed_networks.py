@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import Run, Transfer, Wait
 from hwsim.record import SampleRecord
 from tests.engine.placed_networks import Placed, as_list, draw_placed
 from tests.engine.random_designs import random_sample
