@@ -54,7 +54,8 @@ def tiles_of(layer: Layer, membrane_words: int, weight_rows: int = 4096) -> list
     design = small_core(membrane_words).only
     assert isinstance(design, EventDesign)
     rows = {"membrane": membrane_words, "weight": weight_rows, "current": membrane_words, "mask": membrane_words}
-    return cut(layer, lower(network, network.layers[0], "weight"), "core", design, Share((0, layer.shape[0]), (0, layer.shape[1])), rows)
+    share = Share((0, layer.shape[0]), (0, layer.shape[1]))
+    return cut(layer, lower(network, network.layers[0], "weight"), "core", design, share, rows)
 
 
 def test_a_layer_of_which_a_group_fits_is_cut_by_groups_alone() -> None:
