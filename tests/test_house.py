@@ -44,7 +44,7 @@ FLOORS = (
     ("result_reader",),
     ("baseline",),
     ("simulation",),
-    ("study", "compare", "accounts"),
+    ("study", "compare", "stream", "accounts"),
     ("view",),
     ("capture", "sources", "rtl"),
     ("convert",),

@@ -1,4 +1,4 @@
-"""Placements: shares that make up their layer, what the search finds against all that there is, and one error for each mistake."""
+"""Placements: shares that make up their layer, a search held against all assignments, and one error for each mistake."""
 
 from __future__ import annotations
 

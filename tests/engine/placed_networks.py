@@ -15,7 +15,7 @@ from hwsim.program import CoreOperation, OperationList, Program, ProgramError, T
 from hwsim.record import SampleRecord
 from hwsim.schedules import SCHEDULES, Schedule, build_program
 from hwsim.snn.network import Network
-from tests.engine.random_designs import random_chip, random_network
+from tests.engine.random_designs import random_chip, random_dataflow, random_network
 
 CODINGS = ("rate", "bit_serial", "rate", "quantised", "two_stage", "single_spike", "hybrid")
 Rng = np.random.Generator
@@ -53,10 +53,15 @@ def random_links(rng: Rng, cores: tuple[str, ...], network: Network) -> dict[str
     }
 
 
-def on_links(chip: Architecture, links: dict[str, object], roomy: bool = False) -> Architecture:
-    """A chip with a network of links; its memories, all of them large, or as they are."""
+def on_links(
+    chip: Architecture, links: dict[str, object], roomy: bool = False, flow: dict[str, object] | None = None
+) -> Architecture:
+    """A chip with a network of links; its memories, all of them large, or as they are, and its dataflow, one for all cores."""
     data = dump_architecture(chip)
     cores = data["cores"] if "cores" in data else [{name: data[name] for name in SHORT_FORM}]
+    if flow:
+        cores = [{**entry, "core": {**entry["core"], **flow}, "spike_buffer": {**entry["spike_buffer"], "kind": "bitmap"}}
+                 for entry in cores]
     if roomy:
         cores = [{**entry, "memories": {**entry["memories"], **ROOMY}} for entry in cores]
     return rebuild_architecture({**{k: v for k, v in data.items() if k not in (*SHORT_FORM, "cores")},
@@ -69,7 +74,8 @@ def draw_placed(seed: int, schedule: str | None = None) -> Placed | None:
     coding = CODINGS[seed % len(CODINGS)]
     network = random_network(rng, coding)
     chip = random_chip(rng, network, coding)
-    arch = on_links(chip, random_links(rng, chip.core_names, network), roomy=bool(rng.random() < 0.6))
+    flow = random_dataflow(rng) if rng.random() < 0.3 else None
+    arch = on_links(chip, random_links(rng, chip.core_names, network), bool(rng.random() < 0.6), flow)
     chosen = SCHEDULES[schedule or str(rng.choice(sorted(SCHEDULES)))]
     try:
         mapping = map_network(network, placed(arch, network), chosen)
