@@ -149,13 +149,18 @@ def _words_per_event(wire: Connection, layer: Layer, lanes: int) -> float:
     return groups * min(wire.kernel**2 / wire.stride**2, layer.shape[1] * layer.shape[2] * wire.kernel**2 / (height * width))
 
 
-def _weight_rows(layer: Layer, lanes: int) -> int:
-    """Rows of weights, `lanes` to a row."""
+def weight_bits(layer: Layer, share: Share, design: CoreDesign) -> int:
+    """About what the weights of a core's share of a layer take in its memory."""
+    return _weight_rows(layer, design.pe_count, share.channels[1] - share.channels[0]) * design.row_bits.get("weight", 0)
+
+
+def _weight_rows(layer: Layer, lanes: int, channels: int | None = None) -> int:
+    """Rows of weights of so many channels, `lanes` to a row; None: of all."""
     rows = 0
     for wire in layer.connections:
         c, h, w = wire.pooled_shape
         taps = {"linear": c * h * w, "identity": 1}.get(wire.operator, c // wire.groups * wire.kernel**2)
-        rows += taps * -(-layer.shape[0] // lanes)
+        rows += taps * -(-(layer.shape[0] if channels is None else channels) // lanes)
     return rows
 
 

@@ -38,6 +38,7 @@ class Machine:
     engine   the name of what runs it, as results carry it.
     timing   runs one sample without sums, from its recorded spikes (C6); None: what runs it always computes.
     stream   samples in a row, from the record of each by itself; None: it knows no such list.
+    free     cycles of a sample if links cost nothing, from its record; None: it knows no links.
     """
 
     program: Program
@@ -45,6 +46,7 @@ class Machine:
     engine: str
     timing: Callable[[Sample], SampleRecord] | None = None
     stream: Callable[[Sequence[SampleRecord]], Streamed] | None = None
+    free: Callable[[SampleRecord], int] | None = None
 
 
 class CoreModel(Protocol):

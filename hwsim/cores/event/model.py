@@ -9,7 +9,7 @@ from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.parts import parts, terms
-from hwsim.cores.event.stream import stream
+from hwsim.cores.event.stream import stream, without_links
 from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.provision import used_by_tables
 from hwsim.engine import make_engine
@@ -44,7 +44,8 @@ class EventModel:
 
         return Machine(program, lambda sample, spikes: chosen.run_sample(program, sample, spikes), engine,
                        timing if engine == "fast" else None,
-                       lambda records: stream(network, arch, schedule, records, chosen))
+                       lambda records: stream(network, arch, schedule, records, chosen),
+                       None if arch.network is None else lambda record: without_links(program, record, chosen))
 
     def operand_bits(self, network: Network, connection: Connection) -> int:
         return network.carries_payload(connection)

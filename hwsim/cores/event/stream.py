@@ -14,7 +14,7 @@ import numpy as np
 from hwsim.arch import Architecture
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.model import Streamed
-from hwsim.program import CoreOperation, Operation, OperationList, ProgramError, Transfer, Wait
+from hwsim.program import CoreOperation, Operation, OperationList, Program, ProgramError, Transfer, Wait
 from hwsim.record import Engine, SampleRecord
 from hwsim.schedules import build_program
 from hwsim.schedules.base import Schedule
@@ -54,6 +54,17 @@ def stream(
     return Streamed(
         first=np.array([times.start[works & (of == s)].min() for s in range(len(records))], np.int64),
         last=np.array([times.end[works & (of == s)].max() for s in range(len(records))], np.int64), busy=dict(busy))
+
+
+def without_links(program: Program, record: SampleRecord, engine: Engine) -> int:
+    """Cycles of a sample if links were free: nothing waits for one, and nothing takes time on one (law 6)."""
+    assert program.mesh is not None
+    assert record.bits is not None
+    operations = [replace(op, bits=int(record.bits[op.id]), cargo=None) if isinstance(op, Transfer) else op
+                  for op in program.operations]
+    cycles = (record.end - record.start).tolist()
+    free = replace(program.mesh, flit_bits=None, hop_cycles=0)
+    return int(engine.run_list(OperationList(program.cores, program.channel, free, tuple(operations)), cycles).end.max())
 
 
 def _what(op: Operation) -> tuple[object, ...]:
