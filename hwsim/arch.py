@@ -61,6 +61,8 @@ class Technology(Fields):
     """Kelvin, for leakage."""
     dram: str = "dramsim3"
     """Off-chip memory."""
+    links: str = "noxim"
+    """Links and routers of a network between cores: noxim, park_2012, loihi."""
     node_nm: float = Field(default=45, ge=5, le=180)
     """Node of the chip. Tables of another node are scaled by published rules, within their range, or refused."""
     vdd_v: float = Field(default=0.9, ge=0.3, le=1.5)
@@ -77,8 +79,8 @@ CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles", "netwo
 """Fields outside the cores that decide cycles and counts."""
 CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
                      "technology.temperature_k", "technology.dram", "technology.node_nm", "technology.vdd_v",
-                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table", "power.idle",
-                     "power.retention_v", "power.retention_over_on", "power.off_over_on")
+                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table", "technology.links",
+                     "power.idle", "power.retention_v", "power.retention_over_on", "power.off_over_on")
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 
 
@@ -139,7 +141,9 @@ class Architecture(Fields):
 
     @model_validator(mode="after")
     def _everybody_has_a_node(self) -> Architecture:
-        if self.network is not None and (found := list(self.network.mistakes(self.core_names))):
+        if self.network is None:
+            return self
+        if found := [*self.network.mistakes(self.core_names), *self.network.placement_mistakes(self.core_names)]:
             raise ValidationError.from_exception_data("network", [InitErrorDetails(
                 type=PydanticCustomError(NODES, "{reason}", {"reason": text}), loc=("network", *place), input=None)
                 for place, text in found])
@@ -164,7 +168,7 @@ class Architecture(Fields):
 
     def _alone(self, design: CoreDesign) -> Architecture:
         """The chip with one core of this design; on a network it sits where the first core does unless told otherwise."""
-        network = self.network and self.network.model_copy(update={"nodes": None})
+        network = self.network and self.network.model_copy(update={"nodes": None, "placement": "auto"})
         return self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),), "network": network})
 
     def kinds(self) -> list[tuple[Architecture, int]]:
@@ -198,12 +202,13 @@ class Architecture(Fields):
     def timing(self) -> dict[str, Any]:
         """Everything that decides cycles and counts, JSON-ready; names, clock, prices and technology do not.
 
-        Core by core: an entry of count 2 and two equal entries are one machine.
+        Core by core: an entry of count 2 and two equal entries are one machine. Where layers are placed is apart: it is found
+        for a network of neurons, and the Task names it.
         """
         channel = {name.removeprefix("channel."): getattr(self.channel, name.removeprefix("channel."))
                    for name in CHIP_TIMING_FIELDS if name.startswith("channel.")}
         network = {} if self.network is None else {"network": {
-            **self.network.model_dump(), "nodes": dict(self.network.placed(self.core_names))}}
+            **self.network.model_dump(exclude={"placement"}), "nodes": dict(self.network.placed(self.core_names))}}
         return {**network, "channel": channel, "cores": [one.only.timing() for one, count in self.kinds() for _ in range(count)]}
 
     def timing_hash(self) -> str:

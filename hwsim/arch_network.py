@@ -1,9 +1,11 @@
-"""The network of an architecture file: `network:` with its mesh, and the node of every core and of the channel (rule C8)."""
+"""The network of an architecture file: `network:` with its mesh, the node of every core and of the channel (rule C8), where
+layers are placed, and what schedules need to know of it (rule C9)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -19,6 +21,21 @@ def _known_and_built(value: Any) -> Any:
     if isinstance(value, str) and value in RESERVED_ENCODINGS:
         raise ValueError(f"{value!r} is reserved: {RESERVED_ENCODINGS[value]}; use {', '.join(LINK_ENCODINGS)}")
     return value
+
+
+PLACEMENTS = ("auto", "spread")
+"""Placements that need no names: one core for each group of layers, found; and every layer on all cores."""
+
+
+def _names_of_cores(value: Any) -> Any:
+    """A core by itself stands for a list of one."""
+    if isinstance(value, str):
+        if value not in PLACEMENTS:
+            raise ValueError(f"found {value!r}, allowed are {', '.join(PLACEMENTS)}, or a mapping of each layer to its cores")
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"found {value!r}, allowed are {', '.join(PLACEMENTS)}, or a mapping of each layer to its cores")
+    return {layer: (cores,) if isinstance(cores, str) else cores for layer, cores in value.items()}
 
 
 class LinkNetwork(Fields):
@@ -40,6 +57,17 @@ class LinkNetwork(Fields):
     """Where the channel is attached."""
     nodes: dict[str, Place] | None = None
     """By core, its node; left out: row by row, core0 on (0, 0), core1 on (1, 0), ..."""
+    placement: Annotated[Literal["auto", "spread"] | dict[str, tuple[str, ...]], BeforeValidator(_names_of_cores)] = "auto"
+    """Which cores compute which layer: auto, one core for each group of layers, found; spread, every layer on all cores; or by
+    layer a core or a list of cores."""
+    buffer_planes: int | None = Field(default=None, ge=1, le=4096)
+    """Items that input and output buffers hold per source (C9); left out: 2, and what a run makes where layers come in turn."""
+    barrier_cycles: int | None = Field(default=None, ge=0, le=10**9)
+    """Cycles between the end of a tick and the beginning of the next; left out: there are no barriers."""
+    tile_rows: int | None = Field(default=None, ge=1, le=65536)
+    """Rows of a tile when pipelined; left out: all where timesteps are pipelined, 1 where a sample is one item."""
+    stream_weights: bool = False
+    """Whether weights that do not stay on chip are loaded again for every run when pipelined; else that is refused."""
 
     def placed(self, cores: Sequence[str]) -> tuple[tuple[str, Node], ...]:
         """(name, node) of the cores and of the channel. Cores for which the mesh has no node are left out."""
@@ -57,6 +85,21 @@ class LinkNetwork(Fields):
                                   f"{self.mesh[0] * self.mesh[1]} of {len(cores)} cores; make the mesh larger")
             else:
                 yield ("nodes", *([name] if name in self.nodes else [])), f"{name} {text}"
+
+    def placement_mistakes(self, cores: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Where under `network` a placement names cores that cannot be, and what is wrong. Layers are a network's, which comes
+        later."""
+        if isinstance(self.placement, str):
+            return
+        for layer, names in self.placement.items():
+            strange = [name for name in names if name not in cores]
+            twice = [name for name, times in Counter(names).items() if times > 1]
+            if not names:
+                yield ("placement", layer), f"{layer} is on no core; give it one of {', '.join(cores)}"
+            elif strange:
+                yield ("placement", layer), f"{layer} is on {', '.join(strange)}; the chip's cores are {', '.join(cores)}"
+            elif twice:
+                yield ("placement", layer), f"{layer} is on {', '.join(twice)} twice; name each core once"
 
     def spec(self, cores: Sequence[str]) -> MeshSpec:
         """What a Program knows of it. The encoding is named by each transfer."""

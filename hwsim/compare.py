@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from hwsim.arch import Architecture, ArchitectureError, load_architecture
 from hwsim.baseline.twins import Unbuilt, has_baselines, twins, why_no_baselines
-from hwsim.chip.cores import chip_model, memories_used, why_nothing_runs
+from hwsim.chip.model import chip_model, memories_used, why_nothing_runs
 from hwsim.cost.energy import check_prices
 from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
 from hwsim.program import ProgramError
-from hwsim.schedules import SCHEDULES, schedule_by_name
-from hwsim.simulation import AlwaysComputesError, simulate
+from hwsim.schedules import ANYWHERE, schedule_by_name, schedules_for
+from hwsim.simulation import AlwaysComputesError, placed_for, simulate
 from hwsim.trace.reader import Trace
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def compare(
     traces: Sequence[str | Path | Trace],
     archs: Sequence[str | Path | Architecture],
     *,
-    schedules: Sequence[str] = tuple(SCHEDULES),
+    schedules: Sequence[str] | None = None,
     engine: str = "fast",
     spikes: str = "trace",
     samples: int | None = None,
@@ -97,6 +97,7 @@ def compare(
 ) -> Comparison:
     """Simulate every combination that runs. `progress` is called with (what runs, done, in all).
 
+    schedules     names; None for all that each chip has (hwsim.schedules.schedules_for).
     check         False: timing only, as for `simulate`. What always computes (systolic arrays, ODIN) is then listed in `refused`.
     leak_unused   memories that a trace does not use leak and take area, in every row and at equal area.
     rate_hz       samples per second of the columns beside full speed; a row that does not reach it has none there.
@@ -106,7 +107,7 @@ def compare(
     baselines that cannot be built in `missing`.
     """
     rate_hz = check_rate(rate_hz)
-    for schedule in schedules:
+    for schedule in schedules or ():
         schedule_by_name(schedule)
     designs = _distinct([load_architecture(a) for a in archs])
     opened = [t if isinstance(t, Trace) else Trace.open(t) for t in traces]
@@ -117,7 +118,7 @@ def compare(
         for trace, design, _ in jobs:
             check_prices(design, overrides, None if leak_unused else memories_used(trace.network, design))
         if baselines:
-            jobs += _baselines(designs, ordered, jobs, schedules[0], overrides, leak_unused, found)
+            jobs += _baselines(designs, ordered, jobs, (schedules or ANYWHERE)[0], overrides, leak_unused, found)
         for done, (trace, design, schedule) in enumerate(jobs):
             if progress:
                 progress(f"{trace.name} on {design.name}", done, len(jobs))
@@ -182,18 +183,23 @@ def _distinct(designs: list[Architecture]) -> list[Architecture]:
     return found
 
 
-def _schedules_of(trace: Trace, design: Architecture, schedules: Sequence[str]) -> Sequence[str]:
-    """A quantised ANN has one timestep, so the schedules are the same to it: one row is enough, and one refusal is where
-    nothing runs."""
+def _schedules_of(trace: Trace, design: Architecture, asked: Sequence[str] | None) -> Sequence[str]:
+    """Those that are asked for, or all that such chips have.
+
+    A quantised ANN has one timestep, so the schedules are the same to it unless it is pipelined: one row is enough, and one
+    refusal is where nothing runs.
+    """
+    schedules = asked or schedules_for(design)
     if why_nothing_runs(design):
         return schedules[:1]
-    return schedules if chip_model(design).timed and not trace.network.is_ann else schedules[:1]
+    alike = not chip_model(design).timed or (trace.network.is_ann and design.network is None)
+    return schedules[:1] if alike else schedules
 
 
 def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
     """Why a trace does not run on a design under a schedule; None when it does."""
     try:
-        chip_model(design).check(trace.network, design, schedule_by_name(schedule))
+        chip_model(design).check(trace.network, placed_for(design, trace), schedule_by_name(schedule))
     except (ProgramError, ArchitectureError) as error:
         return str(error)
     return None

@@ -78,7 +78,8 @@ class Counted:
     layer_counts      (samples, cores, layers + 1, len(EVENTS)) int64; the last row is the input and its transfers.
     operation_counts  (operations, timesteps, len(EVENTS)) int64: of setup operations once, of all others summed over
                       the samples.
-    operations        frame: op, kind, resource, core, layer, tile, memory, first_timestep, last_timestep, setup.
+    operations        frame: op, kind, resource, core, layer, tile, memory, first_timestep, last_timestep, bits (the mean over the
+                      samples where they depend on them), setup; and with a network of links, links.
     spans             (samples, operations, 2) int64 start and end cycles.
     """
 
@@ -139,7 +140,8 @@ class Counted:
         import pandas as pd
 
         names = list(self.architecture.core_names)
-        cores = operations["core"].map(names.index).to_numpy(np.int64)
+        # A wait has no core, and counts nothing.
+        cores = operations["core"].map({"": 0, **{name: i for i, name in enumerate(names)}}).to_numpy(np.int64)
         where = np.zeros((len(names), len(self.facts.layers) + 1, *counts.shape[1:]), np.int64)
         np.add.at(where, (cores, operations["layer"].to_numpy()), counts)  # the input is layer -1, the last row
         core, layer, step, event = np.nonzero(where)
@@ -190,6 +192,24 @@ class Counted:
         return [*rows, (CHANNEL, "", WAIT, self.total_cycles - sum(row[3] for row in rows))]
 
     @cached_property
+    def busy_frame(self) -> pd.DataFrame:
+        """How long each core, the channel and each link that is used works: resource, cycles (per sample), share of latency."""
+        import pandas as pd
+
+        kept = ~self.operations["setup"].to_numpy(bool)
+        spent = (self.spans[:, :, 1] - self.spans[:, :, 0]).sum(axis=0)
+        busy = dict.fromkeys([*self.architecture.core_names, CHANNEL], 0)
+        for name, cycles in zip(self.operations.loc[kept, "resource"], spent[kept].tolist(), strict=True):
+            if name:
+                busy[name] += cycles
+        if "links" in self.operations:
+            for names, cycles in zip(self.operations.loc[kept, "links"], spent[kept].tolist(), strict=True):
+                for name in names.split():
+                    busy[name] = busy.get(name, 0) + cycles
+        frame = pd.DataFrame({"resource": list(busy), "cycles": [cycles / self.facts.samples for cycles in busy.values()]})
+        return frame.assign(share=frame["cycles"] / max(1.0, self.total_cycles / self.facts.samples))
+
+    @cached_property
     def timeline(self) -> pd.DataFrame:
         """Every operation of every sample with its start and end cycle (within its sample)."""
         import pandas as pd
@@ -210,11 +230,15 @@ def joined(parts: Sequence[Counted], task: Task) -> dict[str, Any]:
     judged = sum(f.judged for f in facts)
     right = sum(round((f.accuracy or 0.0) * f.judged / 100) for f in facts)
     setup = first.operations["setup"].to_numpy(bool)
+    samples = np.array([f.samples for f in facts])
+    bits = np.stack([part.operations["bits"].to_numpy(np.float64) for part in parts], axis=1) @ samples / samples.sum()
+    by_sample = {} if (bits == first.operations["bits"]).all() else {"operations": first.operations.assign(bits=bits)}
     return {
         "cycles": np.concatenate([part.cycles for part in parts]),
         "layer_counts": np.concatenate([part.layer_counts for part in parts]),
         "operation_counts": np.where(setup[:, None, None], first.operation_counts, sum(p.operation_counts for p in parts)),
         "spans": np.concatenate([part.spans for part in parts]),
+        **by_sample,
         "facts": replace(
             first.facts, samples=len(task.samples), sample_indices=list(task.samples), judged=judged,
             accuracy=100.0 * right / judged if judged else None, saturations=_sum_if_known([f.saturations for f in facts]),

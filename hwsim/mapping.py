@@ -38,6 +38,14 @@ class Tile:
     words: int
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one core computes of a layer: channels [c0, c1) x rows [a, b), which it then cuts into tiles."""
+
+    channels: tuple[int, int]
+    rows: tuple[int, int]
+
+
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
     """How one layer runs: its pass tables, its tiles in list order, what each core keeps for it.

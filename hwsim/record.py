@@ -87,6 +87,7 @@ class SampleRecord:
     mismatches   (layers,) outputs unlike the recorded, -1 unknown.
     outputs      by layer name (T, H, W, C); potentials  by layer name (C, H, W) int64, the final ones, zero where none is made.
     logs         by operation id, only when asked for.
+    bits         (operations,) that transfers moved; None from an engine whose transfers all move what the Program says.
     """
 
     start: NDArray[np.int64]
@@ -97,6 +98,7 @@ class SampleRecord:
     outputs: dict[str, NDArray[np.integer]]
     potentials: dict[str, NDArray[np.int64]]
     logs: dict[int, CoreLog] = field(default_factory=dict)
+    bits: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -278,6 +278,13 @@ class Result(Counted):
         if arch.timing() != self.architecture.timing():
             raise RepriceError(f"{arch.name} differs from {self.architecture.name} in fields that decide cycles or counts; "
                                "simulate it")
+        if arch.network is not None and self.architecture.network is not None:
+            # A design that leaves it to hwsim where layers are goes with whatever was found.
+            given, ours = arch.network.placement, self.architecture.network.placement
+            everywhere = {layer: arch.core_names for layer in self.facts.layers}
+            if given != "auto" and (everywhere if isinstance(given, str) else given) != ours:
+                raise RepriceError(f"{arch.name} places layers on other cores than {self.architecture.name}; simulate it")
+            arch = arch.model_copy(update={"network": self.architecture.network})
         if wrong := _not_boolean(leak_unused):
             raise RepriceError(wrong)
         found = replace(self, architecture=arch, overrides=plain_overrides(overrides), leak_unused=leak_unused,
@@ -353,7 +360,8 @@ def _not_boolean(leak_unused: Any) -> str:
 def _technology(arch: Architecture, changes: Mapping[str, Any], leak_unused: Any) -> Technology:
     """The design's technology with other tables. Raises RepriceError with every argument that cannot be."""
     allowed = {"units": "the name of a units table", "memory": "the name of a memory profile",
-               "dram": "the name of a DRAM table", "temperature_k": "300 or 360 (kelvin)",
+               "dram": "the name of a DRAM table", "links": "the name of a table of links",
+               "temperature_k": "300 or 360 (kelvin)",
                "node_nm": "a node from 5 to 180 (nm)", "vdd_v": "a supply from 0.3 to 1.5 (volts)", "family": "lp or hp",
                "gate_leakage": "repaired or printed",
                "leakage_over_table": "a number above 0, or None"}

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, load_architecture
-from hwsim.chip.cores import chip_model
+from hwsim.chip.model import chip_model
+from hwsim.chip.network import channel_cycles, tree
+from hwsim.chip.placement import needs_placing, placed, placement_of
 from hwsim.cores.model import Machine
 from hwsim.cost.energy import check_prices
 from hwsim.cost.overrides import plain_overrides
@@ -24,7 +26,8 @@ from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
 from hwsim.counted import Facts
 from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
-from hwsim.program import Operation, Program, Transfer
+from hwsim.links import link_name
+from hwsim.program import Program, Transfer
 from hwsim.record import SampleRecord
 from hwsim.result import Result
 from hwsim.schedules import SCHEDULES, Schedule, schedule_by_name
@@ -61,7 +64,8 @@ def simulate(
     """Replay a trace on an architecture.
 
     trace      a Trace or the path of one.            arch   an Architecture, a YAML file or a shipped design's name.
-    schedule   layer_by_layer or step_by_step (a systolic array knows only layer by layer, and its `engine` is closed_form).
+    schedule   layer_by_layer, step_by_step, or on a chip with a network of links pipelined (a systolic array knows only layer by
+               layer, and its `engine` is closed_form).
     engine     fast (Numba) or reference (SimPy): the same numbers to the cycle.
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
@@ -80,9 +84,9 @@ def simulate(
         raise SimulationError(f"leak_unused is {leak_unused!r}, expected True or False")
     rate_hz = check_rate(rate_hz)
     prices = plain_overrides(overrides)
-    design = load_architecture(arch)
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
     try:
+        design = placed_for(load_architecture(arch), opened)
         task = make_task(opened, design, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check)
         machine = _machine(opened, design, schedule_by_name(schedule), engine)
         replay = _replay(machine, task, design)
@@ -99,6 +103,11 @@ def simulate(
     finally:
         if opened is not trace:
             opened.close()
+
+
+def placed_for(arch: Architecture, trace: Trace) -> Architecture:
+    """The chip with its layers placed: where hwsim finds the places, by the work that the trace's first sample makes."""
+    return placed(arch, trace.network, trace.sample(0)) if needs_placing(arch) else arch
 
 
 def make_task(
@@ -123,7 +132,8 @@ def make_task(
         raise SimulationError("check=False with engine='reference': the reference engine is there to judge, it always computes; "
                               "use engine='fast', or check=True")
     return Task(trace_hash=trace.content_hash, samples=tuple(chosen), timing=arch.timing(), schedule=schedule, spikes=spikes,
-                engine=chip_model(arch).engine_of(engine), check=check)
+                engine=chip_model(arch).engine_of(engine), placement=placement_of(placed_for(arch, trace), trace.network),
+                check=check)
 
 
 def _one_of(what: str, found: str, allowed: Iterable[str]) -> None:
@@ -179,7 +189,9 @@ class _Book:
         self.operations = program.operations
         layers = len(program.network.layers)
         self.layer_of = np.array([op.layer for op in self.operations])
-        self.core_of = np.array([program.cores.index(op.core) for op in self.operations])
+        # A wait belongs to no core, and counts nothing.
+        self.core_of = np.array([program.cores.index(op.core) if op.core else 0 for op in self.operations])
+        self.bits = np.zeros(len(self.operations), np.int64)
         self.in_sample = np.array([not op.setup for op in self.operations])
         self.cycles = np.zeros(samples, np.int64)
         self.layer_counts = np.zeros((samples, len(program.cores), layers + 1, len(EVENTS)), np.int64)
@@ -202,6 +214,8 @@ class _Book:
         else:
             self.operation_counts[self.in_sample] += record.counts[self.in_sample]  # setup is done once
         self.spans[at] = np.stack([record.start, record.end], axis=1)
+        if record.bits is not None:
+            self.bits += record.bits
         self.saturations += int(record.saturations.sum())
         self.known |= record.mismatches >= 0
         self.mismatches += np.maximum(record.mismatches, 0)
@@ -243,13 +257,12 @@ class _Book:
             saturations=self.saturations if self.computes else None,
             accuracy=100.0 * self.right / self.judged if self.judged else None, judged=self.judged,
             accuracy_test_set=self.trace.provenance.get("accuracy_test_set"),
-            setup_cycles=sum(self.program.channel.cycles(int(op.bits)) for op in self.operations
-                             if isinstance(op, Transfer) and op.setup),
+            setup_cycles=_setup_cycles(self.program),
             memories_used=used,
         )
         assert self.operation_counts is not None
         return Result(task, facts, arch, self.cycles, self.layer_counts, self.operation_counts,
-                      operations_frame(self.operations), self.spans)
+                      operations_frame(self.program, self.bits / len(task.samples)), self.spans)
 
 
 def _operand_bits(network: Network, arch: Architecture) -> dict[str, int]:
@@ -258,13 +271,36 @@ def _operand_bits(network: Network, arch: Architecture) -> dict[str, int]:
     return {layer.name: max((model.operand_bits(network, c) for c in layer.connections), default=0) for layer in network}
 
 
-def operations_frame(operations: Sequence[Operation]) -> Any:
-    """The operations as a frame: op, kind, resource, core, layer, tile, memory, first_timestep, last_timestep, bits, setup."""
+def _setup_cycles(program: Program) -> int:
+    """Cycles of the channel before the first sample: one setup transfer after the other."""
+    moves = [op for op in program.operations if isinstance(op, Transfer) and op.setup and op.bits]
+    if not moves:
+        return 0
+    hops = np.array([tree(program.mesh, op.source, op.targets).hops for op in moves], np.int64)
+    return int(channel_cycles(program.mesh, program.channel, hops, np.array([int(op.bits) for op in moves], np.int64)).sum())
+
+
+def operations_frame(program: Program, bits: NDArray[np.float64]) -> Any:
+    """The operations as a frame: op, kind, resource, core, layer, tile, memory, first_timestep, last_timestep, bits, setup; and
+    with a network links, the names of those that a transfer holds.
+
+    bits   (operations,) of transfers per sample, as samples counted them; used where the Program says none itself.
+    """
     import pandas as pd
 
-    return pd.DataFrame([
+    held = {op.id: " ".join(map(link_name, tree(program.mesh, op.source, op.targets).links))
+            for op in program.operations if isinstance(op, Transfer)}
+    found = pd.DataFrame([
         {"op": op.id, "kind": op.kind, "resource": op.resource, "core": op.core, "layer": op.layer, "tile": op.tile,
          "memory": op.memory if isinstance(op, Transfer) else "", "first_timestep": op.timesteps[0],
-         "last_timestep": op.timesteps[1] - 1, "bits": int(op.bits) if isinstance(op, Transfer) else 0, "setup": op.setup}
-        for op in operations
+         "last_timestep": op.timesteps[1] - 1, "bits": _bits_of(op, bits[op.id]), "setup": op.setup,
+         "links": held.get(op.id, "")}
+        for op in program.operations
     ])
+    return found if program.mesh is not None else found.drop(columns="links")
+
+
+def _bits_of(op: Any, counted: float) -> int | float:
+    if not isinstance(op, Transfer):
+        return 0
+    return op.bits if isinstance(op.bits, int) else float(counted)

@@ -24,7 +24,7 @@ from time import monotonic
 from typing import Any
 
 from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.chip.cores import memories_used
+from hwsim.chip.model import memories_used
 from hwsim.cost.energy import price_hash
 from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate

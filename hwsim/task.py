@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -30,7 +30,8 @@ class Task:
 
     trace_hash   content hash of the trace.            samples   indices, in the order in which they are run.
     timing       every field of the chip that decides cycles or counts (Architecture.timing).
-    placement    how layers are put on cores: `spread`, every layer's channels over all cores.
+    placement    by layer the names of its cores, where the chip has a network of links; else `spread`: every layer's channels
+                 are spread over all cores.
     spikes       trace or computed.                    check     whether arithmetic is done, so that spikes are compared.
     engine       what runs it.                         model_version   of the cycle model.
     """
@@ -41,7 +42,7 @@ class Task:
     schedule: str
     spikes: str
     engine: str
-    placement: str = "spread"
+    placement: str | Mapping[str, Sequence[str]] = "spread"
     check: bool = True
     model_version: str = MODEL_VERSION
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hwsim.cores import KINDS
-from hwsim.schedules import RESERVED, SCHEDULES
+from hwsim.schedules import SCHEDULES
 from hwsim.snn.network import ENCODINGS, INPUT_CODINGS
 from hwsim.snn.neurons import MODELS
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1] / "hwsim"
 Words = frozenset[str]
 CODINGS = frozenset({*(model.coding for model in MODELS.values()), *ENCODINGS, *INPUT_CODINGS})
 NEURONS = frozenset(MODELS)
-ORDERS = frozenset({*SCHEDULES, *RESERVED})
+ORDERS = frozenset(SCHEDULES)
 CORES = frozenset({*KINDS, "odin"})
 OWN = {CODINGS: ("snn/neurons/", "snn/network.py"), NEURONS: ("snn/neurons/", "snn/network.py"), ORDERS: ("schedules/",),
        CORES: ("cores/",)}

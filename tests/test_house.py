@@ -45,7 +45,7 @@ FLOORS = (
     ("result_reader",),
     ("baseline",),
     ("simulation",),
-    ("study", "compare", "accounts"),
+    ("study", "compare", "stream", "accounts"),
     ("sweep",),
     ("view",),
     ("capture", "sources", "rtl"),

@@ -10,7 +10,7 @@ from hwsim.cores.event.mapping import kept_on_chip, map_network
 from hwsim.cores.event.tiles import connection_rows
 from hwsim.mapping import MappingError
 from hwsim.program import Program, Transfer
-from hwsim.schedules import SCHEDULES, schedule_by_name
+from hwsim.schedules import ANYWHERE, SCHEDULES, schedule_by_name
 from hwsim.simulation import make_program
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, SingleSpike, TwoStage
@@ -26,7 +26,7 @@ def programs(count: int) -> list[Program]:
         coding = CODINGS[seed % 3]
         network = random_network(rng, coding)
         arch = random_architecture(rng, network, coding)
-        for schedule in SCHEDULES:
+        for schedule in ANYWHERE:
             try:
                 found.append(make_program(network, arch, schedule))
             except MappingError:
@@ -140,8 +140,12 @@ def test_a_group_larger_than_the_weight_memory_is_refused() -> None:
 def test_unknown_schedules_name_the_known_ones() -> None:
     with pytest.raises(ValueError, match="layer_by_layer, step_by_step"):
         schedule_by_name("sideways")
-    with pytest.raises(ValueError, match="pipelined is not built yet"):
-        schedule_by_name("pipelined")
+    assert schedule_by_name("pipelined").needs_links
+
+
+def test_a_schedule_for_links_is_refused_where_there_are_none() -> None:
+    with pytest.raises(MappingError, match="pipelined runs on chips with a network of links only; give the"):
+        make_program(dense("rate"), load_architecture("event_core_64"), "pipelined")
 
 
 def test_what_stays_on_chip_leaves_room_for_a_group_of_the_largest_spilled_layer() -> None:

@@ -15,7 +15,7 @@ import hwsim
 from hwsim.activity import UNIT_OF, VOCABULARY
 from hwsim.arch import Architecture
 from hwsim.baseline.twins import Unbuilt, twins
-from hwsim.chip.cores import memories_used
+from hwsim.chip.model import memories_used
 from hwsim.cli import app
 from hwsim.compare import compare
 from hwsim.cost.area import area_mm2

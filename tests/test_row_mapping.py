@@ -13,9 +13,9 @@ from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.tiles import cut, least_height
 from hwsim.engine.fast.chip import FastEngine
-from hwsim.mapping import MappingError, Tile, lower
+from hwsim.mapping import MappingError, Share, Tile, lower
 from hwsim.program import Program, Transfer
-from hwsim.schedules import SCHEDULES
+from hwsim.schedules import ANYWHERE, SCHEDULES
 from hwsim.simulation import make_program
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import IntegrateAndFire, ReadOut
@@ -54,7 +54,8 @@ def tiles_of(layer: Layer, membrane_words: int, weight_rows: int = 4096) -> list
     design = small_core(membrane_words).only
     assert isinstance(design, EventDesign)
     rows = {"membrane": membrane_words, "weight": weight_rows, "current": membrane_words, "mask": membrane_words}
-    return cut(layer, lower(network, network.layers[0], "weight"), "core", design, (0, layer.shape[0]), rows)
+    share = Share((0, layer.shape[0]), (0, layer.shape[1]))
+    return cut(layer, lower(network, network.layers[0], "weight"), "core", design, share, rows)
 
 
 def test_a_layer_of_which_a_group_fits_is_cut_by_groups_alone() -> None:
@@ -106,7 +107,7 @@ def weight_loads(program: Program) -> list[Transfer]:
     return [op for op in program.operations if isinstance(op, Transfer) and op.memory == "weight"]
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", ANYWHERE)
 @pytest.mark.parametrize("resident", [True, False])
 def test_tiles_of_the_same_channels_fetch_their_weights_once(schedule: str, resident: bool) -> None:
     network = tower(2)
@@ -160,7 +161,7 @@ def test_the_least_tile_reads_no_more_rows_twice_than_it_computes() -> None:
     assert least_height(replace(tower()).layers[-1]) == 1
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", ANYWHERE)
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("kind", ["aer", "bitmap"])
 def test_a_cut_network_gives_the_recorded_spikes_on_one_core_and_on_two(schedule: str, count: int, kind: str) -> None:

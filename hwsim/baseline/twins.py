@@ -14,7 +14,7 @@ from typing import Any
 
 from hwsim.arch import Architecture
 from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows, grown
-from hwsim.chip.cores import memories_used
+from hwsim.chip.model import memories_used
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cost.area import area_mm2
 from hwsim.cost.energy import price_list

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwsim.arch import dump_architecture, load_architecture
-from hwsim.chip.cores import why_nothing_runs
+from hwsim.chip.model import why_nothing_runs
+from hwsim.chip.placement import placement_of, placement_problems
+from hwsim.cli.chip import placement_rows, print_placement
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, with_footnotes
 from hwsim.compare import why_not
 from hwsim.cores.loop_nest import nest_text
@@ -15,7 +17,8 @@ from hwsim.cost.area import area
 from hwsim.cost.clock import check_timing, macros
 from hwsim.cost.energy import check_prices, leakage
 from hwsim.errors import HwsimError
-from hwsim.schedules import SCHEDULES
+from hwsim.schedules import SCHEDULES, schedules_for
+from hwsim.simulation import placed_for
 from hwsim.trace.reader import Trace
 from hwsim.units import format_bits, format_si
 
@@ -80,6 +83,24 @@ def _memory_rows(design: Any) -> list[dict[str, Any]]:
                 "leakage mW": f"{macro.leakage_mw:.3g}", "mm2": f"{macro.area_um2 / 1e6:.3g}",
             })
     return rows
+
+
+@app.command("place")
+def place(
+    arch: Annotated[str, typer.Argument(help="A YAML file or the name of a shipped design, with a network.")],
+    trace: Annotated[str, typer.Option("--trace", help="The trace whose layers are placed.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print which core computes which channels and rows of each layer of a trace."""
+    with Trace.open(trace) as opened:
+        design, network = placed_for(load_architecture(arch), opened), opened.network
+        if wrong := placement_problems(design, network):
+            raise HwsimError("\n".join(wrong))
+        if as_json:
+            print_json({"placement": placement_of(design, network), "shares": placement_rows(design, network)})
+            return
+        typer.echo(f"{opened.name} on {design.name}\n")
+        print_placement(design, network)
 
 
 @app.command("check")
@@ -149,7 +170,7 @@ def _fits(designs: list[Any], traces: list[str]) -> list[dict[str, Any]]:
     for path in traces:
         with Trace.open(path) as opened:
             for design in designs:
-                for schedule in SCHEDULES:
+                for schedule in schedules_for(design):
                     why = why_not(opened, design, schedule)
                     rows.append({"trace": opened.name, "arch": design.name, "schedule": schedule,
                                  "runs": why is None, "why": why})

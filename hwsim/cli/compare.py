@@ -59,7 +59,7 @@ def compare_command(
     _check_target(out)
     with progress("runs") as report:
         found = compare(
-            traces, arch, schedules=tuple(schedule or SCHEDULES), engine=engine, spikes=spikes, samples=samples, check=check,
+            traces, arch, schedules=schedule or None, engine=engine, spikes=spikes, samples=samples, check=check,
             baselines=baselines, overrides=read_overrides(price, prices), leak_unused=leak_unused,
             rate_hz=DEFAULT_RATE_HZ if rate is None else rate,
             progress=(lambda what, done, total: report(done, total)) if report else None)

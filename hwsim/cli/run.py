@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwsim.cli.chip import print_busy, print_stream
 from hwsim.cli.common import (
     JsonOption,
     LeakOption,
@@ -23,6 +24,7 @@ from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.program import CHANNEL
 from hwsim.result_file import check_target
 from hwsim.simulation import simulate
+from hwsim.stream import back_to_back as stream_samples
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -36,12 +38,15 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def run_command(
     trace: Annotated[str, typer.Argument(help="Trace file (HDF5).")],
     arch: Annotated[str, typer.Option("--arch", help="Architecture: a YAML file or the name of a shipped design.")],
-    schedule: Annotated[str, typer.Option(help="layer_by_layer or step_by_step.")] = "layer_by_layer",
+    schedule: Annotated[str, typer.Option(help="layer_by_layer, step_by_step, or pipelined on a chip with a network.")
+    ] = "layer_by_layer",
     engine: Annotated[str, typer.Option(help="fast or reference; the same numbers to the cycle.")] = "fast",
     spikes: Annotated[str, typer.Option(help="trace: feed recorded spikes; computed: layer feeds layer.")] = "trace",
     samples: Annotated[int | None, typer.Option(help="Replay the first N samples (default: all).")] = None,
     check: Annotated[
         bool, typer.Option(help="Compute every output and compare it; --no-check: timing only, from recorded spikes.")] = True,
+    back_to_back: Annotated[int | None, typer.Option(
+        metavar="N", help="Also: N samples in a row without a pause, and their period (a chip with a network).")] = None,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Save the result (CSV, JSON) and figures here.")] = None,
     price: PriceOption = None,
     prices: PricesOption = None,
@@ -65,10 +70,18 @@ def run_command(
         result.save(out, draw=save_figures)
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
+    row = None if back_to_back is None else stream_samples(trace, result.architecture, back_to_back, schedule=schedule,
+                                                           spikes=spikes)
     if as_json:
-        print_json(result.summary())
+        streamed = {} if row is None else {"back_to_back": row.summary() | {"energy_pj": row.energy_pj(result)}}
+        print_json(result.summary() | streamed)
         return
     _print_result(result)
+    if result.architecture.network is not None:
+        print_busy(result)
+    if row is not None:
+        typer.echo("")
+        print_stream(row, result)
     if out:
         typer.echo(f"\nsaved in {out}: result.json, CSV frames, energy.png, latency.png")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.cores import member_of
 from hwsim.cores.parts import Part, Term
@@ -20,17 +23,30 @@ if TYPE_CHECKING:  # only annotations name them, and prices, which ask what a co
 
 
 @dataclass(frozen=True, eq=False)
+class Streamed:
+    """Samples in a row. first, last: (samples,) cycles in which each begins and ends. busy: cycles of all, by resource."""
+
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    busy: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Machine:
     """A network mapped on a chip and ready to run: its Program and what runs one sample of it.
 
     engine   the name of what runs it, as results carry it.
     timing   runs one sample without sums, from its recorded spikes (C6); None: what runs it always computes.
+    stream   samples in a row, from the record of each by itself; None: it knows no such list.
+    free     cycles of a sample if links cost nothing, from its record; None: it knows no links.
     """
 
     program: Program
     run: Callable[[Sample, str], SampleRecord]
     engine: str
     timing: Callable[[Sample], SampleRecord] | None = None
+    stream: Callable[[Sequence[SampleRecord]], Streamed] | None = None
+    free: Callable[[SampleRecord], int] | None = None
 
 
 class CoreModel(Protocol):

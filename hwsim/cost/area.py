@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hwsim.activity import UNIT_OF
 from hwsim.cores.model import core_model
 from hwsim.cores.parts import Part
+from hwsim.cost.links import ROUTER, router_leakage, router_part
 from hwsim.cost.memory import macros
 from hwsim.cost.technology.tables import units
 from hwsim.cost.units import unit_at
@@ -62,19 +63,30 @@ def area_mm2(arch: Architecture, used: Collection[str] | None = None) -> float:
     return sum(f.amount for f in area_figures(arch, used)) / 1e6
 
 
+def core_mm2(arch: Architecture, used: Collection[str] | None = None) -> float:
+    """Area of the only core of a chip, with its memories that are on, in mm2; without the network."""
+    return sum(f.amount for f in _core_areas(arch, used)) / 1e6
+
+
 def area_figures(arch: Architecture, used: Collection[str] | None = None) -> list[ComponentAmount]:
-    """The rows of `area`, of all cores; um2."""
-    return _of_all_cores(arch, lambda one: [
-        *(_figure(one, part, "area_um2", 1.0) for part in parts(one)),
-        *(ComponentAmount(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in macros(one, used).items())])
+    """The rows of `area`, of all cores and the network between them; um2."""
+    part = router_part(arch)
+    network = [] if part is None else [_figure(arch, part, "area_um2", 1.0)]
+    return [*_of_all_cores(arch, lambda one: _core_areas(one, used)), *network]
+
+
+def _core_areas(one: Architecture, used: Collection[str] | None) -> list[ComponentAmount]:
+    return [*(_figure(one, part, "area_um2", 1.0) for part in parts(one)),
+            *(ComponentAmount(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in macros(one, used).items())]
 
 
 def leakage_figures(arch: Architecture, used: Collection[str] | None = None) -> list[ComponentAmount]:
     """What everything that is on leaks, working or not; mW, of all cores. Raises TechnologyError, MemoryProfileError."""
-    temperature = f"at {arch.technology.temperature_k} K, "
-    return _of_all_cores(arch, lambda one: [
+    temperature, routers = f"at {arch.technology.temperature_k} K, ", router_leakage(arch)
+    cores = _of_all_cores(arch, lambda one: [
         *(_figure(one, part, "leakage_nw", 1e-6) for part in parts(one)),
         *(ComponentAmount(UNIT_OF[n], m.banks, m.leakage_mw, temperature + m.rest_source) for n, m in macros(one, used).items())])
+    return cores if routers is None else [*cores, ComponentAmount(ROUTER, *routers)]
 
 
 def _of_all_cores(arch: Architecture, figures: Callable[[Architecture], list[ComponentAmount]]) -> list[ComponentAmount]:
@@ -93,7 +105,7 @@ def leaking_components(arch: Architecture) -> list[str]:
     """Everything of a design that can leak: its parts, then its memories, those that are off included."""
     names = [name for one, _ in arch.kinds() for name in (
         *(part.component for part in parts(one)), *(UNIT_OF[n] for n, bits in one.capacities.items() if bits))]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys([*names, *([] if router_leakage(arch) is None else [ROUTER])]))
 
 
 def _figure(arch: Architecture, part: Part, quantity: Quantity, scale: float) -> ComponentAmount:

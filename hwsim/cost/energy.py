@@ -20,8 +20,9 @@ from hwsim.cores.model import core_model
 from hwsim.cores.parts import Term
 from hwsim.cores.power import MEMORY_OF, ON
 from hwsim.cost import leakage as leaking
-from hwsim.cost.area import area, area_mm2
+from hwsim.cost.area import area, area_mm2, core_mm2
 from hwsim.cost.leakage import LEAKAGE, leakage_rows, waiting_leaks, working_leaks
+from hwsim.cost.links import link_price
 from hwsim.cost.memory import Macro, macros
 from hwsim.cost.overrides import OVERRIDE, PRICED, Change, EnergyError, Overrides, meeting, parse_overrides, read_overrides
 from hwsim.cost.technology.scaling import ScalingError
@@ -112,8 +113,8 @@ class PriceList:
         if known.unit in ("link", "router"):
             if self.arch.network is None:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no network of links")
-            raise EnergyError(f"{event}: no price; no table knows links and routers yet, so give the picojoules of one "
-                              f"{known.counted} yourself (--price {event}=...)")
+            found = link_price(self.arch, event, lambda: core_mm2(self.arch, list(self.memories)))
+            return Price(event, found.pj, found.formula, found.source, found.confidence)
         if known.unit in MEMORY_OF:
             return self._row(event, MEMORY_OF[known.unit])
         design = self.arch.only

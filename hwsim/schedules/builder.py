@@ -25,14 +25,14 @@ class _CoreBooks:
     """What is known of one core while the list is written.
 
     ring, head     regions of the weight memory [lo, hi) with their last reader, and where the next tile's weights go.
-    latest         whose weights were loaded last: layer, channels and timesteps.
+    latest         whose weights were loaded last: layer, channels, timesteps and sample.
     last_run       the core's latest run.
     unsent         stores of what it made: their buffers are taken until they have ended.
     """
 
     ring: list[tuple[int, int, int]] = field(default_factory=list)
     head: int = 0
-    latest: tuple[int, tuple[int, int], tuple[int, int]] | None = None
+    latest: tuple[int, tuple[int, int], tuple[int, int], int] | None = None
     last_run: int | None = None
     unsent: list[int] = field(default_factory=list)
 
@@ -47,6 +47,8 @@ class ProgramBuilder:
         self.written: dict[tuple[str, str], list[int]] = {}
         """By layer (or input) and core: the operations after which its planes lie in that core's buffer."""
         self._later: list[Callable[[], None]] = []
+        self.sample = 0
+        """Which sample is written; there is more than one only where samples are streamed (hwsim/schedules/on_links.py)."""
 
     def _design(self, core: str) -> Any:
         return self.mapping.arch.design_of(core)
@@ -122,9 +124,9 @@ class ProgramBuilder:
         if tile.core in self.mapping.resident:
             return ()
         books, row = self.books[tile.core], self._row_bits(tile.core, "weight")
-        if books.latest == (index, tile.channels, timesteps):
+        if books.latest == (index, tile.channels, timesteps, self.sample):
             return (books.ring[-1][2],)
-        books.latest = (index, tile.channels, timesteps)
+        books.latest = (index, tile.channels, timesteps, self.sample)
         size, room = tile.weight_rows * row, self._design(tile.core).capacities["weight"] // row * row
         if books.head + size > room:
             books.head = 0
@@ -151,7 +153,7 @@ class ProgramBuilder:
             targets = [core for core in readers if core != tile.core]
             if not targets:
                 continue
-            bits = _planes_bits(plan, (tile,), timesteps)
+            bits = planes_bits(plan, (tile,), timesteps)
             made = self.written[plan.layer.name, tile.core][self._turn(plan, number)]
             what: dict[str, Any] = {"tile": number, "timesteps": timesteps, "bits": bits}
             store = self.store(tile.core, (made,), index, "spike", rows=-(-bits // self._row_bits(tile.core, "spike")), **what)
@@ -173,7 +175,7 @@ class ProgramBuilder:
         """Send off what a layer has made in [lo, hi) and no layer reads; the store of each core."""
         plan, stores = self.mapping.plans[index], {}
         for core in plan.tables:
-            bits = _planes_bits(plan, [tile for tile in plan.tiles if tile.core == core], timesteps)
+            bits = planes_bits(plan, [tile for tile in plan.tiles if tile.core == core], timesteps)
             stores[core] = self.store(core, tuple(self.written[plan.layer.name, core]), index, "spike", bits=bits,
                                       rows=-(-bits // self._row_bits(core, "spike")), timesteps=timesteps)
         return stores
@@ -197,6 +199,15 @@ class ProgramBuilder:
         real = (min(lanes, tile.channels[1] - group * lanes) for group in range(low, high))
         return tile.words // (high - low) * sum(-(-lane * bits // bank) for lane in real)
 
+    def move_states(self, kind: str, memory: str, index: int, number: int, t: int, deps: tuple[int, ...]) -> int:
+        """One transfer of a tile's potentials or currents: whole rows on chip, real neurons on the channel."""
+        plan = self.mapping.plans[index]
+        tile = plan.tiles[number]
+        design = self._design(tile.core)
+        move = self.load if kind == "load" else self.store
+        return move(tile.core, deps, index, memory, tile=number, rows=tile.words, banks=self.banks_of(tile, memory),
+                    timesteps=(t, t + 1), bits=plan.neurons(tile) * design.row_bits[memory] // design.pe_count)
+
     # -- runs -----------------------------------------------------------------------------------------------------
 
     def run(
@@ -207,6 +218,16 @@ class ProgramBuilder:
 
         keep   a later run goes on with the state that this one leaves.
         """
+        body = self.body(index, number, table, feeds, timesteps, clear, keep)
+        return self.add_run(index, number, feeds, (*deps, *loads), loads, lambda known: Run(
+            **known, on=self.mapping.plans[index].tiles[number].core, timesteps=timesteps, body=body, feeds=feeds,
+            eots=1 if body.merged else table.planes, pools=self._turn(self.mapping.plans[index], number) == 0))
+
+    def body(
+        self, index: int, number: int, table: PassTable, feeds: tuple[Feed, ...], timesteps: tuple[int, int], clear: bool,
+        keep: bool,
+    ) -> CoreRun:
+        """What a run of one tile is, whatever the sample; checked."""
         plan = self.mapping.plans[index]
         tile, layer = plan.tiles[number], plan.layer
         spec = self._design(tile.core).core_spec()
@@ -219,9 +240,7 @@ class ProgramBuilder:
             rows=None if tile.rows == (0, layer.shape[1]) else tile.rows,
         )
         check_run(body, feeds)
-        return self.add_run(index, number, feeds, (*deps, *loads), loads, lambda known: Run(
-            **known, on=tile.core, timesteps=timesteps, body=body, feeds=feeds, eots=1 if body.merged else table.planes,
-            pools=self._turn(plan, number) == 0))
+        return body
 
     def add_run(
         self, index: int, number: int, feeds: tuple[Feed, ...], deps: tuple[int, ...], loads: tuple[int, ...],
@@ -230,15 +249,23 @@ class ProgramBuilder:
         """Add the operation that `make` returns for its id, deps, layer and tile, and enter it in the books."""
         plan = self.mapping.plans[index]
         core, name = plan.tiles[number].core, plan.layer.name
-        books = self.books[core]
         read = [plan.layer.connections[feed.connection].source for feed in feeds if feed.planes]
         sources = [op for source in read for op in self.written[source, core]]
-        waits = _sorted((*deps, *sources, *books.unsent))
+        run = self._enter(core, index, number, (*deps, *sources), loads, make)
+        made = self.written[name, core] if self._turn(plan, number) else []
+        self.written[name, core] = [*made, run]
+        return run
+
+    def _enter(
+        self, core: str, index: int, number: int, deps: tuple[int, ...], loads: tuple[int, ...],
+        make: Callable[[dict[str, Any]], Operation],
+    ) -> int:
+        """Add an operation of a core that waits for `deps` and for what the core has not sent off yet."""
+        books = self.books[core]
+        waits = _sorted((*deps, *books.unsent))
         run = self._add(make({"id": len(self.operations), "deps": waits, "layer": index, "tile": number}))
         books.ring = [(lo, hi, run if op in loads else op) for lo, hi, op in books.ring]
         books.last_run, books.unsent = run, []
-        made = self.written[name, core] if self._turn(plan, number) else []
-        self.written[name, core] = [*made, run]
         return run
 
     def feed(self, plan: LayerPlan, number: int, planes: tuple[int, ...]) -> Feed:
@@ -250,18 +277,29 @@ class ProgramBuilder:
         whole = all(tile.rows == (0, connection.source_shape[1]) for tile in tiles)
         return Feed(number, planes, tuple(t.channels for t in tiles), () if whole else tuple(t.rows for t in tiles))
 
+    def every_plane(self, plan: LayerPlan, tile: Tile, number: int) -> tuple[int, ...]:
+        """All planes of a connection's source; shifted weights want the least significant bit plane first."""
+        planes = tuple(range(self.mapping.network.source_timesteps(plan.layer.connections[number])))
+        return planes[::-1] if plan.tables[tile.core].weigh_planes else planes
+
+    def plane(self, plan: LayerPlan, number: int, t: int) -> tuple[int, ...]:
+        """The plane of timestep t of a connection's source; a direct input has one, which comes first."""
+        direct = self.mapping.network.is_direct(plan.layer.connections[number])
+        return (0,) if direct and t == 0 else () if direct else (t,)
+
     def program(self) -> Program:
         """What was written, put-off transfers included."""
         self.flush()
         arch = self.mapping.arch
-        return Program(self.mapping.network, arch.core_names, arch.channel_spec(), self.schedule, tuple(self.operations))
+        return Program(self.mapping.network, arch.core_names, arch.channel_spec(), self.schedule, tuple(self.operations),
+                       arch.mesh_spec())
 
 
 def _sorted(deps: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(deps)))
 
 
-def _planes_bits(plan: LayerPlan, tiles: Iterable[Tile], timesteps: tuple[int, int]) -> int:
+def planes_bits(plan: LayerPlan, tiles: Iterable[Tile], timesteps: tuple[int, int]) -> int:
     """Bits of planes [lo, hi) of some tiles as a dense bitmap: neurons x planes x bits of a value."""
     neurons = sum(plan.neurons(tile) for tile in tiles)
     return neurons * (timesteps[1] - timesteps[0]) * max(1, plan.layer.payload_bits)

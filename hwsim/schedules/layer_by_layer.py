@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from hwsim.mapping import LayerPlan, Mapping, Tile
+from hwsim.mapping import Mapping
 from hwsim.program import Program
+from hwsim.schedules import listing
 from hwsim.schedules.base import Schedule
 from hwsim.schedules.builder import ProgramBuilder
 
@@ -24,7 +25,7 @@ def build_layer_by_layer(mapping: Mapping) -> Program:
         reached = build.reached()
         span = (0, max(plan.layer.timesteps, plan.planes))
         for number, tile in enumerate(plan.tiles):
-            feeds = tuple(build.feed(plan, n, _planes(build, plan, tile, n)) for n in range(len(plan.layer.connections)))
+            feeds = tuple(build.feed(plan, n, build.every_plane(plan, tile, n)) for n in range(len(plan.layer.connections)))
             loads = build.load_weights(index, number, tile, (0, 1))
             build.flush()
             run = build.run(index, number, plan.tables[tile.core], feeds, (), span, clear=True, loads=loads)
@@ -39,13 +40,7 @@ def build_layer_by_layer(mapping: Mapping) -> Program:
     return build.program()
 
 
-def _planes(build: ProgramBuilder, plan: LayerPlan, tile: Tile, number: int) -> tuple[int, ...]:
-    """All planes of a connection's source; shifted weights want the least significant bit plane first."""
-    connection = plan.layer.connections[number]
-    planes = tuple(range(build.mapping.network.source_timesteps(connection)))
-    return planes[::-1] if plan.tables[tile.core].weigh_planes else planes
-
-
 LAYER_BY_LAYER = Schedule(
     name="layer_by_layer", short="layer", build=build_layer_by_layer, states_wait=False,
-    planes_wait=lambda timesteps: timesteps, misfits=lambda network: [])
+    planes_wait=lambda timesteps: timesteps, misfits=lambda network: [],
+    discipline=listing.WHOLE_SAMPLES)

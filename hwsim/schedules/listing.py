@@ -80,6 +80,8 @@ def _layer(pipeline: Pipeline, stage: int, item: int) -> int:
 
 STEP_BY_STEP = Discipline("step_by_step", _timestep, lambda stage, item: (item, stage), ticks=True)
 LAYER_BY_LAYER = Discipline("layer_by_layer", _layer, lambda stage, item: (stage,), ticks=False)
+WHOLE_SAMPLES = Discipline("layer_by_layer", _timestep, lambda stage, item: (item, stage), ticks=False)
+"""Layer by layer where an item is a whole sample: one sample after the other."""
 PIPELINED = Discipline("pipelined", _tick, None, ticks=True)
 IN_TIMESTEP_ORDER = Discipline("pipelined in timestep order", _timestep, None, ticks=False)
 """What `pipelined` would be without ticks: a list for comparisons, which keeps the channel from working ahead."""
@@ -126,7 +128,8 @@ class _Draft:
                 self.producers.setdefault(reader, []).append(made)
         for item in range(pipeline.items):
             for stage, tile in pipeline.readers:
-                self._add_tile(stage, tile, item)
+                if pipeline.works(stage, item):
+                    self._add_tile(stage, tile, item)
         if discipline.group is not None:
             self._wait_for_stages(discipline.group)
         if barrier:
@@ -156,12 +159,14 @@ class _Draft:
         if readers := pipeline.readers[stage, tile]:
             return tuple(sorted({pipeline.stages[number].tiles[place].core for number, place in readers}))
         feeds = any(wire.source == stage for wire in pipeline.wires)
-        return (CHANNEL,) if pipeline.leaves and stage != INPUT and not feeds else ()
+        leaves = pipeline.leaves and stage != INPUT and pipeline.stages[stage].sends
+        return (CHANNEL,) if leaves and not feeds else ()
 
     def _run_waits(self, stage: int, tile: int, item: int, sends: bool) -> Iterator[tuple[str, int, int, int]]:
         """What it reads; and its own transfer out of the output buffer's place that it fills."""
         for number, place in self.producers.get((stage, tile), []):
-            yield "send" if self.pipeline.travels else "run", number, item, place
+            if self.pipeline.works(number, item):
+                yield "send" if self.pipeline.travels else "run", number, item, place
         if sends and item >= self.buffer_planes:
             yield "send", stage, item - self.buffer_planes, tile
 
@@ -169,9 +174,10 @@ class _Draft:
         """Its run; and the last readers of the input buffers' place that it fills."""
         if stage != INPUT:
             yield "run", stage, item, tile
-        if item >= self.buffer_planes:
+        before = item - self.pipeline.before(stage, self.buffer_planes)
+        if before >= 0:
             for number, place in self.pipeline.readers[stage, tile]:
-                yield "run", number, item - self.buffer_planes, place
+                yield "run", number, before, place
 
     def _wait_for_stages(self, group: Callable[[int, int], Key]) -> None:
         """A run waits for all runs of the stage before its own."""

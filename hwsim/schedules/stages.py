@@ -25,10 +25,12 @@ class StageTile:
 
 @dataclass(frozen=True)
 class Stage:
-    """A layer: how many output rows it has, and its tiles in the order in which they stand in a list."""
+    """A layer: how many output rows it has, its tiles in the order in which they stand in a list, and whether it sends anything;
+    a read-out keeps its potentials."""
 
     height: int
     tiles: tuple[StageTile, ...]
+    sends: bool = True
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Wire:
 
     kernel, stride, padding   in source rows: output row y reads the rows [stride * y - padding, stride * y - padding + kernel).
                               A folded pool makes all three so many times as large. Kernel None: every row reads everything.
+    seen                      source rows from this one on are in no field: they are beyond a pooled grid. None: there are none.
+    whole                     output rows of the target: a tile of all of them reads every row of the source, also rows that no
+                              field holds (R25). None: it reads what its fields hold, as any tile does.
     """
 
     source: int
@@ -44,13 +49,15 @@ class Wire:
     kernel: int | None = None
     stride: int = 1
     padding: int = 0
+    seen: int | None = None
+    whole: int | None = None
 
     def field(self, rows: Rows, height: int) -> frozenset[int]:
         """The source rows, of `height`, that output rows read: each row's field, not the range between them (C9)."""
-        if self.kernel is None:
+        if self.kernel is None or rows == (0, self.whole):
             return frozenset(range(height))
-        firsts = (self.stride * y - self.padding for y in range(*rows))
-        return frozenset(row for first in firsts for row in range(first, first + self.kernel) if 0 <= row < height)
+        firsts, end = (self.stride * y - self.padding for y in range(*rows)), height if self.seen is None else self.seen
+        return frozenset(row for first in firsts for row in range(first, first + self.kernel) if 0 <= row < end)
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Pipeline:
     stages      in the order of the network; a wire's source comes before its target.
     items       how often each stage works: timesteps of a rate code; 1 where all planes of a sample are one item.
     source      the input, whose planes come over the channel; None: the first stages wait for nothing.
+    every       the input has something to send in each so manyth item: a direct input once per sample.
     travels     whether what a tile makes travels to its readers, by a transfer; else they read it where it is.
     leaves      whether what no stage reads leaves over the channel; only where things travel.
     """
@@ -70,6 +78,15 @@ class Pipeline:
     source: Stage | None = None
     travels: bool = True
     leaves: bool = False
+    every: int = 1
+
+    def works(self, number: int, item: int) -> bool:
+        """Whether a stage, or the input, has something to do in an item."""
+        return number != INPUT or item % self.every == 0
+
+    def before(self, number: int, items: int) -> int:
+        """How far back in items the item lies that is so many of a stage's, or of the input's, before."""
+        return items * (self.every if number == INPUT else 1)
 
     def stage(self, number: int) -> Stage:
         """The stage at a position, INPUT for the input."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import partial
 
-from hwsim.mapping import LayerPlan, Mapping
+from hwsim.mapping import Mapping
 from hwsim.program import Program
-from hwsim.schedules.base import Schedule
+from hwsim.schedules import listing
+from hwsim.schedules.base import Schedule, runs_in_time, same_timesteps
 from hwsim.schedules.builder import ProgramBuilder
 from hwsim.snn.network import INPUT, Network
 
@@ -72,10 +73,10 @@ class _Steps:
         spills, scratch = plan.spills_of(tile), self.scratch.get(tile.core, ())
         deps: tuple[int, ...] = scratch if spills else ()
         if t > 0 and spills:
-            deps = tuple(self._move("load", memory, index, number, t, scratch) for memory in spills)
+            deps = tuple(build.move_states("load", memory, index, number, t, scratch) for memory in spills)
         if index in self.outputs:  # its buffer holds one plane, which must have left
             deps += (self.outputs[index][tile.core],)
-        feeds = tuple(build.feed(plan, n, self._planes(plan, n, t)) for n in range(len(plan.layer.connections)))
+        feeds = tuple(build.feed(plan, n, build.plane(plan, n, t)) for n in range(len(plan.layer.connections)))
         table = plan.tables[tile.core].at(t)
         run = build.run(index, number, table, feeds, deps, (t, t + 1), clear=t == 0, loads=loads, keep=t + 1 < plan.planes)
         if any(c.source == INPUT for c in plan.layer.connections):
@@ -89,36 +90,18 @@ class _Steps:
         plan = self.build.mapping.plans[index]
         tile = plan.tiles[number]
         changed = [memory for memory in plan.spills_of(tile) if memory == "membrane" or t == 0]
-        stores = tuple(self._move("store", memory, index, number, t, (run,)) for memory in changed)
+        stores = tuple(self.build.move_states("store", memory, index, number, t, (run,)) for memory in changed)
         self.scratch[tile.core] = stores or self.scratch[tile.core]
-
-    def _move(self, kind: str, memory: str, index: int, number: int, t: int, deps: tuple[int, ...]) -> int:
-        """One transfer of a tile's potentials or currents: whole rows on chip, real neurons on the channel."""
-        plan = self.build.mapping.plans[index]
-        tile = plan.tiles[number]
-        design = self.build.mapping.arch.design_of(tile.core)
-        move = self.build.load if kind == "load" else self.build.store
-        return move(tile.core, deps, index, memory, tile=number, rows=tile.words, banks=self.build.banks_of(tile, memory),
-                    timesteps=(t, t + 1), bits=plan.neurons(tile) * design.row_bits[memory] // design.pe_count)
-
-    def _planes(self, plan: LayerPlan, number: int, t: int) -> tuple[int, ...]:
-        """The plane of timestep t; a direct input has one, which comes first."""
-        direct = self.build.mapping.network.is_direct(plan.layer.connections[number])
-        return (0,) if direct and t == 0 else () if direct else (t,)
 
 
 def _misfits(network: Network) -> list[str]:
     reasons = []
-    waits = [layer for layer in network if not layer.neuron.in_time]
-    if waits or network.input.weighs_planes:
+    if not runs_in_time(network):
         reasons.append("bit-serial layers fire only after all bit planes have been accumulated, so a layer cannot give "
                        "timestep t before it has seen every timestep; use layer_by_layer")
-    steps = {layer.timesteps for layer in network if layer.sends}
-    if len(steps) > 1:
-        reasons.append(f"layers differ in timesteps ({sorted(steps)}); step_by_step needs one T, use layer_by_layer")
-    return reasons
+    return reasons + [f"{text}; step_by_step needs one T, use layer_by_layer" for text in same_timesteps(network)]
 
 
 STEP_BY_STEP = Schedule(
     name="step_by_step", short="step", build=build_step_by_step, states_wait=True, planes_wait=lambda timesteps: 1,
-    misfits=_misfits)
+    misfits=_misfits, discipline=listing.STEP_BY_STEP, apart=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.baseline.twins import AT_AREA
-from hwsim.chip.cores import chip_model
+from hwsim.chip.model import chip_model
 from hwsim.snn.neurons import MODELS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hwsim.arch import Architecture, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.chip.cores import chip_model, why_nothing_runs
+from hwsim.chip.model import chip_model, why_nothing_runs
 from tests.test_architecture import mistakes
 
 NETWORK = {"mesh": [3, 2], "flit_bits": 32, "hop_cycles": 1, "address_bits": 16, "header_bits": 8, "encoding": "smaller"}
@@ -100,7 +100,7 @@ clock: 1 MHz
     ("hop_cycles: 1", "hops: 1", "4: network.hop_cycles: missing, it must be given"),
     ("header_bits: 8", "header_bits: 8\n  colour: red",
      "10: network.colour: unknown field, allowed are mesh, flit_bits, hop_cycles, address_bits, header_bits, encoding, "
-     "channel_node, nodes"),
+     "channel_node, nodes, placement, buffer_planes, barrier_cycles, tile_rows, stream_weights"),
 ])
 def test_each_mistake_of_a_network_is_one_error_with_what_to_do(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert MESHED.count(old) == 1
@@ -121,7 +121,9 @@ def test_all_mistakes_of_nodes_at_once(tmp_path: Path) -> None:
         "network.nodes", "network.nodes.core7", "network.channel_node"]
 
 
-def test_whole_networks_are_not_placed_on_links_yet() -> None:
-    assert "layers are not placed on one yet" in why_nothing_runs(meshed())
-    with pytest.raises(ArchitectureError, match="x has a network of links.*leave `network` out"):
-        chip_model(meshed())
+def test_links_are_for_cores_that_can_be_several() -> None:
+    assert not why_nothing_runs(meshed())
+    array = load_architecture("systolic_8x8")
+    alone = rebuild_architecture({**dump_architecture(array), "network": NETWORK})
+    with pytest.raises(ArchitectureError, match="systolic_8x8 has a network of links, and cores of kind systolic send nothing"):
+        chip_model(alone)

@@ -14,7 +14,7 @@ import pytest
 
 import hwsim
 from hwsim.arch import SHORT_FORM, dump_architecture, load_architecture
-from hwsim.chip.cores import why_nothing_runs
+from hwsim.chip.model import why_nothing_runs
 from hwsim.cli import main
 from hwsim.compare import compare
 from hwsim.cores import KINDS

@@ -68,19 +68,6 @@ def test_every_event_is_priced_on_every_design_in_every_table(name: str, units: 
             prices.price(event)
 
 
-@pytest.mark.parametrize("event", sorted(NETWORK))
-def test_links_are_not_free(event: str) -> None:
-    data = dump_architecture(load_architecture(CORE))
-    meshed = rebuild_architecture({**data, "network": {
-        "mesh": [2, 2], "flit_bits": 32, "hop_cycles": 1, "address_bits": 16, "header_bits": 8, "encoding": "aer"}})
-    with pytest.raises(EnergyError, match=f"{min(NETWORK)}: no price; .* yourself"):
-        price_list(meshed)
-    given = dict.fromkeys(NETWORK, 0.25)
-    assert price_list(meshed, given).price(event).pj == 0.25
-    with pytest.raises(EnergyError, match=f"{event}: no price"):
-        price_list(meshed, {other: 0.25 for other in NETWORK - {event}})
-
-
 def test_what_is_not_energy_has_no_price() -> None:
     prices = price_list(design())
     for event in set(EVENTS) - set(PRICED):

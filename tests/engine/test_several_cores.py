@@ -27,13 +27,13 @@ def draw(seed: int) -> Drawn | None:
 
 
 def of_its_tile(log: CoreLog, run: Run) -> CoreLog:
-    """The states of a run's own channels; what other cores make of theirs at that time is not its business."""
-    low, high = run.body.channels
-    return replace(log, potentials=log.potentials[low:high], currents=log.currents[low:high], flags=log.flags[low:high])
+    """The states of a run's own tile; what other cores make of theirs at that time is not its business."""
+    mine = (slice(*run.body.channels), slice(*run.body.row_span))
+    return replace(log, potentials=log.potentials[mine], currents=log.currents[mine], flags=log.flags[mine])
 
 
 def assert_equal(one: SampleRecord, other: SampleRecord, program: Program) -> None:
-    for field in ("start", "end", "counts", "saturations", "mismatches"):
+    for field in ("start", "end", "counts", "bits", "saturations", "mismatches"):
         np.testing.assert_array_equal(getattr(one, field), getattr(other, field), err_msg=field)
     for field in ("outputs", "potentials"):
         for name, values in getattr(other, field).items():

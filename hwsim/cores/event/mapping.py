@@ -6,26 +6,33 @@ from collections.abc import Mapping as MappingOf
 from itertools import zip_longest
 
 from hwsim.arch import Architecture
+from hwsim.chip.placement import placed, shares_of
 from hwsim.cores.event.fields import EventDesign
+from hwsim.cores.event.link_buffers import link_buffer_misfits
 from hwsim.cores.event.misfits import misfits
 from hwsim.cores.event.tiles import bias_words, cut, least_height
-from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower, refusal, split_channels
+from hwsim.mapping import LayerPlan, Mapping, MappingError, Share, Tile, lower, refusal
 from hwsim.passes import PassTable
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Network
 from hwsim.units import format_bits
 
 
-def map_network(network: Network, arch: Architecture, schedule: Schedule) -> Mapping:
-    """Cut `network` into tiles for `arch`. Raises MappingError listing every reason why it does not run."""
+def map_network(network: Network, arch: Architecture, schedule: Schedule, samples: int = 1) -> Mapping:
+    """Cut `network` into tiles for `arch`, where its layers are placed. Raises MappingError listing every reason why it does not
+    run.
+
+    samples   that are streamed in a row, which buffers have to hold planes of.
+    """
+    arch = placed(arch, network)
     if reasons := misfits(network, arch, schedule):
         raise MappingError(refusal(arch, schedule.name, reasons))
-    cores = {name: _CorePlan(network, arch, name, schedule) for name in arch.core_names}
-    lanes = [core.lanes for core in cores.values()]
+    shares = shares_of(arch, network)
+    cores = {name: _CorePlan(network, arch, name, schedule, [share.get(name, NOTHING) for share in shares])
+             for name in arch.core_names}
     plans = []
-    for i, layer in enumerate(network):
-        spans = zip(cores.values(), split_channels(layer.shape[0], lanes), strict=True)
-        by_core = {core.name: core.tiles(i, span) for core, span in spans if span[1] > span[0]}
+    for i, (layer, share) in enumerate(zip(network, shares, strict=True)):
+        by_core = {name: cores[name].tiles(i) for name in share}
         # The first tile of every core before the second of any: all cores begin at once.
         tiles = [tile for turn in zip_longest(*by_core.values()) for tile in turn if tile is not None]
         tables = {name: cores[name].tables[i] for name in by_core}
@@ -33,51 +40,87 @@ def map_network(network: Network, arch: Architecture, schedule: Schedule) -> Map
             layer, tables, tuple(tiles), {name: cores[name].spills(i) for name in by_core},
             {name: bias_words(layer, tables[name], found) for name, found in by_core.items()}))
     reasons = [text for core in cores.values() for text in core.shortages(plans)]
+    mapping = Mapping(network, arch, tuple(plans), frozenset(name for name, core in cores.items() if core.keeps_weights(plans)))
+    if not reasons and arch.network is not None:
+        reasons = link_buffer_misfits(mapping, schedule, samples)
     if reasons:
         raise MappingError(refusal(arch, schedule.name, reasons))
-    return Mapping(network, arch, tuple(plans), frozenset(name for name, core in cores.items() if core.keeps_weights(plans)))
+    return mapping
+
+
+NOTHING = Share((0, 0), (0, 0))
+"""What a core computes of a layer that is elsewhere."""
 
 
 class _CorePlan:
-    """One core's share: rows of its memories, which layers' states stay, and what it lacks."""
+    """One core's share of every layer: rows of its memories, which layers' states stay, and what it lacks."""
 
-    def __init__(self, network: Network, arch: Architecture, name: str, schedule: Schedule) -> None:
+    def __init__(self, network: Network, arch: Architecture, name: str, schedule: Schedule, shares: list[Share]) -> None:
         design = arch.design_of(name)
         assert isinstance(design, EventDesign)
-        self.name, self.design, self.schedule = name, design, schedule
+        self.name, self.design, self.schedule, self.shares = name, design, schedule, shares
         self.where = "" if arch.is_one_core else f"{name}: "
         self.lanes = design.core.lanes
-        self.network = network
+        self.network, self.links = network, arch.network
         self.tables = [lower(network, layer, design.core.shift_at) for layer in network]
         self.rows = {memory: bits // design.row_bits[memory] for memory, bits in design.capacities.items() if memory != "spike"}
-        every = [arch.design_of(core) for core in arch.core_names]
-        place = arch.core_names.index(name)
-        widths = [other.core.lanes for other in every if isinstance(other, EventDesign)]
-        self.spans = [split_channels(layer.shape[0], widths)[place] for layer in network]
-        self.kept = _residency(network, self.tables, self.spans, self.lanes, self.rows) if schedule.states_wait else {}
+        # On links a schedule may run all timesteps at once, whatever it does elsewhere.
+        self.waits = schedule.states_wait and (arch.network is None or schedule.items(network) > 1)
+        self.words = [-(-(share.channels[1] - share.channels[0]) // self.lanes) * (share.rows[1] - share.rows[0]) * layer.shape[2]
+                      for layer, share in zip(network, shares, strict=True)]
+        spills = self.waits and not schedule.stays
+        self.kept = _residency(network, self.tables, shares, self.words, self.rows) if spills else {}
         self.lacking: list[str] = []
 
     def spills(self, index: int) -> tuple[str, ...]:
         return self.kept[index][0] if index in self.kept else ()
 
-    def tiles(self, index: int, span: tuple[int, int]) -> list[Tile]:
+    def tiles(self, index: int) -> list[Tile]:
         """The layer's tiles on this core; none, and a reason kept for `shortages`, where not even the smallest fits."""
         room = self.kept[index][1] if index in self.kept else self.rows["membrane"]
         layer, rows = self.network.layers[index], {**self.rows, "membrane": room}
         try:
-            return cut(layer, self.tables[index], self.name, self.design, span, rows)
+            return cut(layer, self.tables[index], self.name, self.design, self.shares[index], rows, self._tile_rows())
         except MappingError as error:
             self.lacking.append(f"{self.where}{error}")
             return []
 
+    def _tile_rows(self) -> int | None:
+        """Rows that a tile has at most: where a pipeline has nothing else to be cut by, it is cut by rows."""
+        if self.links is None or not self.schedule.stays:
+            return None
+        return self.links.tile_rows or (None if self.schedule.items(self.network) > 1 else 1)
+
     def shortages(self, plans: list[LayerPlan]) -> list[str]:
         """Everything that this core has too little of."""
-        return [*self.lacking, *self._flags(plans), *self._biases(plans)]
+        found = [*self.lacking, *self._flags(plans), *self._biases(plans)]
+        return found + ([*self._states(), *self._weights(plans)] if self.schedule.stays else [])
+
+    def _states(self) -> list[str]:
+        """Where nothing may be spilled, the potentials and currents of all layers of a core wait at once."""
+        if not self.waits:
+            return []
+        needs = {"membrane": sum(self.words),
+                 "current": sum(words for words, table in zip(self.words, self.tables, strict=True) if table.direct)}
+        return [f"{self.where}{memory} memory: {need} words needed for the states of all its layers, which {self.schedule.name} "
+                f"does not spill, {self.rows[memory]} there; memories.{memory} at least "
+                f"{format_bits(need * self.design.row_bits[memory])}, or place layers otherwise"
+                for memory, need in needs.items() if need > self.rows[memory]]
+
+    def _weights(self, plans: list[LayerPlan]) -> list[str]:
+        """Where weights must stay, those that do not."""
+        if self.keeps_weights(plans) or (self.links is not None and self.links.stream_weights):
+            return []
+        need, there = (format_bits(rows * self.design.row_bits["weight"])
+                       for rows in (sum(plan.weight_rows(self.name) for plan in plans), self.rows["weight"]))
+        return [f"{self.where}weight memory: {need} needed for all its layers, {there} there; {self.schedule.name} would load "
+                "weights again for every run, so make memories.weight larger, place layers otherwise, or give "
+                "network.stream_weights: true"]
 
     def _flags(self, plans: list[LayerPlan]) -> list[str]:
         """Where states wait the flags of all layers wait at once, and none are spilled."""
         need = sum(t.words for plan in plans for t in plan.tiles if t.core == self.name and plan.tables[t.core].flagged)
-        if not self.schedule.states_wait or need <= self.rows["mask"]:
+        if not self.waits or need <= self.rows["mask"]:
             return []
         return [f"{self.where}mask memory: {need} words of flags needed for all layers, {self.rows['mask']} there; "
                 f"memories.mask at least {format_bits(need * self.design.row_bits['mask'])}"]
@@ -95,15 +138,15 @@ class _CorePlan:
 
 
 def _residency(
-    network: Network, tables: list[PassTable], spans: list[tuple[int, int]], lanes: int, rows: MappingOf[str, int]
+    network: Network, tables: list[PassTable], shares: list[Share], words: list[int], rows: MappingOf[str, int]
 ) -> dict[int, tuple[tuple[str, ...], int]]:
     """For each layer, the memories that spill it between timesteps, and the membrane words that a tile may use.
 
+    words   by layer, of all that the core computes of it.
     Spilled layers are cut by rows only where there is no room for a group of all rows of the largest of them.
     """
-    heights = [layer.shape[1] if high > low else 0 for layer, (low, high) in zip(network, spans, strict=True)]
+    heights = [share.rows[1] - share.rows[0] for share in shares]
     widths = [layer.shape[2] for layer in network]
-    words = [(-(-high // lanes) - low // lanes) * h * w for (low, high), h, w in zip(spans, heights, widths, strict=True)]
     for most in (heights, [least_height(layer) for layer in network], [1] * len(heights)):
         least = [min(height, limit) * width for height, limit, width in zip(heights, most, widths, strict=True)]
         resident = kept_on_chip(words, least, rows["membrane"])

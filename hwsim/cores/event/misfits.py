@@ -3,21 +3,49 @@ its buffer."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
+
 from hwsim.arch import Architecture
+from hwsim.chip.placement import placement_problems, shares_of
 from hwsim.cores.event.fields import EventDesign
-from hwsim.mapping import lower, split_channels, weight_misfits
-from hwsim.schedules.base import Schedule
+from hwsim.mapping import Share, lower, weight_misfits
+from hwsim.schedules.base import Schedule, runs_in_time
 from hwsim.snn.network import INPUT, Layer, Network
 from hwsim.units import format_bits
 
 
 def misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
     """Reasons, other than the sizes of tiles, why the network cannot run; empty when there are none."""
-    reasons = schedule.misfits(network) + _of_entries(network, arch)
+    reasons = schedule.misfits(network) + schedule.links_misfits(arch.network is not None)
+    reasons += _of_entries(network, arch) + placement_problems(arch, network)
+    if arch.network is not None:
+        reasons += _link_misfits(network, arch, schedule)
     if not reasons:
+        shares = shares_of(arch, network)
         for name in arch.core_names:
-            reasons += _buffer_misfits(network, arch, name, schedule)
+            reasons += _buffer_misfits(network, arch, name, schedule, shares)
     return list(dict.fromkeys(reasons))
+
+
+def _link_misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
+    """What does not go with the links of the chip's network."""
+    assert arch.network is not None
+    found = []
+    items, need = schedule.items(network), max(_address_bits(network, s) for s in _producers(network))
+    if need > arch.network.address_bits:
+        found.append(f"addresses need {need} bits, network.address_bits is {arch.network.address_bits}")
+    one = arch.entries()[0][1].only
+    assert isinstance(one, EventDesign)
+    short = [layer.name for layer in network if items > 1 and lower(network, layer, one.core.shift_at).planes != items]
+    if short:
+        found.append(f"layers {', '.join(short)} do not run in each of the {items} timesteps, so they do not run one by one with "
+                     "the others; use layer_by_layer")
+    steps = max(layer.timesteps for layer in network)
+    if not schedule.apart and runs_in_time(network) and steps > (arch.network.buffer_planes or steps):
+        found.append(f"network.buffer_planes is {arch.network.buffer_planes}, and {schedule.name} sends {steps} planes at once; "
+                     "leave it out, or give at least so many")
+    return found
 
 
 def _of_entries(network: Network, arch: Architecture) -> list[str]:
@@ -80,17 +108,26 @@ def _width_misfits(network: Network, layer: Layer, design: EventDesign) -> list[
 # --- spike buffers -----------------------------------------------------------------------------------------------------
 
 
-def _buffer_misfits(network: Network, arch: Architecture, name: str, schedule: Schedule) -> list[str]:
-    """A spike buffer is sized for the worst case: every neuron spikes in every plane that waits."""
+Shares = Sequence[MappingOf[str, Share]]
+"""By layer and core, what the core computes."""
+
+
+def _buffer_misfits(network: Network, arch: Architecture, name: str, schedule: Schedule, shares: Shares) -> list[str]:
+    """A spike buffer is sized for the worst case: every neuron spikes in every plane that waits.
+
+    Where there are links it holds what C9 says, which hwsim/cores/event/link_buffers.py looks at.
+    """
     design = arch.design_of(name)
     assert isinstance(design, EventDesign)
     buffer, place = design.spike_buffer, "" if arch.is_one_core else f"{name}: "
     address = max(_address_bits(network, s) for s in _producers(network))
     if buffer.kind == "aer" and address > buffer.address_bits:
         return [f"{place}addresses need {address} bits, spike_buffer.address_bits is {buffer.address_bits}"]
+    if arch.network is not None:
+        return []
     worst, at = 0, 0
     reads = _readers(network)
-    bits = {source: _plane_bits(network, source, _channels_held(network, arch, name, source, reads[source]), design, schedule)
+    bits = {source: _plane_bits(network, source, _channels_held(network, shares, name, source, reads[source]), design, schedule)
             for source in reads}
     for i in range(len(network.layers)):
         live = sum(bits[source] for source in reads if _is_live(network, source, i, reads[source], schedule))
@@ -125,19 +162,13 @@ def _is_live(network: Network, source: str, at: int, reads: list[int], schedule:
     return written <= at and (at == written or (bool(reads) and max(reads) >= at))
 
 
-def _channels_held(network: Network, arch: Architecture, name: str, source: str, reads: list[int]) -> int:
+def _channels_held(network: Network, shares: Shares, name: str, source: str, reads: list[int]) -> int:
     """Channels of a source that a core holds: its own, and those of other cores too where it reads them."""
-    reads_it = any(_share(network, arch, name, i) for i in reads)
+    reads_it = any(name in shares[i] for i in reads)
     if source == INPUT:
         return network.input.shape[0] if reads_it else 0
-    return network.layer(source).shape[0] if reads_it else _share(network, arch, name, network.index(source))
-
-
-def _share(network: Network, arch: Architecture, name: str, index: int) -> int:
-    """Channels of a layer that a core computes."""
-    lanes = [arch.design_of(core).core.lanes for core in arch.core_names]  # type: ignore[attr-defined]
-    low, high = split_channels(network.layers[index].shape[0], lanes)[arch.core_names.index(name)]
-    return high - low
+    low, high = shares[network.index(source)][name].channels if name in shares[network.index(source)] else (0, 0)
+    return network.layer(source).shape[0] if reads_it else high - low
 
 
 def _address_bits(network: Network, source: str) -> int:
@@ -147,9 +178,13 @@ def _address_bits(network: Network, source: str) -> int:
 
 def _plane_bits(network: Network, source: str, channels: int, design: EventDesign, schedule: Schedule) -> int:
     """Bits that `channels` of a source take in the buffer, for as many planes as wait at once."""
-    spec, buffer = network.input if source == INPUT else network.layer(source), design.spike_buffer
-    neurons = channels * spec.shape[1] * spec.shape[2]
-    planes = schedule.planes_wait(spec.timesteps)
+    spec = network.input if source == INPUT else network.layer(source)
+    return buffer_bits(network, source, channels * spec.shape[1] * spec.shape[2], schedule.planes_wait(spec.timesteps), design)
+
+
+def buffer_bits(network: Network, source: str, neurons: int, planes: int, design: EventDesign) -> int:
+    """Bits that planes of some neurons of a source take in a core's spike buffer."""
+    buffer, spec = design.spike_buffer, network.input if source == INPUT else network.layer(source)
     # Only the first plane of an input holds values; a layer of an ANN has one plane.
     binary = source == INPUT and not network.input.is_direct and not network.input.is_hybrid
     payload = 0 if binary else spec.payload_bits

@@ -9,11 +9,13 @@ from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.parts import parts, terms
+from hwsim.cores.event.stream import stream, without_links
 from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.provision import used_by_tables
 from hwsim.engine import make_engine
 from hwsim.mapping import lower
 from hwsim.record import SampleRecord
+from hwsim.schedules import build_program
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
 from hwsim.snn.sample import Sample
@@ -34,14 +36,16 @@ class EventModel:
         map_network(network, arch, schedule)
 
     def machine(self, network: Network, arch: Architecture, schedule: Schedule, engine: str) -> Machine:
-        program = schedule.build(map_network(network, arch, schedule))
+        program = build_program(map_network(network, arch, schedule), schedule)
         chosen = make_engine(engine)
 
         def timing(sample: Sample) -> SampleRecord:
             return chosen.run_sample(program, sample, "trace", check=False)
 
         return Machine(program, lambda sample, spikes: chosen.run_sample(program, sample, spikes), engine,
-                       timing if engine == "fast" else None)
+                       timing if engine == "fast" else None,
+                       lambda records: stream(network, arch, schedule, records, chosen),
+                       None if arch.network is None else lambda record: without_links(program, record, chosen))
 
     def operand_bits(self, network: Network, connection: Connection) -> int:
         return network.carries_payload(connection)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Mapping as MappingOf
 
 from hwsim.cores.event.fields import EventDesign
-from hwsim.mapping import MappingError, Tile
+from hwsim.mapping import MappingError, Share, Tile
 from hwsim.passes import PassTable
 from hwsim.snn.network import Connection, Layer
 from hwsim.units import format_bits
@@ -49,28 +49,42 @@ def make_tile(layer: Layer, core: str, lanes: int, span: Span, rows: Span | None
 
 
 def cut(
-    layer: Layer, table: PassTable, core: str, design: EventDesign, span: Span, rows: MappingOf[str, int],
+    layer: Layer, table: PassTable, core: str, design: EventDesign, share: Share, rows: MappingOf[str, int],
+    tile_rows: int | None = None,
 ) -> list[Tile]:
-    """Channels [c0, c1) of a layer in the fewest tiles that fit `rows` of each memory of a core.
+    """A core's share of a layer in the fewest tiles that fit `rows` of each memory of the core.
+
+    tile_rows   a tile has at most so many rows, one block of rows after the other; None: no such limit.
 
     Each tile replays the layer's input, so it takes as many groups as there is room for; rows are cut only where one group
     of all rows does not fit. Raises MappingError when not even one row of one group does.
     """
+    first, end = share.rows
+    step = tile_rows or end - first
+    return [tile for at in range(first, end, step)
+            for tile in _cut_block(layer, table, core, design, share.channels, (at, min(at + step, end)), rows)]
+
+
+def _cut_block(
+    layer: Layer, table: PassTable, core: str, design: EventDesign, span: Span, block: Span, rows: MappingOf[str, int],
+) -> list[Tile]:
+    """Channels [c0, c1) x rows [a, b) in the fewest tiles that fit."""
     lanes = design.core.lanes
 
-    def fits(channels: Span, of_rows: Span | None = None) -> bool:
+    def fits(channels: Span, of_rows: Span = block) -> bool:
         return not _shortage(make_tile(layer, core, lanes, channels, of_rows), table, rows)
 
     first_groups = [(start, min(start + lanes, span[1])) for start in range(span[0], span[1], lanes)]
     if all(fits(group) for group in first_groups):
-        return [make_tile(layer, core, lanes, channels) for channels in _whole_rows(lanes, span, fits)]
+        return [make_tile(layer, core, lanes, channels, block) for channels in _whole_rows(lanes, span, fits)]
     for group in first_groups:
         if lacking := _shortage(make_tile(layer, core, lanes, group, (0, 1)), table, rows):
             raise MappingError(f"layer {layer.name}: " + "; ".join(
                 f"{_least(layer, name)} of {lanes} output channels needs {need} rows of {name} memory "
                 f"({format_bits(need * design.row_bits[name])}), {there} are there; memories.{name} must be larger"
                 for name, need, there in lacking))
-    return [make_tile(layer, core, lanes, channels, part) for channels, part in _cut_rows(layer, table, lanes, span, rows, fits)]
+    return [make_tile(layer, core, lanes, channels, part)
+            for channels, part in _cut_rows(layer, table, lanes, span, block, rows, fits)]
 
 
 def _least(layer: Layer, memory: str) -> str:
@@ -90,15 +104,16 @@ def _whole_rows(lanes: int, span: Span, fits: Callable[[Span], bool]) -> Iterato
 
 
 def _cut_rows(
-    layer: Layer, table: PassTable, lanes: int, span: Span, rows: MappingOf[str, int], fits: Callable[[Span, Span], bool],
+    layer: Layer, table: PassTable, lanes: int, span: Span, within: Span, rows: MappingOf[str, int],
+    fits: Callable[[Span, Span], bool],
 ) -> list[tuple[Span, Span]]:
-    """Channels and rows of tiles: blocks of equally many groups, each in row tiles of about the same height, one block after
-    the other, so that the weights of a block are fetched once.
+    """Channels and rows of tiles of the rows `within`: blocks of equally many groups, each in row tiles of about the same height,
+    one block after the other, so that the weights of a block are fetched once.
 
     Few groups make tall tiles whose input is replayed for every block; many groups make low ones that read more rows twice.
     Of all numbers of groups that fit, the one that reads the fewest source neurons is taken, the largest of equals.
     """
-    height, groups = layer.shape[1], -(-(span[1] - span[0]) // lanes)
+    height, groups = within[1] - within[0], -(-(span[1] - span[0]) // lanes)
     words = min(rows[name] for name in _state_memories(table))
     best: tuple[int, list[tuple[Span, Span]]] | None = None
     for number in range(groups, 0, -1):
@@ -106,7 +121,7 @@ def _cut_rows(
         most = words // (layer.shape[2] * number)
         if most == 0 or not all(fits(block, (0, 1)) for block in blocks):
             continue
-        parts = _even(height, -(-height // most))
+        parts = _even(within, -(-height // most))
         read = len(blocks) * sum(_source_neurons(wire, part) for wire in layer.connections for part in parts)
         if best is None or read < best[0]:
             best = read, [(block, part) for block in blocks for part in parts]
@@ -114,9 +129,9 @@ def _cut_rows(
     return best[1]
 
 
-def _even(height: int, parts: int) -> list[Span]:
+def _even(within: Span, parts: int) -> list[Span]:
     """Rows in so many parts, the first ones a row higher where they cannot be equal."""
-    ends = [0]
+    height, ends = within[1] - within[0], [within[0]]
     for k in range(parts):
         ends.append(ends[-1] + height // parts + (k < height % parts))
     return list(zip(ends, ends[1:], strict=False))

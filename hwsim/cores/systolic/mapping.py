@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwsim.arch import Architecture
-from hwsim.chip.cores import why_nothing_runs
+from hwsim.chip.model import why_nothing_runs
 from hwsim.cores.systolic.fields import SystolicDesign
 from hwsim.cores.systolic.work import LayerWork
 from hwsim.mapping import LayerPlan, Mapping, MappingError, Tile, lower, refusal, weight_misfits

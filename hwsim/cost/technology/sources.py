@@ -21,7 +21,7 @@ CONFIDENCES = ("read in the paper", "read in a file", "secondary copy", "compute
 """How sure a number is, the surest first."""
 
 Confidence = Literal["read in the paper", "read in a file", "secondary copy", "computed", "assumption", "unconfirmed"]
-Kind = Literal["units", "memory", "dram", "logic"]
+Kind = Literal["units", "memory", "dram", "logic", "links"]
 """The folders of tables."""
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]

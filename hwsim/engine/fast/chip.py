@@ -277,7 +277,7 @@ class _SampleRun:
         return SampleRecord(
             start=times.start, end=times.end, counts=self.counts, saturations=self.saturations,
             mismatches=np.array([self._mismatches(layer) for layer in self.network], np.int64), outputs=self.outputs,
-            potentials=self._potentials(), logs=self.logs,
+            potentials=self._potentials(), logs=self.logs, bits=bits,
         )
 
     def _transfer(self, i: int, op: Transfer) -> int:

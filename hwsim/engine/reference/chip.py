@@ -118,6 +118,7 @@ class Chip:
         self.flags = [np.zeros(layer.shape, np.int64) for layer in layers]
         self.outputs = {layer.name: self._output_buffer(layer) for layer in layers if layer.sends}
         self.logs: dict[int, CoreLog] = {}
+        self.bits = np.zeros(size, np.int64)
 
     def _run(self, operation: CoreOperation) -> Steps:
         """One run of a core: tokens out of the buffers, states in, states of its own tile and counts out."""
@@ -176,7 +177,7 @@ class Chip:
 
     def _transfer(self, operation: Transfer) -> int:
         """What a transfer moves; counted as it leaves."""
-        bits = self._bits(operation)
+        bits = self.bits[operation.id] = self._bits(operation)
         for event, count in operation.counted(bits).items():
             self.counts[operation.id, operation.timesteps[0], INDEX[event]] += count
         return bits
@@ -204,7 +205,7 @@ class Chip:
             start=self.order.start, end=self.order.end, counts=self.counts, saturations=self.saturations,
             mismatches=np.array([self._mismatches(layer) for layer in layers], np.int64), outputs=self.outputs,
             potentials={layer.name: state for layer, state in zip(layers, self.potentials, strict=True)},
-            logs=self.logs,
+            logs=self.logs, bits=self.bits,
         )
 
     def _mismatches(self, layer: Layer) -> int:

@@ -8,14 +8,15 @@ from hwsim.snn.network import Network
 
 
 def chip_model(arch: Architecture) -> CoreModel:
-    """The core model of a chip's cores. Raises ArchitectureError for a chip that mixes models, or that has a network of links."""
-    if arch.network is not None:
-        raise ArchitectureError(f"{arch.name} has a network of links, and layers are not placed on one yet: both engines run "
-                                "Programs that are written for one; leave `network` out, and cores meet on the channel")
+    """The core model of a chip's cores. Raises ArchitectureError for a chip that mixes models, or one of links for cores that
+    cannot be one of several."""
     models = list(dict.fromkeys(core_model(design.core.kind) for design in arch.cores))
     if len(models) > 1:
         raise ArchitectureError(f"{arch.name} mixes cores of kinds {_kinds(arch)}, which do not run one network together; give "
                                 "all cores kinds of one model")
+    if arch.network is not None and not models[0].several:
+        raise ArchitectureError(f"{arch.name} has a network of links, and cores of kind {_kinds(arch)} send nothing over one; "
+                                "leave `network` out")
     return models[0]
 
 

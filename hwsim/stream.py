@@ -1,0 +1,118 @@
+"""Samples back to back on a chip with a network of links: the steady period, simulated, beside the bound of the busiest resource.
+
+Each sample is replayed once by itself; then the lists of all of them are one list (C9). Beside it stands what each sample would
+take if links cost nothing. Cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hwsim.arch import Architecture, load_architecture
+from hwsim.chip.model import chip_model
+from hwsim.cores.model import Machine, Streamed
+from hwsim.cost.energy import LEAKAGE
+from hwsim.errors import HwsimError
+from hwsim.record import SampleRecord
+from hwsim.result import Result
+from hwsim.schedules import schedule_by_name
+from hwsim.simulation import placed_for
+from hwsim.snn.sample import Sample
+from hwsim.trace.reader import Trace
+
+ROUNDS = 4
+"""How often the samples are streamed, all of them one after the other."""
+
+
+class StreamError(HwsimError):
+    """Samples that cannot be streamed; the text says what was found and what is allowed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Samples in a row, ROUNDS times: the first round fills the pipeline, the last one empties it, between is the steady state.
+
+    times    when each began and ended, and how long each resource worked.
+    alone    cycles of each sample by itself.        free   the same if links cost nothing: nobody waits for one.
+    """
+
+    samples: int
+    times: Streamed
+    alone: tuple[int, ...]
+    free: tuple[int, ...]
+
+    @cached_property
+    def period_cycles(self) -> float:
+        """Cycles from the end of a sample to that of the next, in the mean over all rounds but the first and the last."""
+        n, rounds = self.samples, ROUNDS - 2
+        return float(self.times.last[n * (ROUNDS - 1) - 1] - self.times.last[n - 1]) / (n * rounds)
+
+    @cached_property
+    def busy(self) -> dict[str, float]:
+        """By resource, the cycles that it works per sample, the busiest first."""
+        rounds = self.samples * ROUNDS
+        return {name: cycles / rounds for name, cycles in sorted(self.times.busy.items(), key=lambda one: (-one[1], one[0]))}
+
+    @cached_property
+    def bound(self) -> tuple[str, float]:
+        """The resource that works longest per sample, and how long: no period is shorter for long."""
+        return next(iter(self.busy.items()))
+
+    def utilisation(self) -> dict[str, float]:
+        """By resource, the share of a period in which it works, the busiest first."""
+        return {name: cycles / self.period_cycles for name, cycles in self.busy.items()}
+
+    def energy_pj(self, result: Result) -> dict[str, float]:
+        """Picojoules per sample in the steady state, by scope: work as alone, leakage over the period instead of the latency."""
+        leaks = float(result.energy.loc[result.energy["unit"] == LEAKAGE, "energy_pj"].sum())
+        spared = leaks * (1 - self.period_cycles / float(result.cycles.mean()))
+        return {scope: pj - (spared if scope != "compute" else 0.0) for scope, pj in result.energy_pj.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready numbers."""
+        name, cycles = self.bound
+        return {"samples": self.samples, "period_cycles": self.period_cycles, "bound_cycles": cycles, "bound_by": name,
+                "latency_cycles_alone": sum(self.alone) / self.samples,
+                "latency_cycles_free_links": sum(self.free) / self.samples,
+                "latency_cycles": float((self.times.last - self.times.first).mean()), "utilisation": self.utilisation()}
+
+
+def back_to_back(
+    trace: Trace | str | Path, arch: Architecture | str | Path, samples: int, *, schedule: str = "pipelined",
+    spikes: str = "trace",
+) -> Stream:
+    """Stream the first `samples` samples of a trace, at least 2, without a pause between them.
+
+    spikes   as for `simulate`; with `trace` nothing is computed where the trace has recorded what layers send.
+
+    Raises StreamError, ArchitectureError, TraceError, or ProgramError with every reason why they do not run.
+    """
+    opened = trace if isinstance(trace, Trace) else Trace.open(trace)
+    try:
+        if isinstance(samples, bool) or not isinstance(samples, int) or not 2 <= samples <= opened.samples:
+            raise StreamError(f"back to back: found {samples!r} samples, expected 2 to {opened.samples}, which the trace holds")
+        design = placed_for(load_architecture(arch), opened)
+        machine = chip_model(design).machine(opened.network, design, schedule_by_name(schedule), "fast")
+        if machine.stream is None or machine.free is None:
+            raise StreamError(f"{design.name}: its engine, {machine.engine}, streams no samples; use event cores on a network of "
+                              "links")
+        replay = _replay(machine, opened, spikes)
+        records = [replay(opened.sample(index)) for index in range(samples)]
+        return Stream(samples, machine.stream(records * ROUNDS), tuple(int(record.end.max()) for record in records),
+                      tuple(machine.free(record) for record in records))
+    finally:
+        if opened is not trace:
+            opened.close()
+
+
+def _replay(machine: Machine, trace: Trace, spikes: str) -> Callable[[Sample], SampleRecord]:
+    """Timing only where that can be: cycles and bits are the same."""
+    recorded = trace.sample(0).recorded
+    known = all(layer.name in recorded for layer in trace.network if layer.sends)
+    if machine.timing is not None and known and spikes == "trace":
+        return machine.timing
+    return lambda sample: machine.run(sample, spikes)
