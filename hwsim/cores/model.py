@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hwsim.cores import member_of
+from hwsim.cores.logic import Logic
 from hwsim.cores.parts import Part, Term
 
 if TYPE_CHECKING:  # only annotations name them, and prices, which ask what a core is made of, load nothing of them
@@ -73,6 +74,13 @@ class CoreModel(Protocol):
 
     def terms(self, design: Any, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
         """What each event uses that is no access to a memory; `mult` with an operand of so many bits (None: its own)."""
+        ...
+
+    def logic(self, design: Any, payload_bits: int | None) -> Logic | None:
+        """Its gates and who works when, for the core scope; `mult` with an operand of so many bits (None: its own).
+
+        None: nothing of it was synthesised; its core scope then holds the arithmetic of `terms`, its area that of `parts`.
+        """
         ...
 
     def size(self, design: CoreDesign) -> str:

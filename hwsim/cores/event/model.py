@@ -8,6 +8,7 @@ from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.mapping import map_network
+from hwsim.cores.event.logic import logic
 from hwsim.cores.event.parts import parts, terms
 from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.provision import used_by_tables
@@ -25,7 +26,7 @@ class EventModel:
     timed = several = True
     note = ""
     events: Collection[str] | None = None
-    parts, terms = staticmethod(parts), staticmethod(terms)
+    parts, terms, logic = staticmethod(parts), staticmethod(terms), staticmethod(logic)
 
     def engine_of(self, asked: str) -> str:
         return asked

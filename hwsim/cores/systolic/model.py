@@ -10,6 +10,7 @@ from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.provision import used_by_counts
 from hwsim.cores.systolic.fields import SystolicDesign
 from hwsim.cores.systolic.mapping import map_systolic
+from hwsim.cores.systolic.logic import logic
 from hwsim.cores.systolic.parts import parts, terms
 from hwsim.cores.systolic.replay import systolic_replay
 from hwsim.schedules.base import Schedule
@@ -24,7 +25,7 @@ class SystolicModel:
     timed = several = False
     note = "a systolic array's operations include the zeros and the padding that it multiplies: compare its pJ/SOP with care"
     events: Collection[str] | None = None
-    parts, terms = staticmethod(parts), staticmethod(terms)
+    parts, terms, logic = staticmethod(parts), staticmethod(terms), staticmethod(logic)
 
     def engine_of(self, asked: str) -> str:
         return ENGINE
