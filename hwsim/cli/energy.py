@@ -19,12 +19,13 @@ from hwsim.cli.common import (
     read_overrides,
     with_footnotes,
 )
-from hwsim.cost.energy import NotProvisionedError, check_prices, price_list
+from hwsim.cost.energy import CYCLE, NotProvisionedError, check_prices, price_list
 from hwsim.cost.explanation import explain, explain_rows
 from hwsim.result_reader import load_result
 
 if TYPE_CHECKING:
-    from hwsim.cost.energy import PriceList
+    from hwsim.cost.energy import Price, PriceList
+    from hwsim.cost.logic import Charge
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   help="Prices and where they come from.")
@@ -47,26 +48,31 @@ def show(
         listed = several or {name: sections[0][name] for name in ("prices", "cannot_happen")}
         print_json({"arch": design.name, **listed})
         return
-    typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory})")
+    typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory}, logic {design.technology.logic})")
     for section in sections:
         title = "" if design.is_one_core else f"\n{section['core']}: {section['count']} x {section['kind']}"
         _print_prices(section, title)
 
 
 def _prices(listed: PriceList) -> dict[str, Any]:
-    """Every event's price on one core, and the events that cannot happen on it."""
+    """All that every event costs on one core, and what each cycle does; and the events that cannot happen on it."""
     rows, absent = [], []
     for event in VOCABULARY:
         if event.scope == "cycles":
             continue
         try:
-            p = listed.price(event.name)
+            if event.scope == "compute":
+                rows.append(_row(event.scope, event.unit, listed.price(event.name)))
+            rows += [_row("system" if event.scope == "system" else "core", unit, p) for unit, p in listed.charges(event.name)]
         except NotProvisionedError:
             absent.append(event.name)
-            continue
-        rows.append({"event": event.name, "scope": event.scope, "pJ": p.pj, "formula": p.formula,
-                     "confidence": p.confidence, "source": p.source})
+    rows += [_row("core", c.component, c, CYCLE) for c in (listed.logic.every_cycle() if listed.logic else [])]
     return {"prices": rows, "cannot_happen": absent}
+
+
+def _row(scope: str, unit: str, price: Price | Charge, event: str = "") -> dict[str, Any]:
+    return {"event": event or getattr(price, "event", ""), "scope": scope, "unit": unit, "pJ": price.pj, "formula": price.formula,
+            "confidence": price.confidence, "source": price.source}
 
 
 def _print_prices(section: dict[str, Any], title: str) -> None:
@@ -74,9 +80,9 @@ def _print_prices(section: dict[str, Any], title: str) -> None:
     rows, absent = section["prices"], section["cannot_happen"]
     typer.echo(f"{title}\n")
     lines, notes = with_footnotes([
-        {"event": r["event"], "scope": r["scope"], "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
+        {"event": r["event"], "scope": r["scope"], "unit": r["unit"], "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
          "source": f"{r['source']} ({r['confidence']})"} for r in rows])
-    print_table(lines, left=("event", "scope", "formula", "source"))
+    print_table(lines, left=("event", "scope", "unit", "formula", "source"))
     print_notes(notes)
     if absent:
         typer.echo(f"\ncannot happen on this design (no such memory or unit): {', '.join(absent)}")
@@ -99,9 +105,9 @@ def explain_command(
         print_json({"run_id": result.run_id, "sim_id": result.sim_id, "samples": result.facts.samples,
                     "energy_pj": result.energy_pj, "energy_spread_pj": result.spread["energy_pj"],
                     "total_energy_pj": result.total_energy_pj, "memories_off": result.memories_off,
-                    "lines": explain_rows(result.energy)})
+                    "lines": explain_rows(result.accounts)})
         return
     f = result.facts
     mean = "one sample" if f.samples == 1 else f"per sample, the mean of {f.samples}"
     typer.echo(f"run {result.run_id}: {f.trace} on {f.arch}, {f.schedule}, {mean}\n")
-    typer.echo(explain(result.energy, result.memories_off))
+    typer.echo(explain(result.accounts, result.memories_off))

@@ -71,21 +71,26 @@ class Block:
 
 @dataclass(frozen=True)
 class Path:
-    """A way that must fit into a clock period: through a memory, if one is named, then through gates of the logic table."""
+    """A way that must fit into a clock period: through a memory, if one is named, then through gates.
 
-    name: str
+    name    a path of the logic table, at `sizes`; or `terms`, arithmetic one behind the other.
+    """
+
     what: str
-    sizes: Mapping[str, int]
+    name: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
     memory: str = ""
+    terms: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True)
 class Moves:
-    """Bits that one count of an event moves between a memory and the logic. `kind` names their toggles per bit."""
+    """Bits that one count of an event moves between a memory and the logic, in `times` accesses. `kind` names their toggles."""
 
     memory: str
     bits: int
     kind: str
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,14 +107,10 @@ class Logic:
     blocks: tuple[Block, ...]
     events: Mapping[str, tuple[Use, ...]]
     every_cycle: tuple[Use, ...]
-    moves: Mapping[str, Moves]
+    moves: Mapping[str, tuple[Moves, ...]]
     busiest: tuple[str, ...]
     paths: tuple[Path, ...]
     fields: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-
-    @property
-    def flip_flops(self) -> int:
-        return sum(block.count * block.flip_flops for block in self.blocks)
 
 
 def busiest(kinds: tuple[str, ...], there: Mapping[str, int]) -> tuple[str, ...]:
@@ -117,9 +118,9 @@ def busiest(kinds: tuple[str, ...], there: Mapping[str, int]) -> tuple[str, ...]
     return tuple(name for name in kinds if there.get(name))
 
 
-def moves_of(rows: Mapping[str, int], kinds: Mapping[str, str]) -> dict[str, Moves]:
+def moves_of(rows: Mapping[str, int], kinds: Mapping[str, str]) -> dict[str, tuple[Moves, ...]]:
     """What each access to a memory moves: its whole row. `rows`: bits of a row by memory; `kinds`: toggles, else `other`."""
-    return {event.name: Moves(memory, rows[memory], kinds.get(memory, "other"))
+    return {event.name: (Moves(memory, rows[memory], kinds.get(memory, "other")),)
             for memory, unit in UNIT_OF.items() if memory in rows
             for event in VOCABULARY if event.unit == unit and event.name.endswith(_WHOLE_ROWS)}
 

@@ -69,11 +69,15 @@ class CoreModel(Protocol):
         ...
 
     def parts(self, design: Any, registers_apart: bool) -> list[Part]:
-        """What a core is made of, for area and leakage. `registers_apart`: the table's operations are without registers."""
+        """What a core of which no logic was synthesised is made of, for area and leakage; else nothing.
+
+        `registers_apart`: the table's operations are without registers.
+        """
         ...
 
     def terms(self, design: Any, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
-        """What each event uses that is no access to a memory; `mult` with an operand of so many bits (None: its own)."""
+        """Arithmetic of each event, in the papers' account; `mult` with an operand of so many bits (None: its own). Of a kind
+        without `logic` also what other events use that are no access to a memory."""
         ...
 
     def logic(self, design: Any, payload_bits: int | None) -> Logic | None:

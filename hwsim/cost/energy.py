@@ -152,7 +152,9 @@ class PriceList:
         if known.scope == "core" and (known.unit in _MEMORY_OF or known.unit in ("link", "router")):
             return [(known.unit, own), *gates]
         if not gates:
-            raise EnergyError(f"{event}: no price; say in the core model's logic (hwsim/cores) which gates one {known.counted} uses")
+            raise NotProvisionedError(
+                f"{event}: no gates of {self.arch.name} are known for one {known.counted}, so it has no price on chip; docs/assumptions.md "
+                "names what is not priced, and a core model says in its logic (hwsim/cores) which gates an event uses")
         return [(gates[0][0], own), *gates[1:]] if own.source == OVERRIDE else gates
 
     def _gates(self, event: str, counted: str) -> Price:
@@ -170,6 +172,16 @@ class PriceList:
             try:
                 found.append(self.price(event, payload_bits))
             except NotProvisionedError:  # the design cannot count it; asking for it by name still raises
+                continue
+        return found
+
+    def every_charge(self, payload_bits: int | None = None) -> list[tuple[str, Price]]:
+        """`charges` of all events that the design can make happen, in the order of the vocabulary."""
+        found: list[tuple[str, Price]] = []
+        for price in self.prices(payload_bits):
+            try:
+                found += self.charges(price.event, payload_bits)
+            except NotProvisionedError:
                 continue
         return found
 
@@ -258,8 +270,7 @@ def price_list(arch: Architecture, overrides: Given = None, used: Collection[str
     prices = PriceList(arch, read_overrides(overrides), memories, logic_prices(arch, memories))
     if prices.logic is not None:
         prices.logic.check()
-    for price in prices.prices():
-        prices.charges(price.event)
+    prices.every_charge()
     _leaks(arch, prices.overrides, used)
     return prices
 
@@ -298,7 +309,7 @@ def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str
         prices = price_list(one, overrides, used)
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
         lines += [f"mult {bits} {pj:.12g}" for bits, pj in prices.multiplications()]
-        lines += [f"{p.event} {unit} {c.pj:.12g}" for p in prices.prices() for unit, c in prices.charges(p.event)]
+        lines += [f"{c.event} {unit} {c.pj:.12g}" for unit, c in prices.every_charge()]
         lines += [f"mult {bits} {unit} {c.pj:.12g}" for bits, _ in prices.multiplications() for unit, c in prices.charges("mult", bits)]
         lines += [f"{CYCLE} {c.component} {c.pj:.12g}" for c in (prices.logic.every_cycle() if prices.logic else [])]
     lines += [f"{name} {mw:.12g}" for name, mw, _ in _leaks(arch, read_overrides(overrides), used)]

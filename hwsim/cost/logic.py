@@ -13,7 +13,7 @@ from functools import cached_property
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from hwsim.cores.logic import CLOCK, WIRES, Block, Clocked, Logic, Path, Sums, Use, Within, Work
+from hwsim.cores.logic import CLOCK, WIRES, Block, Clocked, Logic, Moves, Path, Sums, Use, Within, Work
 from hwsim.cores.model import core_model
 from hwsim.cost.memory import Macro
 from hwsim.cost.operating_point import Factor, logic_factor
@@ -93,10 +93,7 @@ class LogicPrices:
         """
         logic = self._logic(payload_bits)
         found = [charge for use in logic.events.get(event, ()) for charge in self._charges(use)]
-        moves = logic.moves.get(event)
-        if moves is not None and moves.memory in self.memories:
-            found.append(self._wire(moves.memory, moves.bits, moves.kind))
-        return found
+        return [*found, *(self._wire(moves) for moves in logic.moves.get(event, ()) if moves.memory in self.memories)]
 
     def every_cycle(self) -> list[Charge]:
         """What each elapsed cycle costs: the sequencer, and the clock."""
@@ -150,13 +147,14 @@ class LogicPrices:
         return Charge(component, pj * factor.value, factor.after(formula), factor.cited("; ".join(c.text for c in cited)),
                       weakest([*(c.confidence for c in cited), factor.confidence]))
 
-    def _wire(self, memory: str, bits: int, kind: str) -> Charge:
+    def _wire(self, moves: Moves) -> Charge:
         """Toggles x C V^2 / 2 x length. The capacitance of a mm is taken to be the same at every node."""
-        toggles, farads, volts = self.table.wires.toggles_per_bit[kind], self.table.wires.pf_per_mm, self.technology.vdd_v  # type: ignore[index]
-        length = self.wire_mm(memory)
+        wires, volts, length = self.table.wires, self.technology.vdd_v, self.wire_mm(moves.memory)
+        toggles, farads = wires.toggles_per_bit[moves.kind], wires.pf_per_mm  # type: ignore[index]
         cited = [self.table.sources[value.source] for value in (farads, toggles)]
-        return Charge(WIRES, bits * toggles.value * farads.value * volts**2 / 2 * length,
-                      f"{bits} bit x {toggles.value:g} toggles x {farads.value:g} pF/mm x ({volts:g} V)^2 / 2 x {length:.3g} mm",
+        many = f"{moves.times} x " if moves.times > 1 else ""
+        return Charge(WIRES, moves.times * moves.bits * toggles.value * farads.value * volts**2 / 2 * length,
+                      f"{moves.memory}: {many}{moves.bits} bit x {toggles.value:g} toggles x {farads.value:g} pF/mm x ({volts:g} V)^2 / 2 x {length:.3g} mm",
                       "; ".join(dict.fromkeys(c.text for c in cited)), weakest([c.confidence for c in cited]))
 
     def wire_mm(self, memory: str) -> float:
@@ -210,8 +208,12 @@ class LogicPrices:
 
     def paths(self) -> list[tuple[Path, float]]:
         """Paths with the ns of their gates, memories apart."""
-        factor = self._factor("delay")
-        return [(path, self.table.paths_ns[path.name].at(path.sizes) * factor.value) for path in self.logic.paths]
+        return [(path, self._gates_ns(path)) for path in self.logic.paths]
+
+    def _gates_ns(self, path: Path) -> float:
+        if path.name:
+            return self.table.paths_ns[path.name].at(path.sizes) * self._factor("delay").value
+        return sum(unit_at(self.technology, self.table.arithmetic, name, "path_ns", bits).value for name, bits in path.terms)
 
     # -- what has no price
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hwsim.cores.event.dataflow_fields import MergedPlanes, OutputStationary
 from hwsim.cores.event.fields import EventDesign
-from hwsim.cores.logic import Block, Clocked, Logic, Path, Sums, Use, Within, Work, busiest, moves_of
+from hwsim.cores.logic import Block, Clocked, Logic, Moves, Path, Sums, Use, Within, Work, busiest, moves_of
 from hwsim.cores.parts import POOL_BITS, Term, requantiser, token_bits
 
 SCATTER_BUSIEST = ("membrane", "current", "weight", "mask", "spike", "bias")
@@ -27,7 +27,6 @@ POINTER_FLIP_FLOPS = 8
 FIELDS = {
     "accumulator_file": ("core.dataflow: {type: output_stationary}", "{type: event_driven}"),
     "visits": ("core.dataflow: {type: output_stationary}", "{type: event_driven}"),
-    "plane_sums": ("core.token: {planes: merged} with unweighed planes", "{planes: single}"),
     "bit_slots": ("core.token: {planes: merged}", "{planes: single}"),
     "word_register": ("core.token: {planes: merged} or core.passes: by_word", "{planes: single} and by_pass"),
     "word_writer": ("core.writer: word", "serial"),
@@ -42,10 +41,28 @@ def logic(design: EventDesign, payload_bits: int | None) -> Logic:
     return Logic(
         blocks=tuple(_blocks(design)), events=_Uses(design, payload_bits).by_event(),
         every_cycle=(Work("sequencer", "sequencer", "cycle", {}), Clocked(IDLE_FLIP_FLOPS, "states that never rest")),
-        moves=moves_of(design.row_bits, {"weight": "weight", "membrane": "membrane", "current": "membrane"}),
+        moves=_moves(design),
         busiest=busiest(GATHER_BUSIEST if design.has_accumulator_file else SCATTER_BUSIEST, design.capacities),
         paths=_paths(design), fields=FIELDS,
     )
+
+
+def _moves(design: EventDesign) -> dict[str, tuple[Moves, ...]]:
+    """Rows move whole. But where each lane that works is counted, those without a channel are not charged: they hold zeros.
+
+    An addition then stands for its lane's part of the row of weights and, in scatter order, for its potential (or current) that
+    is read and written back. Lanes that add bits of merged tokens are counted once for each bit, so there rows are charged.
+    """
+    rows = dict(moves_of({name: bits for name, bits in design.row_bits.items() if name != "current"},
+                         {"weight": "weight", "membrane": "membrane"}))
+    if design.merges_planes:
+        return rows | moves_of({"current": design.row_bits["current"]}, {"current": "membrane"})
+    lane: tuple[Moves, ...] = (Moves("weight", design.core.weight_bits, "weight"),)
+    counted = ["weight_read"]
+    if not design.has_accumulator_file:
+        lane = (Moves("membrane", design.core.potential_bits, "membrane", 2), *lane)
+        counted += ["membrane_read_accumulate", "membrane_write_accumulate"]
+    return {event: moved for event, moved in rows.items() if event not in counted} | {"acc_add": lane}
 
 
 def _terms_per_slot(design: EventDesign) -> int:
@@ -72,7 +89,7 @@ def _blocks(design: EventDesign) -> list[Block]:
     word = {"lanes": core.lanes, **wide}
     token = {"token_bits": token_bits(design), "fifo_depth": core.fifo_depth}
     found = [
-        Block("lane", core.lanes * _terms_per_slot(design), "lane", wide),
+        _lane_block(design, wide),
         Block("write_multiplexer", 1, "write_multiplexer", word),
         Block("fifo", 1, "fifo", token),
         Block("address_generator", 1, "address_generator"),
@@ -93,6 +110,12 @@ def _blocks(design: EventDesign) -> list[Block]:
     return [*found, Block(writer, 1, writer, {"lanes": core.lanes})]
 
 
+def _lane_block(design: EventDesign, wide: dict[str, int]) -> Block:
+    if design.merges_planes:
+        return Block("lane", design.core.lanes, "merged_lane", {**wide, "adders": _terms_per_slot(design)})
+    return Block("lane", design.core.lanes, "lane", wide)
+
+
 def _front_blocks(design: EventDesign) -> list[Block]:
     """What makes tokens of the spike buffer, and takes merged ones apart."""
     found = [Block("row_scanner", 1, "row_scanner", {"scan_bits": design.spike_buffer.scan_bits})
@@ -100,7 +123,7 @@ def _front_blocks(design: EventDesign) -> list[Block]:
     if design.has_accumulator_file:
         found.append(Block("visits", 1, "visits"))
     if design.merges_planes:
-        found.append(Block("bit_slots", 1, "bit_slots", {"adders": _terms_per_slot(design)}))
+        found.append(Block("bit_slots", 1, "bit_slots"))
     return found
 
 
@@ -115,13 +138,13 @@ def _word_blocks(design: EventDesign, word: dict[str, int]) -> list[Block]:
 
 def _paths(design: EventDesign) -> tuple[Path, ...]:
     wide = {"potential_bits": design.core.potential_bits}
-    weight = Path("weight_to_write", "weight memory, lane, write port", wide, "weight")
-    address = Path("registers_to_address", "registers, address generator, weight address", {})
+    weight = Path("weight memory, lane, write port", "weight_to_write", wide, "weight")
+    address = Path("registers, address generator, weight address", "registers_to_address")
     if design.has_accumulator_file:
-        return weight, Path("potential_to_write", "accumulators, lane, accumulators", wide), address
+        return weight, Path("accumulators, lane, accumulators", "potential_to_write", wide), address
     held = [name for name in ("membrane", "current") if design.capacities[name]]
     return (weight, address,
-            *(Path("potential_to_write", f"{name} memory, lane, write port", wide, name) for name in held))
+            *(Path(f"{name} memory, lane, write port", "potential_to_write", wide, name) for name in held))
 
 
 # --- what works when -------------------------------------------------------------------------------------------------
@@ -148,8 +171,9 @@ class _Uses:
         reads: tuple[Use, ...] = (Work("entry_reader", "entry_reader", "entry", {}),)
         found: tuple[Use, ...] = ()
         if not design.lists_events:
-            reads = (Work("row_scanner", "row_scanner", "row", scanner), Clocked(scanner["scan_bits"], "a scanned row's marks"))
-            found = (Work("row_scanner", "row_scanner", "token", scanner),)
+            marks = Clocked(scanner["scan_bits"], "marks of what a row's tokens were")
+            reads, found = (Work("row_scanner", "row_scanner", "row", scanner), marks), (
+                Work("row_scanner", "row_scanner", "token", scanner), marks)
         return {
             "fifo_push": (Work("fifo", "fifo", "token", sizes), Clocked(bits + POINTER_FLIP_FLOPS, "a token and pointers"), *found),
             "fifo_pop": (event,), "buffer_read": reads,
@@ -185,8 +209,11 @@ class _Uses:
         return (Work("write_multiplexer", "write_multiplexer", "lane", self.wide, self.core.lanes),)
 
     def _lanes(self) -> dict[str, tuple[Use, ...]]:
-        """Additions of synapses. The lane that was synthesised shifts, adds and saturates."""
-        per_lane: list[Use] = [Work("lane", "lane", "accumulate", self.wide)]
+        """Additions of synapses. The lane that was synthesised shifts, adds and saturates.
+
+        Sums of planes that are merged but not weighed (`sum_add`) are not here: a design does not say how many a lane holds.
+        """
+        per_lane: list[Use] = [Work("lane", "merged_lane" if self.design.merges_planes else "lane", "accumulate", self.wide)]
         if not self.design.has_accumulator_file:
             per_lane.append(Work("write_multiplexer", "write_multiplexer", "lane", self.wide))
             if self.core.bypass:
@@ -196,7 +223,6 @@ class _Uses:
         within: tuple[Use, ...] = (Within("lane", "the lane's accumulation, which weighs planes (acc_add)"),)
         found: dict[str, tuple[Use, ...]] = {
             "acc_add": tuple(per_lane), "weight_shift": within,
-            "sum_add": (Work("plane_sums", "plane_sums", "addition", self.wide),),
             "reg_bits": (Within("lane", "a lane holds no register: words go from memory to memory; bypass and word registers are "
                                 "in the clock"),),
         }
@@ -225,6 +251,7 @@ class _Uses:
         """Spikes that leave: one a cycle, or a word at once."""
         lanes = self.core.lanes
         if self.core.writer == "word":
-            return {"spike_out": (Work("word_writer", "word_writer", "spike", {"lanes": lanes}),)}
+            # Each spike is charged as if it were its word's only one: words are not counted.
+            return {"spike_out": (Work("word_writer", "word_writer", "spike", {}), Clocked(lanes, "a word's spikes"))}
         return {"spike_out": (Work("serialiser", "serialiser", "spike", {"lanes": lanes}),
                               Clocked(lanes, "the spikes that are left"))}

@@ -26,14 +26,14 @@ def logic(design: SystolicDesign, payload_bits: int | None) -> Logic:
     return Logic(
         blocks=_blocks(design), every_cycle=(Work("sequencer", "sequencer", "cycle", {}),),
         events={
-            **product, "acc_add": (Sums("accumulator", (("add", (bits,)),)),), "reg_bits": (Clocked(1, LATCHED),),
+            **product, "acc_add": (Sums("accumulator", (("add", (bits,)),)),), "reg_bits": (Work("registers", "register", "bits", {"bits": 1}), Clocked(1, LATCHED)),
             "requant": (Sums("requantiser", requantiser(bits)),), "addr_gen": step, "buffer_write": sent, "weight_read": step,
             "buffer_read": step, "bias_read": step,
             "pool_update": (Sums("pooling_unit", (("add", (POOL_BITS,)),)), Clocked(POOL_BITS, "a window's sum")),
         },
         moves=moves_of(design.row_bits, {"weight": "weight", "membrane": "membrane"}),
         busiest=busiest(BUSIEST, design.capacities),
-        paths=(Path("weight_to_write", "weight memory, multiplier and adder of an element", {"potential_bits": bits}, "weight"),),
+        paths=(Path("multiplier and adder of an element", terms=(("mult", (core.weight_bits, core.payload_bits)), ("add", (bits,)))),),
     )
 
 

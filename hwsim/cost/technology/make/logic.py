@@ -56,6 +56,60 @@ UNITS = (
     Unit("serialiser", "serialiser", ("lanes",), {"spike": ("spike", ((64.0, ()), (2.2, ("lanes",))))}),
 )
 
+Fit = tuple[tuple[str, ...], ...]
+"""Products of sizes that a least-squares sum is made of."""
+
+
+@dataclass(frozen=True)
+class Synthesised:
+    """A unit of nangate45_units.csv: what its area, leakage and flip-flops go with, and its energies by operation.
+
+    given   energies that are not fitted: terms in fJ at 0.9 V, and their source.
+    """
+
+    name: str
+    size: Fit
+    energies: dict[str, Fit]
+    given: dict[str, tuple[tuple[tuple[float, tuple[str, ...]], ...], str]]
+
+
+WORD, HELD = ("lanes", "potential_bits"), ("lanes", "potential_bits", "accumulators")
+SYNTHESISED = (
+    Synthesised("register", (("bits",),), {"bits": (("bits",),)}, {}),
+    Synthesised("entry_reader", ((),), {"entry": ((),)}, {}),
+    Synthesised("row_scanner", (("scan_bits",), ()), {"row": (("scan_bits",),), "token": (("scan_bits",), ())}, {}),
+    Synthesised("visits", ((),), {"word": ((),)}, {}),
+    Synthesised("word_register", (WORD,), {"operation": (WORD,)}, {}),
+    Synthesised("accumulator_file", (WORD, HELD), {"access": (WORD, HELD)}, {}),
+    Synthesised("merged_lane", (("potential_bits",), ("adders",)), {}, {
+        "accumulate": (((20.0, ("potential_bits",)),), "merged"), "fire": (((3.3, ("potential_bits",)),), "core")}),
+    Synthesised("bit_slots", ((),), {"term": ((),)}, {}),
+    Synthesised("word_writer", (("lanes",), ()), {"spike": ((),)}, {}),
+)
+
+UNITS_SOURCES = """\
+  unit:
+    text: >-
+      yosys 0.23 with Nangate 45 nm typical cells, gates of equal delay under random stimuli with the toggles of real layers
+      (`python -m hwsim.rtl.priced_units`, nangate45_units.csv, x (0.9 / 1.1)^2), least squares of relative errors
+    confidence: computed
+  unit_size:
+    text: >-
+      yosys 0.23 with Nangate 45 nm typical cells (`python -m hwsim.rtl.priced_units`, nangate45_units.csv), least squares of
+      relative errors
+    confidence: computed
+  unit_leakage:
+    text: >-
+      yosys 0.23 with Nangate 45 nm typical cells (`python -m hwsim.rtl.priced_units`, nangate45_units.csv, 1.1 V and 25 C,
+      x (0.9 / 1.1)^5, the power of McPAT's fit; used at every temperature), least squares of relative errors
+    confidence: computed
+  merged:
+    text: >-
+      as the lane of single planes: under equal stimuli a term of a merged lane takes 0.7 to 1.3 times what an accumulation of
+      the plain one does, 1.0 in the mean (nangate45_units.csv, plain_lane and merged_lane)
+    confidence: computed
+"""
+
 HEAD = """\
 # Logic of the cores, synthesised with the Nangate 45 nm library and simulated gate by gate, at 0.9 V.
 # Made by `python -m hwsim.cost.technology.make.logic` from the two csv files beside it; change that script, not this file.
@@ -174,6 +228,7 @@ def _size(unit: Unit, rows: Sequence[Row], column: str, convert: Callable[[float
 
 
 def _figure(terms: Sequence[tuple[float, tuple[str, ...]]], source: str) -> str:
+    terms = [(value, names) for value, names in terms if abs(value) > 1e-9]  # a fit's rounding is no term
     said = ", ".join(f"{{value: {value:.4g}" + (f", times: [{', '.join(names)}]}}" if names else "}") for value, names in terms)
     return f"{{terms: [{said}], source: {source}}}"
 
@@ -189,11 +244,40 @@ def _core_unit(unit: Unit, rows: Sequence[Row]) -> str:
     return made
 
 
+def least_squares(rows: Sequence[Row], column: str, features: Fit) -> list[float]:
+    """Coefficients of products of sizes: the least relative errors."""
+    wanted = np.array([float(r[column]) for r in rows])
+    table = np.array([[product({n: int(r[n]) for n in names}, names) for names in features] for r in rows])
+    found, *_ = np.linalg.lstsq(table / wanted[:, None], np.ones(len(wanted)), rcond=None)
+    return [float(x) for x in found]
+
+
+def _fitted(rows: Sequence[Row], column: str, features: Fit, scale: float, source: str) -> str:
+    values = least_squares(rows, column, features)
+    return _figure([(scale * value, names) for value, names in zip(values, features, strict=True)], source)
+
+
+def _synthesised(unit: Synthesised, rows: Sequence[Row]) -> str:
+    mine = [r for r in rows if r["unit"] == unit.name]
+    once = [r for r in mine if r["event"] == mine[0]["event"]]
+    made = f"  {unit.name}:\n    energy_pj:\n"
+    for operation, features in unit.energies.items():
+        made += f"      {operation}: {_fitted([r for r in mine if r['event'] == operation], 'energy_fj', features, ENERGY, 'unit')}\n"
+    for operation, (terms, source) in unit.given.items():
+        made += f"      {operation}: {_figure([(fj / 1e3, names) for fj, names in terms], source)}\n"
+    made += f"    area_um2: {_fitted(once, 'area_um2', unit.size, 1.0, 'unit_size')}\n"
+    made += f"    leakage_nw: {_fitted(once, 'leakage_nw', unit.size, RATIO**LEAKAGE_POWER, 'unit_leakage')}\n"
+    if any(int(r["flip_flops"]) for r in once):
+        made += f"    flip_flops: {_fitted(once, 'flip_flops', unit.size, 1.0, 'unit_size')}\n"
+    return made
+
+
 def text(folder: Path = FOLDER) -> str:
     """The whole file."""
-    rows = read("nangate45_core.csv", folder)
-    made = HEAD.replace("{more_sources}", "")
-    return made + "".join(_core_unit(unit, rows) for unit in UNITS)
+    core, units = read("nangate45_core.csv", folder), read("nangate45_units.csv", folder)
+    made = HEAD.replace("{more_sources}", UNITS_SOURCES)
+    made += "".join(_core_unit(unit, core) for unit in UNITS)
+    return made + "".join(_synthesised(unit, units) for unit in SYNTHESISED)
 
 
 def main() -> None:
