@@ -58,7 +58,7 @@ def _too_long(arch: Architecture, where: str, path: Path, gates_ns: float, memor
     access = _access(path, memories)
     whole = access + gates_ns
     first = f"{access:.2f} ns of {path.memory} memory and {gates_ns:.2f} of logic" if path.memory else f"{gates_ns:.2f} ns of logic"
-    banks = f"; smaller banks of the {path.memory} memory (memories.banks) are faster" if path.memory else ""
+    banks = f", or smaller banks (memories.banks: {{{path.memory}: n}})" if path.memory else ""
     return (f"{arch.name}: {where}the path {path.what} takes {whole:.2f} ns ({first}), the clock period is {arch.period_ns:.2f} ns; "
             f"it needs a clock of at most {int(1e4 / whole) / 10:g} MHz{banks}")
 

@@ -8,6 +8,7 @@ library's supply.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from hwsim.rtl.gates.netlist import Bit, Gate, Netlist
@@ -101,6 +102,4 @@ class Streams:
 
 
 def _filled(function: str, pins: Mapping[str, str]) -> str:
-    import re
-
     return "(" + re.sub(r"\b[A-Za-z]\w*\b", lambda m: pins.get(m[0], m[0]), function) + ")"
