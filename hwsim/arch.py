@@ -75,7 +75,8 @@ CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles", "netwo
 """Fields outside the cores that decide cycles and counts."""
 CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
                      "technology.temperature_k", "technology.dram", "technology.node_nm", "technology.vdd_v",
-                     "technology.family", "technology.logic", "technology.clock_gating", "technology.gate_leakage", "technology.leakage_over_table")
+                     "technology.family", "technology.logic", "technology.clock_gating",
+                     "technology.gate_leakage", "technology.leakage_over_table")
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 
 

@@ -2,7 +2,8 @@
 
 Primary: result.json (facts, architecture, overrides), samples.csv, operations.csv, spans.csv, counts.csv,
 counts_by_sample.csv. Derived, for people and plots, with numbers per sample: activity.csv, cycles.csv, energy.csv
-(the hardware), arithmetic.csv (the papers' account of it), area.csv. Loading reads the primary files only and makes the rest again, so a loaded result can be repriced.
+(the hardware), arithmetic.csv (the papers' account of it), area.csv. Loading reads the primary files only and makes the rest
+again, so a loaded result can be repriced.
 """
 
 from __future__ import annotations

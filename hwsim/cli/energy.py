@@ -48,7 +48,8 @@ def show(
         listed = several or {name: sections[0][name] for name in ("prices", "cannot_happen")}
         print_json({"arch": design.name, **listed})
         return
-    typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory}, logic {design.technology.logic})")
+    tables = design.technology
+    typer.echo(f"prices of {design.name} ({tables.units}, {tables.memory}, logic {tables.logic})")
     for section in sections:
         title = "" if design.is_one_core else f"\n{section['core']}: {section['count']} x {section['kind']}"
         _print_prices(section, title)

@@ -1,9 +1,9 @@
 """What a design is made of, and what it takes: the logic of its core, its silicon area (um2) and leakage (mW).
 
 The blocks of synthesised logic (hwsim/cost/logic.py), or the parts of a core of which none was synthesised, and the memories that
-are on: area and leakage are both sums over them, so that nothing leaks that takes no area. Everywhere below, `used` names the memories that are on (hwsim/cores/provision.py tells
-which a network uses); None means every memory of the design. Figures come from the design's units table and memory
-profile (hwsim/cost/technology), each with its source. Wires, pads, the clock tree and white space are not in it
+are on: area and leakage are both sums over them, so that nothing leaks that takes no area. Everywhere below, `used` names the
+memories that are on (hwsim/cores/provision.py tells which a network uses); None means every memory of the design. Figures come
+from the design's tables (hwsim/cost/technology), each with its source. Wires, pads, the clock tree and white space are not in it
 (docs/energy-model.md).
 """
 

@@ -36,7 +36,7 @@ def check_timing(arch: Architecture, used: Collection[str] | None = None) -> lis
 
 def slowest_path(arch: Architecture, used: Collection[str] | None = None) -> tuple[str, float]:
     """What limits the clock, and its ns: a memory, or a path through memory and logic."""
-    times = {}
+    times: dict[str, float] = {}
     for where, one in arch.entries():
         memories = macros(one, used)
         times |= {f"{where} {m.name} memory".strip(): m.access_ns for m in memories.values()}
@@ -57,10 +57,10 @@ def _access(path: Path, memories: Mapping[str, Macro]) -> float:
 def _too_long(arch: Architecture, where: str, path: Path, gates_ns: float, memories: Mapping[str, Macro]) -> str:
     access = _access(path, memories)
     whole = access + gates_ns
-    first = f"{access:.2f} ns of {path.memory} memory and {gates_ns:.2f} of logic" if path.memory else f"{gates_ns:.2f} ns of logic"
+    first = f"{access:.2f} ns of {path.memory} memory and {gates_ns:.2f} of logic" if path.memory else "all of it logic"
     banks = f", or smaller banks (memories.banks: {{{path.memory}: n}})" if path.memory else ""
-    return (f"{arch.name}: {where}the path {path.what} takes {whole:.2f} ns ({first}), the clock period is {arch.period_ns:.2f} ns; "
-            f"it needs a clock of at most {int(1e4 / whole) / 10:g} MHz{banks}")
+    return (f"{arch.name}: {where}the path {path.what} takes {whole:.2f} ns ({first}), the clock period is "
+            f"{arch.period_ns:.2f} ns; it needs a clock of at most {int(1e4 / whole) / 10:g} MHz{banks}")
 
 
 def _fits(access_ns: float, period_ns: float) -> bool:

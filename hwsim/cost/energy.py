@@ -153,8 +153,9 @@ class PriceList:
             return [(known.unit, own), *gates]
         if not gates:
             raise NotProvisionedError(
-                f"{event}: no gates of {self.arch.name} are known for one {known.counted}, so it has no price on chip; docs/assumptions.md "
-                "names what is not priced, and a core model says in its logic (hwsim/cores) which gates an event uses")
+                f"{event}: no gates of {self.arch.name} are known for one {known.counted}, so it has no price on chip; "
+                "docs/assumptions.md names what is not priced, and a core model says in its logic (hwsim/cores) which gates an "
+                "event uses")
         return [(gates[0][0], own), *gates[1:]] if own.source == OVERRIDE else gates
 
     def _gates(self, event: str, counted: str) -> Price:
@@ -310,7 +311,8 @@ def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
         lines += [f"mult {bits} {pj:.12g}" for bits, pj in prices.multiplications()]
         lines += [f"{c.event} {unit} {c.pj:.12g}" for unit, c in prices.every_charge()]
-        lines += [f"mult {bits} {unit} {c.pj:.12g}" for bits, _ in prices.multiplications() for unit, c in prices.charges("mult", bits)]
+        lines += [f"mult {bits} {unit} {c.pj:.12g}" for bits, _ in prices.multiplications()
+                  for unit, c in prices.charges("mult", bits)]
         lines += [f"{CYCLE} {c.component} {c.pj:.12g}" for c in (prices.logic.every_cycle() if prices.logic else [])]
     lines += [f"{name} {mw:.12g}" for name, mw, _ in _leaks(arch, read_overrides(overrides), used)]
     lines.append(f"period {arch.period_ns:.12g}")

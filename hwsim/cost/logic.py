@@ -118,8 +118,8 @@ class LogicPrices:
         unit = self._unit(use.unit)
         figure = unit.energy_pj.get(use.operation)
         if figure is None:
-            raise UnpricedError(f"{use.unit}: logic table {self.table.name} has no energy of its operation {use.operation!r}; add "
-                                f"units.{use.unit}.energy_pj.{use.operation} with a source")
+            raise UnpricedError(f"{use.unit}: logic table {self.table.name} has no energy of its operation {use.operation!r}; "
+                                f"add units.{use.unit}.energy_pj.{use.operation} with a source")
         cited = self.table.sources[figure.source]
         factor = self._factor("energy")
         many = f"{use.times} x ({figure.formula(use.sizes)})" if use.times > 1 else figure.formula(use.sizes)
@@ -154,7 +154,8 @@ class LogicPrices:
         cited = [self.table.sources[value.source] for value in (farads, toggles)]
         many = f"{moves.times} x " if moves.times > 1 else ""
         return Charge(WIRES, moves.times * moves.bits * toggles.value * farads.value * volts**2 / 2 * length,
-                      f"{moves.memory}: {many}{moves.bits} bit x {toggles.value:g} toggles x {farads.value:g} pF/mm x ({volts:g} V)^2 / 2 x {length:.3g} mm",
+                      f"{moves.memory}: {many}{moves.bits} bit x {toggles.value:g} toggles x "
+                      f"{farads.value:g} pF/mm x ({volts:g} V)^2 / 2 x {length:.3g} mm",
                       "; ".join(dict.fromkeys(c.text for c in cited)), weakest([c.confidence for c in cited]))
 
     def wire_mm(self, memory: str) -> float:
@@ -238,8 +239,8 @@ class LogicPrices:
         field, instead = self.logic.fields.get(unit, ("", ""))
         brings = f", which {field} brings" if field else ""
         works = f"; {instead} needs none, or" if instead else ";"
-        return (f"{self.arch.name}: no price of the unit {unit}{brings}: logic table {self.table.name} lacks it{works} give a table "
-                f"with units.{unit} (technology.logic), which `python -m hwsim.rtl.priced_units` makes of the hardware")
+        return (f"{self.arch.name}: no price of the unit {unit}{brings}: logic table {self.table.name} lacks it{works} give a "
+                f"table with units.{unit} (technology.logic), which `python -m hwsim.rtl.priced_units` makes of the hardware")
 
     def _factor(self, quantity: Quantity) -> Factor:
         return logic_factor(self.technology, self.table.conditions, quantity, f"logic table {self.table.name}")

@@ -1,9 +1,9 @@
-"""Makes the rows of nangate45_units.csv again: `python -m hwsim.rtl.priced_units LIBERTY [--yosys PATH] [--unit NAME] > rows.csv`.
+"""Makes the rows of nangate45_units.csv: `python -m hwsim.rtl.priced_units LIBERTY [--yosys PATH] [--unit NAME] > rows.csv`.
 
 Units of the golden hardware that the measured core does not have, in the cells of a Liberty library: area (um2), leakage (nW),
-flip-flops, and the energy of an operation (fJ at the library's supply, clock pins apart). `python -m hwsim.cost.technology.make.logic`
-makes the table of them. Neither the library nor yosys is in this tree. Stimuli are random with the toggles of real layers: bits of
-potentials change in 0.33 of the operations, those of weights in 0.45.
+flip-flops, and the energy of an operation (fJ at the library's supply, clock pins apart). hwsim/cost/technology/make/logic.py
+makes the table of them. Neither the library nor yosys is in this tree. Stimuli are random: bits of words change in 0.33 of the
+operations, as potentials of real layers do; potentials and weights of lanes are drawn from normal distributions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from amaranth import Module, Signal
+from amaranth import Module
 from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -41,11 +41,11 @@ from hwsim.rtl.word_register import WordRegister
 from hwsim.rtl.word_writer import WordWriter
 from hwsim.snn.network import Connection
 
-COLUMNS = ("unit", "lanes", "potential_bits", "scan_bits", "accumulators", "adders", "bits", "flip_flops", "area_um2", "leakage_nw",
-           "event", "energy_fj", "vdd_v", "how")
+COLUMNS = ("unit", "lanes", "potential_bits", "scan_bits", "accumulators", "adders", "bits", "flip_flops", "area_um2",
+           "leakage_nw", "event", "energy_fj", "vdd_v", "how")
 SIZES = COLUMNS[1:7]
 STREAMS, STEPS, SEED = 32, 40, 1
-POTENTIAL_TOGGLES, WEIGHT_TOGGLES = 0.33, 0.45
+POTENTIAL_TOGGLES = 0.33
 PLANES, WEIGHT_BITS = 4, 8
 
 
@@ -90,7 +90,8 @@ class EntryReader(wiring.Component):
     """Reads an AER list entry by entry: the address of the next one, and whether it is the last."""
 
     def __init__(self, bits: int) -> None:
-        super().__init__({"start": In(1), "first": In(bits), "end": In(bits), "take": In(1), "address": Out(bits), "last": Out(1)})
+        super().__init__({"start": In(1), "first": In(bits), "end": In(bits), "take": In(1), "address": Out(bits),
+                          "last": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -331,7 +332,8 @@ def benches() -> Iterator[Bench]:
 
 def rows_of(bench: Bench, library: Library, liberty: str, yosys: str) -> Iterator[dict[str, Any]]:
     """The rows of one unit at one size, one for each operation."""
-    netlist: Netlist = synthesise(verilog.convert(bench.component(), name="unit", emit_src=False), "unit", library, liberty, yosys)
+    text = verilog.convert(bench.component(), name="unit", emit_src=False)
+    netlist: Netlist = synthesise(text, "unit", library, liberty, yosys)
     for event, energy in bench.drive(Streams(netlist, STREAMS, library.supply_v)):
         yield {"unit": bench.unit, **dict.fromkeys(SIZES, ""), **bench.sizes, "flip_flops": len(netlist.flip_flops),
                "area_um2": f"{netlist.area_um2:.1f}", "leakage_nw": f"{netlist.leakage_nw:.0f}", "event": event,

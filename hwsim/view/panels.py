@@ -94,8 +94,8 @@ class Panel:
 
 
 MARKS = {"core": ("v", "white", "core scope: all on chip, up to here")}
-"""Marker, its filling and its words for the scope that ends inside a bar; the system scope is the whole bar, and the compute scope,
-the papers' account, is in no bar."""
+"""Marker, its filling and its words for the scope that ends inside a bar; the system scope is the whole bar, and the compute
+scope, the papers' account, is in no bar."""
 
 
 def two_panels(title: str, subtitle: str, left: Panel, right: Panel, notes: Iterable[str],

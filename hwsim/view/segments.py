@@ -66,7 +66,8 @@ def energy_by_layer(results: Sequence[Result]) -> list[Segment]:
 
 
 def energy_by_layer_and_unit(result: Result) -> tuple[list[str], list[Segment]]:
-    """The layers of one result, then what belongs to none (the clock of idle cycles, leakage); joules per sample of each unit in each of them, the channel included."""
+    """The layers of one result, then what belongs to none (what every cycle costs, leakage); joules per sample of each unit in
+    each of them, the channel included."""
     return _by_layer_and_kind(result, _energy_cells(result), UNITS, "every cycle")
 
 
@@ -132,7 +133,7 @@ def _layer_looks(results: Sequence[Result]) -> dict[str, Look]:
 
 
 def merge_small(segments: list[Segment]) -> tuple[list[Segment], str]:
-    """Units that are small in every bar become one segment of arithmetic and one of the rest; the text says which and by what rule."""
+    """Units that are small in every bar become one segment of arithmetic and one of the rest; the text names them."""
     on_chip = total([s for s in segments if s.key != CHANNEL])
     small = [s for s in segments if s.key not in NEVER_MERGED and (s.values <= SMALL_SHARE * on_chip).all()]
     kept = [s for s in segments if s not in small]

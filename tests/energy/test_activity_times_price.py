@@ -151,7 +151,8 @@ def test_an_explanation_adds_up_names_every_source_and_fits_a_terminal() -> None
     assert order == sorted(order)
     text = explain(energy)
     assert max(len(line) for line in text.splitlines()) <= 120
-    for said in ("weight_read", "leakage weight_memory", "Table 4", "not modelled: wires within the logic", "cycle clock", "acc_add wires", "DRAMsim3"):
+    for said in ("weight_read", "leakage weight_memory", "Table 4", "not modelled: wires within the logic", "cycle clock",
+                 "acc_add wires", "DRAMsim3"):
         assert said in text
     absent = {e for e in EVENTS if e.endswith("_banks")} | {
         "mask_read", "mask_write", "accumulator_access", "link_bits", "link_hops", "sum_add"}

@@ -216,7 +216,8 @@ def test_the_hash_is_of_the_numbers() -> None:
     others = [
         price_hash(arch, {"acc_add": 0.05}), price_hash(arch, {"leakage_mw": {"fifo": 0.0}}),
         price_hash(design(technology__units="nangate_45nm")), price_hash(design(technology__memory="cacti_hp")),
-        price_hash(design(technology__temperature_k=360)), price_hash(design(technology__clock_gating="free_running")), price_hash(design(technology__dram="horowitz")),
+        price_hash(design(technology__temperature_k=360)), price_hash(design(technology__clock_gating="free_running")),
+        price_hash(design(technology__dram="horowitz")),
         price_hash(design("event_core_16")),
     ]
     assert len({same, *others}) == 1 + len(others)

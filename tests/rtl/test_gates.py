@@ -33,7 +33,8 @@ library (tiny) {
     ff (IQ, IQN) { next_state : "D"; clocked_on : "CK"; }
     pin (D) { direction : input; capacitance : 1.0; }
     pin (CK) { direction : input; capacitance : 1.0; clock : true;
-      internal_power () { rise_power (t) { index_1 ("0.01"); values ("7.0"); } fall_power (t) { index_1 ("0.01"); values ("5.0"); } } }
+      internal_power () { rise_power (t) { index_1 ("0.01"); values ("7.0"); }
+                          fall_power (t) { index_1 ("0.01"); values ("5.0"); } } }
     pin (Q) { direction : output; function : "IQ"; internal_power () { rise_power (scalar) { values ("2.5"); } } } }
 }
 """
@@ -51,7 +52,8 @@ BUFFER = """
     pin (A) { direction : input; capacitance : 2.0; }
     pin (Z) { direction : output; function : "A"; internal_power () { rise_power (scalar) { values ("0.5"); } } } }
 """
-LIBERTY = TEMPLATE.replace("{gates}", BUFFER + "".join(GATE.replace("NAME", name).replace("FUNCTION", f) for name, f in GATES.items()))
+LIBERTY = TEMPLATE.replace("{gates}", BUFFER + "".join(
+    GATE.replace("NAME", name).replace("FUNCTION", function) for name, function in GATES.items()))
 """yosys' abc wants more than a few kinds of cells."""
 
 
@@ -67,7 +69,8 @@ def test_a_library_is_read(liberty: Path) -> None:
     assert (library.name, library.supply_v, set(library.cells)) == ("tiny", 1.0, {"INV", "BUF", "DFF", *GATES})
     inverter, flip_flop = library.cells["INV"], library.cells["DFF"]
     assert (inverter.area_um2, inverter.leakage_nw, inverter.pins["A"].capacitance_ff) == (1.0, 2.0, 3.0)
-    assert [inverter.pins["Z"].internal_fj(load) for load in (0.0, 5.0, 10.0, 99.0)] == [2.0, 2.5, 3.0, 3.0], "the mean of both edges"
+    inside = [inverter.pins["Z"].internal_fj(load) for load in (0.0, 5.0, 10.0, 99.0)]
+    assert inside == [2.0, 2.5, 3.0, 3.0], "the mean of both edges"
     assert (flip_flop.data, flip_flop.clock, flip_flop.pins["Q"].function) == ("D", "CK", "STATE")
     assert flip_flop.pins["CK"].hidden_fj == 6.0
 
@@ -116,8 +119,8 @@ def test_a_flip_flop_holds_and_its_clock_is_not_in_it(liberty: Path) -> None:
 def test_gates_compute_what_verilog_says(liberty: Path) -> None:
     """An adder of the tiny library against Python's."""
     library = read_library(liberty)
-    netlist = synthesise("module unit(input [5:0] a, input [5:0] b, output [5:0] y); assign y = a + b; endmodule", "unit", library,
-                         liberty)
+    adder = "module unit(input [5:0] a, input [5:0] b, output [5:0] y); assign y = a + b; endmodule"
+    netlist = synthesise(adder, "unit", library, liberty)
     streams, draw = Streams(netlist, 16, 1.0), random.Random(0)
     for _ in range(20):
         a, b = ([draw.randrange(64) for _ in range(16)] for _ in "ab")
@@ -154,6 +157,6 @@ def test_the_script_makes_rows_of_this_trees_hardware(
     shipped = [r for r in csv.DictReader((Path(priced_units.__file__).parents[1] / "cost" / "technology" / "logic"
                                           / "nangate45_units.csv").read_text().splitlines()) if r["unit"] == unit]
     assert [(r["event"], r["flip_flops"], *(r[s] for s in priced_units.SIZES)) for r in rows] == [
-        (r["event"], r["flip_flops"], *(r[s] for s in priced_units.SIZES)) for r in shipped], "the same units, whatever the library"
+        (r["event"], r["flip_flops"], *(r[s] for s in priced_units.SIZES)) for r in shipped], "whatever the library"
     assert all(float(r["energy_fj"]) > 0 and float(r["area_um2"]) >= 10 * int(r["flip_flops"]) for r in rows)
     assert {r["vdd_v"] for r in rows} == {"1"}

@@ -175,7 +175,8 @@ class _Uses:
             reads, found = (Work("row_scanner", "row_scanner", "row", scanner), marks), (
                 Work("row_scanner", "row_scanner", "token", scanner), marks)
         return {
-            "fifo_push": (Work("fifo", "fifo", "token", sizes), Clocked(bits + POINTER_FLIP_FLOPS, "a token and pointers"), *found),
+            "fifo_push": (
+                Work("fifo", "fifo", "token", sizes), Clocked(bits + POINTER_FLIP_FLOPS, "a token and pointers"), *found),
             "fifo_pop": (event,), "buffer_read": reads,
             "pool_update": (Sums("pooling_unit", (("add", (POOL_BITS,)),)), Clocked(POOL_BITS, "a window's sum")),
         }
@@ -185,7 +186,8 @@ class _Uses:
         lanes, held = self.core.lanes, self.core.lanes * self.core.potential_bits
         bypass = self.core.bypass and not self.design.has_accumulator_file
         keeps = Clocked(held, "the word register") if _keeps_words(self.design) else None
-        operation: list[Use] = [Work("address_generator", "address_generator", "operation", {}), Work("issue", "issue", "operation", {}),
+        operation: list[Use] = [Work("address_generator", "address_generator", "operation", {}),
+                                Work("issue", "issue", "operation", {}),
                                 Clocked(ISSUE_FLIP_FLOPS, "an operation between ISSUE and EXEC")]
         if keeps:
             operation += [Work("word_register", "word_register", "operation", self.word), keeps]

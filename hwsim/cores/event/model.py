@@ -7,8 +7,8 @@ from collections.abc import Collection
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
-from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.logic import logic
+from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.parts import terms
 from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.parts import Part

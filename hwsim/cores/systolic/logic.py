@@ -22,18 +22,21 @@ def logic(design: SystolicDesign, payload_bits: int | None) -> Logic:
     bits = core.potential_bits
     step: tuple[Use, ...] = (Work("address_generator", "address_generator", "operation", {}),)
     sent: tuple[Use, ...] = (*step, Work("serialiser", "serialiser", "spike", {"lanes": core.columns}))
-    product: dict[str, tuple[Use, ...]] = {"mult": (Sums("multiplier", (("mult", (core.weight_bits, operand)),)),)} if operand else {}
+    multiplied: tuple[Use, ...] = (Sums("multiplier", (("mult", (core.weight_bits, operand)),)),)
+    product = {"mult": multiplied} if operand else {}
     return Logic(
         blocks=_blocks(design), every_cycle=(Work("sequencer", "sequencer", "cycle", {}),),
         events={
-            **product, "acc_add": (Sums("accumulator", (("add", (bits,)),)),), "reg_bits": (Work("registers", "register", "bits", {"bits": 1}), Clocked(1, LATCHED)),
+            **product, "acc_add": (Sums("accumulator", (("add", (bits,)),)),),
+            "reg_bits": (Work("registers", "register", "bits", {"bits": 1}), Clocked(1, LATCHED)),
             "requant": (Sums("requantiser", requantiser(bits)),), "addr_gen": step, "buffer_write": sent, "weight_read": step,
             "buffer_read": step, "bias_read": step,
             "pool_update": (Sums("pooling_unit", (("add", (POOL_BITS,)),)), Clocked(POOL_BITS, "a window's sum")),
         },
         moves=moves_of(design.row_bits, {"weight": "weight", "membrane": "membrane"}),
         busiest=busiest(BUSIEST, design.capacities),
-        paths=(Path("multiplier and adder of an element", terms=(("mult", (core.weight_bits, core.payload_bits)), ("add", (bits,)))),),
+        paths=(Path("multiplier and adder of an element",
+                    terms=(("mult", (core.weight_bits, core.payload_bits)), ("add", (bits,)))),),
     )
 
 

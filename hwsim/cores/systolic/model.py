@@ -10,8 +10,8 @@ from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.parts import Part
 from hwsim.cores.provision import used_by_counts
 from hwsim.cores.systolic.fields import SystolicDesign
-from hwsim.cores.systolic.mapping import map_systolic
 from hwsim.cores.systolic.logic import logic
+from hwsim.cores.systolic.mapping import map_systolic
 from hwsim.cores.systolic.parts import terms
 from hwsim.cores.systolic.replay import systolic_replay
 from hwsim.schedules.base import Schedule

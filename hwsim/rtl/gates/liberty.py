@@ -1,7 +1,7 @@
 """A Liberty library as far as energy needs it: cells with their area, leakage, pins, functions and internal energies.
 
-Areas are um2, leakages nW, capacitances fF, energies fJ, times ns: the units of the Nangate libraries, and those that are demanded
-here. Functions become expressions over Python integers, in which each bit is a stream of its own (hwsim/rtl/gates/simulate.py).
+Areas are um2, leakages nW, capacitances fF, energies fJ, times ns: the units of the Nangate libraries, and those that are
+demanded here. Functions become expressions over Python integers, in which each bit is a stream of its own (simulate.py).
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Pin:
         loads, energies = self.loads_ff, self.energies_fj
         if not loads or load_ff <= loads[0]:
             return energies[0] if energies else 0.0
-        for (x0, y0), (x1, y1) in zip(zip(loads, energies, strict=True), list(zip(loads, energies, strict=True))[1:], strict=False):
+        points = list(zip(loads, energies, strict=True))
+        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
             if load_ff <= x1:
                 return y0 + (y1 - y0) * (load_ff - x0) / (x1 - x0)
         return energies[-1]
@@ -89,8 +90,8 @@ def read_library(path: str | Path) -> Library:
     root = _parse(text, source)
     units = (root.values.get("time_unit"), root.values.get("leakage_power_unit"), root.values.get("capacitive_load_unit"))
     if units != ("1ns", "1nW", "1,ff"):
-        raise LibertyError(f"{source}: its units of time, leakage and load are {', '.join(map(str, units))}, expected 1ns, 1nW and "
-                           "1,ff, in which internal energies are fJ")
+        raise LibertyError(f"{source}: its units of time, leakage and load are {', '.join(map(str, units))}, expected 1ns, 1nW "
+                           "and 1,ff, in which internal energies are fJ")
     cells = {group.name: _cell(group) for group in root.all("cell")}
     return Library(root.name, float(root.values["nom_voltage"]), cells)
 
@@ -144,7 +145,8 @@ def _cell(group: Group) -> Cell:
         if data not in pins or clock not in pins:
             data = clock = ""  # one with enable or scan: not used
         pins = {name: _of_state(pin, state) for name, pin in pins.items()}
-    return Cell(group.name, float(group.values.get("area", 0)), float(group.values.get("cell_leakage_power", 0)), pins, data, clock)
+    area, leakage = (float(group.values.get(name, 0)) for name in ("area", "cell_leakage_power"))
+    return Cell(group.name, area, leakage, pins, data, clock)
 
 
 def _of_state(pin: Pin, state: list[str]) -> Pin:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hwsim.errors import HwsimError
 from hwsim.rtl.gates.liberty import Cell, Library
@@ -73,15 +74,17 @@ def synthesise(verilog: str, top: str, library: Library, liberty: str | Path, yo
         try:
             done = subprocess.run([yosys, "-q", "script.ys"], cwd=place, capture_output=True, text=True, check=False)
         except OSError as error:
-            raise GateError(f"{yosys}: cannot be run ({error.strerror}); give the path of yosys (Debian: apt install yosys)") from None
+            raise GateError(f"{yosys}: cannot be run ({error.strerror}); give the path of yosys (Debian: apt install yosys)"
+                            ) from None
         if done.returncode:
             raise GateError(f"{top}: yosys refuses it: {''.join((done.stderr or done.stdout).strip().splitlines()[-1:])}")
         module = json.loads((place / "unit.json").read_text())["modules"][top]
     return _netlist(module, library, top)
 
 
-def _netlist(module: dict, library: Library, top: str) -> Netlist:  # type: ignore[type-arg]
-    gates, flip_flops = [], []
+def _netlist(module: dict[str, Any], library: Library, top: str) -> Netlist:
+    gates: list[Gate] = []
+    flip_flops: list[Gate] = []
     for cell in module["cells"].values():
         known = library.cells.get(cell["type"])
         if known is None:

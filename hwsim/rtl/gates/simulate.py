@@ -1,9 +1,9 @@
 """Gates simulated for many streams at once, and what their toggles take.
 
-A net is a Python integer whose bit s is its value in stream s. A toggle of a net takes C V^2 / 2, C the input pins that it drives,
-and what the driving cell takes inside. Every gate has the same delay, so glitches of unequal paths are counted. Clocked flip-flops
-are counted apart: a clock pin takes its energy in each cycle in which it is clocked, which a price list decides. fJ, at the
-library's supply.
+A net is a Python integer whose bit s is its value in stream s. A toggle of a net takes C V^2 / 2, C the input pins that it
+drives, and what the driving cell takes inside. Every gate has the same delay, so glitches of unequal paths are counted. Clocked
+flip-flops are counted apart: a clock pin takes its energy in each cycle in which it is clocked, which a price list decides. fJ,
+at the library's supply.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Streams:
             moved = {net: value for net, value in after.items() if value != self.values[net]}
             if not moved:
                 return
-            self.energy_fj += sum(self.toggle_fj.get(net, 0.0) * (value ^ self.values[net]).bit_count() for net, value in moved.items())
+            self.energy_fj += sum(self.toggle_fj.get(net, 0.0) * (value ^ self.values[net]).bit_count()
+                                  for net, value in moved.items())
             self.values.update(moved)
 
     def output(self, name: str) -> list[int]:

@@ -1,8 +1,8 @@
 """Writes logic/nangate_45nm.yaml: `python -m hwsim.cost.technology.make.logic`.
 
 Two files of measured rows lie beside it, both at 1.1 V: nangate45_core.csv (the event core, unit by unit, simulated gate by gate
-on real layers) and nangate45_units.csv (units of other dataflows, made by `python -m hwsim.rtl.priced_units`). A table holds at one
-supply, so all is taken to 0.9 V here, by rules that the table states. fJ, um2, nW in the files; pJ, um2, nW in the table.
+on real layers) and nangate45_units.csv (units of other dataflows, made by `python -m hwsim.rtl.priced_units`). A table holds at
+one supply, so all is taken to 0.9 V here, by rules that the table states. fJ, um2, nW in the files; pJ, um2, nW in the table.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ ADDRESSES = {"conv2, fashion_mnist_bit_serial_t4": 19}
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit of nangate45_core.csv: the sizes that its area and flip-flops go with (a constant besides), its energies in fJ at 0.9 V.
+    """A unit of nangate45_core.csv.
 
-    energies   by operation: the event of the csv, the terms (fJ, sizes), and in words how far its rows are from them.
+    sizes      whose product its area and flip-flops go with; a constant besides, if `constant`.
+    energies   by operation: the event of the csv, and the terms (fJ at 0.9 V, sizes).
     """
 
     name: str
@@ -44,7 +45,8 @@ class Unit:
 UNITS = (
     Unit("lane", "lane", ("potential_bits",), {
         "accumulate": ("accumulate", ((20.0, ("potential_bits",)),)), "fire": ("fire", ((3.3, ("potential_bits",)),))}, False),
-    Unit("bypass", "membrane_bypass", ("lanes", "potential_bits"), {"lane": ("row", ((2.7, ("potential_bits",)),))}, each="lanes"),
+    Unit("bypass", "membrane_bypass", ("lanes", "potential_bits"), {
+        "lane": ("row", ((2.7, ("potential_bits",)),))}, each="lanes"),
     Unit("write_multiplexer", "glue_and_host_mux", ("lanes", "potential_bits"), {
         "lane": ("row", ((2.1, ("potential_bits",)),))}, each="lanes"),
     Unit("fifo", "fifo", ("token_bits", "fifo_depth"), {
@@ -262,7 +264,8 @@ def _synthesised(unit: Synthesised, rows: Sequence[Row]) -> str:
     once = [r for r in mine if r["event"] == mine[0]["event"]]
     made = f"  {unit.name}:\n    energy_pj:\n"
     for operation, features in unit.energies.items():
-        made += f"      {operation}: {_fitted([r for r in mine if r['event'] == operation], 'energy_fj', features, ENERGY, 'unit')}\n"
+        of_it = [r for r in mine if r["event"] == operation]
+        made += f"      {operation}: {_fitted(of_it, 'energy_fj', features, ENERGY, 'unit')}\n"
     for operation, (terms, source) in unit.given.items():
         made += f"      {operation}: {_figure([(fj / 1e3, names) for fj, names in terms], source)}\n"
     made += f"    area_um2: {_fitted(once, 'area_um2', unit.size, 1.0, 'unit_size')}\n"
