@@ -57,6 +57,10 @@ class Technology(Fields):
     """Arithmetic units: datta_45nm, horowitz_45nm, nangate_45nm."""
     memory: str = "cacti_lop"
     """On-chip memories: cacti_lop, cacti_hp, cacti_lstp, horowitz."""
+    logic: str = "nangate_45nm"
+    """Synthesised logic, of the core scope: nangate_45nm."""
+    clock_gating: Literal["gated", "free_running"] = "gated"
+    """gated: flip-flops are clocked when they may change. free_running: all of them, in every cycle."""
     temperature_k: Literal[300, 360] = 300
     """Kelvin, for leakage."""
     dram: str = "dramsim3"
@@ -79,7 +83,8 @@ CHIP_TIMING_FIELDS = ("channel.bits_per_cycle", "channel.latency_cycles", "netwo
 """Fields outside the cores that decide cycles and counts."""
 CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit", "technology.units", "technology.memory",
                      "technology.temperature_k", "technology.dram", "technology.node_nm", "technology.vdd_v",
-                     "technology.family", "technology.gate_leakage", "technology.leakage_over_table", "technology.links",
+                     "technology.family", "technology.logic", "technology.clock_gating", "technology.gate_leakage",
+                     "technology.leakage_over_table", "technology.links",
                      "power.idle", "power.retention_v", "power.retention_over_on", "power.off_over_on")
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 

@@ -28,7 +28,7 @@ from hwsim.arch import Architecture, Technology
 from hwsim.cores.power import OFF
 from hwsim.cost.area import area
 from hwsim.cost.clock import check_timing
-from hwsim.cost.energy import check_prices, leakage, price_activity, price_hash, scopes
+from hwsim.cost.energy import check_prices, cycle_charges, leakage, price_activity, price_hash, scopes
 from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import (
     DEFAULT_RATE_HZ,
@@ -100,24 +100,27 @@ class Result(Counted):
 
     @cached_property
     def energy_pj(self) -> dict[str, float]:
-        """Picojoules of one sample in the three cumulative scopes: compute, core, system."""
-        return scopes(self.energy)
+        """Picojoules of one sample in the three scopes: compute (the papers' arithmetic), core (the chip), system (core and
+        channel)."""
+        return scopes(self.accounts)
 
     @property
     def total_energy_pj(self) -> dict[str, float]:
-        """Picojoules of all samples in the three cumulative scopes; setup is not in it."""
+        """Picojoules of all samples in the three scopes; setup is not in it."""
         return {scope: pj * self.facts.samples for scope, pj in self.energy_pj.items()}
 
     @cached_property
     def sample_energy_pj(self) -> dict[str, NDArray[np.float64]]:
-        """Picojoules of each sample in the three cumulative scopes: (samples,) each, in the order of `cycles`."""
+        """Picojoules of each sample in the three scopes: (samples,) each, in the order of `cycles`."""
         priced = price_activity(self.activity_by_sample, self.architecture, 0, self.facts.payload_bits, self.overrides,
                                 self.used, self.facts.value_bits)
         table = priced.pivot_table(index="sample", columns="scope", values="energy_pj", aggfunc="sum")
         own = table.reindex(index=self.facts.sample_indices, columns=SCOPES).fillna(0.0).to_numpy(np.float64, copy=True)
         leaks_mw = leakage(self.architecture, self.overrides, self.used)["leakage_mw"].sum()
-        own[:, SCOPES.index("core")] += self.cycles * (leaks_mw * self.architecture.period_ns)
-        return dict(zip(SCOPES, own.cumsum(axis=1).T, strict=True))
+        clocked_pj = sum(pj for _, pj, _, _ in cycle_charges(self.architecture, self.used))
+        compute, core, channel = own.T
+        core = core + self.cycles * (leaks_mw * self.architecture.period_ns + clocked_pj)
+        return {"compute": compute, "core": core, "system": core + channel}
 
     @property
     def power_w(self) -> float:
@@ -183,16 +186,27 @@ class Result(Counted):
         return sha256(f"{self.sim_id} {self.price_id}".encode()).hexdigest()[:16]
 
     @cached_property
+    def accounts(self) -> pd.DataFrame:
+        """Priced activity and leakage, per sample, in both accounts: rows of the scope compute are the papers' arithmetic, those
+        of core and system the hardware. core, layer, timestep, unit, component, event, state, scope, count, price_pj, energy_pj,
+        formula, source."""
+        return price_activity(self.activity.drop(columns="total_count"), self.architecture, float(self.cycles.mean()),
+                              self.facts.payload_bits, self.overrides, self.used, self.facts.value_bits)
+
+    @cached_property
     def energy(self) -> pd.DataFrame:
-        """Priced activity and leakage, per sample: core, layer, timestep, unit, component, event, state, scope, count, price_pj,
-        energy_pj, formula, source.
+        """The hardware's rows of `accounts`, which add up to the system's energy.
 
         `unit` is who does the work, and `leakage` for all that leaks; `component` is the hardware, and holds both its
         work and its leakage. Either adds up to the system's energy. `state` is the power state of what leaks: on, or off for a
         memory that the network does not use.
         """
-        return price_activity(self.activity.drop(columns="total_count"), self.architecture, float(self.cycles.mean()),
-                              self.facts.payload_bits, self.overrides, self.used, self.facts.value_bits)
+        return self.accounts[self.accounts["scope"] != "compute"].reset_index(drop=True)
+
+    @cached_property
+    def arithmetic(self) -> pd.DataFrame:
+        """The papers' rows of `accounts`, which add up to the energy of the compute scope: no other energy holds them."""
+        return self.accounts[self.accounts["scope"] == "compute"].reset_index(drop=True)
 
     @cached_property
     def setup_energy_pj(self) -> float:
@@ -224,7 +238,7 @@ class Result(Counted):
         check_rate(rate_hz)
         cycles, lost = float(self.cycles.mean()), self._lost_between_samples()
         loads, load_cycles = self.setup_of(lost)
-        work = Work(self.energy, cycles, loads, load_cycles, lost, self.facts.payload_bits)
+        work = Work(self.accounts, cycles, loads, load_cycles, lost, self.facts.payload_bits)
         late = int((self.cycles > self.architecture.clock / rate_hz * (1 + 1e-9)).sum())
         return energy_at_rate(work, self.architecture, rate_hz, self.overrides, self.used, per_idle_cycle or {}, late)
 
@@ -256,8 +270,8 @@ class Result(Counted):
 
         overrides     pJ by event or the path of a YAML file, as for `simulate`; they replace those of this result.
         leak_unused   whether memories that the network does not use leak and take area; None leaves it as it is.
-        technology    units, memory, dram (names or paths of tables), temperature_k (300, 360), node_nm, vdd_v (volts), family,
-                      gate_leakage, leakage_over_table; what is left out stays.
+        technology    units, memory, logic, dram (names or paths of tables), clock_gating (gated, free_running), temperature_k
+                      (300, 360), node_nm, vdd_v (volts), family, gate_leakage, leakage_over_table; what is left out stays.
 
         Raises RepriceError with every argument that cannot be; EnergyError, TechnologyError or MemoryProfileError for a
         table that is not there or lacks a price; ScalingError where no declared rule leads from a table to the design's supply.
@@ -318,7 +332,7 @@ class Result(Counted):
 
         draw   writes figures into the same folder, in the same step: hwsim.view.plot.save_figures.
         """
-        return save_result(self, {"energy": self.energy, "area": self.area}, {
+        return save_result(self, {"energy": self.energy, "arithmetic": self.arithmetic, "area": self.area}, {
             "overrides": dict(self.overrides), "leak_unused": self.leak_unused, "rate_hz": self.rate_hz,
             "summary": self.summary()},
             folder, draw and (lambda made: draw([self], made)))
@@ -360,6 +374,7 @@ def _not_boolean(leak_unused: Any) -> str:
 def _technology(arch: Architecture, changes: Mapping[str, Any], leak_unused: Any) -> Technology:
     """The design's technology with other tables. Raises RepriceError with every argument that cannot be."""
     allowed = {"units": "the name of a units table", "memory": "the name of a memory profile",
+               "logic": "the name of a logic table", "clock_gating": "gated or free_running",
                "dram": "the name of a DRAM table", "links": "the name of a table of links",
                "temperature_k": "300 or 360 (kelvin)",
                "node_nm": "a node from 5 to 180 (nm)", "vdd_v": "a supply from 0.3 to 1.5 (volts)", "family": "lp or hp",

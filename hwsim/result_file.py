@@ -1,9 +1,10 @@
 """Results on disk: a folder of CSV files and one result.json, written whole or not at all; result_reader.py loads it back.
 
 Primary: result.json (facts, architecture, overrides), samples.csv, operations.csv, spans.csv, counts.csv,
-counts_by_sample.csv. Derived, for people and plots, with numbers per sample: activity.csv, cycles.csv, energy.csv,
-area.csv, and figures. Loading makes what is derived again, so a loaded result can be repriced. result.json has the SHA-256 of
-every CSV file, and its own as `seal`: whatever was changed since is noticed.
+counts_by_sample.csv. Derived, for people and plots, with numbers per sample: activity.csv, cycles.csv, energy.csv
+(the hardware), arithmetic.csv (the papers' account of it), area.csv, and figures. Loading makes what is derived again, so a
+loaded result can be repriced. result.json has the SHA-256 of every CSV file, and its own as `seal`: whatever was changed since is
+noticed.
 """
 
 from __future__ import annotations

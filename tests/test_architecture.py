@@ -206,7 +206,8 @@ def test_what_decides_prices_only_does_not_move_the_identity_of_cycles(name: str
     other = {"name": "x", "description": "y", "clock": "200 MHz", "channel.energy_pj_per_bit": 3.0, "technology.units":
              "horowitz_45nm", "technology.memory": "cacti_hp", "technology.temperature_k": 360, "technology.dram": "dramsim3",
              "technology.node_nm": 32, "technology.vdd_v": 0.8, "technology.family": "hp",
-             "technology.gate_leakage": "printed", "technology.leakage_over_table": 2.0, "technology.links": "loihi",
+             "technology.gate_leakage": "printed", "technology.logic": "mine.yaml",
+             "technology.clock_gating": "free_running", "technology.leakage_over_table": 2.0, "technology.links": "loihi",
              "power.idle": {"logic": "off"},
              "power.retention_v": 0.7, "power.retention_over_on": 0.3, "power.off_over_on": 0.01}
     data = dump_architecture(design)

@@ -271,7 +271,8 @@ def test_results_of_the_first_format_are_told_to_be_run_again(runs: dict[Any, li
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
-    ({"voltage": 0.8}, "voltage=0.8: there is no such setting; allowed are units, memory, dram, links, temperature_k"),
+    ({"voltage": 0.8}, "voltage=0.8: there is no such setting; allowed are units, memory, logic, clock_gating, dram, links, "
+                       "temperature_k"),
     ({"scale": 0.5}, "scale=0.5: there is no such setting"),
     ({"technology": "22nm"}, "technology='22nm': there is no such setting"),
     ({"temperature_k": 350}, "temperature_k=350: allowed is 300 or 360"),

@@ -105,8 +105,10 @@ def test_what_is_off_neither_leaks_nor_takes_area_and_an_option_makes_it(bit_ser
     assert off.setup_energy_pj == spared.setup_energy_pj
     unused = [macros(FLAGS)[name] for name in off.memories_off]
     milliwatts = sum(m.leakage_mw for m in unused)
+    wires = [one.energy.loc[one.energy["unit"] == "wires", "energy_pj"].sum() for one in (off, on)]
+    assert wires[0] < wires[1], "wires lead past memories that are on"
     assert on.energy_pj["core"] - off.energy_pj["core"] == pytest.approx(
-        milliwatts * FLAGS.period_ns * float(off.cycles.mean()))
+        milliwatts * FLAGS.period_ns * float(off.cycles.mean()) + wires[1] - wires[0])
     assert on.area_mm2 - off.area_mm2 == pytest.approx(sum(m.area_um2 for m in unused) / 1e6)
     components = {UNIT_OF[name] for name in off.memories_off}
     assert not components & {*off.area["component"]}
@@ -134,7 +136,7 @@ def test_a_memory_that_is_off_has_no_price_and_cannot_be_too_slow(bit_serial_tra
         price_list(DESIGN, None, used).price("current_read")
     slow = DESIGN.with_memories(current="6 MiB", banks={"weight": 32}).model_copy(update={"clock": 500_000_000})
     off, on = (hwsim.simulate(bit_serial_trace, slow, samples=1, leak_unused=leaks) for leaks in (False, True))
-    assert off.clock_problems == []
+    assert not any("current" in problem for problem in off.clock_problems)
     assert any("current memory" in problem for problem in on.clock_problems)
     dearer = off.reprice({"leakage_mw": {"current_memory": 100.0}})
     assert dearer.energy_pj == off.energy_pj, "off is off"
@@ -188,7 +190,7 @@ def test_each_area_of_a_core_has_its_rivals(rate_trace: Trace, bit_serial_trace:
         assert one_more is None or area_mm2(one_more, memories_used(ann, one_more)) > target
 
 
-@pytest.mark.parametrize(("trace", "rows"), [("fashion_mnist_bit_serial_t4", 26), ("fashion_mnist_rate_t4", 221)])
+@pytest.mark.parametrize(("trace", "rows"), [("fashion_mnist_bit_serial_t4", 28), ("fashion_mnist_rate_t4", 225)])
 def test_the_sizes_that_the_page_names(trace: str, rows: int) -> None:
     with Trace.open(ROOT / "traces" / f"{trace}.h5") as opened, Trace.open(ROOT / "traces" / "fashion_mnist_ann.h5") as ann:
         assert sizes(twins(DESIGN, ann.network, [opened.network]))["systolic_output@area"] == rows * 8

@@ -133,7 +133,7 @@ def test_repricing_never_simulates_again(rate_trace: Trace, monkeypatch: pytest.
     assert dearer.sim_id == result.sim_id
     assert dearer.run_id != result.run_id
     adds = result.layer_counts[..., INDEX["acc_add"]].sum() / result.facts.samples
-    old = result.energy.query("event == 'acc_add'")["energy_pj"].sum()
+    old = result.arithmetic.query("event == 'acc_add'")["energy_pj"].sum()
     assert dearer.energy_pj["compute"] == pytest.approx(result.energy_pj["compute"] - old + adds)
     other = result.reprice(memory="cacti_hp")
     assert other.sim_id == result.sim_id

@@ -20,13 +20,14 @@ from hwsim.cli.common import (
     read_overrides,
     with_footnotes,
 )
-from hwsim.cost.energy import NotProvisionedError, check_prices, price_list
+from hwsim.cost.energy import CYCLE, NotProvisionedError, check_prices, price_list
 from hwsim.cost.explanation import explain, explain_rows
 from hwsim.cost.overridden import overridden, overridden_text, without_effect
 from hwsim.result_reader import load_result
 
 if TYPE_CHECKING:
-    from hwsim.cost.energy import PriceList
+    from hwsim.cost.energy import Price, PriceList
+    from hwsim.cost.logic import Charge
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   help="Prices and where they come from.")
@@ -50,7 +51,8 @@ def show(
         print_json({"arch": design.name, **listed, "overridden": overridden(design, given),
                     "overrides_without_effect": without_effect(design, given)})
         return
-    typer.echo(f"prices of {design.name} ({design.technology.units}, {design.technology.memory})")
+    tables = design.technology
+    typer.echo(f"prices of {design.name} ({tables.units}, {tables.memory}, logic {tables.logic})")
     for section in sections:
         title = "" if design.is_one_core else f"\n{section['core']}: {section['count']} x {section['kind']}"
         _print_prices(section, title)
@@ -59,19 +61,24 @@ def show(
 
 
 def _prices(listed: PriceList) -> dict[str, Any]:
-    """Every event's price on one core, and the events that cannot happen on it."""
+    """All that every event costs on one core, and what each cycle does; and the events that cannot happen on it."""
     rows, absent = [], []
     for event in VOCABULARY:
         if event.scope == "cycles":
             continue
         try:
-            p = listed.price(event.name)
+            if event.scope == "compute":
+                rows.append(_row(event.scope, event.unit, listed.price(event.name)))
+            rows += [_row("system" if event.scope == "system" else "core", unit, p) for unit, p in listed.charges(event.name)]
         except NotProvisionedError:
             absent.append(event.name)
-            continue
-        rows.append({"event": event.name, "scope": event.scope, "pJ": p.pj, "formula": p.formula,
-                     "confidence": p.confidence, "source": p.source})
+    rows += [_row("core", c.component, c, CYCLE) for c in (listed.logic.every_cycle() if listed.logic else [])]
     return {"prices": rows, "cannot_happen": absent}
+
+
+def _row(scope: str, unit: str, price: Price | Charge, event: str = "") -> dict[str, Any]:
+    return {"event": event or getattr(price, "event", ""), "scope": scope, "unit": unit, "pJ": price.pj, "formula": price.formula,
+            "confidence": price.confidence, "source": price.source}
 
 
 def _print_prices(section: dict[str, Any], title: str) -> None:
@@ -79,9 +86,9 @@ def _print_prices(section: dict[str, Any], title: str) -> None:
     rows, absent = section["prices"], section["cannot_happen"]
     typer.echo(f"{title}\n")
     lines, notes = with_footnotes([
-        {"event": r["event"], "scope": r["scope"], "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
+        {"event": r["event"], "scope": r["scope"], "unit": r["unit"], "pJ": f"{r['pJ']:.4g}", "formula": r["formula"],
          "source": f"{r['source']} ({r['confidence']})"} for r in rows])
-    print_table(lines, left=("event", "scope", "formula", "source"))
+    print_table(lines, left=("event", "scope", "unit", "formula", "source"))
     print_notes(notes)
     if absent:
         typer.echo(f"\ncannot happen on this design (no such memory or unit): {', '.join(absent)}")
@@ -102,7 +109,7 @@ def explain_command(
     if overrides or leak_unused:
         result = result.reprice(overrides or result.overrides, leak_unused=leak_unused or None)
     slow = None if rate is None else result.at_rate(rate)
-    energy = result.energy if slow is None else slow.energy
+    energy = result.accounts if slow is None else slow.accounts
     if as_json:
         print_json({"run_id": result.run_id, "sim_id": result.sim_id, "samples": result.facts.samples,
                     "energy_pj": result.energy_pj, "energy_spread_pj": result.spread["energy_pj"],

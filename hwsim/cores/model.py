@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.cores import member_of
+from hwsim.cores.logic import Logic
 from hwsim.cores.parts import Part, Term
 
 if TYPE_CHECKING:  # only annotations name them, and prices, which ask what a core is made of, load nothing of them
@@ -84,11 +85,22 @@ class CoreModel(Protocol):
         ...
 
     def parts(self, design: Any, registers_apart: bool) -> list[Part]:
-        """What a core is made of, for area and leakage. `registers_apart`: the table's operations are without registers."""
+        """What a core of which no logic was synthesised is made of, for area and leakage; else nothing.
+
+        `registers_apart`: the table's operations are without registers.
+        """
         ...
 
     def terms(self, design: Any, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
-        """What each event uses that is no access to a memory; `mult` with an operand of so many bits (None: its own)."""
+        """Arithmetic of each event, in the papers' account; `mult` with an operand of so many bits (None: its own). Of a kind
+        without `logic` also what other events use that are no access to a memory."""
+        ...
+
+    def logic(self, design: Any, payload_bits: int | None) -> Logic | None:
+        """Its gates and who works when, for the core scope; `mult` with an operand of so many bits (None: its own).
+
+        None: nothing of it was synthesised; its core scope then holds the arithmetic of `terms`, its area that of `parts`.
+        """
         ...
 
     def size(self, design: CoreDesign) -> str:

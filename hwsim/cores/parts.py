@@ -1,7 +1,7 @@
-"""What cores are made of, as the price tables see it: parts for area and leakage, terms for the energy of an event.
+"""Arithmetic of cores, as the units tables see it: terms of events, and parts of a core of which no logic was synthesised.
 
 A term is an operation of the units table with its widths in bits. What a kind of core has is in its own folder
-(hwsim/cores/KIND/parts.py); here is what several kinds share.
+(hwsim/cores/KIND/parts.py); here is what several kinds share. Synthesised gates are in hwsim/cores/logic.py.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Any, Literal, NamedTuple
 
 OperationName = Literal["add", "mult", "shift", "compare", "reset", "clear", "register"]
 """Operations of a units table (hwsim/cost/technology)."""
-ADDRESS_BITS = 16
-"""Adders of the address generator: memories of up to 65,536 rows."""
 CONNECTION_BITS = 2
 """Tells apart the connections that feed a layer, up to four."""
 POOL_BITS = 8
@@ -65,31 +63,14 @@ def token_bits(design: Any) -> int:
     return bits
 
 
-def entry_bits(design: Any, holds_value: bool) -> int:
-    """Bits that the serialiser sends for one output: an address, and a payload where outputs are multi-bit."""
-    bits: int = design.spike_buffer.address_bits + (design.core.payload_bits if holds_value else 0)
-    return bits
-
-
 def requantiser(potential_bits: int) -> tuple[Term, ...]:
     """A multiplication by the threshold's reciprocal and an addition that rounds."""
     return ("mult", (potential_bits, RECIPROCAL_BITS)), ("add", (potential_bits,))
 
 
-def shared_parts(design: Any, mask_bits: int, holds_value: bool) -> list[Part]:
-    """The units around lanes or an array: FIFO, address generator, pooling unit, serialiser."""
-    return [
-        Part("fifo", design.core.fifo_depth, (("register", (token_bits(design),)),)),
-        Part("address_generator", 2, (("add", (ADDRESS_BITS,)), ("register", (ADDRESS_BITS,)))),
-        Part("pooling_unit", 1, (("add", (POOL_BITS,)), ("register", (POOL_BITS,)))),
-        Part("serialiser", 1, (("register", (mask_bits + entry_bits(design, holds_value),)),)),
-    ]
-
-
-def shared_terms(design: Any, holds_value: bool) -> dict[str, tuple[Term, ...]]:
-    """What each event uses on a core with lanes or an array. docs/energy-model.md gives the reasons."""
+def shared_terms(design: Any) -> dict[str, tuple[Term, ...]]:
+    """The papers' arithmetic on a core with lanes or an array: what each event of the compute scope uses."""
     bits: tuple[int, ...] = (design.core.potential_bits,)
-    token: tuple[int, ...] = (token_bits(design),)
     return {
         "acc_add": (("add", bits),),
         "bias_add": (("add", bits),),
@@ -102,12 +83,6 @@ def shared_terms(design: Any, holds_value: bool) -> dict[str, tuple[Term, ...]]:
         "reset_sub": (("reset", bits),),
         "reset_zero": (("clear", bits),),
         "requant": requantiser(design.core.potential_bits),
-        "fifo_push": (("register", token),),
-        "fifo_pop": (("register", token),),
-        "addr_gen": (("add", (ADDRESS_BITS,)), ("add", (ADDRESS_BITS,))),
-        "pool_update": (("add", (POOL_BITS,)),),
-        "spike_out": (("register", (entry_bits(design, holds_value),)),),
-        "reg_bits": (("register", (1,)),),
     }
 
 

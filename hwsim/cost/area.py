@@ -1,9 +1,9 @@
-"""What a design is made of, and what it takes: the parts of its core, their silicon area (um2) and leakage (mW).
+"""What a design is made of, and what it takes: the logic of its core, its silicon area (um2) and leakage (mW).
 
-`parts` is the one list of provisioned hardware; area and leakage are both sums over it and the memories that are on, so
-that nothing leaks that takes no area. Everywhere below, `used` names the memories that are on (hwsim/cores/provision.py tells
-which a network uses); None means every memory of the design. Figures come from the design's units table and memory
-profile (hwsim/cost/technology), each with its source. Wires, pads, the clock tree, the sequencer and white space are not in it
+The blocks of synthesised logic (hwsim/cost/logic.py), or the parts of a core of which none was synthesised, and the memories that
+are on: area and leakage are both sums over them, so that nothing leaks that takes no area. Everywhere below, `used` names the
+memories that are on (hwsim/cores/provision.py tells which a network uses); None means every memory of the design. Figures come
+from the design's tables (hwsim/cost/technology), each with its source. Wires, pads, the clock tree and white space are not in it
 (docs/energy-model.md).
 """
 
@@ -17,6 +17,7 @@ from hwsim.activity import UNIT_OF
 from hwsim.cores.model import core_model
 from hwsim.cores.parts import Part
 from hwsim.cost.links import ROUTER, router_leakage, router_part
+from hwsim.cost.logic import logic_prices
 from hwsim.cost.memory import macros
 from hwsim.cost.technology.tables import units
 from hwsim.cost.units import unit_at
@@ -39,7 +40,7 @@ class ComponentAmount:
 
 
 def parts(arch: Architecture) -> list[Part]:
-    """The hardware of a chip of one core by component, memories apart."""
+    """The hardware of a chip of one core of which no logic was synthesised, by component, memories apart."""
     design = arch.only
     return core_model(design.core.kind).parts(design, not units(arch.technology.units).includes_registers)
 
@@ -76,16 +77,26 @@ def area_figures(arch: Architecture, used: Collection[str] | None = None) -> lis
 
 
 def _core_areas(one: Architecture, used: Collection[str] | None) -> list[ComponentAmount]:
-    return [*(_figure(one, part, "area_um2", 1.0) for part in parts(one)),
-            *(ComponentAmount(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in macros(one, used).items())]
+    memories = macros(one, used)
+    logic = logic_prices(one, memories)
+    units = ([ComponentAmount(p.component, p.count, p.amount, p.source) for p in logic.areas()] if logic else
+             [_figure(one, part, "area_um2", 1.0) for part in parts(one)])
+    return [*units, *(ComponentAmount(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in memories.items())]
 
 
 def leakage_figures(arch: Architecture, used: Collection[str] | None = None) -> list[ComponentAmount]:
     """What everything that is on leaks, working or not; mW, of all cores. Raises TechnologyError, MemoryProfileError."""
     temperature, routers = f"at {arch.technology.temperature_k} K, ", router_leakage(arch)
-    cores = _of_all_cores(arch, lambda one: [
-        *(_figure(one, part, "leakage_nw", 1e-6) for part in parts(one)),
-        *(ComponentAmount(UNIT_OF[n], m.banks, m.leakage_mw, temperature + m.rest_source) for n, m in macros(one, used).items())])
+
+    def figures(one: Architecture) -> list[ComponentAmount]:
+        memories = macros(one, used)
+        logic = logic_prices(one, memories)
+        units = ([ComponentAmount(p.component, p.count, 1e-6 * p.amount, p.source) for p in logic.leaks()] if logic else
+                 [_figure(one, part, "leakage_nw", 1e-6) for part in parts(one)])
+        return [*units,
+                *(ComponentAmount(UNIT_OF[n], m.banks, m.leakage_mw, temperature + m.rest_source) for n, m in memories.items())]
+
+    cores = _of_all_cores(arch, figures)
     return cores if routers is None else [*cores, ComponentAmount(ROUTER, *routers)]
 
 
@@ -104,8 +115,13 @@ def _of_all_cores(arch: Architecture, figures: Callable[[Architecture], list[Com
 def leaking_components(arch: Architecture) -> list[str]:
     """Everything of a design that can leak: its parts, then its memories, those that are off included."""
     names = [name for one, _ in arch.kinds() for name in (
-        *(part.component for part in parts(one)), *(UNIT_OF[n] for n, bits in one.capacities.items() if bits))]
+        *_components(one), *(UNIT_OF[n] for n, bits in one.capacities.items() if bits))]
     return list(dict.fromkeys([*names, *([] if router_leakage(arch) is None else [ROUTER])]))
+
+
+def _components(arch: Architecture) -> list[str]:
+    logic = logic_prices(arch, {})
+    return [block.component for block in logic.logic.blocks] if logic else [part.component for part in parts(arch)]
 
 
 def _figure(arch: Architecture, part: Part, quantity: Quantity, scale: float) -> ComponentAmount:

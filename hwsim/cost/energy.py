@@ -1,15 +1,17 @@
 """Picojoules: a price for every event of the vocabulary, and activity times price. Nothing else makes energy.
 
-A price is a sum of units of the design's table at the design's widths, a row of one of its memories, or a bit of its
-channel; each carries its formula and its source (hwsim/cost/technology, docs/energy-model.md). Energy is in pJ, leakage in
-mW; one mW over one ns is one pJ. Repricing needs only activity frames, never a simulation. pandas loads on first use.
+There are two accounts, and no gate is in both. The compute scope is the papers': arithmetic at the prices of technology.units.
+The core scope is the hardware: memories, and the synthesised logic (hwsim/cost/logic.py), whose lanes stand in place of the
+papers' arithmetic; the system scope adds the channel to it. Each price carries its formula and its source (hwsim/cost/technology,
+docs/energy-model.md). Energy is in pJ, leakage in mW; one mW over one ns is one pJ. Repricing needs only activity frames, never a
+simulation. pandas loads on first use.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +25,7 @@ from hwsim.cost import leakage as leaking
 from hwsim.cost.area import area, area_mm2, core_mm2
 from hwsim.cost.leakage import LEAKAGE, leakage_rows, waiting_leaks, working_leaks
 from hwsim.cost.links import link_price
+from hwsim.cost.logic import LogicPrices, logic_prices
 from hwsim.cost.memory import Macro, macros
 from hwsim.cost.overrides import OVERRIDE, PRICED, Change, EnergyError, Overrides, meeting, parse_overrides, read_overrides
 from hwsim.cost.technology.scaling import ScalingError
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from hwsim.arch import Architecture
 
 __all__ = [
-    "LEAKAGE", "NOT_MODELLED", "PRICED", "EnergyError", "NotProvisionedError", "Overrides", "Price", "PriceList", "area",
+    "CYCLE", "LEAKAGE", "NOT_MODELLED", "PRICED", "EnergyError", "NotProvisionedError", "Overrides", "Price", "PriceList", "area",
     "area_mm2", "check_prices", "leakage", "parse_overrides", "price_activity", "price_hash", "price_list", "read_overrides",
     "scopes",
 ]
@@ -45,9 +48,12 @@ __all__ = [
 WIDE = ("mult", "payload_read_bits")
 """Events whose price depends on how wide the layer's values are."""
 
+CYCLE = "cycle"
+"""Event of what logic costs in each elapsed cycle, whatever happens in it."""
+
 NOT_MODELLED = (
-    "clock tree", "wires between units", "input and output pads", "control and configuration",
-    "second ports of memories", "DRAM refresh and background", "voltage regulators",
+    "wires within the logic and between cores", "input and output pads", "configuration registers and the host",
+    "DRAM refresh and background", "voltage regulators",
 )
 """What no number here includes; docs/energy-model.md says why."""
 
@@ -76,15 +82,22 @@ class Price:
 
 @dataclass(frozen=True, eq=False)
 class PriceList:
-    """Every event's price for one design. Made by `price_list`, which checks that none is missing."""
+    """Every event's price for one design. Made by `price_list`, which checks that none is missing.
+
+    logic   of its gates; None for a kind of core of which none was synthesised.
+    """
 
     arch: Architecture
     overrides: Overrides
     memories: Mapping[str, Macro]
+    logic: LogicPrices | None
 
     def price(self, event: str, payload_bits: int | None = None) -> Price:
-        """The price of one count of `event`, pJ. `payload_bits` is the width of a multiplication's event operand, or of the
-        values that are read (the layer's; the multiplier's own when it is not given): it matters to WIDE only.
+        """The price of one count of `event` in the scope that the vocabulary names, pJ: of arithmetic the papers' price, of
+        logic what the event's own unit takes. `charges` has all that it costs on chip.
+
+        `payload_bits` is the width of a multiplication's event operand, or of the values that are read (the layer's; the
+        multiplier's own when it is not given): it matters to WIDE only.
 
         Raises EnergyError when there is none, NotProvisionedError when the design has no such hardware.
         """
@@ -108,8 +121,6 @@ class PriceList:
         if known.unit == "accumulator_file":
             if not self.arch.only.has_accumulator_file:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no accumulator file: it is event driven")
-            raise EnergyError(f"{event}: no price; no table knows an accumulator file yet, so give the picojoules of one access "
-                              f"yourself (--price {event}=...)")
         if known.unit in ("link", "router"):
             if self.arch.network is None:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no network of links")
@@ -117,6 +128,8 @@ class PriceList:
             return Price(event, found.pj, found.formula, found.source, found.confidence)
         if known.unit in MEMORY_OF:
             return self._row(event, MEMORY_OF[known.unit])
+        if self.logic is not None and known.scope == "core":
+            return self._gates(event, known.counted)
         design = self.arch.only
         terms = model.terms(design, payload_bits).get(event)
         if terms is None and event == "mult":
@@ -148,6 +161,40 @@ class PriceList:
                          f"{OVERRIDE} x{change.number:g} of: {own.citation}", OVERRIDE)
         return Price(event, change.number, f"{change}{instead} in place of {was}", OVERRIDE, OVERRIDE)
 
+    def charges(self, event: str, payload_bits: int | None = None) -> list[tuple[str, Price]]:
+        """All that one count of `event` costs on chip and on the channel, by component; its own unit first.
+
+        Arithmetic is charged by the gates that do it, at the design's supply. A price that the user gave replaces that of the
+        event's own unit, in this account as in the papers'; a factor multiplies the gates' own price. Raises what `price` raises.
+        """
+        own, known = self.price(event, payload_bits), VOCABULARY[INDEX[event]]
+        if self.logic is None or known.scope == "system":
+            return [(known.unit, own)]
+        gates = [(c.component, Price(event, c.pj, c.formula, c.source, c.confidence))
+                 for c in self.logic.charges(event, payload_bits)]
+        if known.scope == "core" and (known.unit in MEMORY_OF or known.unit in ("link", "router")):
+            return [(known.unit, own), *gates]
+        if not gates:
+            raise NotProvisionedError(
+                f"{event}: no gates of {self.arch.name} are known for one {known.counted}, so it has no price on chip; "
+                "docs/assumptions.md names what is not priced, and a core model says in its logic (hwsim/cores) which gates an "
+                "event uses")
+        change, _ = meeting(self.overrides.prices, event)
+        if change is None:
+            return gates
+        component, gate = gates[0]
+        if change.factor:
+            own = replace(own, pj=change.number * gate.pj, formula=f"{change} of {gate.pj:.5g} pJ: {gate.formula}")
+        return [(component, own), *gates[1:]]
+
+    def _gates(self, event: str, counted: str) -> Price:
+        """What the event's own unit takes."""
+        assert self.logic is not None
+        found = self.logic.charges(event)
+        if not found:
+            raise NotProvisionedError(f"{event}: {self.arch.name} has no gates that one {counted} uses")
+        return Price(event, found[0].pj, found[0].formula, found[0].source, found[0].confidence)
+
     def prices(self, payload_bits: int | None = None) -> list[Price]:
         """The prices of all events that the design can make happen, in the order of the vocabulary."""
         found = []
@@ -155,6 +202,16 @@ class PriceList:
             try:
                 found.append(self.price(event, payload_bits))
             except NotProvisionedError:  # the design cannot count it; asking for it by name still raises
+                continue
+        return found
+
+    def every_charge(self, payload_bits: int | None = None) -> list[tuple[str, Price]]:
+        """`charges` of all events that the design can make happen, in the order of the vocabulary."""
+        found: list[tuple[str, Price]] = []
+        for price in self.prices(payload_bits):
+            try:
+                found += self.charges(price.event, payload_bits)
+            except NotProvisionedError:
                 continue
         return found
 
@@ -243,8 +300,11 @@ def price_list(arch: Architecture, overrides: Given = None, used: Collection[str
 
 def core_prices(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
     """The prices of one of a chip's cores; what leaks is the whole chip's."""
-    prices = PriceList(arch, overrides, macros(arch, used))
-    prices.prices()
+    memories = macros(arch, used)
+    prices = PriceList(arch, overrides, memories, logic_prices(arch, memories))
+    if prices.logic is not None:
+        prices.logic.check()
+    prices.every_charge()
     return prices
 
 
@@ -271,6 +331,10 @@ def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str
         prices = core_prices(one, given, used)
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
         lines += [f"mult {bits} {pj:.12g}" for bits, pj in prices.multiplications()]
+        lines += [f"{c.event} {unit} {c.pj:.12g}" for unit, c in prices.every_charge()]
+        lines += [f"mult {bits} {unit} {c.pj:.12g}" for bits, _ in prices.multiplications()
+                  for unit, c in prices.charges("mult", bits)]
+        lines += [f"{CYCLE} {c.component} {c.pj:.12g}" for c in (prices.logic.every_cycle() if prices.logic else [])]
     lines += [f"{leak.component} {leak.mw:.12g}" for leak in working_leaks(arch, given, used) if leak.state == ON]
     lines += [f"{leak.component} {leak.state} {leak.mw:.12g}" for leak in waiting_leaks(arch, given, used)
               if arch.power.between_samples(MEMORY_OF.get(leak.component)) != ON]
@@ -293,11 +357,12 @@ def price_activity(
     payload_bits   by layer, the width of the multiplications' event operand; needed where `mult` is counted.
     value_bits     by layer, the width of the values that its runs read; where a layer is left out, the multiplier's own.
 
-    Returns the columns of `activity` with component, state, scope, price_pj, energy_pj, formula and source. `unit` tells who
-    does the work; what leaks is the unit `leakage`, whichever component it leaks from. So the sums by unit add up to
-    the whole, as do the sums by component. Leakage rows have event `leakage`, layer "", core "", timestep and sample -1,
-    the cycles as count and pJ per cycle as price; they are those of the whole chip, and their state is on, or off for a memory
-    that is not used. Other rows have their unit as component and the state "".
+    Returns the columns of `activity` with component, state, scope, price_pj, energy_pj, formula and source. Rows of the scope
+    compute are the papers' account of arithmetic; those of core and system are the hardware, and add up to it by unit as by
+    component. `unit` tells who does the work; what leaks is the unit `leakage`, whichever component it leaks from. Rows of
+    leakage and of what logic costs in each cycle have the events `leakage` and `cycle`, layer "", core "", timestep and sample -1,
+    the cycles as count and pJ per cycle as price; they are those of the whole chip. The state of a row of leakage is on, or off for a
+    memory that is not used. Other rows have their unit as component and the state "".
     Raises EnergyError for an unknown event, a price that is missing, a layer that multiplies without a payload width.
     """
     import pandas as pd
@@ -315,14 +380,17 @@ def price_activity(
     for name in arch.core_names:
         mine = activity if arch.is_one_core else activity[activity["core"] == name]
         found.append(_priced(mine, core_prices(arch.view(name), given, used), payload_bits, value_bits or {})[columns])
+    cycles = cycle_rows(arch, used, elapsed_cycles, keys)[columns]
     leaks = leakage_rows(arch, working_leaks(arch, given, used), elapsed_cycles, keys)[columns]
-    return pd.concat([*(frame for frame in found if len(frame)), leaks], ignore_index=True)
+    return pd.concat([frame for frame in (*found, cycles, leaks) if len(frame)], ignore_index=True)
 
 
 def _priced(
     activity: pd.DataFrame, prices: PriceList, payload_bits: Mapping[str, int], value_bits: Mapping[str, int]
 ) -> pd.DataFrame:
     """One core's counts times its prices."""
+    import pandas as pd
+
     kept = activity[(activity["count"] != 0) & activity["event"].isin(PRICED)].reset_index(drop=True)
     if (kept["count"] < 0).any():
         raise EnergyError(f"activity: {kept.loc[kept['count'] < 0, 'event'].iloc[0]} is counted less than 0 times")
@@ -334,21 +402,48 @@ def _priced(
     kept["payload"] = kept["layer"].map(dict(payload_bits)).where(multiplied, 0).fillna(0).astype("int64")
     kept["payload"] += kept["layer"].map(dict(value_bits)).where(read, 0).fillna(0).astype("int64")
     distinct = kept[["event", "payload"]].drop_duplicates()
-    found = [prices.price(e, int(b) if e == "mult" else int(b) or None) for e, b in distinct.itertuples(index=False)]
-    distinct = distinct.assign(
-        scope=[VOCABULARY[INDEX[p.event]].scope for p in found], price_pj=[p.pj for p in found],
-        formula=[p.formula for p in found], source=[p.citation for p in found])
-    priced = kept.merge(distinct, on=["event", "payload"], how="left")
+    rows = [(e, b, *line) for e, b in distinct.itertuples(index=False) for line in _lines(prices, e, b)]
+    table = pd.DataFrame(rows, columns=["event", "payload", "unit", "scope", "price_pj", "formula", "source"])
+    priced = kept.drop(columns="unit").merge(table, on=["event", "payload"], how="left")
     priced["energy_pj"] = priced["count"] * priced["price_pj"]
     priced = priced.assign(component=priced["unit"], state="")
     return priced
 
 
+def _lines(prices: PriceList, event: str, payload: int) -> list[tuple[str, str, float, str, str]]:
+    """(unit, scope, pJ, formula, source) of all that one count of an event costs, in both accounts."""
+    bits = payload if event == "mult" else payload or None
+    known = VOCABULARY[INDEX[event]]
+    found = [(unit, "system" if known.scope == "system" else "core", p) for unit, p in prices.charges(event, bits)]
+    if known.scope == "compute":
+        found.insert(0, (known.unit, "compute", prices.price(event, bits)))
+    return [(unit, scope, p.pj, p.formula, p.citation) for unit, scope, p in found]
+
+
+def cycle_charges(arch: Architecture, used: Collection[str] | None = None) -> list[tuple[str, float, str, str]]:
+    """(component, pJ per elapsed cycle, formula, source) of what logic costs whatever happens, of all cores."""
+    found: dict[tuple[str, str, str], float] = {}
+    for one, count in arch.kinds():
+        prices = logic_prices(one, macros(one, used))
+        for c in prices.every_cycle() if prices else []:
+            key = (c.component, c.formula, c.citation)
+            found[key] = found.get(key, 0.0) + count * c.pj
+    return [(component, pj, formula, source) for (component, formula, source), pj in found.items()]
+
+
+def cycle_rows(arch: Architecture, used: Collection[str] | None, elapsed_cycles: float, keys: Collection[str]) -> pd.DataFrame:
+    """What logic costs in so many cycles as rows of an energy frame; `keys` are its columns that name no unit, event or price."""
+    import pandas as pd
+
+    rows = [(name, name, pj, text, source) for name, pj, text, source in cycle_charges(arch, used)]
+    frame = pd.DataFrame(rows, columns=["unit", "component", "price_pj", "formula", "source"])
+    frame = frame.assign(event=CYCLE, state="", scope="core", count=elapsed_cycles)
+    frame["energy_pj"] = frame["count"] * frame["price_pj"]
+    return frame.assign(**{key: "" if key in ("layer", "core") else -1 for key in keys})
+
+
 def scopes(energy: pd.DataFrame) -> dict[str, float]:
-    """pJ in the three cumulative scopes: compute, core (with compute), system (with core)."""
+    """pJ in the three scopes: compute (the papers' arithmetic), core (the chip), system (core and channel)."""
     sums = energy.groupby("scope")["energy_pj"].sum()
-    totals, running = {}, 0.0
-    for scope in SCOPES:
-        running += float(sums.get(scope, 0.0))
-        totals[scope] = running
-    return totals
+    compute, core, channel = (float(sums.get(scope, 0.0)) for scope in SCOPES)
+    return {"compute": compute, "core": core, "system": core + channel}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from hwsim.activity import SCOPES
-from hwsim.cost.energy import LEAKAGE, NOT_MODELLED, scopes
+from hwsim.activity import SCOPES, VOCABULARY
+from hwsim.cost.energy import NOT_MODELLED, scopes
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def explain_rows(energy: pd.DataFrame) -> list[dict[str, Any]]:
     """One row per event, component, power state and price, by scope and falling energy: scope, unit, component, event, state
     (of what leaks, else ""), count, price_pj, energy_pj, share (of the system's energy), formula, source, cores: those that the
-    row is of where it is not of all that have the event, else "". The rows add up to the system's energy; counts and energies
-    are per sample where those of `energy` are."""
+    row is of where it is not of all that have the event, else "". The rows of core and system add up to the system's energy,
+    those of compute are the papers' account; counts and energies are per sample where those of `energy` are."""
     keys = ["scope", "unit", "component", "event", "state", "price_pj", "formula", "source"]
     grouped = energy.groupby(keys, as_index=False, sort=False)[["count", "energy_pj"]].sum()
     grouped["cores"] = _cores(energy, keys)
-    whole = float(grouped["energy_pj"].sum())
+    whole = scopes(energy)["system"]
     grouped["share"] = grouped["energy_pj"] / whole if whole else 0.0
     grouped["order"] = grouped["scope"].map({scope: i for i, scope in enumerate(SCOPES)})
     ordered = grouped.sort_values(["order", "energy_pj"], ascending=[True, False], kind="stable")
@@ -60,12 +60,11 @@ def explain(energy: pd.DataFrame, off: Sequence[str] = ()) -> str:
     numbers = {source: i for i, source in enumerate(dict.fromkeys(r["source"] for r in rows), 1)}
     lines: list[str] = []
     for scope in SCOPES:
-        lines += ["", f"{scope}: {format_si(totals[scope] * 1e-12, 'J', 4)}"
-                      + (f", with {SCOPES[SCOPES.index(scope) - 1]}" if scope != SCOPES[0] else "")]
+        lines += ["", f"{scope}: {format_si(totals[scope] * 1e-12, 'J', 4)}, {_HOLDS[scope]}"]
         for row in (r for r in rows if r["scope"] == scope):
-            name = row["event"] if row["event"] != LEAKAGE else f"{LEAKAGE} {row['component']}, {row['state']}"
+            name = _name(row)
             joules = format_si(row["energy_pj"] * 1e-12, "J", 4)
-            lines.append(f"  {name:<36}{_count(row['count']):>20} x {row['price_pj']:>10.5g} pJ = {joules:>9} "
+            lines.append(f"  {name:<36}{_count(row['count']):>17} x {row['price_pj']:>10.5g} pJ = {joules:>9} "
                          f"{100 * row['share']:>6.2f}%  [{numbers[row['source']]}]")
             of = f"{row['cores']}: " if row["cores"] else ""
             lines += wrap(of + row["formula"], 120, initial_indent=" " * 6, subsequent_indent=" " * 8)
@@ -76,6 +75,18 @@ def explain(energy: pd.DataFrame, off: Sequence[str] = ()) -> str:
         lines += wrap(source, 120, initial_indent=f"  [{number}] ".ljust(7), subsequent_indent=" " * 7)
     lines += ["", *wrap(f"not modelled: {', '.join(NOT_MODELLED)}", 120, subsequent_indent="  ")]
     return "\n".join(lines[1:])
+
+
+_HOLDS = {"compute": "the papers' account of arithmetic, in no other scope", "core": "the chip, its arithmetic by its gates",
+          "system": "with core"}
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """The event, and who works at it where that is not the event's own unit."""
+    if row["state"]:
+        return f"{row['event']} {row['component']}, {row['state']}"
+    own = {event.name: event.unit for event in VOCABULARY}
+    return str(row["event"]) if own.get(row["event"]) == row["component"] else f"{row['event']} {row['component']}"
 
 
 def off_text(off: Sequence[str]) -> str:

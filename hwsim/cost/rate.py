@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hwsim.activity import INDEX, VOCABULARY
 from hwsim.cores.power import OFF, ON
-from hwsim.cost.energy import Given, price_activity, scopes
+from hwsim.cost.energy import CYCLE, Given, cycle_rows, price_activity, scopes
 from hwsim.cost.leakage import LEAKAGE, leakage_rows, waiting_leaks
 from hwsim.cost.overrides import PRICED, read_overrides
 from hwsim.errors import HwsimError
@@ -48,14 +49,14 @@ def check_rate(rate_hz: Any) -> float:
 class Work:
     """What a design does with one sample.
 
-    energy          its rows of energy at full speed, leakage included.
+    accounts        its rows of energy at full speed in both accounts, leakage included (`Result.accounts`).
     cycles          that it takes; a mean over samples is one too.
     reload          counts of what setup loads into memories that are off between samples, and `reload_cycles` that it takes.
     reloaded        those memories.
     payload_bits    by layer, the width of multiplications' operands.
     """
 
-    energy: pd.DataFrame
+    accounts: pd.DataFrame
     cycles: float
     reload: pd.DataFrame
     reload_cycles: int
@@ -70,7 +71,7 @@ class AtRate:
     rate_hz, highest_hz   samples per second: this rate, and the highest, samples back to back.
     busy_s, reload_s, idle_s   seconds of the period's phases; they add up to 1 / rate_hz.
     late_samples          samples that take longer than the period themselves, so that the next one waits.
-    energy                as `Result.energy`, per sample, with a column `phase`: busy, reload, idle.
+    accounts              as `Result.accounts`, per sample, with a column `phase`: busy, reload, idle.
     """
 
     rate_hz: float
@@ -79,7 +80,7 @@ class AtRate:
     reload_s: float
     idle_s: float
     late_samples: int
-    energy: pd.DataFrame
+    accounts: pd.DataFrame
 
     @property
     def period_s(self) -> float:
@@ -87,8 +88,13 @@ class AtRate:
 
     @property
     def energy_pj(self) -> dict[str, float]:
-        """Picojoules per sample in the three cumulative scopes: compute, core, system."""
-        return scopes(self.energy)
+        """Picojoules per sample in the three scopes: compute, core, system (hwsim/cost/energy.py, `scopes`)."""
+        return scopes(self.accounts)
+
+    @cached_property
+    def energy(self) -> pd.DataFrame:
+        """The hardware's rows of `accounts`, which add up to the system's energy."""
+        return self.accounts[self.accounts["scope"] != "compute"].reset_index(drop=True)
 
     @property
     def power_w(self) -> float:
@@ -146,16 +152,18 @@ def energy_at_rate(
     # A gap too short to load them again keeps these memories on.
     design = arch if reload else _kept_on(arch, work.reloaded)
     idle = wait - work.reload_cycles if reload else wait
-    given, keys = read_overrides(overrides), [c for c in ("core", "layer", "timestep") if c in work.energy]
-    phases = [work.energy.assign(phase=BUSY)]
+    given, keys = read_overrides(overrides), [c for c in ("core", "layer", "timestep") if c in work.accounts]
+    phases = [work.accounts.assign(phase=BUSY)]
     if reload:
         loads = price_activity(work.reload, arch, work.reload_cycles, work.payload_bits, given, used)
         phases.append(loads.assign(phase=RELOAD))
     if idle:
         phases.append(leakage_rows(design, waiting_leaks(design, given, used), idle, keys).assign(phase=IDLE))
+        if arch.power.between_samples(None) != OFF:  # the clock goes on
+            phases.append(cycle_rows(arch, used, idle, keys).assign(phase=IDLE))
         if per_idle_cycle and arch.power.between_samples(None) != OFF:
             phases.append(_going_on(arch, per_idle_cycle, idle, given, used).assign(phase=IDLE))
-    energy = pd.concat([frame for frame in phases if len(frame)], ignore_index=True)[[*work.energy.columns, "phase"]]
+    energy = pd.concat([frame for frame in phases if len(frame)], ignore_index=True)[[*work.accounts.columns, "phase"]]
     seconds = 1 / arch.clock
     return AtRate(rate, highest, work.cycles * seconds, work.reload_cycles * seconds if reload else 0.0, idle * seconds,
                   late_samples, energy)
@@ -179,7 +187,7 @@ def _going_on(
             for core in arch.core_names for name, count in per_cycle.items()]
     activity = pd.DataFrame(rows, columns=["core", "layer", "timestep", "unit", "event", "count"])
     priced = price_activity(activity, arch, 0, {"": 0}, overrides, used)
-    return priced[priced["event"] != LEAKAGE]
+    return priced[~priced["event"].isin((LEAKAGE, CYCLE))]
 
 
 def _down(rate_hz: float) -> str:

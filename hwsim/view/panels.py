@@ -93,9 +93,9 @@ class Panel:
         return sum(c.width for c in self.columns)
 
 
-MARKS = {"compute": ("v", INK, "compute scope: arithmetic only, up to here"),
-         "core": ("v", "white", "core scope: all on chip, up to here")}
-"""Marker, its filling and its words for the scopes that end inside a bar; the system scope is the whole bar."""
+MARKS = {"core": ("v", "white", "core scope: all on chip, up to here")}
+"""Marker, its filling and its words for the scope that ends inside a bar; the system scope is the whole bar, and the compute
+scope, the papers' account, is in no bar."""
 
 
 def two_panels(title: str, subtitle: str, left: Panel, right: Panel, notes: Iterable[str],

@@ -1,8 +1,8 @@
 """What bars hold: the frames of results as Segments that are stacked along the bars of a figure.
 
 A bar is a result (for a single result: a layer) and is cut into Segments; a Segment holds one kind, a unit, a cause or
-a layer, for all bars, in joules or seconds per sample. Segments are stacked in the order of the scopes, so the compute,
-core and system scopes end at places along the bar; what the off-chip channel adds comes last and is hatched.
+a layer, for all bars, in joules or seconds per sample. Segments are stacked arithmetic first, and what the off-chip channel adds
+comes last and is hatched, so that the core scope ends at a place along the bar. The compute scope is another account, in no bar.
 """
 
 from __future__ import annotations
@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from hwsim.activity import SCOPES, VOCABULARY
 from hwsim.counted import WAIT
 from hwsim.view.labels import layer_name
-from hwsim.view.style import ARITHMETIC, CAUSES, CHANNEL, INPUT, LEAKAGE, ON_CHIP, UNITS, Look, layer_colours
+from hwsim.view.style import (
+    ARITHMETIC,
+    CAUSES,
+    CHANNEL,
+    CYCLE,
+    EVERY_CYCLE,
+    INPUT,
+    LEAKAGE,
+    ON_CHIP,
+    UNITS,
+    Look,
+    layer_colours,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,11 +38,11 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
-_COMPUTE_UNITS = {event.unit for event in VOCABULARY if event.scope == "compute"}
+_ARITHMETIC_UNITS = {"lane", *(event.unit for event in VOCABULARY if event.scope == "compute")}
 
 SMALL_SHARE = 0.02
 """A unit of at most this share of the on-chip energy in every bar is merged into `other`."""
-NEVER_MERGED = ("accumulator", LEAKAGE, CHANNEL)
+NEVER_MERGED = ("accumulator", "lane", LEAKAGE, CHANNEL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +61,14 @@ def energy_by_unit(results: Sequence[Result]) -> list[Segment]:
 
 def energy_by_layer(results: Sequence[Result]) -> list[Segment]:
     """Joules per sample of each layer on the chip; then, in no layer, the input, leakage and the off-chip channel."""
-    looks = {"input": INPUT, **_layer_looks(results), LEAKAGE: UNITS[LEAKAGE], CHANNEL: UNITS[CHANNEL]}
+    looks = {"input": INPUT, **_layer_looks(results), CYCLE: EVERY_CYCLE, LEAKAGE: UNITS[LEAKAGE], CHANNEL: UNITS[CHANNEL]}
     return _segments([_sums(_energy_cells(r), "place") for r in results], looks)
 
 
 def energy_by_layer_and_unit(result: Result) -> tuple[list[str], list[Segment]]:
-    """The layers of one result, then leakage; joules per sample of each unit in each of them, the channel included."""
-    return _by_layer_and_kind(result, _energy_cells(result), UNITS, "leakage")
+    """The layers of one result, then what belongs to none (what every cycle costs, leakage); joules per sample of each unit in
+    each of them, the channel included."""
+    return _by_layer_and_kind(result, _energy_cells(result), UNITS, "every cycle")
 
 
 def time_by_cause(results: Sequence[Result]) -> list[Segment]:
@@ -75,10 +88,10 @@ def time_by_layer_and_cause(result: Result) -> tuple[list[str], list[Segment]]:
 
 
 def _energy_cells(result: Result) -> pd.DataFrame:
-    """kind (unit), layer ("" for leakage), place (where a bar of layers shows it), value in joules per sample."""
+    """kind (unit), layer ("" for what belongs to none), place (where a bar of layers shows it), value in joules per sample."""
     frame = result.energy
-    layer = frame["layer"].where(frame["unit"] != LEAKAGE, "")
-    place = layer.where(~frame["unit"].isin([LEAKAGE, CHANNEL]), frame["unit"])
+    layer = frame["layer"].where(~frame["event"].isin([LEAKAGE, CYCLE]), "")
+    place = layer.where(~frame["unit"].isin([LEAKAGE, CHANNEL]), frame["unit"]).where(frame["event"] != CYCLE, CYCLE)
     return frame.assign(kind=frame["unit"], layer=layer, place=place, value=frame["energy_pj"] * 1e-12)
 
 
@@ -120,13 +133,13 @@ def _layer_looks(results: Sequence[Result]) -> dict[str, Look]:
 
 
 def merge_small(segments: list[Segment]) -> tuple[list[Segment], str]:
-    """Units that are small in every bar become one segment a scope; the text says which and by what rule."""
+    """Units that are small in every bar become one segment of arithmetic and one of the rest; the text names them."""
     on_chip = total([s for s in segments if s.key != CHANNEL])
     small = [s for s in segments if s.key not in NEVER_MERGED and (s.values <= SMALL_SHARE * on_chip).all()]
     kept = [s for s in segments if s not in small]
     notes = []
-    for key, members in ((ARITHMETIC, [s for s in small if s.key in _COMPUTE_UNITS]),
-                         (ON_CHIP, [s for s in small if s.key not in _COMPUTE_UNITS])):
+    for key, members in ((ARITHMETIC, [s for s in small if s.key in _ARITHMETIC_UNITS]),
+                         (ON_CHIP, [s for s in small if s.key not in _ARITHMETIC_UNITS])):
         if len(members) < 2:
             kept += members
             continue
@@ -145,16 +158,12 @@ def total(segments: Sequence[Segment], axis: int = 0) -> Values:
 
 
 def scope_totals(results: Sequence[Result]) -> dict[str, Values]:
-    """Cumulative joules per sample: compute, core (with compute), system (with core)."""
-    parts = [r.energy.groupby("scope")["energy_pj"].sum() * 1e-12 for r in results]
-    table = np.array([[float(p.get(scope, 0.0)) for scope in SCOPES] for p in parts])
-    return dict(zip(SCOPES, np.cumsum(table, axis=1).T, strict=True))
+    """Joules per sample: compute (the papers' arithmetic), core (the chip), system (core and channel)."""
+    return {scope: np.array([1e-12 * r.energy_pj[scope] for r in results]) for scope in SCOPES}
 
 
 def scope_of(unit: str) -> str:
-    if unit == CHANNEL:
-        return "system"
-    return "compute" if unit in _COMPUTE_UNITS else "core"
+    return "system" if unit == CHANNEL else "core"
 
 
 def diagonal(segments: Sequence[Segment]) -> list[Segment]:

@@ -21,10 +21,11 @@ class Look(NamedTuple):
     hatched: bool = False
 
 
-ARITHMETIC, ON_CHIP, LEAKAGE, CHANNEL = "other_arithmetic", "other_on_chip", "leakage", "channel"
+ARITHMETIC, ON_CHIP, LEAKAGE, CHANNEL, CYCLE = "other_arithmetic", "other_on_chip", "leakage", "channel", "cycle"
 
 UNITS: dict[str, Look] = {
-    "accumulator": Look("accumulator", "#D55E00"),
+    "lane": Look("lanes", "#D55E00"),
+    "accumulator": Look("accumulator", "#E5905A"),
     "multiplier": Look("multiplier", "#E69F00"),
     "shifter": Look("shifter", "#F0E442"),
     "comparator": Look("comparator", "#8C3B00"),
@@ -44,13 +45,25 @@ UNITS: dict[str, Look] = {
     "fifo": Look("spike FIFO", "#E8BFD6"),
     "serialiser": Look("serialiser", "#A05195"),
     "pooling_unit": Look("pooling unit", "#4B2354"),
+    "row_scanner": Look("row scanner", "#5C4B8A"),
+    "entry_reader": Look("entry reader", "#8A79B8"),
+    "bypass": Look("bypass", "#B58AC4"),
+    "write_multiplexer": Look("write multiplexers", "#D6B8E0"),
+    "word_register": Look("word register", "#94649E"),
+    "word_writer": Look("word writer", "#6E3C78"),
+    "bit_slots": Look("bit slots", "#C9A0DC"),
+    "visits": Look("visit counter", "#7D6B91"),
+    "issue": Look("issue", "#AFA0C8"),
+    "sequencer": Look("sequencer", "#4A3B66"),
+    "clock": Look("clock", "#2B6F6B"),
+    "wires": Look("wires", "#8FB8A8"),
     "link": Look("links", "#A6761D"),
     "router": Look("routers", "#666A1E"),
     ON_CHIP: Look("other on chip", "#D9D9D9"),
     LEAKAGE: Look("leakage", "#666666"),
     CHANNEL: Look("off-chip channel", "#FFFFFF", hatched=True),
 }
-"""Every unit of the vocabulary, in the order of the stack: compute scope, rest of the core scope, system scope."""
+"""Every unit, in the order of the stack: arithmetic, rest of the core scope, system scope."""
 
 CAUSES: dict[str, Look] = {
     "busy": Look("busy", "#0072B2"),
@@ -63,6 +76,7 @@ CAUSES: dict[str, Look] = {
 """Every cause of a cycle, in the order of the stack."""
 
 INPUT = Look("input", "#F4B6A6")
+EVERY_CYCLE = Look("clock and control, every cycle", "#2B6F6B")
 INK, PALE, RULE = "#222222", "#666666", "#DDDDDD"
 FEW_LAYERS = 8
 SMALL, NORMAL, LARGE = 8.0, 8.5, 11.0

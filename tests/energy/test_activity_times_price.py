@@ -15,6 +15,7 @@ from hwsim.cost.energy import (
     PRICED,
     EnergyError,
     NotProvisionedError,
+    cycle_charges,
     leakage,
     price_activity,
     price_list,
@@ -24,7 +25,7 @@ from hwsim.cost.explanation import explain, explain_rows
 
 ARCH = load_architecture("event_core_64")
 THERE = [e for e in VOCABULARY if e.unit not in ("mask_memory", "accumulator_file", "link", "router")
-         and not e.name.endswith("_banks")]
+         and not e.name.endswith("_banks") and e.name != "sum_add"]
 PAYLOADS = {"conv1": 8, "conv2": 4}
 
 
@@ -46,15 +47,22 @@ def test_energy_is_count_times_price_and_leakage_power_times_time(activity: pd.D
     expected = {"compute": 0.0, "core": 0.0, "system": 0.0}
     for row in activity.itertuples():
         if row.event in PRICED:
-            price = prices.price(row.event, PAYLOADS[row.layer])
-            expected[VOCABULARY[INDEX[row.event]].scope] += row.count * price.pj
+            scope, bits = VOCABULARY[INDEX[row.event]].scope, PAYLOADS[row.layer]
+            if scope == "compute":
+                expected["compute"] += row.count * prices.price(row.event, bits).pj
+            for _, price in prices.charges(row.event, bits):
+                expected["system" if scope == "system" else "core"] += row.count * price.pj
     seconds = cycles / ARCH.clock
     expected["core"] += leakage(ARCH)["leakage_mw"].sum() * 1e-3 * seconds * 1e12
+    expected["core"] += cycles * sum(pj for _, pj, _, _ in cycle_charges(ARCH))
     found = scopes(energy)
     assert found["compute"] == pytest.approx(expected["compute"])
-    assert found["core"] == pytest.approx(expected["compute"] + expected["core"])
-    assert found["system"] == pytest.approx(sum(expected.values()))
-    assert found["compute"] <= found["core"] <= found["system"]
+    assert found["core"] == pytest.approx(expected["core"])
+    assert found["system"] == pytest.approx(expected["core"] + expected["system"])
+    assert found["core"] <= found["system"]
+    whole = energy[energy["scope"] != "compute"]
+    for key in ("unit", "component"):
+        assert whole.groupby(key)["energy_pj"].sum().sum() == pytest.approx(found["system"])
 
 
 @given(activities)
@@ -73,9 +81,14 @@ def test_columns_and_their_order_and_the_leakage_rows() -> None:
     energy = price_activity(activity, ARCH, 1000, PAYLOADS)
     assert list(energy) == ["layer", "timestep", "unit", "component", "event", "state", "scope", "count", "price_pj", "energy_pj",
                             "formula", "source"]
-    work, leaks = energy[energy["event"] != "leakage"], energy[energy["event"] == "leakage"]
-    assert list(work["energy_pj"]) == [2.0, pytest.approx(1.0, rel=0.02)], "8 x 8 bit, then 8 x 4 bit"
-    assert list(work["scope"]) == ["compute", "compute"]
+    work, leaks = energy[energy["event"] == "mult"], energy[energy["event"] == "leakage"]
+    papers, gates = work[work["scope"] == "compute"], work[work["scope"] == "core"]
+    assert list(papers["energy_pj"]) == [2.0, pytest.approx(1.0, rel=0.02)], "8 x 8 bit, then 8 x 4 bit"
+    assert list(gates["energy_pj"]) == [pytest.approx(6.624), pytest.approx(6.624 * 0.5**1.211, rel=0.01)], "its gates, in core"
+    clocked = energy[energy["event"] == "cycle"]
+    assert set(clocked["unit"]) == {"clock", "sequencer"}
+    assert set(clocked["layer"]) == {""}
+    assert set(clocked["count"]) == {1000}
     assert set(leaks["layer"]) == {""}
     assert set(leaks["timestep"]) == {-1}
     assert set(leaks["scope"]) == {"core"}
@@ -118,7 +131,10 @@ def test_repricing_needs_the_activity_only() -> None:
     activity = frame([("conv1", 0, "acc_add", 1000)])
     cheap = price_activity(activity, ARCH, 0, PAYLOADS, {"acc_add": 0.05})
     assert scopes(cheap)["compute"] == pytest.approx(50.0)
-    assert set(cheap.loc[cheap["event"] == "acc_add", "source"]) == {"override"}
+    added = cheap[cheap["event"] == "acc_add"].set_index("unit")
+    assert added.loc["accumulator", "source"] == added.loc["lane", "source"] == "override"
+    assert added.loc["lane", "energy_pj"] == pytest.approx(50.0), "a price that is given holds in both accounts"
+    assert (added.loc[["bypass", "wires"], "source"] != "override").all()
 
 
 def test_an_explanation_adds_up_names_every_source_and_fits_a_terminal() -> None:
@@ -126,17 +142,19 @@ def test_an_explanation_adds_up_names_every_source_and_fits_a_terminal() -> None
                       for step in (0, 1)])
     energy = price_activity(activity, ARCH, 10**6, PAYLOADS)
     rows, totals = explain_rows(energy), scopes(energy)
-    assert sum(r["energy_pj"] for r in rows) == pytest.approx(totals["system"])
-    assert sum(r["share"] for r in rows) == pytest.approx(1)
+    chip = [r for r in rows if r["scope"] != "compute"]
+    assert sum(r["energy_pj"] for r in chip) == pytest.approx(totals["system"])
+    assert sum(r["share"] for r in chip) == pytest.approx(1)
     for row in rows:
         assert row["count"] * row["price_pj"] == pytest.approx(row["energy_pj"])
-    assert len([r for r in rows if r["event"] == "mult"]) == 2, "one line for each payload width"
+    assert len([r for r in chip if r["event"] == "mult"]) == 2, "one line for each payload width"
     order = [("compute", "core", "system").index(r["scope"]) for r in rows]
     assert order == sorted(order)
     text = explain(energy)
     assert max(len(line) for line in text.splitlines()) <= 120
-    for said in ("weight_read", "leakage weight_memory", "Table 4", "not modelled: clock tree", "DRAMsim3"):
+    for said in ("weight_read", "leakage weight_memory", "Table 4", "not modelled: wires within the logic", "cycle clock",
+                 "acc_add wires", "DRAMsim3"):
         assert said in text
     absent = {e for e in EVENTS if e.endswith("_banks")} | {
-        "mask_read", "mask_write", "accumulator_access", "link_bits", "link_hops"}
+        "mask_read", "mask_write", "accumulator_access", "link_bits", "link_hops", "sum_add"}
     assert all(e in {r["event"] for r in rows} | absent for e in EVENTS if e in PRICED)

@@ -261,9 +261,9 @@ def changed(arch: Architecture, **memories: str) -> Architecture:
 def test_event_core_64_is_set_by_its_weight_banks() -> None:
     arch = load_architecture("event_core_64")
     weight = macros(arch)["weight"]
-    assert (arch.clock, weight.banks, weight.bank_bits) == (300_000_000, 4, 128 * KIB)
+    assert (arch.clock, weight.banks, weight.bank_bits) == (200_000_000, 4, 128 * KIB)
     assert weight.access_ns == pytest.approx(2.50, abs=0.005)
-    (text,) = [t for t in check_timing(changed(arch, clock="500 MHz")) if "weight" in t]
+    (text,) = [t for t in check_timing(changed(arch, clock="500 MHz")) if "weight memory (" in t]
     for said in ("event_core_64", "weight memory", "2.50 ns", "2.00 ns", "KiB", "at most 399.9 MHz"):
         assert said in text
 
@@ -275,8 +275,8 @@ def test_what_check_timing_proposes_does_pass(mhz: int, kib: int, profile: str) 
     base["technology"]["memory"] = profile
     arch = rebuild_architecture(base)
     for text in check_timing(arch):
-        if "weight memory" not in text:
-            continue
+        if "weight memory (" not in text:
+            continue  # of another memory, or of a path through the logic (tests/energy/test_logic.py)
         clock = re.search(r"at most ([0-9.]+) MHz", text)
         smaller = re.search(r"a memory of ([0-9]+) KiB", text)
         assert clock
@@ -292,4 +292,4 @@ def test_what_check_timing_proposes_does_pass(mhz: int, kib: int, profile: str) 
 
 
 def slow(arch: Architecture) -> bool:
-    return any("weight memory" in text for text in check_timing(arch))
+    return any("weight memory (" in text for text in check_timing(arch))

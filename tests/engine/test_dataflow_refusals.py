@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hwsim.arch import ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.cost.energy import EnergyError, price_list
+from hwsim.cost.energy import price_list
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.passes import Pass, PassTable
@@ -130,6 +130,9 @@ def test_accumulators_are_not_free() -> None:
     data["core"]["dataflow"] = {"type": "output_stationary"}
     data["spike_buffer"]["kind"] = "bitmap"
     design = rebuild_architecture(data)
-    with pytest.raises(EnergyError, match="accumulator_access: no price"):
-        price_list(design)
-    assert price_list(design, {"accumulator_access": 0.5}).price("accumulator_access").pj == 0.5
+    charges = dict(price_list(design).charges("accumulator_access"))
+    assert set(charges) == {"accumulator_file", "clock"}
+    assert all(price.pj > 0 for price in charges.values())
+    given = dict(price_list(design, {"accumulator_access": 0.5}).charges("accumulator_access"))
+    assert given == {**charges, "accumulator_file": given["accumulator_file"]}
+    assert given["accumulator_file"].pj == 0.5

@@ -39,7 +39,7 @@ from hwsim.view.style import CAUSES, CHANNEL, LEAKAGE, UNITS, layer_colours, num
 
 LAYERS = ("conv1", "conv2", "join", "fc", "readout")
 SCALES = {"pJ": 1e12, "nJ": 1e9, "µJ": 1e6, "mJ": 1e3, "ps": 1e12, "ns": 1e9, "µs": 1e6, "ms": 1e3}
-PRICES = {"accumulator": 0.1, "membrane_memory": 2.0, "weight_memory": 1.0, "registers": 0.3, CHANNEL: 1.0}
+PRICES = {"lane": 0.5, "clock": 0.4, "wires": 0.4, "accumulator": 0.1, "membrane_memory": 2.0, "weight_memory": 1.0, "registers": 0.3, CHANNEL: 1.0}
 
 
 def stand_in(
@@ -54,9 +54,12 @@ def stand_in(
     random = np.random.default_rng(seed)
     design = load_architecture(arch)
     design = design.model_copy(update={"name": name or design.name})
-    rows = [(layer, t, e.unit, e.unit, e.name, e.scope, activity * PRICES.get(e.unit, 0.01) * float(random.integers(1, 999)))
+    rows = [(layer, t, unit, unit, e.name, "system" if unit == CHANNEL else "core",
+             activity * PRICES.get(unit, 0.01) * float(random.integers(1, 999)))
             for layer in (*layers, "input") for t in range(2) for e in VOCABULARY
+            for unit in ([e.unit] if e.name != "acc_add" else [e.unit, "lane", "clock", "wires"])
             if e.scope in SCOPES and (e.unit == CHANNEL or layer != "input")]
+    rows += [("", -1, unit, unit, "cycle", "core", activity * 50.0) for unit in ("clock", "sequencer")]
     rows += [("", -1, LEAKAGE, part, "leakage", "core", activity * 700.0) for part in ("weight_memory", "membrane_memory")]
     energy = pd.DataFrame(rows, columns=["layer", "timestep", "unit", "component", "event", "scope", "energy_pj"])
     energy.loc[energy["unit"] == CHANNEL, "energy_pj"] *= channel
@@ -66,14 +69,15 @@ def stand_in(
     cycles_frame = pd.DataFrame(cycles, columns=["layer", "cause", "cycles"]).assign(resource="core")
     elapsed = np.full(samples, cycles_frame["cycles"].sum())
     share = None if samples == 1 else 0.03
-    scopes = energy.groupby("scope")["energy_pj"].sum()
+    sums = energy.groupby("scope")["energy_pj"].sum()
+    scopes = {"compute": 0.2 * sums["core"], "core": sums["core"], "system": sums["core"] + sums["system"]}
     spread = {"cycles": share and share * elapsed[0], "latency_s": share and share * elapsed[0] / design.clock,
               "energy_pj": {scope: share and share * float(scopes.get(scope, 0.0)) for scope in SCOPES}}
     facts = SimpleNamespace(
         is_ann=coding == "quantised",
         trace=trace or f"net-{coding}-t{timesteps}", coding=coding, timesteps=timesteps, arch=design.name,
         schedule=schedule, samples=samples, layers=list(layers), spikes="trace", engine="fast")
-    return SimpleNamespace(facts=facts, architecture=design, cycles=elapsed, energy=energy, cycles_frame=cycles_frame,
+    return SimpleNamespace(facts=facts, architecture=design, cycles=elapsed, energy=energy, energy_pj=scopes, cycles_frame=cycles_frame,
                            latency_s=float(elapsed.mean()) / design.clock, spread=spread, memories_off=off or [])
 
 
@@ -147,9 +151,9 @@ def test_a_real_result_is_shown_whole(real: Any) -> None:
 def test_layers_of_one_result_hold_what_the_frame_holds() -> None:
     result = stand_in()
     names, segments = energy_by_layer_and_unit(result)
-    assert names == ["input", *LAYERS, "leakage"]
+    assert names == ["input", *LAYERS, "every cycle"]
     frame = result.energy.groupby("layer")["energy_pj"].sum() * 1e-12
-    assert total(segments) == pytest.approx([frame[n if n != "leakage" else ""] for n in names])
+    assert total(segments) == pytest.approx([frame[n if n != "every cycle" else ""] for n in names])
     names, segments = time_by_layer_and_cause(result)
     assert names == [*LAYERS, CAUSES["wait"].label]
 
@@ -157,15 +161,11 @@ def test_layers_of_one_result_hold_what_the_frame_holds() -> None:
 def test_scope_marks_stand_where_the_stack_has_passed_that_scope() -> None:
     results, _ = grouped(many(6))
     left = plot.energy_figure(results).axes[0]
-    by_scope = [r.energy.groupby("scope")["energy_pj"].sum() * 1e-12 for r in results]
-    compute, core = (line.get_xdata() / SCALES[unit_of(left)] for line in left.lines if line.get_marker() == "v")
-    assert compute == pytest.approx([s["compute"] for s in by_scope])
-    assert core == pytest.approx([s["compute"] + s["core"] for s in by_scope])
+    (core,) = (line.get_xdata() / SCALES[unit_of(left)] for line in left.lines if line.get_marker() == "v")
+    assert core == pytest.approx([1e-12 * r.energy_pj["core"] for r in results]), "the compute scope is in no bar"
     units = energy_by_unit(results)
     solid = [s for s in units if s.key != CHANNEL]
     assert total(solid) == pytest.approx(core)
-    first = list(itertools.takewhile(lambda s: scope_of(s.key) == "compute", units))
-    assert total(first) == pytest.approx(compute)
 
 
 def test_merging_small_units_keeps_the_total_and_says_what_it_merged() -> None:
@@ -338,7 +338,7 @@ def distance(a: str, b: str, eye: str) -> float:
 
 
 def test_every_unit_and_cause_has_its_own_colour() -> None:
-    assert {e.unit for e in VOCABULARY if e.scope in SCOPES} | {LEAKAGE} <= set(UNITS)
+    assert {e.unit for e in VOCABULARY if e.scope in SCOPES} | {LEAKAGE, "lane", "clock", "wires"} <= set(UNITS)
     assert len({look.colour for look in UNITS.values()}) == len(UNITS)
     assert len({look.colour for look in CAUSES.values()}) == len(CAUSES)
 
@@ -350,7 +350,7 @@ def test_units_are_stacked_in_the_order_of_the_scopes() -> None:
 
 @pytest.mark.parametrize("eye", EYES)
 def test_colour_blind_eyes_tell_the_large_units_and_the_causes_apart(eye: str) -> None:
-    large = ["accumulator", "multiplier", "shifter", "weight_memory", "membrane_memory", "current_memory",
+    large = ["lane", "multiplier", "clock", "wires", "weight_memory", "membrane_memory", "current_memory",
              "spike_buffer", "registers", LEAKAGE, CHANNEL]
     for looks in ([UNITS[unit] for unit in large], list(CAUSES.values())):
         for a, b in itertools.combinations(looks, 2):

@@ -7,10 +7,12 @@ from collections.abc import Collection
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
+from hwsim.cores.event.logic import logic
 from hwsim.cores.event.mapping import map_network
-from hwsim.cores.event.parts import parts, terms
+from hwsim.cores.event.parts import terms
 from hwsim.cores.event.stream import stream, without_links
 from hwsim.cores.model import CoreModel, Machine
+from hwsim.cores.parts import Part
 from hwsim.cores.provision import used_by_tables
 from hwsim.engine import make_engine
 from hwsim.mapping import lower
@@ -27,7 +29,7 @@ class EventModel:
     timed = several = True
     note = ""
     events: Collection[str] | None = None
-    parts, terms = staticmethod(parts), staticmethod(terms)
+    terms, logic = staticmethod(terms), staticmethod(logic)
 
     def engine_of(self, asked: str) -> str:
         return asked
@@ -53,6 +55,9 @@ class EventModel:
     def memories_used(self, network: Network, arch: Architecture) -> tuple[str, ...]:
         shifts = {design.core.shift_at for design in arch.cores if isinstance(design, EventDesign)}
         return used_by_tables(lower(network, layer, shift_at) for layer in network for shift_at in sorted(shifts))
+
+    def parts(self, design: CoreDesign, registers_apart: bool) -> list[Part]:
+        return []  # all of it was synthesised
 
     def size(self, design: CoreDesign) -> str:
         assert isinstance(design, EventDesign)

@@ -49,6 +49,9 @@ class OdinModel:
     def terms(self, design: OdinDesign, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
         return terms()
 
+    def logic(self, design: OdinDesign, payload_bits: int | None) -> None:
+        """Its controller is in no tree of ours to synthesise (docs/odin.md)."""
+
     def size(self, design: CoreDesign) -> str:
         assert isinstance(design, OdinDesign)
         return f"{design.core.neurons} neurons"

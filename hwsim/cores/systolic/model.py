@@ -7,10 +7,12 @@ from collections.abc import Collection
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.model import CoreModel, Machine
+from hwsim.cores.parts import Part
 from hwsim.cores.provision import used_by_counts
 from hwsim.cores.systolic.fields import SystolicDesign
+from hwsim.cores.systolic.logic import logic
 from hwsim.cores.systolic.mapping import map_systolic
-from hwsim.cores.systolic.parts import parts, terms
+from hwsim.cores.systolic.parts import terms
 from hwsim.cores.systolic.replay import systolic_replay
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
@@ -24,7 +26,7 @@ class SystolicModel:
     timed = several = False
     note = "a systolic array's operations include the zeros and the padding that it multiplies: compare its pJ/SOP with care"
     events: Collection[str] | None = None
-    parts, terms = staticmethod(parts), staticmethod(terms)
+    terms, logic = staticmethod(terms), staticmethod(logic)
 
     def engine_of(self, asked: str) -> str:
         return ENGINE
@@ -42,6 +44,9 @@ class SystolicModel:
 
     def memories_used(self, network: Network, arch: Architecture) -> tuple[str, ...]:
         return used_by_counts(systolic_replay(network, arch).counts)
+
+    def parts(self, design: CoreDesign, registers_apart: bool) -> list[Part]:
+        return []  # all of it was synthesised
 
     def size(self, design: CoreDesign) -> str:
         assert isinstance(design, SystolicDesign)

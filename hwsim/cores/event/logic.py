@@ -1,0 +1,259 @@
+"""The logic of an event core and of its multiply-accumulate twin, under every dataflow: its blocks, and who works at what.
+
+Units are those of the golden hardware (hwsim/rtl), and of the tables that were synthesised from it (hwsim/cost/technology/logic).
+A unit that a table lacks is named when a design needs it, with the field that brings it. Sizes: lanes, bits, tokens, words.
+docs/energy-model.md, "Logic", says what each event uses and why.
+"""
+
+from __future__ import annotations
+
+from hwsim.cores.event.dataflow_fields import MergedPlanes, OutputStationary
+from hwsim.cores.event.fields import EventDesign
+from hwsim.cores.logic import Block, Clocked, Logic, Moves, Path, Sums, Use, Within, Work, busiest, moves_of
+from hwsim.cores.parts import POOL_BITS, Term, requantiser, token_bits
+
+SCATTER_BUSIEST = ("membrane", "current", "weight", "mask", "spike", "bias")
+"""Every accumulated row reads and writes a word of potentials, and reads a row of weights; the others follow by far."""
+GATHER_BUSIEST = ("weight", "spike", "mask", "membrane", "current", "bias")
+"""Potentials are read and written once a visit; a row of the spike buffer is read again by each window that it lies in."""
+
+ISSUE_FLIP_FLOPS = 57
+"""Clocked with each operation: what ISSUE hands to EXEC, but for one flip-flop a lane."""
+IDLE_FLIP_FLOPS = 25
+"""Clocked in every cycle, whatever happens: states of the sequencer and of the FIFO."""
+POINTER_FLIP_FLOPS = 8
+"""Clocked with each token besides its bits: the FIFO's pointers and counter."""
+
+FIELDS = {
+    "accumulator_file": ("core.dataflow: {type: output_stationary}", "{type: event_driven}"),
+    "visits": ("core.dataflow: {type: output_stationary}", "{type: event_driven}"),
+    "bit_slots": ("core.token: {planes: merged}", "{planes: single}"),
+    "word_register": ("core.token: {planes: merged} or core.passes: by_word", "{planes: single} and by_pass"),
+    "word_writer": ("core.writer: word", "serial"),
+    "mask_check": ("core.mask_first: true", "false"),
+    "row_scanner": ("spike_buffer.kind: bitmap", "aer"),
+    "entry_reader": ("spike_buffer.kind: aer", "bitmap"),
+}
+
+
+def logic(design: EventDesign, payload_bits: int | None) -> Logic:
+    """The core's logic; multiplications have an operand of `payload_bits` (None: the multiplier's own width)."""
+    return Logic(
+        blocks=tuple(_blocks(design)), events=_Uses(design, payload_bits).by_event(),
+        every_cycle=(Work("sequencer", "sequencer", "cycle", {}), Clocked(IDLE_FLIP_FLOPS, "states that never rest")),
+        moves=_moves(design),
+        busiest=busiest(GATHER_BUSIEST if design.has_accumulator_file else SCATTER_BUSIEST, design.capacities),
+        paths=_paths(design), fields=FIELDS,
+    )
+
+
+def _moves(design: EventDesign) -> dict[str, tuple[Moves, ...]]:
+    """Rows move whole. But where each lane that works is counted, those without a channel are not charged: they hold zeros.
+
+    An addition then stands for its lane's part of the row of weights and, in scatter order, for its potential (or current) that
+    is read and written back. Lanes that add bits of merged tokens are counted once for each bit, so there rows are charged.
+    """
+    rows = dict(moves_of({name: bits for name, bits in design.row_bits.items() if name != "current"},
+                         {"weight": "weight", "membrane": "membrane"}))
+    if design.merges_planes:
+        return rows | moves_of({"current": design.row_bits["current"]}, {"current": "membrane"})
+    lane: tuple[Moves, ...] = (Moves("weight", design.core.weight_bits, "weight"),)
+    counted = ["weight_read"]
+    if not design.has_accumulator_file:
+        lane = (Moves("membrane", design.core.potential_bits, "membrane", 2), *lane)
+        counted += ["membrane_read_accumulate", "membrane_write_accumulate"]
+    return {event: moved for event, moved in rows.items() if event not in counted} | {"acc_add": lane}
+
+
+def _terms_per_slot(design: EventDesign) -> int:
+    """Bits of a token that a lane adds in one cycle; each has an adder."""
+    token = design.core.token
+    return token.adders if isinstance(token, MergedPlanes) else 1
+
+
+def _multiplies_in_parallel(design: EventDesign) -> bool:
+    return design.core.payload_bits > 0 and design.core.lane.multiplier == "parallel"
+
+
+def _keeps_words(design: EventDesign) -> bool:
+    """Whether a word at work stays in a register in front of the lanes (R21, R24)."""
+    return not design.has_accumulator_file and (design.merges_planes or design.core.passes == "by_word")
+
+
+# --- what there is ---------------------------------------------------------------------------------------------------
+
+
+def _blocks(design: EventDesign) -> list[Block]:
+    core = design.core
+    wide = {"potential_bits": core.potential_bits}
+    word = {"lanes": core.lanes, **wide}
+    token = {"token_bits": token_bits(design), "fifo_depth": core.fifo_depth}
+    found = [
+        _lane_block(design, wide),
+        Block("write_multiplexer", 1, "write_multiplexer", word),
+        Block("fifo", 1, "fifo", token),
+        Block("address_generator", 1, "address_generator"),
+        Block("sequencer", 1, "sequencer"),
+        Block("issue", 1, "issue", {"lanes": core.lanes}),
+        Block("pooling_unit", 1, terms=(("add", (POOL_BITS,)),), flip_flops=POOL_BITS),
+        *([] if core.requantises else [Block("shifter", 1, terms=(("shift", (core.potential_bits,)),))]),  # of the threshold
+        *_front_blocks(design), *_word_blocks(design, word),
+    ]
+    if _multiplies_in_parallel(design):
+        found.append(Block("multiplier", core.lanes, terms=(("mult", (core.weight_bits, core.payload_bits)),)))
+    if core.requantises:
+        found += [Block("comparator", core.lanes, terms=(("compare", (core.potential_bits,)),)),
+                  Block("requantiser", 1, terms=requantiser(core.potential_bits))]
+    if core.mask_first:
+        found.append(Block("mask_check", 1, "mask_check", {"lanes": core.lanes}))
+    writer = "word_writer" if core.writer == "word" else "serialiser"
+    return [*found, Block(writer, 1, writer, {"lanes": core.lanes})]
+
+
+def _lane_block(design: EventDesign, wide: dict[str, int]) -> Block:
+    if design.merges_planes:
+        return Block("lane", design.core.lanes, "merged_lane", {**wide, "adders": _terms_per_slot(design)})
+    return Block("lane", design.core.lanes, "lane", wide)
+
+
+def _front_blocks(design: EventDesign) -> list[Block]:
+    """What makes tokens of the spike buffer, and takes merged ones apart."""
+    found = [Block("row_scanner", 1, "row_scanner", {"scan_bits": design.spike_buffer.scan_bits})
+             if not design.lists_events else Block("entry_reader", 1, "entry_reader", {})]
+    if design.has_accumulator_file:
+        found.append(Block("visits", 1, "visits"))
+    if design.merges_planes:
+        found.append(Block("bit_slots", 1, "bit_slots"))
+    return found
+
+
+def _word_blocks(design: EventDesign, word: dict[str, int]) -> list[Block]:
+    """What holds words between operations, or hands the word being written to a read of it."""
+    flow = design.core.dataflow
+    if isinstance(flow, OutputStationary):
+        return [Block("accumulator_file", 1, "accumulator_file", {**word, "accumulators": flow.accumulators})]
+    found = [Block("bypass", 1, "bypass", word)] if design.core.bypass else []
+    return [*found, *([Block("word_register", 1, "word_register", word)] if _keeps_words(design) else [])]
+
+
+def _paths(design: EventDesign) -> tuple[Path, ...]:
+    wide = {"potential_bits": design.core.potential_bits}
+    weight = Path("weight memory, lane, write port", "weight_to_write", wide, "weight")
+    address = Path("registers, address generator, weight address", "registers_to_address")
+    if design.has_accumulator_file:
+        return weight, Path("accumulators, lane, accumulators", "potential_to_write", wide), address
+    held = [name for name in ("membrane", "current") if design.capacities[name]]
+    return (weight, address,
+            *(Path(f"{name} memory, lane, write port", "potential_to_write", wide, name) for name in held))
+
+
+# --- what works when -------------------------------------------------------------------------------------------------
+
+
+class _Uses:
+    """What one count of each event uses."""
+
+    def __init__(self, design: EventDesign, payload_bits: int | None) -> None:
+        self.design, self.core = design, design.core
+        self.wide = {"potential_bits": design.core.potential_bits}
+        self.word = {"lanes": design.core.lanes, **self.wide}
+        self.operand = design.core.payload_bits if payload_bits is None else payload_bits
+
+    def by_event(self) -> dict[str, tuple[Use, ...]]:
+        return {**self._tokens(), **self._rows(), **self._lanes(), **self._passes(), **self._sends()}
+
+    def _tokens(self) -> dict[str, tuple[Use, ...]]:
+        """From the spike buffer to the head of the FIFO. What the FIFO's gates do for a token, they do when it is pushed."""
+        bits, design = token_bits(self.design), self.design
+        sizes = {"token_bits": bits, "fifo_depth": self.core.fifo_depth}
+        event: Work = Work("address_generator", "address_generator", "event", {})
+        scanner = {"scan_bits": design.spike_buffer.scan_bits}
+        reads: tuple[Use, ...] = (Work("entry_reader", "entry_reader", "entry", {}),)
+        found: tuple[Use, ...] = ()
+        if not design.lists_events:
+            marks = Clocked(scanner["scan_bits"], "marks of what a row's tokens were")
+            reads, found = (Work("row_scanner", "row_scanner", "row", scanner), marks), (
+                Work("row_scanner", "row_scanner", "token", scanner), marks)
+        return {
+            "fifo_push": (
+                Work("fifo", "fifo", "token", sizes), Clocked(bits + POINTER_FLIP_FLOPS, "a token and pointers"), *found),
+            "fifo_pop": (event,), "buffer_read": reads,
+            "pool_update": (Sums("pooling_unit", (("add", (POOL_BITS,)),)), Clocked(POOL_BITS, "a window's sum")),
+        }
+
+    def _rows(self) -> dict[str, tuple[Use, ...]]:
+        """Operations, and rows that are accumulated."""
+        lanes, held = self.core.lanes, self.core.lanes * self.core.potential_bits
+        bypass = self.core.bypass and not self.design.has_accumulator_file
+        keeps = Clocked(held, "the word register") if _keeps_words(self.design) else None
+        operation: list[Use] = [Work("address_generator", "address_generator", "operation", {}),
+                                Work("issue", "issue", "operation", {}),
+                                Clocked(ISSUE_FLIP_FLOPS, "an operation between ISSUE and EXEC")]
+        if keeps:
+            operation += [Work("word_register", "word_register", "operation", self.word), keeps]
+        row = lanes + (held if bypass else 0)
+        why = "one flip-flop a lane and the bypass register" if bypass else "one flip-flop a lane"
+        found: dict[str, tuple[Use, ...]] = {"addr_gen": tuple(operation), "weight_read": (Clocked(row, why),)}
+        if self.design.has_accumulator_file:
+            flow = self.core.dataflow
+            assert isinstance(flow, OutputStationary)
+            sizes = {**self.word, "accumulators": flow.accumulators}
+            found["accumulator_access"] = (Work("accumulator_file", "accumulator_file", "access", sizes),
+                                           Clocked(held, "a word of the accumulator file"))
+            visit = Work("visits", "visits", "word", {})
+            found["membrane_write_store"] = (visit, *self._write())
+        if self.core.mask_first:
+            found["mask_read"] = (Work("mask_check", "mask_check", "word", {"lanes": lanes}),)
+        return found
+
+    def _write(self) -> tuple[Use, ...]:
+        """A word's way back into its memory."""
+        return (Work("write_multiplexer", "write_multiplexer", "lane", self.wide, self.core.lanes),)
+
+    def _lanes(self) -> dict[str, tuple[Use, ...]]:
+        """Additions of synapses. The lane that was synthesised shifts, adds and saturates.
+
+        Sums of planes that are merged but not weighed (`sum_add`) are not here: a design does not say how many a lane holds.
+        """
+        per_lane: list[Use] = [Work("lane", "merged_lane" if self.design.merges_planes else "lane", "accumulate", self.wide)]
+        if not self.design.has_accumulator_file:
+            per_lane.append(Work("write_multiplexer", "write_multiplexer", "lane", self.wide))
+            if self.core.bypass:
+                per_lane.append(Work("bypass", "bypass", "lane", self.wide))
+        if self.design.merges_planes:
+            per_lane.append(Work("bit_slots", "bit_slots", "term", {}))
+        within: tuple[Use, ...] = (Within("lane", "the lane's accumulation, which weighs planes (acc_add)"),)
+        found: dict[str, tuple[Use, ...]] = {
+            "acc_add": tuple(per_lane), "weight_shift": within,
+            "reg_bits": (Within("lane", "a lane holds no register: words go from memory to memory; bypass and word registers are "
+                                "in the clock"),),
+        }
+        if self.operand:
+            found["mult"] = (Sums("multiplier", (("mult", (self.core.weight_bits, self.operand)),)),)
+        return found
+
+    def _passes(self) -> dict[str, tuple[Use, ...]]:
+        """What neurons do in passes, and the words that passes write."""
+        bits: tuple[int, ...] = (self.core.potential_bits,)
+        threshold: Term = ("shift", bits)
+        fired: tuple[Use, ...] = (Within("lane", "the lane's fire operation, which compares and resets (cmp)"),)
+        requant: list[Use] = [Sums("comparator", (("compare", bits),)), Sums("requantiser", requantiser(bits[0]))]
+        words = {} if self.design.has_accumulator_file else {
+            f"membrane_write_{cause}": self._write() for cause in ("clear", "shift", "fire", "mask", "readout")}
+        return {
+            "cmp": (Work("lane", "lane", "fire", self.wide),), "reset_sub": fired, "reset_zero": fired,
+            "bias_add": (Sums("lane", (("add", bits),)),),
+            # Shifting by a constant, or by one place, is wiring; a leak is left with its subtraction, doubling with the lane.
+            "leak": (Sums("leak", (("add", bits),)),), "membrane_shift": (Work("lane", "lane", "fire", self.wide),),
+            "threshold_shift": (Sums("shifter", (threshold,)),),
+            "requant": tuple(reversed(requant)), **words,
+        }
+
+    def _sends(self) -> dict[str, tuple[Use, ...]]:
+        """Spikes that leave: one a cycle, or a word at once."""
+        lanes = self.core.lanes
+        if self.core.writer == "word":
+            # Each spike is charged as if it were its word's only one: words are not counted.
+            return {"spike_out": (Work("word_writer", "word_writer", "spike", {}), Clocked(lanes, "a word's spikes"))}
+        return {"spike_out": (Work("serialiser", "serialiser", "spike", {"lanes": lanes}),
+                              Clocked(lanes, "the spikes that are left"))}
