@@ -28,6 +28,7 @@ from hwsim.cost.technology.scaling import ScalingError
 from hwsim.cost.technology.sources import TechnologyError, weakest
 from hwsim.cost.technology.tables import dram, units
 from hwsim.cost.units import unit_at
+from hwsim.cost.what_works import what_works
 from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
@@ -148,13 +149,21 @@ class PriceList:
         return Price(event, change.number, f"{change}{instead} in place of {was}", OVERRIDE, OVERRIDE)
 
     def prices(self, payload_bits: int | None = None) -> list[Price]:
-        """The prices of all events that the design can make happen, in the order of the vocabulary."""
+        """The prices of all events that the design can make happen, in the order of the vocabulary.
+
+        Raises EnergyError with every price that is missing.
+        """
         found = []
+        missing: dict[str, list[str]] = {}
         for event in PRICED:
             try:
                 found.append(self.price(event, payload_bits))
             except NotProvisionedError:  # the design cannot count it; asking for it by name still raises
                 continue
+            except EnergyError as error:
+                missing.setdefault(str(error).removeprefix(f"{event}: "), []).append(event)
+        if missing:
+            raise EnergyError("\n".join(f"{', '.join(events)}: {reason}" for reason, events in missing.items()))
         return found
 
     def multiplications(self) -> list[tuple[int, float]]:
@@ -172,7 +181,7 @@ class PriceList:
             return Price(event, 0.0, formula, reason.text, reason.confidence)
         try:
             costs = [unit_at(self.arch.technology, table, operation, "energy_pj", widths) for operation, widths in terms]
-        except (TechnologyError, ScalingError) as error:
+        except TechnologyError as error:
             raise EnergyError(f"{event}: no price: {error}") from None
         shown = [f"{operation} {' x '.join(map(str, widths))} bit: {cost.formula}"
                  for (operation, widths), cost in zip(terms, costs, strict=True)]
@@ -242,6 +251,14 @@ def price_list(arch: Architecture, overrides: Given = None, used: Collection[str
 
 def core_prices(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
     """The prices of one of a chip's cores; what leaks is the whole chip's."""
+    try:
+        return _complete(arch, overrides, used)
+    except ScalingError as error:
+        works = what_works(arch, lambda one: (_complete(one, overrides, used), working_leaks(one, Overrides(), used)))
+        raise ScalingError(f"{error}\n{works}") from None
+
+
+def _complete(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
     prices = PriceList(arch, overrides, macros(arch, used))
     prices.prices()
     return prices
