@@ -90,32 +90,6 @@ def test_a_comparison_without_check_says_so(trace_files: dict[str, Path], tmp_pa
     assert all((row["check"], row["mismatches"]) == (False, None) for row in rows if not row["reason"])
 
 
-def test_run_and_compare_show_a_rate_beside_full_speed(trace_files: dict[str, Path], tmp_path: Path) -> None:
-    arguments = (trace_files["rate"], "--arch", "event_core_64", "--samples", 1)
-    body = answer("run", *arguments, "--out", tmp_path / "run", "--rate", 100)
-    assert isinstance(body, dict)
-    slow, full = body["at_rate"], body["energy_pj"]
-    assert slow["rate_hz"] == 100
-    assert slow["energy_pj"]["system"] > full["system"]
-    assert answer("run", *arguments)["at_rate"]["rate_hz"] == 30  # type: ignore[call-overload]
-    explained = answer("energy", "explain", tmp_path / "run", "--rate", 100)
-    assert isinstance(explained, dict)
-    assert explained["at_rate"]["energy_pj"] == slow["energy_pj"]
-    assert sum(line["energy_pj"] for line in explained["lines"]) == pytest.approx(slow["energy_pj"]["system"])
-    rows = answer("compare", *arguments, "--schedule", "layer_by_layer", "--rate", 100, "--out", tmp_path / "table")
-    assert [row["at_rate"] for row in rows] == [slow]
-    table = (tmp_path / "table" / "compare.csv").read_text().splitlines()
-    named = dict(zip(table[0].split(","), table[1].split(","), strict=True))
-    assert float(named["system_at_rate_nj"]) == pytest.approx(slow["energy_pj"]["system"] / 1e3)
-    shown = call("compare", *arguments, "--rate", 1e7, "--out", tmp_path / "table")
-    assert "uJ at 1e+07/s" in shown.stdout
-    assert "-: out of reach" in shown.stdout
-    refused = call("run", *arguments, "--rate", 1e7)
-    assert refused.returncode != 0
-    assert "the highest rate is" in refused.stderr
-    assert "at 30/s" in call("run", *arguments).stdout
-
-
 def test_text_output_fits_a_terminal(trace_files: dict[str, Path], tmp_path: Path) -> None:
     shown = call("run", trace_files["rate"], "--arch", "event_core_64")
     assert "bit for bit" in shown.stdout

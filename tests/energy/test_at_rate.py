@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import hwsim
 from hwsim.activity import UNIT_OF
 from hwsim.arch import Architecture, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.cli import app
 from hwsim.cost.energy import leakage, price_hash, price_list
 from hwsim.cost.memory import macros
 from hwsim.cost.rate import RateError
@@ -341,3 +343,35 @@ def test_summaries_say_what_is_out_of_reach(rate_trace: Trace) -> None:
     assert summary["at_rate"]["energy_pj"] is None
     assert summary["at_rate"]["highest_rate_hz"] < 30
     assert set(summary["at_rate"]) == set(whole().summary()["at_rate"])
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_run_compare_and_explain_show_a_rate_beside_full_speed(trace_files: dict[str, Path], tmp_path: Path) -> None:
+    arguments = (trace_files["rate"], "--arch", "event_core_64", "--samples", 1)
+    body = json.loads(call("run", *arguments, "--out", tmp_path / "run", "--rate", 100, "--json").stdout)
+    slow, full = body["at_rate"], body["energy_pj"]
+    assert slow["rate_hz"] == 100
+    assert slow["energy_pj"]["system"] > full["system"]
+    explained = json.loads(call("energy", "explain", tmp_path / "run", "--rate", 100, "--json").stdout)
+    assert explained["at_rate"]["energy_pj"] == slow["energy_pj"]
+    assert sum(line["energy_pj"] for line in explained["lines"]) == pytest.approx(slow["energy_pj"]["system"])
+    table = (*arguments, "--schedule", "layer_by_layer", "--out", tmp_path / "table")
+    assert [row["at_rate"] for row in json.loads(call("compare", *table, "--rate", 100, "--json").stdout)] == [slow]
+    rows = [line.split(",") for line in (tmp_path / "table" / "compare.csv").read_text().splitlines()]
+    named = dict(zip(*rows, strict=True))
+    assert float(named["system_at_rate_nj"]) == pytest.approx(slow["energy_pj"]["system"] / 1e3)
+    shown = call("compare", *table, "--rate", 1e7).stdout
+    assert "uJ at 1e+07/s" in shown
+    assert "-: out of reach" in shown
+    refused = call("run", *arguments, "--rate", 1e7)
+    assert refused.exit_code != 0
+    assert "the highest rate is" in str(refused.exception)
+    text = call("run", *arguments).stdout
+    assert "at 30/s" in text
+    assert max(map(len, text.splitlines())) <= 120
