@@ -48,8 +48,7 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
     "snn/validate.py": ("spec.encoding not in ENCODINGS", "spec.coding not in INPUT_CODINGS",
                         "INPUT_CODINGS.get(spec.coding)", "INPUT_CODINGS.get(spec.coding) != spec.carries"),
     # A field of the formats of test vectors, and the PassTable that it stands for.
-    "verify/core_cases.py": ("{'rate', 'bit_serial'}", "TABLES[raw.coding]"),
-    "verify/dataflow_cases.py": ("{'rate', 'bit_serial'}", "TABLES[raw.coding]"),
+    "verify/run_cases.py": ("{'rate', 'bit_serial'}", "TABLES[coding]"),
 }
 """All that is allowed: words of a user or of a file, where they are read. Each is one expression, as `shown` prints it."""
 

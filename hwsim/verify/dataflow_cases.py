@@ -14,25 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PlainValidator
 
-from hwsim.activity import EVENTS, INDEX
-from hwsim.passes import Pass, PassTable, horner_passes
+from hwsim.activity import EVENTS
+from hwsim.passes import PassTable
 from hwsim.program import CoreRun, CoreSpec
-from hwsim.record import ISSUE_KINDS, CoreLog
-from hwsim.verify.core_cases import MAX_STEP, ROWS, ConnectionFields, ExpectFields, connection_problems, state_problems
+from hwsim.record import CoreLog
 from hwsim.verify.engines import CORE_ENGINES, run_planes_of
 from hwsim.verify.fields import Fields, IntArray, Shape, int_array, parse
 from hwsim.verify.format import CaseError, Difference, Format, first_difference
+from hwsim.verify.run_cases import (
+    ROWS,
+    Activity,
+    ConnectionFields,
+    ExpectFields,
+    activity_problems,
+    coded_table,
+    connection_problems,
+    expected,
+    observed,
+    start_potentials,
+    state_problems,
+    step_problems,
+)
 
 PAYLOAD_BITS = 16
 OWN_FIELDS = ("core", "keep")
 
-# What each activity key sums up: the event of that name, or all events whose names begin so.
-ACTIVITY: Mapping[str, str] = {
-    **{name: name for name in (
+ACTIVITY: Activity = {
+    **{name: (name,) for name in (
         "weight_read", "current_read", "current_write", "buffer_read", "addr_gen", "acc_add", "mult", "weight_shift", "bias_add",
         "cmp", "reset_sub", "spike_out")},
-    "membrane_read": "membrane_read_", "membrane_write": "membrane_write_", "stall_hazard": "cycles_stall_hazard",
-    "stall_port": "cycles_stall_port", "stall_serialiser": "cycles_stall_serialiser", "busy": "cycles_busy",
+    "membrane_read": tuple(name for name in EVENTS if name.startswith("membrane_read_")),
+    "membrane_write": tuple(name for name in EVENTS if name.startswith("membrane_write_")),
+    "stall_hazard": ("cycles_stall_hazard",), "stall_port": ("cycles_stall_port",),
+    "stall_serialiser": ("cycles_stall_serialiser",), "busy": ("cycles_busy",),
 }
 
 
@@ -110,10 +124,7 @@ def problems(raw: DataflowCaseFields) -> Iterator[str]:
         **{name: (array, raw.shape, "output_shape") for name, array in states.items()},
         "bias": (raw.bias, raw.shape[:1], "a value for each channel"),
     }, raw.core.potential_bits)
-    given = raw.expect.activity
-    yield from (f"expect.activity.{name}: missing, it must be given" for name in ACTIVITY if name not in given)
-    yield from (f"expect.activity.{name}: unknown key; the format has no such count, so leave it out"
-                for name in given if name not in ACTIVITY)
+    yield from activity_problems(raw.expect.activity, ACTIVITY)
 
 
 def _plane_problems(place: str, raw: PlanesFields, timesteps: int) -> Iterator[str]:
@@ -164,32 +175,14 @@ class DataflowCase:
 
     def difference(self, log: CoreLog) -> Difference | None:
         """The first difference between the expected answers and what a run did; None when all are equal."""
-        return first_difference(self.expect, self.observed(log), ROWS)
-
-    def observed(self, log: CoreLog) -> dict[str, Any]:
-        """A CoreLog in the words of `expect`, so that the two can be compared field by field."""
-        sums = log.counts.sum(axis=0)
-        activity = {}
-        for key, prefix in ACTIVITY.items():
-            names = [name for name in EVENTS if name == prefix or (prefix.endswith("_") and name.startswith(prefix))]
-            activity[key] = int(sum(sums[INDEX[name]] for name in names))
-        return {
-            "push": log.push.tolist(),
-            "pop": log.pop.tolist(),
-            "issue": [[int(cycle), ISSUE_KINDS[kind], int(word)] for cycle, kind, word in log.issue],
-            "spikes": log.spikes.tolist(),
-            "done": int(log.done),
-            "activity": activity,
-            "final_potential": log.potentials.tolist(),
-        }
-
+        return first_difference(self.expect, observed(log, ACTIVITY), ROWS)
 
 def dataflow_case(raw: DataflowCaseFields) -> DataflowCase:
     """The run that sound fields describe. Buffers are bitmaps; currents are as wide as potentials."""
-    shape, limit = raw.shape, 1 << (raw.core.potential_bits - 1)
+    shape = raw.shape
     core = CoreSpec(
         **raw.core.model_dump(), current_bits=raw.core.potential_bits, shift_at=raw.shift_at, buffer="bitmap")
-    table = TABLES[raw.coding](raw)
+    table = _table(raw)
     run = CoreRun(
         core=core, shape=shape, groups=(0, -(-shape[0] // core.lanes)),
         connections=tuple(one.connection(i) for i, one in enumerate(raw.connections)), table=table,
@@ -201,58 +194,24 @@ def dataflow_case(raw: DataflowCaseFields) -> DataflowCase:
         id=raw.id, kind=raw.kind, coding=raw.coding, run=run,
         planes=tuple(one.planes.reshape(-1, *(one.source_shape[i] for i in (1, 2, 0))) for one in raw.connections),
         eots=1 if run.merged else table.planes,
-        # A run with a clear starts from rubbish, so that a clear that forgets a word shows.
-        potentials=np.full(shape, max(-7, -limit), np.int64) if raw.clear else raw.initial_potential,
+        potentials=start_potentials(shape, core.potential_bits, raw.clear, raw.initial_potential),
         currents=np.zeros(shape, np.int64) if current is None else current,
-        expect={
-            **raw.expect.model_dump(),
-            "activity": {name: raw.expect.activity[name] for name in ACTIVITY},
-            "final_potential": raw.expect.final_potential.tolist(),
-        },
+        expect=expected(raw.expect, ACTIVITY),
     )
 
 
-def _rate_table(raw: DataflowCaseFields) -> PassTable:
-    """A fire pass after each EOT."""
-    bias = _bias(raw)
-    adds = bias is not None or raw.direct_input
-    fires = tuple(Pass(n + 1, "fire", raw.threshold, add=adds, timestep=n) for n in range(raw.timesteps))
-    return PassTable(raw.timesteps, fires, addend=bias, direct=raw.direct_input, **_common(raw))
-
-
-def _bit_serial_table(raw: DataflowCaseFields) -> PassTable:
-    """A fire pass per output bit after the last EOT; Horner doubles between EOTs."""
-    bias = _bias(raw)
+def _table(raw: DataflowCaseFields) -> PassTable:
+    state = {"initial": raw.initial_potential, "reset": raw.reset, "leak_shift": raw.leak_shift}
+    bias = None if raw.bias is None else np.ascontiguousarray(np.broadcast_to(raw.bias.reshape(-1, 1, 1), raw.shape))
     planes = 1 if all(one.payload for one in raw.connections) else raw.timesteps
-    horner = raw.shift_at == "membrane"
-    adds = horner and bias is not None
-    fires = tuple(Pass(planes, "fire", raw.threshold, shift=p + 1, add=adds and p == 0, timestep=p) for p in range(raw.timesteps))
-    return PassTable(
-        planes, (horner_passes(planes) if horner else ()) + fires, addend=bias if horner else None, weigh_planes=not horner,
-        **_common(raw))
+    return coded_table(
+        raw.coding, raw.timesteps, raw.threshold, planes, raw.direct_input, raw.shift_at == "membrane", bias, **state)
 
 
-TABLES = {"rate": _rate_table, "bit_serial": _bit_serial_table}
-"""The pass table that a coding of the format stands for."""
-
-
-def _bias(raw: DataflowCaseFields) -> np.ndarray | None:
-    return None if raw.bias is None else np.ascontiguousarray(np.broadcast_to(raw.bias.reshape(-1, 1, 1), raw.shape))
-
-
-def _common(raw: DataflowCaseFields) -> dict[str, Any]:
-    return {"initial": raw.initial_potential, "reset": raw.reset, "leak_shift": raw.leak_shift}
-
-
-def step_problems(case: DataflowCase) -> list[str]:
-    """Whether an event may add more than MAX_STEP at once."""
-    weight = max(int(np.abs(one.weights).max()) for one in case.run.connections if one.weights is not None)
+def _step_problems(case: DataflowCase) -> list[str]:
     value = max((int(np.abs(one).max()) for one in case.planes if one.size), default=1)
-    bits = case.run.table.planes if case.run.table.weigh_planes else 0
-    if weight * max(1, value) << bits <= MAX_STEP:
-        return []
-    return [f"connections: found weights up to {weight}, values up to {value} and {bits} bit planes, expected a product within "
-            "2**60; engines have 64 bits for it"]
+    table = case.run.table
+    return step_problems(table, case.run.connections, value, table.planes if table.weigh_planes else 0)
 
 
 # -- the format ---------------------------------------------------------------------------------------------------
@@ -274,7 +233,7 @@ class DataflowCases(Format):
         if found := list(problems(raw)):
             raise CaseError(found)
         case = dataflow_case(raw)
-        if found := step_problems(case):
+        if found := _step_problems(case):
             raise CaseError(found)
         return case
 

@@ -9,27 +9,16 @@ from hypothesis import strategies as st
 
 from hwsim.activity import EVENTS
 from hwsim.engine.fast.chip import FastEngine
-from hwsim.engine.reference import ReferenceEngine
-from hwsim.mapping import MappingError
 from hwsim.program import Program
 from hwsim.record import CoreLog, SampleRecord
-from hwsim.simulation import make_program
-from tests.engine.random_designs import random_architecture, random_network, random_sample
-
-CODINGS = ("rate", "rate", "bit_serial", "quantised", "two_stage", "single_spike", "hybrid")
+from tests.engine.random_designs import random_sample
+from tests.engine.random_programs import both_engines, draw_design
 
 
 def draw_program(seed: int) -> tuple[Program, np.random.Generator] | None:
     """A random Program, or None when the mapping rightly refuses it."""
-    rng = np.random.default_rng(seed)
-    coding = CODINGS[seed % len(CODINGS)]
-    network = random_network(rng, coding)
-    arch = random_architecture(rng, network, coding)
-    schedule = "layer_by_layer" if coding == "bit_serial" or rng.random() < 0.5 else "step_by_step"
-    try:
-        return make_program(network, arch, schedule), rng
-    except MappingError:
-        return None
+    drawn = draw_design(seed)
+    return drawn and (drawn.program, drawn.rng)
 
 
 def assert_same(fast: SampleRecord, reference: SampleRecord, program: Program) -> None:
@@ -62,10 +51,7 @@ def check_seed(seed: int) -> bool:
     if drawn is None:
         return False
     program, rng = drawn
-    for spikes in ("trace", "computed"):
-        sample = random_sample(rng, program.network)
-        reference = ReferenceEngine().run_sample(program, sample, spikes, record=True)
-        fast = FastEngine().run_sample(program, sample, spikes, record=True)
+    for sample, spikes, reference, fast in both_engines(program, rng, ("trace", "computed")):
         assert_same(fast, reference, program)
         quick = FastEngine().run_sample(program, sample, spikes)
         quick.logs = fast.logs

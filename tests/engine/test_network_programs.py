@@ -28,6 +28,7 @@ from hwsim.snn.neurons import IntegrateAndFire, Requantise
 from hwsim.snn.sample import Sample
 from tests.engine.network_programs import meshed
 from tests.engine.random_designs import random_sample
+from tests.engine.random_programs import both_engines
 from tests.engine.test_several_cores import assert_equal, draw
 
 Change = Callable[[Program], Program]
@@ -46,12 +47,10 @@ def check_seed(seed: int) -> tuple[Program, Sample, SampleRecord] | None:
     if found is None:
         return None
     program, rng = found
-    for spikes in ("computed", "trace"):
-        sample = random_sample(rng, program.network)
-        reference = ReferenceEngine().run_sample(program, sample, spikes, record=True)
-        fast = FastEngine().run_sample(program, sample, spikes, record=True)
+    for sample, _, reference, fast in both_engines(program, rng, ("computed", "trace")):
         assert_equal(fast, reference, program)
-    return program, sample, fast
+        last = sample, fast
+    return program, *last
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

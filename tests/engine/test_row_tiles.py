@@ -14,13 +14,14 @@ from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture, dump_architecture, rebuild_architecture
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
-from hwsim.program import CoreRun, Program, ProgramError, Run
+from hwsim.program import CoreRun, ProgramError, Run
 from hwsim.record import CoreLog
 from hwsim.simulation import make_program
-from hwsim.snn.network import Connection, Network
-from tests.engine.random_designs import random_architecture, random_network, random_sample
+from hwsim.snn.network import Connection
+from tests.engine.random_designs import random_sample
+from tests.engine.random_programs import Drawn, draw_design
 from tests.engine.random_runs import RandomRun, random_run
-from tests.engine.test_engines_agree import CODINGS, assert_same, draw_program
+from tests.engine.test_engines_agree import assert_same, draw_program
 
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
 SEEDS = st.integers(0, 2**32 - 1)
@@ -163,17 +164,9 @@ def roomy(arch: Architecture) -> Architecture:
     return rebuild_architecture(data)
 
 
-def cut_by_rows(seed: int) -> tuple[Program, Network, Architecture, str, np.random.Generator] | None:
-    rng = np.random.default_rng(seed)
-    coding = CODINGS[seed % len(CODINGS)]
-    network = random_network(rng, coding)
-    arch = random_architecture(rng, network, coding)
-    schedule = "layer_by_layer" if coding == "bit_serial" or rng.random() < 0.5 else "step_by_step"
-    try:
-        program = make_program(network, arch, schedule)
-    except ProgramError:
-        return None
-    return (program, network, arch, schedule, rng) if any(run.body.cut_by_rows for run in program.runs) else None
+def cut_by_rows(seed: int) -> Drawn | None:
+    drawn = draw_design(seed, refusal=ProgramError)
+    return drawn if drawn and any(run.body.cut_by_rows for run in drawn.program.runs) else None
 
 
 CUT = [seed for seed in range(160) if cut_by_rows(seed) is not None]

@@ -10,31 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwsim.activity import INDEX
-from hwsim.arch import SHORT_FORM, Architecture, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.arch import SHORT_FORM, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
 from hwsim.engine.fast.chip import FastEngine
-from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import split_channels
 from hwsim.program import CHANNEL, Program, ProgramError, Run, Transfer
 from hwsim.record import CoreLog, SampleRecord
 from hwsim.simulation import make_program
 from hwsim.snn.network import Network
 from tests.engine.random_designs import random_chip, random_network, random_sample
-
-CODINGS = ("rate", "rate", "bit_serial", "quantised", "two_stage", "single_spike", "hybrid")
-Drawn = tuple[Program, Network, Architecture, str, np.random.Generator]
+from tests.engine.random_programs import Drawn, both_engines, draw_design
 
 
 def draw(seed: int) -> Drawn | None:
-    """A random Program for a random chip, or None when the mapping rightly refuses it."""
-    rng = np.random.default_rng(seed)
-    coding = CODINGS[seed % len(CODINGS)]
-    network = random_network(rng, coding)
-    chip = random_chip(rng, network, coding)
-    schedule = "layer_by_layer" if coding == "bit_serial" or rng.random() < 0.5 else "step_by_step"
-    try:
-        return make_program(network, chip, schedule), network, chip, schedule, rng
-    except ProgramError:
-        return None
+    """A random Program for a random chip, or None when it is rightly refused."""
+    return draw_design(seed, design=random_chip, refusal=ProgramError)
 
 
 def of_its_tile(log: CoreLog, run: Run) -> CoreLog:
@@ -60,10 +49,7 @@ def check_seed(seed: int) -> Drawn | None:
     if drawn is None:
         return None
     program, network, _, _, rng = drawn
-    for spikes in ("trace", "computed"):
-        sample = random_sample(rng, network)
-        reference = ReferenceEngine().run_sample(program, sample, spikes, record=True)
-        fast = FastEngine().run_sample(program, sample, spikes, record=True)
+    for _, _, reference, fast in both_engines(program, rng, ("trace", "computed")):
         assert_equal(fast, reference, program)
         check_resources(program, fast)
     return drawn

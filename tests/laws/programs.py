@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from hwsim.activity import EVENTS
-from hwsim.mapping import MappingError
 from hwsim.program import Program, Run
-from hwsim.simulation import make_program
 from hwsim.snn.forward import connection_sums, forward
 from hwsim.snn.sample import Sample
-from tests.engine.random_designs import random_architecture, random_network, random_sample
+from tests.engine.random_designs import random_sample
+from tests.engine.random_programs import draw_design
 from tests.laws.chip import assert_same
 from tests.laws.counting import check_counts, check_pushes
 from tests.laws.implementation import Laws
@@ -30,14 +29,8 @@ blocks = pytest.mark.parametrize("block", range(BLOCKS))
 
 def draw(seed: int) -> Random | None:
     """A random Program of any coding and schedule, or None when it does not fit its memories."""
-    rng, coding = np.random.default_rng(seed), CODINGS[seed % len(CODINGS)]
-    network = random_network(rng, coding)
-    arch = random_architecture(rng, network, coding)
-    schedule = "layer_by_layer" if coding == "bit_serial" or rng.random() < 0.5 else "step_by_step"
-    try:
-        return make_program(network, arch, schedule), rng
-    except MappingError:
-        return None
+    drawn = draw_design(seed, CODINGS)
+    return drawn and (drawn.program, drawn.rng)
 
 
 class ProgramLaws(Laws):

@@ -10,7 +10,8 @@ from hwsim.activity import INDEX
 from hwsim.program import ProgramError
 from hwsim.rtl.machine import run_core
 from hwsim.rtl.scan_machine import run_planes
-from hwsim.verify.dataflow_cases import DataflowCase
+from hwsim.verify.dataflow_cases import ACTIVITY, DataflowCase
+from hwsim.verify.run_cases import observed
 from tests.rtl.cases import differences
 from tests.rtl.dataflows import REFERENCE, SETTINGS, covered_vectors, judged, planes_cleared, random_case
 
@@ -30,7 +31,7 @@ def test_hardware_meets_all_vectors(case: DataflowCase) -> None:
 
 def check_vector(case: DataflowCase) -> None:
     """Planes in the spike buffer, the scanner, the core."""
-    assert case.observed(run_planes(*case.arguments)) == case.expect
+    assert observed(run_planes(*case.arguments), ACTIVITY) == case.expect
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -17,7 +17,6 @@ import argparse
 import difflib
 import hashlib
 import json
-import os
 import sys
 import tempfile
 import time
@@ -25,6 +24,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from hwsim.files import whole_file
 
 HERE = Path(__file__).parent
 MEASURED = HERE / "measured.json"
@@ -202,9 +203,8 @@ def stamp(entry: Entry) -> str:
 
 
 def save(measured: dict[str, Any]) -> None:
-    part = MEASURED.with_suffix(".part")
-    part.write_text(json.dumps(measured, indent=1) + "\n")
-    os.replace(part, MEASURED)
+    with whole_file(MEASURED) as part:
+        part.write_text(json.dumps(measured, indent=1) + "\n")
 
 
 def load() -> dict[str, Any]:
@@ -253,7 +253,8 @@ def write_tables(measured: dict[str, Any]) -> None:
             if begin in page:
                 head, rest = page.split(begin)
                 page = head + begin + text + "\n" + end + rest.split(end)[1]
-    PAGE.write_text(page)
+    with whole_file(PAGE) as part:
+        part.write_text(page)
 
 
 def keep(checkpoint: str, coefficient: str | None = None) -> None:
@@ -261,7 +262,7 @@ def keep(checkpoint: str, coefficient: str | None = None) -> None:
 
     coefficient   of the bit regulariser, where it is a row of that experiment.
     """
-    from hwsim.sources.checkpoint import load_checkpoint, save_checkpoint
+    from hwsim.sources.checkpoint import load_checkpoint, previous_of, save_checkpoint
 
     trained = load_checkpoint(checkpoint)
     says, kind = trained.description, trained.description.activation
@@ -281,9 +282,8 @@ def keep(checkpoint: str, coefficient: str | None = None) -> None:
         sys.exit(f"make.py: {checkpoint}: is from epoch {says.epoch} of {says.epochs}; finish the training with --resume")
     if says.recipe.get("shrink", 1) != 1:
         sys.exit(f"make.py: {checkpoint}: was trained on shrunk images, a start only; train it at full size")
-    part = HERE / f"{name}.new"
-    save_checkpoint(part, says, trained.weights)
-    os.replace(part, HERE / name)
+    save_checkpoint(HERE / name, says, trained.weights)
+    previous_of(HERE / name).unlink(missing_ok=True)  # git has it
     print(name)
 
 

@@ -18,6 +18,7 @@ import torch
 from replay import CLASSES, NETWORK, NEURONS, NOTHING, PER_CLASS, PIXELS, on_chip, replay, summary
 from torch import Tensor, nn
 
+from hwsim.files import whole_file
 from hwsim.sources.data import load_dataset
 
 SIDE = 16
@@ -124,9 +125,10 @@ def main() -> None:
     print(f"torch: {(expected.argmax(axis=1) == data.test_labels).mean():.4f} of {len(test)} test images")
     print(f"ODIN:  {summary(counts, record, test, data.test_labels)}")
     print(f"spike counts that differ: {(counts != expected).sum()}")
-    np.savez_compressed(
-        chosen.out, weights=weights.astype(np.int8), thresholds=thresholds.astype(np.uint8), order=test[:500].astype(np.int16),
-        labels=data.test_labels[:500].astype(np.uint8), counts=expected[:500].astype(np.int16))
+    with whole_file(chosen.out) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file, weights=weights.astype(np.int8), thresholds=thresholds.astype(np.uint8), order=test[:500].astype(np.int16),
+            labels=data.test_labels[:500].astype(np.uint8), counts=expected[:500].astype(np.int16))
 
 
 if __name__ == "__main__":
