@@ -25,7 +25,6 @@ from pydantic import ValidationError
 
 from hwsim.activity import INDEX, SCOPES
 from hwsim.arch import Architecture, Technology
-from hwsim.cores.power import OFF
 from hwsim.cost.area import area
 from hwsim.cost.clock import check_timing
 from hwsim.cost.energy import check_prices, cycle_charges, leakage, price_activity, price_hash, scopes
@@ -33,11 +32,11 @@ from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import (
     DEFAULT_RATE_HZ,
     AtRate,
-    RateError,
     Work,
     check_rate,
     energy_at_rate,
     highest_rate_hz,
+    lost_between_samples,
     reaches,
     unreached,
 )
@@ -236,23 +235,13 @@ class Result(Counted):
         loads again.
         """
         check_rate(rate_hz)
-        cycles, lost = float(self.cycles.mean()), self._lost_between_samples()
+        cycles, setup = float(self.cycles.mean()), self.operations["setup"].astype(bool)
+        memories = self.operations["memory"]
+        lost = lost_between_samples(self.architecture, self.facts.memories_used, set(memories), set(memories[setup]))
         loads, load_cycles = self.setup_of(lost)
         work = Work(self.accounts, cycles, loads, load_cycles, lost, self.facts.payload_bits)
         late = int((self.cycles > self.architecture.clock / rate_hz * (1 + 1e-9)).sum())
         return energy_at_rate(work, self.architecture, rate_hz, self.overrides, self.used, per_idle_cycle or {}, late)
-
-    def _lost_between_samples(self) -> list[str]:
-        """Memories that setup loads and that the design switches off between samples. Raises RateError."""
-        arch, operations = self.architecture, self.operations
-        off = [name for name in self.facts.memories_used if arch.power.between_samples(name) == OFF]
-        constant = {name for one, _ in arch.kinds() for name in one.only.constant_memories}
-        loaded = set(operations["memory"])
-        if lost := [name for name in off if name in constant and name not in loaded]:
-            raise RateError(f"power.idle.{lost[0]}: off: the {lost[0]} memory of {arch.name} would lose what it holds, and no "
-                            "transfer loads it again; use on or retention")
-        again = set(operations.loc[operations["setup"].astype(bool), "memory"])
-        return [name for name in off if name in again]
 
     @cached_property
     def shown_rate(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import hwsim
+from hwsim.arch import dump_architecture, rebuild_architecture
 from hwsim.result import Result, ResultError
 from hwsim.simulation import make_task
 from hwsim.study import ROWS, Point, StudyError, identify, read_rows, run_study
@@ -139,6 +140,20 @@ def test_a_timing_only_point_is_another_point_with_the_same_numbers(path: Path, 
     assert rows[0]["energy_pj"] == rows[1]["energy_pj"]
     refused = run_study([Point.of(path, ARCH, check=0)], tmp_path, executor=ThreadPoolExecutor(1))
     assert "check is 0, expected True or False" in refused[0]["error"]
+
+
+def test_points_have_a_rate_and_are_told_apart_by_what_is_on_between_samples(path: Path, tmp_path: Path) -> None:
+    design = hwsim.load_architecture(ARCH)
+    gated = rebuild_architecture({**dump_architecture(design), "power": {"idle": {"logic": "off"}}})
+    points = [Point.of(path, design), Point.of(path, design, rate_hz=30), Point.of(path, design, rate_hz=100.0),
+              Point.of(path, gated)]
+    assert len({identify(point).key for point in points}) == 3
+    rows = run_study(points[1:], tmp_path, executor=ThreadPoolExecutor(1))
+    assert [row["at_rate"]["rate_hz"] for row in rows] == [30, 100, 30]
+    systems = [row["at_rate"]["energy_pj"]["system"] for row in rows]
+    assert systems[0] > systems[2] > systems[1] > rows[0]["energy_pj"]["system"]
+    assert "expected samples per second" in run_study([Point.of(path, ARCH, rate_hz=-1)], tmp_path,
+                                                      executor=ThreadPoolExecutor(1))[0]["error"]
 
 
 def test_points_of_other_prices_are_simulated_once(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ from hwsim.cost.technology.scaling import ScalingError
 from hwsim.cost.technology.sources import TechnologyError, weakest
 from hwsim.cost.technology.tables import dram, units
 from hwsim.cost.units import unit_at
+from hwsim.cost.what_works import what_works
 from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
@@ -196,13 +197,21 @@ class PriceList:
         return Price(event, found[0].pj, found[0].formula, found[0].source, found[0].confidence)
 
     def prices(self, payload_bits: int | None = None) -> list[Price]:
-        """The prices of all events that the design can make happen, in the order of the vocabulary."""
+        """The prices of all events that the design can make happen, in the order of the vocabulary.
+
+        Raises EnergyError with every price that is missing.
+        """
         found = []
+        missing: dict[str, list[str]] = {}
         for event in PRICED:
             try:
                 found.append(self.price(event, payload_bits))
             except NotProvisionedError:  # the design cannot count it; asking for it by name still raises
                 continue
+            except EnergyError as error:
+                missing.setdefault(str(error).removeprefix(f"{event}: "), []).append(event)
+        if missing:
+            raise EnergyError("\n".join(f"{', '.join(events)}: {reason}" for reason, events in missing.items()))
         return found
 
     def every_charge(self, payload_bits: int | None = None) -> list[tuple[str, Price]]:
@@ -230,7 +239,7 @@ class PriceList:
             return Price(event, 0.0, formula, reason.text, reason.confidence)
         try:
             costs = [unit_at(self.arch.technology, table, operation, "energy_pj", widths) for operation, widths in terms]
-        except (TechnologyError, ScalingError) as error:
+        except TechnologyError as error:
             raise EnergyError(f"{event}: no price: {error}") from None
         shown = [f"{operation} {' x '.join(map(str, widths))} bit: {cost.formula}"
                  for (operation, widths), cost in zip(terms, costs, strict=True)]
@@ -300,8 +309,17 @@ def price_list(arch: Architecture, overrides: Given = None, used: Collection[str
 
 def core_prices(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
     """The prices of one of a chip's cores; what leaks is the whole chip's."""
+    try:
+        return _complete(arch, overrides, used)
+    except ScalingError as error:
+        works = what_works(arch, lambda one: (_complete(one, overrides, used), working_leaks(one, Overrides(), used)))
+        raise ScalingError(f"{error}\n{works}") from None
+
+
+def _complete(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
     memories = macros(arch, used)
     prices = PriceList(arch, overrides, memories, logic_prices(arch, memories))
+    prices.prices()
     if prices.logic is not None:
         prices.logic.check()
     prices.every_charge()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hwsim.cores.parts import WIDEST_BANK_BITS, bits_of_bank
@@ -120,7 +119,6 @@ def macros(arch: Architecture, used: Collection[str] | None = None) -> dict[str,
     }
 
 
-@lru_cache(maxsize=4096)  # prices, leakage, area and clock all ask for the same few
 def macro(
     name: str, capacity_bits: int, row_bits: int, technology: Technology, kind: ArrayKind, least_banks: int = 1
 ) -> Macro:

@@ -132,6 +132,22 @@ def reaches(rate_hz: float, highest_hz: float) -> bool:
     return rate_hz <= highest_hz * (1 + _ROUNDING)
 
 
+def lost_between_samples(
+    arch: Architecture, used: Collection[str], loaded: Collection[str], by_setup: Collection[str]
+) -> list[str]:
+    """Memories that setup loads and that the design switches off between samples: they must be loaded again.
+
+    used   by the network;   loaded   by any transfer of a run;   by_setup   by those that are done once.
+    Raises RateError for a memory that would lose what nothing loads.
+    """
+    off = [name for name in used if arch.power.between_samples(name) == OFF]
+    constant = {name for one, _ in arch.kinds() for name in one.only.constant_memories}
+    if lost := [name for name in off if name in constant and name not in loaded]:
+        raise RateError(f"power.idle.{lost[0]}: off: the {lost[0]} memory of {arch.name} would lose what it holds, and no "
+                        "transfer loads it again; use on or retention")
+    return [name for name in off if name in by_setup]
+
+
 def energy_at_rate(
     work: Work, arch: Architecture, rate_hz: float, overrides: Given, used: Collection[str] | None,
     per_idle_cycle: Mapping[str, float], late_samples: int,
