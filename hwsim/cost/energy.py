@@ -166,13 +166,18 @@ class PriceList:
         """All that one count of `event` costs on chip and on the channel, by component; its own unit first.
 
         Arithmetic is charged by the gates that do it, at the design's supply. A price that the user gave replaces that of the
-        event's own unit, in this account as in the papers'; a factor multiplies the gates' own price. Raises what `price` raises.
+        event's own unit, in this account as in the papers'; a factor multiplies all that the event costs. Raises what `price` raises.
         """
         own, known = self.price(event, payload_bits), VOCABULARY[INDEX[event]]
         if self.logic is None or known.scope == "system":
             return [(known.unit, own)]
         gates = [(c.component, Price(event, c.pj, c.formula, c.source, c.confidence))
                  for c in self.logic.charges(event, payload_bits)]
+        change, _ = meeting(self.overrides.prices, event)
+        if change is not None and change.factor:
+            gates = [(component, replace(gate, pj=change.number * gate.pj, source=f"{OVERRIDE} {change} of: {gate.citation}",
+                                         formula=f"{change} of {gate.pj:.5g} pJ: {gate.formula}", confidence=OVERRIDE))
+                     for component, gate in gates]
         if known.scope == "core" and (known.unit in MEMORY_OF or known.unit in ("link", "router")):
             return [(known.unit, own), *gates]
         if not gates:
@@ -180,13 +185,7 @@ class PriceList:
                 f"{event}: no gates of {self.arch.name} are known for one {known.counted}, so it has no price on chip; "
                 "docs/assumptions.md names what is not priced, and a core model says in its logic (hwsim/cores) which gates an "
                 "event uses")
-        change, _ = meeting(self.overrides.prices, event)
-        if change is None:
-            return gates
-        component, gate = gates[0]
-        if change.factor:
-            own = replace(own, pj=change.number * gate.pj, formula=f"{change} of {gate.pj:.5g} pJ: {gate.formula}")
-        return [(component, own), *gates[1:]]
+        return gates if change is None or change.factor else [(gates[0][0], own), *gates[1:]]
 
     def _gates(self, event: str, counted: str) -> Price:
         """What the event's own unit takes."""
@@ -378,9 +377,9 @@ def price_activity(
     Returns the columns of `activity` with component, state, scope, price_pj, energy_pj, formula and source. Rows of the scope
     compute are the papers' account of arithmetic; those of core and system are the hardware, and add up to it by unit as by
     component. `unit` tells who does the work; what leaks is the unit `leakage`, whichever component it leaks from. Rows of
-    leakage and of what logic costs in each cycle have the events `leakage` and `cycle`, layer "", core "", timestep and sample -1,
-    the cycles as count and pJ per cycle as price; they are those of the whole chip. The state of a row of leakage is on, or off for a
-    memory that is not used. Other rows have their unit as component and the state "".
+    leakage and of what logic costs in each cycle have the events `leakage` and `cycle`, layer "", core "", timestep and
+    sample -1, the cycles as count and pJ per cycle as price; they are those of the whole chip. The state of a row of leakage is
+    on, or off for a memory that is not used. Other rows have their unit as component and the state "".
     Raises EnergyError for an unknown event, a price that is missing, a layer that multiplies without a payload width.
     """
     import pandas as pd
