@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -18,6 +17,7 @@ import hwsim
 from hwsim.activity import UNIT_OF
 from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
 from hwsim.cli import app
+from hwsim.cost.area import ComponentAmount
 from hwsim.cost.energy import (
     PRICED,
     EnergyError,
@@ -31,7 +31,6 @@ from hwsim.cost.energy import (
 )
 from hwsim.cost.overridden import overridden, without_effect
 from hwsim.cost.overrides import plain_overrides
-from hwsim.cost.technology.sources import FOLDER
 from hwsim.result import Result
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
@@ -196,20 +195,12 @@ def chip(*designs: Architecture) -> Architecture:
     return rebuild_architecture({**rest, "name": "chip", "cores": cores})
 
 
-def test_a_leakage_of_a_chip_is_given_once_whatever_its_sources(tmp_path: Path) -> None:
-    """Adders of 8 bits leak what is printed, of 24 bits what is computed: the user's number is of both together."""
-    table = yaml.safe_load((FOLDER / "units" / "nangate_45nm.yaml").read_text())
-    table["sources"] = {name: {**one, "confidence": "read in the paper"} for name, one in table["sources"].items()}
-    (tmp_path / "units.yaml").write_text(yaml.safe_dump(table))
-    data = dump_architecture(ARCH)
-    data["technology"] |= {"units": str(tmp_path / "units.yaml")}
-    wide = rebuild_architecture(data)
-    mixed = chip(wide, wide.with_core(potential_bits=8))
-    assert (leakage(mixed)["component"] == "accumulator").sum() == 2, "or the case says nothing"
-    given_mw = leakage(mixed, {"leakage_mw": {"accumulator": 5.0}}).set_index("component")["leakage_mw"]
-    assert given_mw["accumulator"] == 5.0
-    half = leakage(mixed, {"leakage_mw": {"accum*": "x0.5"}}).groupby("component")["leakage_mw"].sum()
-    assert half["accumulator"] == pytest.approx(leakage(mixed).groupby("component")["leakage_mw"].sum()["accumulator"] / 2)
+def test_a_leakage_of_a_chip_is_given_once_whatever_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanes of 8 bits may leak what is printed, of 24 bits what is computed: the user's number is of both together."""
+    figures = [ComponentAmount("lane", 8, 2.0, "printed"), ComponentAmount("lane", 64, 4.0, "computed")]
+    monkeypatch.setattr("hwsim.cost.leakage.leakage_figures", lambda *_: figures)
+    assert leakage(ARCH, {"leakage_mw": {"lane": 5.0}})["leakage_mw"].to_list() == [5.0]
+    assert leakage(ARCH, {"leakage_mw": {"lan*": "x0.5"}})["leakage_mw"].to_list() == [1.0, 2.0]
 
 
 def test_a_component_of_one_kind_of_core_can_be_overridden_on_a_mixed_chip(rate_trace: Trace) -> None:
