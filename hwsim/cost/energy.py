@@ -166,7 +166,8 @@ class PriceList:
         """All that one count of `event` costs on chip and on the channel, by component; its own unit first.
 
         Arithmetic is charged by the gates that do it, at the design's supply. A price that the user gave replaces that of the
-        event's own unit, in this account as in the papers'; a factor multiplies all that the event costs. Raises what `price` raises.
+        event's own unit, in this account as in the papers'; a factor multiplies all that the event costs. Raises what `price`
+        raises.
         """
         own, known = self.price(event, payload_bits), VOCABULARY[INDEX[event]]
         if self.logic is None or known.scope == "system":
