@@ -24,7 +24,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def verify_command(
     file: Annotated[str, typer.Argument(metavar="CASES", help="Test vectors: JSON, plain or packed by gzip.")],
-    engine: Annotated[str, typer.Option(help="Which engine is held to them: fast, reference or, for core cases, rtl.")] = "fast",
+    engine: Annotated[
+        str, typer.Option(help="Which engine is held to them: fast, reference or, for core and dataflow cases, rtl.")] = "fast",
     limit: Annotated[int | None, typer.Option(metavar="N", help="Compare the first N cases only.")] = None,
     case: Annotated[list[str] | None, typer.Option(metavar="ID", help="Compare this case only; repeatable.")] = None,
     as_json: JsonOption = False,

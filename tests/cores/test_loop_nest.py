@@ -13,12 +13,11 @@ from typer.testing import CliRunner
 
 from hwsim.arch import load_architecture
 from hwsim.cli import app
-from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.loop_nest import event_nest
 from hwsim.cores.loop_nest import NestLine, nest_text
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference.tokens import plane_stream
-from hwsim.program import CoreSpec, ProgramError
+from hwsim.program import ProgramError
 from hwsim.record import ISSUE_KINDS, CoreLog
 from tests.engine.random_runs import RandomRun, random_run
 
@@ -26,16 +25,6 @@ DATAFLOWS = [
     {"order": order, "planes_per_token": token, "passes": passes, "accumulators": held, "adders": 2}
     for (order, held), token, passes in product(
         (("scatter", 1), ("gather", 1), ("gather", 2)), ("one", "all"), ("by_pass", "by_word"))]
-
-
-def design_of(core: CoreSpec) -> EventDesign:
-    """The design that a file would describe by the fields of `core`."""
-    held, token = {"type": "output_stationary", "accumulators": core.accumulators}, {"planes": "merged", "adders": core.adders}
-    made = load_architecture("event_core_16").with_core(
-        lanes=core.lanes, passes=core.passes, writer=core.writer, **({"dataflow": held} if core.order == "gather" else {}),
-        **({"token": token} if core.planes_per_token == "all" else {}))
-    assert made.cores[0].core_spec().order == core.order
-    return made.cores[0]  # type: ignore[return-value]
 
 
 def paths(nest: Sequence[NestLine]) -> list[tuple[tuple[str, ...], str]]:
@@ -97,7 +86,7 @@ def test_operations_come_in_the_order_of_the_loops(core: dict[str, Any]) -> None
     """Where each operation stands in the printed loops grows from operation to operation, read outermost first."""
     compared = {"acc": 0, "pass": 0}
     for case, log in runs(core):
-        accumulate, passes = (over for over, _ in paths(event_nest(design_of(case.run.core))))
+        accumulate, passes = (over for over, _ in paths(event_nest(case.run.core, 8, False)))
         seen: dict[str, list[tuple[int, ...]]] = {"acc": [], "pass": []}
         for name, where in indices(case, log):
             if where.get("pass", 0) >= 0:  # else passes of one kind, which the log does not tell apart

@@ -17,6 +17,8 @@ HARDWARE_DATAFLOWS: tuple[Mutant, ...] = (
     rtl("R19", "no stores", Edit("gather_sequencer", "_end_of_work", "self.p.run.keep", "False")),
     rtl("R19", "the count of planes goes on from visit to visit",
         Edit("gather_sequencer", "_enter", "self.plane.eq(0)", "self.plane.eq(self.plane)")),
+    rtl("R19", "initial is read when EXEC still has the visit before",
+        Edit("gather_core", "_read_bias", "~issue.executing | issue.completes", "Const(1)")),
     rtl("R20", "a window without its padding",
         Edit("window_rows", "_field", "at * connection.stride - padding", "at * connection.stride")),
     rtl("R20", "an event without a synapse to the visit is a token",

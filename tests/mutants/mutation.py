@@ -2,8 +2,8 @@
 
 Hardware is held against the reference engine, each engine against the other. A place is a name. `design 17` is what
 tests/rtl/cases.py draws from that seed (R1 to R18). The others are fed from planes (R19 to R25): `run 5` is random, `flagged 7`
-looks at flags first, `tile 3` is some rows of a strided layer, `tiny 9` is small enough for the hardware, `vector 42` is a
-published case.
+looks at flags first, `tile 3` is some rows of a strided layer, `tiny 9` and `full 0` are small enough for the hardware,
+`vector 42` is a published case.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import numpy as np
 from hwsim.activity import INDEX
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine, clock, core, tokens
-from hwsim.program import ProgramError
+from hwsim.passes import Pass, PassTable
+from hwsim.program import CoreRun, CoreSpec, ProgramError
 from hwsim.record import CoreLog
 from hwsim.rtl.coverage import uncovered
 from hwsim.rtl.stimulus import NOT_THE_CORES, Stimulus
+from hwsim.snn.network import Connection
 from tests.engine.dataflow_cases import load_cases
 from tests.engine.random_runs import RandomRun, random_flagged_run, random_run
 from tests.mutants.copies import Modules, Target, copies, edited
@@ -88,7 +90,7 @@ class Catch:
 def places(mutant: Mutant) -> Iterator[str]:
     """Where it might be noticed, without end for designs."""
     if mutant.judge == "planes" and mutant.target == "rtl":
-        yield from (place for place in (f"tiny {seed}" for seed in range(TINY_RUNS)) if presses(mutant.rule, place))
+        yield from (place for place in ("full 0", *(f"tiny {n}" for n in range(TINY_RUNS))) if presses(mutant.rule, place))
     elif mutant.judge == "planes":
         yield from (f"{kind} {seed}" for kind, most in RUNS.items() for seed in range(most))
         yield from (f"vector {case.id}" for case in load_cases())
@@ -261,7 +263,18 @@ def tiny_run(rng: np.random.Generator) -> RandomRun:
                 continue
 
 
-DRAWS = {"tiny": tiny_run, "run": random_run, "flagged": random_flagged_run, "tile": strided_tile}
+def full_run(rng: np.random.Generator) -> RandomRun:
+    """Visits that begin with potentials of their own, receive nothing and spike on all lanes, so that EXEC waits in each."""
+    shape = (12, 1, 1)
+    table = PassTable(1, (Pass(1, "fire", 3),), rng.integers(3, 30, shape))
+    core = CoreSpec(4, 8, 8, 4, True, "weight", "bitmap", order="gather")
+    wire = Connection("a", "linear", (2, 1, 1), np.ones((12, 2), np.int64))
+    nothing = np.zeros(shape, np.int64)
+    run = CoreRun(core, shape, (0, 3), (wire,), table, 8, 8, clear=True)
+    return RandomRun("full", run, (np.zeros((1, 1, 1, 2), np.int64),), 1, nothing, nothing, nothing)
+
+
+DRAWS = {"full": full_run, "tiny": tiny_run, "run": random_run, "flagged": random_flagged_run, "tile": strided_tile}
 
 
 @cache

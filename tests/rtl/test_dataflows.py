@@ -10,11 +10,14 @@ import pytest
 pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip install 'hwsim[rtl]'")
 
 from hwsim.activity import INDEX
-from hwsim.program import ProgramError
+from hwsim.program import CoreRun, ProgramError
+from hwsim.rtl.buffer_rows import BufferRows
 from hwsim.rtl.machine import run_core
-from hwsim.rtl.scan_machine import run_planes
+from hwsim.rtl.parameters import Parameters
+from hwsim.rtl.scan_machine import ScanMachine, run_planes
 from tests.rtl.cases import differences
 from tests.rtl.dataflows import REFERENCE, SETTINGS, judged, planes_cleared, random_case, scanned_differences
+from tests.rtl.tiny_planes import TABLES, tiny_plane_runs, tiny_plane_stimuli
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -37,6 +40,21 @@ def test_scanner_and_core_do_what_the_reference_engine_does(setting: str) -> Non
 @pytest.mark.parametrize("setting", ["plain", *SETTINGS])
 def test_scanner_and_core_do_what_the_reference_engine_does_in_many_runs(setting: str) -> None:
     check_planes(range(2000, 2060), setting)
+
+
+TINY = [run for table in TABLES for run in tiny_plane_runs("windows", table)]
+
+
+@pytest.mark.parametrize("run", [pytest.param(run, marks=[] if n == 22 else pytest.mark.slow, id=str(n))
+                                 for n, run in enumerate(TINY)])
+def test_every_content_of_two_planes_is_scanned_and_run_as_the_reference_engine_does(run: CoreRun) -> None:
+    """32 runs of each tiny design: two neurons, two planes (or values of two bits), with a clear and without."""
+    stimuli = list(tiny_plane_stimuli(run))
+    assert len(stimuli) == 32
+    scanner = ScanMachine(BufferRows(Parameters(run, 4), (run.table.planes,)))
+    for stimulus, log in zip(stimuli, scanner.run_planes(stimuli), strict=True):
+        found = scanned_differences(log, REFERENCE.run_planes(*stimulus.arguments))
+        assert not found, (run.core, run.keep, stimulus.planes[0].tolist(), stimulus.run.clear, *found)
 
 
 def check_planes(seeds: range, setting: str) -> None:

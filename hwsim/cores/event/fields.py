@@ -119,7 +119,7 @@ class EventDesign(BufferedDesign):
 
     @property
     def loop_nest(self) -> tuple[NestLine, ...]:
-        return event_nest(self)
+        return event_nest(self.core_spec(), self.core.payload_bits, self.core.requantises)
 
     @property
     def has_accumulator_file(self) -> bool:

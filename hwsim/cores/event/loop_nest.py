@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from hwsim.cores.event.dataflow_fields import MergedPlanes, OutputStationary
 from hwsim.cores.loop_nest import NestLine
-
-if TYPE_CHECKING:
-    from hwsim.cores.event.fields import EventDesign
+from hwsim.program import CoreSpec
 
 
-def event_nest(design: EventDesign) -> tuple[NestLine, ...]:
-    """One layer under layer_by_layer; its last lines say what an event adds, and what step_by_step changes."""
-    return tuple(_Nest(design).lines())
+def event_nest(core: CoreSpec, payload_bits: int, requantises: bool) -> tuple[NestLine, ...]:
+    """One layer under layer_by_layer; its last lines say what an event adds, and what step_by_step changes.
+
+    payload_bits   of the multiplier's event operand, 0: there is none.      requantises   layers send values, in one timestep.
+    """
+    return tuple(_Nest(core, payload_bits, requantises).lines())
 
 
 class _Nest:
-    def __init__(self, design: EventDesign) -> None:
-        self.design, self.core, self.lanes = design, design.core, design.core.lanes
-        flow, token = design.core.dataflow, design.core.token
-        self.held = flow.accumulators if isinstance(flow, OutputStationary) else 0
-        self.adders = token.adders if isinstance(token, MergedPlanes) else 0
+    def __init__(self, core: CoreSpec, payload_bits: int, requantises: bool) -> None:
+        self.core, self.lanes, self.payload_bits, self.requantises = core, core.lanes, payload_bits, requantises
+        self.held = core.accumulators if core.order == "gather" else 0
+        self.adders = core.adders if core.planes_per_token == "all" else 0
 
     def lines(self) -> Iterator[NestLine]:
         yield NestLine(0, "for tile", ("tile",), "channels and rows that fit; their weights are loaded")
@@ -38,7 +36,7 @@ class _Nest:
         yield from self._events(depth)
         yield from self._passes(depth)
         yield NestLine(0, f"w: {self._weight()}")
-        if not self.core.requantises:  # it has one timestep
+        if not self.requantises:  # it has one timestep
             yield NestLine(0, self._step_by_step())
 
     def _events(self, depth: int) -> Iterator[NestLine]:
@@ -55,7 +53,7 @@ class _Nest:
         depth += 1
         if self.adders:
             bits = "of the token"
-            if self.core.lane.multiplier == "bit_serial" and self.core.payload_bits:
+            if self.core.multiplier == "bit_serial" and self.payload_bits:
                 bits += " or value"
             yield NestLine(depth, f"for t in the set bits {bits}, {self.adders} per cycle", ("t",))
             depth += 1
@@ -69,7 +67,7 @@ class _Nest:
         weighed = "W[k, c, fy, fx]"
         if self.core.shift_at == "weight":
             weighed += ", << t where planes are bits"
-        if self.core.payload_bits and self.core.lane.multiplier == "parallel":
+        if self.payload_bits and self.core.multiplier == "parallel":
             weighed += ", x value where an event carries one"
         if self.held and self.adders:
             weighed += "; planes of a rate code each have a V of their own, which their passes add up"
@@ -86,7 +84,7 @@ class _Nest:
             yield NestLine(depth, text, over)
             depth += 1
         yield NestLine(depth, f"parallel-for k0 in [0:{self.lanes})", ("k0",))
-        what = "V: requantise" if self.core.requantises else "V: compare, reset, leak"
+        what = "V: requantise" if self.requantises else "V: compare, reset, leak"
         if self.core.shift_at == "membrane":
             what = f"{what}; between bit planes, double"
         yield NestLine(depth + 1, what, (), self._pass_note())
@@ -97,13 +95,12 @@ class _Nest:
         return f"{where}; " + ("a word's spikes leave at once" if self.core.writer == "word" else "one spike leaves per cycle")
 
     def _buffer(self) -> str:
-        buffer = self.design.spike_buffer
-        if buffer.kind == "aer":
+        if self.core.buffer == "aer":
             return "listed events, one per cycle"
-        return f"bitmap{' rows of the window' if self.held else ''}, {buffer.scan_bits} bits per cycle"
+        return f"bitmap{' rows of the window' if self.held else ''}, {self.core.scan_bits} bits per cycle"
 
     def _port(self) -> str:
-        return ", one port" if self.design.memories.membrane_ports == "1rw" else ""
+        return ", one port" if self.core.membrane_ports == "1rw" else ""
 
     def _step_by_step(self) -> str:
         if self.held:
