@@ -50,7 +50,8 @@ class WholeFile:
         self.path, self.spare = Path(path), spare
         _check_regular(self.path)
         _check_folder_of(self.path)
-        remove_leftovers(self.path)
+        for name in (self.path, *([self.spare] if self.spare else [])):
+            remove_leftovers(name)
         self.part = hidden(self.path)
 
     def put(self) -> None:

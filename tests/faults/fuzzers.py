@@ -223,7 +223,8 @@ class Yaml(Fuzzer):
                 lines[at] = f"{line.partition(':')[0]}: {odd(rng)}"
             elif kind == 3 and ":" in line:
                 token = str(rng.choice(["&a {b: *a}", "!!int x", "0x_", "0100", "1:30", "2020-13-45", "1e400", "9" * 300,
-                                        "[" * 60, "128KB", "1e399999 B", "yes", "|", ">", "? a", "- ", "%TAG", "\t", "@", "`", "<<"]))
+                                        "[" * 60, "128KB", "1e399999 B", "yes", "|", ">", "? a", "- ", "%TAG", "\t", "@", "`",
+                                        "<<"]))
                 lines[at] = f"{line.partition(':')[0]}: {token}"
             else:
                 lines[at] = str(odd(rng, line)) if line else str(odd(rng))
@@ -377,8 +378,8 @@ class Checkpoints(Fuzzer):
             if rng.random() < 0.3:
                 name = sorted(body["weights"])[int(rng.integers(len(body["weights"])))]
                 weight = body["weights"][name]
-                others = [weight.double(), weight.reshape(-1), weight * float("inf"), weight.to_sparse(), weight * 2, weight.bool(),
-                          weight.reshape(-1)[:0]]
+                others = [weight.double(), weight.reshape(-1), weight * float("inf"), weight.to_sparse(), weight * 2,
+                          weight.bool(), weight.reshape(-1)[:0]]
                 body["weights"][name] = others[int(rng.integers(7))]
             else:
                 plain = {name: value for name, value in body.items() if name != "weights"}

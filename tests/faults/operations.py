@@ -78,9 +78,13 @@ class SaveResult(Operation):
     def read(self) -> int | None:
         if not (self.folder / "target").exists():
             return None
-        found = hwsim.load_result(self.folder / "target").facts.samples
-        assert (self.folder / "target" / "energy.png").read_text() == str(found), "figures are those of the data"
-        return found
+        while True:
+            folder = (self.folder / "target").stat().st_ino
+            found = hwsim.load_result(self.folder / "target").facts.samples
+            drawn = (self.folder / "target" / "energy.png").read_text()
+            if (self.folder / "target").stat().st_ino == folder:  # else it was replaced meanwhile
+                assert drawn == str(found), "figures are those of the data"
+                return found
 
 
 class SaveCheckpoint(Operation):

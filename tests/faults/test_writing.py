@@ -22,6 +22,7 @@ from tests.faults.operations import OPERATIONS, Operation
 
 every_operation = pytest.mark.parametrize("name", OPERATIONS)
 RENAMES = ("fsync", "replace", "link")
+LAST, FEW = 8, 2
 
 
 @contextmanager
@@ -57,6 +58,12 @@ def count_steps(operation: Operation, exchanges: bool) -> int:
     return len(seen)
 
 
+def chosen(count: int, seed: int) -> list[int]:
+    """The last steps, in which names change hands, and a few of those before, which bring file after file to the disk."""
+    before = np.random.default_rng(seed).permutation(max(0, count - LAST))[:FEW]
+    return [*map(int, before), *range(max(0, count - LAST), count)]
+
+
 def told_of(write: Callable[[], None]) -> str | None:
     """The clear error of a write; None where it succeeds."""
     try:
@@ -77,7 +84,7 @@ def made(name: str, folder: Path) -> Operation:
 
 
 @every_operation
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("code", [errno.ENOSPC, pytest.param(errno.EIO, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("exchanges", [True, False], ids=["exchange", "two renames"])
 def test_an_error_of_the_disk_at_any_step_is_told_and_loses_nothing(
     name: str, code: int, exchanges: bool, tmp_path: Path
@@ -86,7 +93,7 @@ def test_an_error_of_the_disk_at_any_step_is_told_and_loses_nothing(
         pytest.skip("only folders are exchanged")
     operation = made(name, tmp_path)
     operation.write(1)
-    for moment in range(count_steps(operation, exchanges)):
+    for moment in chosen(count_steps(operation, exchanges), code):
         numbers = iter(range(10**6))
 
         def fail(moment: int = moment, numbers: Iterator[int] = numbers) -> None:
@@ -109,18 +116,18 @@ def test_a_full_disk_at_any_byte_is_told_and_loses_nothing(name: str, tmp_path: 
     largest = max(path.stat().st_size for path in operation.folder.rglob("*") if path.is_file())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     refused = 0
-    for limit in sorted({0, 1, 100, largest // 7, largest // 3, largest // 2, largest - 1}):
+    for limit in sorted({0, 100, largest // 3, largest - 1}):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
             told = told_of(lambda: operation.write(2))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         refused += told is not None
-        assert told is None or "File too large" in told
-        assert operation.read() == (1 if refused or limit < largest // 2 else 2), limit
+        assert told is None or "File too large" in told, limit
+        assert operation.read() == (2 if told is None else 1), limit
         assert not left_over(operation), limit
         operation.write(1)
-    assert refused >= 2
+    assert refused >= (2 if largest > 1000 else 1)
 
 
 def killed(operation: Operation, write: Callable[[], None]) -> int:
@@ -143,7 +150,7 @@ def test_a_kill_at_any_step_loses_nothing_and_the_next_write_tidies_up(name: str
     operation = made(name, tmp_path)
     operation.write(1)
     found = []
-    for moment in range(count_steps(operation, exchanges)):
+    for moment in chosen(count_steps(operation, exchanges), 0):
         operation.write(1)
 
         def write(moment: int = moment) -> None:
@@ -190,7 +197,7 @@ def test_kills_at_random_times_lose_nothing(name: str, kills: int, tmp_path: Pat
 # -- several at once --------------------------------------------------------------------------------------------------
 
 
-@every_operation
+@pytest.mark.parametrize("name", [name for name, kind in OPERATIONS.items() if kind.together])
 def test_of_several_writers_at_once_one_wins_whole(name: str, tmp_path: Path) -> None:
     operation = made(name, tmp_path)
     operation.write(1)
@@ -200,7 +207,7 @@ def test_of_several_writers_at_once_one_wins_whole(name: str, tmp_path: Path) ->
         if not child:
             status = 1
             try:
-                for _ in range(5):
+                for _ in range(3):
                     operation.write(number)
                 status = 0
             finally:
@@ -211,7 +218,7 @@ def test_of_several_writers_at_once_one_wins_whole(name: str, tmp_path: Path) ->
         if done in children:
             children.remove(done)
             assert status == 0
-        assert operation.read() in ((1, 2) if operation.together else (1, 2, None))
+        assert operation.read() in (1, 2)
     assert operation.read() in (1, 2)
     assert not left_over(operation)
 
