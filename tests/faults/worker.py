@@ -6,6 +6,7 @@ measured, not wall time, so a busy machine changes no verdict.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import resource
 import signal
@@ -90,6 +91,7 @@ def _work(fuzzer: Fuzzer, first: int, count: int, seed: int, writer: int) -> Non
     """The forked process: one byte for each case that it survives. Never returns."""
     status = 1
     try:
+        faulthandler.disable()
         os.setpgid(0, 0)
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + MEMORY_BYTES
