@@ -78,7 +78,8 @@ def _model_of(loc: list[str | int], data: Any, chip: type[BaseModel]) -> Any:
     if isinstance(data, dict) and "cores" not in data:
         at = {**data, "cores": [{name: data[name] for name in SHORT_FORM if name in data}]}
     for part in loc:
-        at = at[part] if isinstance(at, dict | list | tuple) else None  # type: ignore[index]
+        listed = isinstance(at, list | tuple) and isinstance(part, int) and part < len(at)
+        at = at[part] if listed or (isinstance(at, dict) and part in at) else None
         if isinstance(part, int):
             core = at.get("core") if isinstance(at, dict) else None
             model = core_design(kind_of(core))

@@ -10,6 +10,7 @@ that the umask gives, whatever those of the old one were.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -49,7 +50,8 @@ class WholeFile:
         self.path, self.spare = Path(path), spare
         _check_regular(self.path)
         _check_folder_of(self.path)
-        remove_leftovers(self.path)
+        for name in (self.path, *([self.spare] if self.spare else [])):
+            remove_leftovers(name)
         self.part = hidden(self.path)
 
     def put(self) -> None:
@@ -220,8 +222,10 @@ def _keep(path: Path, spare: Path) -> None:
     try:
         try:
             os.link(path, part)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(path, part)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+                raise
+            shutil.copyfile(path, part)  # a file system without hard links
         os.replace(part, spare)
     finally:
         _remove(part)  # also after a rename: one of a file over itself, as a kill may leave it, does nothing

@@ -146,13 +146,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_archive(path: Path) -> None:
-    """Raises ValueError for an archive that unpacks to more than the file has: torch.save compresses nothing."""
+    """Raises ValueError for an archive that unpacks to more than the file has, or has other bytes than were written: torch.save
+    compresses nothing, and torch.load compares no checksums."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise ValueError("it is compressed, which torch.save never does")
         if sum(entry.file_size for entry in entries) > path.stat().st_size:
             raise ValueError("its entries claim more bytes than the file has")
+        if (wrong := archive.testzip()) is not None:
+            raise ValueError(f"{shown(wrong, 80, str)} in it is not what was written, as its checksum says")
 
 
 def _description(path: Path, found: Any) -> Description:
