@@ -27,7 +27,8 @@ PAGES = [path for path in pages() if path != GLOSSARY and name_of(path).startswi
 TERMS = [words for level, words in headings(GLOSSARY) if level == 3]
 EVERYDAY = frozenset({
     "Accumulator", "Channel", "Coding", "Current", "Dataflow", "Event", "Feed", "Flag", "Group", "Mapping", "Operation", "Pass",
-    "Period", "Placement", "Point", "Program", "Run", "Setup", "Slot", "Stall", "Study", "Task", "Transfer", "Visit", "Window", "Word",
+    "Period", "Placement", "Point", "Program", "Run", "Setup", "Slot", "Stall", "Study", "Task", "Transfer", "Visit", "Window",
+    "Word",
 })
 """Terms that these pages also use as everyday words, or as words of another machine: a reader finds their first use."""
 ELSEWHERE = {("docs/cycle-model.md", "Sample"): "a verb", ("docs/methods.md", "Potential"): "in the title of a paper"}
