@@ -2,10 +2,10 @@
 
     python benchmarks/schedules.py [--trace TRACE ...] [--cores 1 4 16 ...] [--samples 8] [--core event_core_64]
 
-Prints Markdown tables: whole layers placed by hwsim and every layer spread over all cores, on a mesh of equal cores. Beside a
-latency stands what it would be if links cost nothing; the period is that of samples in a row, with what bounds it. Cores have the
-memory that is asked for (`--membrane`), everything else is as in the shipped design. Per sample, means over the samples.
-`--speed` prints processor time per image instead, against the same trace on one core in the same run.
+Prints Markdown tables: whole layers placed by hwsim and every layer spread over all cores, on a mesh of equal cores. Beside the
+latency is the one of free links; the period is that of samples in a row, with what bounds it. Cores have the memory that is asked
+for (`--membrane`), everything else is as in the shipped design. Per sample, means over the samples. `--speed` prints processor
+time per image instead, against the same trace on one core in the same run.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def row(trace: Trace, arch: Architecture, schedule: str, samples: int) -> list[s
             held[core] = held.get(core, 0) + weight_bits(layer, part, design.design_of(core))
     steady, (name, bound) = row.energy_pj(result), row.bound
     counts = result.activity.groupby("event")["count"].sum()
-    return [f"{result.cycles.mean() / 1e3:,.1f}", f"{sum(row.free) / len(row.free) / 1e3:,.1f}",
-            f"{row.period_cycles / 1e3:,.1f}",
+    free = sum(row.free) / len(row.free)
+    return [f"{result.cycles.mean() / 1e3:,.1f}", f"{free / 1e3:,.1f}", f"{row.period_cycles / 1e3:,.1f}",
             f"{bound / 1e3:,.1f} {name}", f"{result.energy_pj['core'] / 1e6:,.1f}", f"{steady['core'] / 1e6:,.1f}",
             format_bits(max(held.values())), format_bits(sum(held.values())), f"{counts.get('link_bits', 0) / 1e3:,.0f}",
             f"{streamed / 8e3:,.0f}"]
@@ -115,8 +115,8 @@ def speed(options: argparse.Namespace) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--trace", nargs="+", default=[
-        "traces/fashion_mnist_rate_t4.h5", "traces/fashion_mnist_bit_serial_t4.h5"])
+    shipped = [f"traces/fashion_mnist_{coding}_t4.h5" for coding in ("rate", "bit_serial")]
+    options.add_argument("--trace", nargs="+", default=shipped)
     options.add_argument("--core", default="event_core_64")
     options.add_argument("--cores", nargs="+", type=int)
     options.add_argument("--samples", type=int, default=8)
