@@ -45,7 +45,8 @@ def test_run_prints_one_object_with_numbers_per_sample(trace_files: dict[str, Pa
     for name in ("result.json", "energy.csv", "activity.csv", "energy.png", "latency.png"):
         assert (tmp_path / "run" / name).stat().st_size > 0
     lines = answer("energy", "explain", tmp_path / "run")["lines"]
-    assert sum(line["energy_pj"] for line in lines) == pytest.approx(body["energy_pj"]["system"])
+    for scopes, whole in ((("compute",), "compute"), (("core",), "core"), (("core", "system"), "system")):
+        assert sum(line["energy_pj"] for line in lines if line["scope"] in scopes) == pytest.approx(body["energy_pj"][whole])
     cheaper = answer("energy", "explain", tmp_path / "run", "--price", "acc_add=0")
     assert cheaper["sim_id"] == body["sim_id"]
     assert cheaper["run_id"] != body["run_id"]
