@@ -123,7 +123,7 @@ def _one_energy(result: Result) -> Figure:
     said = {name: f"{number(axis.scale * value)} {axis.unit}" for name, value in scopes.items()}
     spread = result.spread["energy_pj"]["core"]
     deviation = "" if spread is None else f", core scope ± {number(1e-12 * axis.scale * spread)} {axis.unit}"
-    text = {"core": (f"Core scope, {said['core']}", f"everything on chip; the papers' arithmetic alone: {said['compute']}"),
+    text = {"core": (f"Core scope, {said['core']}", f"on chip; compute: {said['compute']}"),
             "system": (f"System scope, {said['system']}", "with the off-chip channel")}
     starts = {scope_of(s.key): i for i, s in reversed(list(enumerate(units)))}
     rows = Rows([s.look.label for s in units], {i: text[scope] for scope, i in starts.items()})

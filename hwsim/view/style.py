@@ -55,8 +55,8 @@ UNITS: dict[str, Look] = {
     "visits": Look("visit counter", "#7D6B91"),
     "issue": Look("issue", "#AFA0C8"),
     "sequencer": Look("sequencer", "#4A3B66"),
-    "clock": Look("clock", "#2B6F6B"),
-    "wires": Look("wires", "#8FB8A8"),
+    "clock": Look("clock", "#205115"),
+    "wires": Look("wires", "#D0C4A1"),
     "link": Look("links", "#A6761D"),
     "router": Look("routers", "#666A1E"),
     ON_CHIP: Look("other on chip", "#D9D9D9"),
@@ -76,7 +76,7 @@ CAUSES: dict[str, Look] = {
 """Every cause of a cycle, in the order of the stack."""
 
 INPUT = Look("input", "#F4B6A6")
-EVERY_CYCLE = Look("clock and control, every cycle", "#2B6F6B")
+EVERY_CYCLE = Look("clock and control, every cycle", "#205115")
 INK, PALE, RULE = "#222222", "#666666", "#DDDDDD"
 FEW_LAYERS = 8
 SMALL, NORMAL, LARGE = 8.0, 8.5, 11.0

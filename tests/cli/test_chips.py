@@ -131,12 +131,13 @@ def test_explain_tells_the_cores_where_prices_differ_between_them(rate_trace: Tr
     result = hwsim.simulate(rate_trace, pair)
     rows = explain_rows(result.energy)
     assert sum(row["energy_pj"] for row in rows) == pytest.approx(result.energy_pj["system"])
-    reads = {row["cores"]: row for row in rows if row["event"] == "weight_read"}
+    reads = {row["cores"]: row for row in rows if (row["event"], row["unit"]) == ("weight_read", "weight_memory")}
     assert set(reads) == {"core0", "core1"}
     for core, row in reads.items():
-        mine = result.energy[(result.energy["core"] == core) & (result.energy["event"] == "weight_read")]
+        mine = result.energy[(result.energy["core"] == core) & (result.energy["event"] == "weight_read")
+                             & (result.energy["unit"] == "weight_memory")]
         assert row["energy_pj"] == pytest.approx(mine["energy_pj"].sum())
-    assert {row["cores"] for row in rows if row["event"] == "acc_add"} == {""}, "an addition costs the same on both"
+    assert {row["cores"] for row in rows if (row["event"], row["unit"]) == ("acc_add", "lane")} == {""}, "the same on both"
     assert "      core1: " in explain(result.energy)
     assert not any(row["cores"] for row in explain_rows(hwsim.simulate(rate_trace, "event_core_16").energy))
 
@@ -152,9 +153,10 @@ def test_energy_show_has_a_section_for_each_kind_of_core(called: Any, pair: Path
     assert (status, errors) == (0, "")
     assert [line for line in shown.splitlines() if line.startswith("cores[")] == ["cores[0]: 1 x event", "cores[1]: 1 x event"]
     body = json.loads(called("energy", "show", pair, "--json")[1])
-    prices = [{row["event"]: row["pJ"] for row in section["prices"]} for section in body["cores"]]
-    assert prices[0]["weight_read"] < prices[1]["weight_read"]
-    assert prices[0]["acc_add"] == prices[1]["acc_add"]
+    prices = [{(row["event"], row["unit"]): row["pJ"] for row in section["prices"]} for section in body["cores"]]
+    assert prices[0]["weight_read", "weight_memory"] < prices[1]["weight_read", "weight_memory"]
+    assert prices[0]["acc_add", "lane"] == prices[1]["acc_add", "lane"] > prices[0]["acc_add", "accumulator"] > 0
+    assert prices[0]["cycle", "sequencer"] > 0
 
 
 def test_rtl_export_is_of_a_design_of_one_core(called: Any, pair: Path, tmp_path: Path, trace_files: dict[str, Path]) -> None:

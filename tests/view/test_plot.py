@@ -39,7 +39,8 @@ from hwsim.view.style import CAUSES, CHANNEL, LEAKAGE, UNITS, layer_colours, num
 
 LAYERS = ("conv1", "conv2", "join", "fc", "readout")
 SCALES = {"pJ": 1e12, "nJ": 1e9, "µJ": 1e6, "mJ": 1e3, "ps": 1e12, "ns": 1e9, "µs": 1e6, "ms": 1e3}
-PRICES = {"lane": 0.5, "clock": 0.4, "wires": 0.4, "accumulator": 0.1, "membrane_memory": 2.0, "weight_memory": 1.0, "registers": 0.3, CHANNEL: 1.0}
+PRICES = {"lane": 0.5, "clock": 0.4, "wires": 0.4,
+          "accumulator": 0.1, "membrane_memory": 2.0, "weight_memory": 1.0, "registers": 0.3, CHANNEL: 1.0}
 
 
 def stand_in(
@@ -77,7 +78,8 @@ def stand_in(
         is_ann=coding == "quantised",
         trace=trace or f"net-{coding}-t{timesteps}", coding=coding, timesteps=timesteps, arch=design.name,
         schedule=schedule, samples=samples, layers=list(layers), spikes="trace", engine="fast")
-    return SimpleNamespace(facts=facts, architecture=design, cycles=elapsed, energy=energy, energy_pj=scopes, cycles_frame=cycles_frame,
+    return SimpleNamespace(facts=facts, architecture=design, cycles=elapsed, energy=energy, energy_pj=scopes,
+                           cycles_frame=cycles_frame,
                            latency_s=float(elapsed.mean()) / design.clock, spread=spread, memories_off=off or [])
 
 
