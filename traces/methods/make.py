@@ -75,6 +75,8 @@ class Entry:
 
 
 BITS = "cifar10_resnet20_bits"
+PAPERS = "cifar10_resnet20_papers"
+"""Networks and recipes nearer to those of the papers: ResNet-20 with projections, trained with 4 levels from scratch."""
 COEFFICIENTS = ("0", "5e-8")
 """Of the bit regulariser (paper 000, Eq. 9), from the network of 16 levels, 15 epochs each; 0 is the control."""
 
@@ -84,6 +86,10 @@ def entries(group: str) -> tuple[Entry, ...]:
     if group == BITS:
         return tuple(Entry(group, f"cifar10_resnet20_qcfs16_bits{coefficient}.pt", "bit_serial", t)
                      for coefficient in COEFFICIENTS for t in (4, 3, 2))
+    if group == PAPERS:
+        source = "cifar10_resnet20_projection_qcfs4.pt"
+        return (*(Entry(group, source, "rate", t) for t in (2, 4, 8, 16, 32)),
+                *(Entry(group, source, "two_stage", t, tau=4) for t in (1, 2, 4, 8)))
     fine, few, clipped = f"{group}_qcfs16.pt", f"{group}_qcfs4.pt", f"{group}_threshold_relu.pt"
     tuned = f"{group}_alpha_beta2.pt"
     plain, noisy, single = f"{group}_lsq4.pt", f"{group}_lsq4_noise.pt", f"{group}_single_spike5.pt"
@@ -108,7 +114,8 @@ def entries(group: str) -> tuple[Entry, ...]:
     )
 
 
-GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10", "cifar10_vgg16": "cifar10", BITS: "cifar10"}
+GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10", "cifar10_vgg16": "cifar10", BITS: "cifar10",
+          PAPERS: "cifar10"}
 
 
 def samples_of(group: str) -> int:
@@ -272,7 +279,9 @@ def keep(checkpoint: str, coefficient: str | None = None) -> None:
                  f"{', '.join(COEFFICIENTS)}")
     bits = "" if coefficient is None else f"_bits{coefficient}"
     number = {"qcfs": kind.levels, "lsq": kind.levels, "alpha_beta": kind.timesteps, "single_spike": kind.timesteps}
-    name = f"{says.dataset}_{says.network}_{kind.kind}{number.get(kind.kind, '')}{'_noise' if kind.noise else ''}{bits}.pt"
+    shortcut = "_projection" if says.variant.shortcut == "projection" else ""
+    trained_as = f"{kind.kind}{number.get(kind.kind, '')}{'_noise' if kind.noise else ''}"
+    name = f"{says.dataset}_{says.network}{shortcut}_{trained_as}{bits}.pt"
     wanted = sorted({entry.checkpoint for group in GROUPS for entry in entries(group)})
     if name not in wanted:
         sys.exit(f"make.py: {checkpoint}: is a {name}, which no row is made from; there are {', '.join(wanted)}")
