@@ -339,8 +339,8 @@ def main() -> None:
 def measure_group(group: str, folder: Path, work: Path, only: list[str], measured: dict[str, Any]) -> None:
     """What is not measured yet of a group, saved row by row."""
     todo = {entry.name: (entry, partial(measure, entry, folder, work)) for entry in entries(group)}
-    serial = next(entry for entry in entries(group) if entry.method == "bit_serial")
-    if group != BITS:
+    if group not in (BITS, PAPERS):
+        serial = next(entry for entry in entries(group) if entry.method == "bit_serial")
         todo[f"{group}_widths"] = (serial, partial(measure_widths, group, folder, work))
     for name, (entry, work_out) in todo.items():
         if only and name not in only:
