@@ -37,7 +37,7 @@ FORMAT = "hwsim-result-3"
 
 FIGURES = {"energy.png", "latency.png"}
 OF_A_RESULT = FIGURES | {RESULT} | {f"{name}.csv" for name in (
-    "samples", "operations", "spans", "counts", "counts_by_sample", "activity", "cycles", "energy", "area")}
+    "samples", "operations", "spans", "counts", "counts_by_sample", "activity", "cycles", "energy", "arithmetic", "area")}
 """All files of a saved result. A folder that holds others is not replaced."""
 
 

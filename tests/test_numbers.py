@@ -31,12 +31,16 @@ CASES = [
     ("quantised", "systolic_8x8", "layer_by_layer"),
 ]
 
-PER_SAMPLE = {"cycles", "latency_s", "latency_us", "synaptic_operations", "energy_pj", "energy_delay_js", "compute_nj",
+PER_SAMPLE = {"phase_energy_pj", "phase_s", "core_at_rate_nj", "system_at_rate_nj",
+              "cycles", "latency_s", "latency_us", "synaptic_operations", "energy_pj", "energy_delay_js", "compute_nj",
               "core_nj", "system_nj", "edp_njs"}
 ONCE = {"setup_cycles", "setup_energy_pj", "area_mm2", "memories_off", "memories_used", "meets_clock", "clock_problems",
-        "used", "leak_unused"}
-RATIOS = {"pj_per_synaptic_operation", "core_pj_per_sop", "power_w", "power_mw", "utilisation", "utilisation_percent"}
-CHECKS = {"mismatches", "saturations"}
+        "used", "leak_unused", "rate_hz"}
+RATIOS = {"highest_rate_hz",
+          "pj_per_synaptic_operation", "core_pj_per_sop", "power_w", "power_mw", "utilisation", "utilisation_percent"}
+MANY = {"at_rate", "shown_rate"}
+"""Mappings from such names to numbers."""
+CHECKS = {"late_samples", "mismatches", "saturations"}
 WORDS = {"trace", "coding", "timesteps", "T", "arch", "schedule", "engine", "spikes", "check", "samples", "accuracy",
          "accuracy_test_set", "accuracy_percent", "accuracy_flag", "sim_id", "run_id", "price_id", "reason"}
 
@@ -58,6 +62,10 @@ def flat(name: str, value: Any) -> dict[str, float]:
 def check(name: str, first: Any, second: Any, both: Any) -> None:
     """The law for one named number or mapping of numbers. A name of no class fails: say what it is, above."""
     if name in WORDS:
+        return
+    if name in MANY:
+        for key in both:
+            check(key, first[key], second[key], both[key])
         return
     if name in ONCE:
         assert both == first == second, name

@@ -153,7 +153,8 @@ def test_a_split_covers_every_channel_once_and_begins_at_whole_groups(channels: 
 
 def test_a_chip_that_mixes_models_is_refused() -> None:
     event, array = (dump_architecture(load_architecture(name)) for name in ("event_core_16", "systolic_8x8"))
-    mixed = rebuild_architecture({"name": "mixed", "cores": [{name: one[name] for name in SHORT_FORM} for one in (event, array)]})
+    cores = [{name: one[name] for name in SHORT_FORM} for one in (event, array)]
+    mixed = rebuild_architecture({"name": "mixed", "clock": "1 MHz", "cores": cores})
     network = random_network(np.random.default_rng(0), "rate")
     with pytest.raises(ArchitectureError, match="mixes cores of kinds event, systolic"):
         make_program(network, mixed)

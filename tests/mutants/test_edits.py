@@ -119,6 +119,6 @@ def test_a_number_is_not_the_truth_value_that_equals_it() -> None:
 
 
 def test_a_module_that_is_not_copied_is_named() -> None:
-    with pytest.raises(EditError, match="no module 'fast_core' is copied for rtl; there are accumulators, activity, "):
+    with pytest.raises(EditError, match="no module 'fast_core' is copied for rtl; there are accumulators, address_generator, "):
         edited("rtl", [Edit("fast_core", "x", "old", "new")])
     assert "hwsim.rtl.export" not in copied("rtl")
