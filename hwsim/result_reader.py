@@ -53,13 +53,16 @@ def load_result(folder: str | Path) -> Result:
     return _load(root)
 
 
-def _which(root: Path) -> tuple[int, int] | None:
-    """Which folder has the name: another one once it was replaced, by whoever runs the same thing now."""
+def _which(root: Path) -> tuple[int, int, int] | None:
+    """Which folder has the name: another one once it was replaced, by whoever runs the same thing now.
+
+    The number of a removed folder is given to the next one, so its time belongs to it.
+    """
     try:
         found = root.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _load(root: Path) -> Result:

@@ -79,10 +79,12 @@ class SaveResult(Operation):
         if not (self.folder / "target").exists():
             return None
         while True:
-            folder = (self.folder / "target").stat().st_ino
+            before = (self.folder / "target").stat()
             found = hwsim.load_result(self.folder / "target").facts.samples
             drawn = (self.folder / "target" / "energy.png").read_text()
-            if (self.folder / "target").stat().st_ino == folder:  # else it was replaced meanwhile
+            after = (self.folder / "target").stat()
+            # Else it was replaced meanwhile. The number of a removed folder is given to the next one.
+            if (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns):
                 assert drawn == str(found), "figures are those of the data"
                 return found
 
