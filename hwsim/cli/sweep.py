@@ -51,11 +51,14 @@ def sweep_command(
     if as_json:
         print_json(rows)
         return
-    typer.echo(f"{len(rows):,} points, {sum(failed.values()):,} failed; {Path(out) / CSV}")
+    points = "1 point" if len(rows) == 1 else f"{len(rows):,} points"
+    typer.echo(f"{points}, {sum(failed.values()):,} failed; {Path(out) / CSV}")
     for reason, count in failed.most_common(REASONS):
         typer.echo(f"  {count:,} x {reason.splitlines()[0]}", err=True)
     if len(failed) > REASONS:
         typer.echo(f"  and {len(failed) - REASONS:,} other reasons; the column `error` has them", err=True)
+    if sum(failed.values()) == len(rows):
+        raise typer.Exit(1)
 
 
 def _space(

@@ -74,6 +74,8 @@ def _candidates(table: pd.DataFrame, columns: Sequence[str], where: Sequence[str
     for name in columns:
         _known(table, name)
         numbers = pd.to_numeric(table[name], errors="coerce")
+        if numbers.isna().all() and "error" in table and table["error"].notna().all():
+            raise SweepError(f"{name}: all {len(table)} points failed; the column error says why")
         if numbers.isna().all() and len(table):
             raise SweepError(f"{name}: found no numbers in this column; columns with numbers are {_numeric(table)}")
         chosen = chosen[numbers[chosen.index].notna()]

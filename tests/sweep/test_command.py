@@ -78,7 +78,10 @@ def test_what_is_no_sweep_is_one_error_before_anything_runs(path: Path, tmp_path
 def test_an_old_failure_is_gone_from_the_table_when_its_point_succeeds(path: Path, tmp_path: Path) -> None:
     study, trace = tmp_path / "study.yaml", tmp_path / "later.h5"
     study.write_text("trace: later.h5\narch: event_core_16\nsamples: 1\n")
-    assert "1 failed" in run("sweep", study, "-o", tmp_path / "rows", "--workers", 1).output
+    failed = run("sweep", study, "-o", tmp_path / "rows", "--workers", 1)
+    assert "1 point, 1 failed" in failed.output
+    assert failed.exit_code == 1, "nothing was found"
+    assert "all 1 points failed; the column error says why" in str(run("best", tmp_path / "rows").exception)
     trace.write_bytes(path.read_bytes())
     assert "0 failed" in run("sweep", study, "-o", tmp_path / "rows", "--workers", 1).output
     table = pd.read_csv(tmp_path / "rows" / "rows.csv")
