@@ -9,7 +9,7 @@ from the design's tables (hwsim/cost/technology), each with its source. Wires, p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ from hwsim.activity import UNIT_OF
 from hwsim.cores.model import core_model
 from hwsim.cores.parts import Part
 from hwsim.cost.links import ROUTER, router_leakage, router_part
-from hwsim.cost.logic import logic_prices
-from hwsim.cost.memory import macros
+from hwsim.cost.logic import LogicPrices, Piece, logic_prices
+from hwsim.cost.memory import Macro, macros
 from hwsim.cost.technology.tables import units
 from hwsim.cost.units import unit_at
 
@@ -78,10 +78,8 @@ def area_figures(arch: Architecture, used: Collection[str] | None = None) -> lis
 
 def _core_areas(one: Architecture, used: Collection[str] | None) -> list[ComponentAmount]:
     memories = macros(one, used)
-    logic = logic_prices(one, memories)
-    units = ([ComponentAmount(p.component, p.count, p.amount, p.source) for p in logic.areas()] if logic else
-             [_figure(one, part, "area_um2", 1.0) for part in parts(one)])
-    return [*units, *(ComponentAmount(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in memories.items())]
+    banks = [ComponentAmount(UNIT_OF[n], m.banks, m.area_um2, m.rest_source) for n, m in memories.items()]
+    return [*_units(one, memories, "area_um2", LogicPrices.areas, 1.0), *banks]
 
 
 def leakage_figures(arch: Architecture, used: Collection[str] | None = None) -> list[ComponentAmount]:
@@ -90,14 +88,22 @@ def leakage_figures(arch: Architecture, used: Collection[str] | None = None) -> 
 
     def figures(one: Architecture) -> list[ComponentAmount]:
         memories = macros(one, used)
-        logic = logic_prices(one, memories)
-        units = ([ComponentAmount(p.component, p.count, 1e-6 * p.amount, p.source) for p in logic.leaks()] if logic else
-                 [_figure(one, part, "leakage_nw", 1e-6) for part in parts(one)])
-        return [*units,
-                *(ComponentAmount(UNIT_OF[n], m.banks, m.leakage_mw, temperature + m.rest_source) for n, m in memories.items())]
+        banks = [ComponentAmount(UNIT_OF[n], m.banks, m.leakage_mw, temperature + m.rest_source) for n, m in memories.items()]
+        return [*_units(one, memories, "leakage_nw", LogicPrices.leaks, 1e-6), *banks]
 
     cores = _of_all_cores(arch, figures)
     return cores if routers is None else [*cores, ComponentAmount(ROUTER, *routers)]
+
+
+def _units(
+    one: Architecture, memories: Mapping[str, Macro], quantity: Quantity, pieces: Callable[[LogicPrices], list[Piece]],
+    scale: float,
+) -> list[ComponentAmount]:
+    """What a core has besides memories: its synthesised blocks, or its parts where none was synthesised."""
+    logic = logic_prices(one, memories)
+    if logic is None:
+        return [_figure(one, part, quantity, scale) for part in parts(one)]
+    return [ComponentAmount(p.component, p.count, scale * p.amount, p.source) for p in pieces(logic)]
 
 
 def _of_all_cores(arch: Architecture, figures: Callable[[Architecture], list[ComponentAmount]]) -> list[ComponentAmount]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -156,11 +156,9 @@ class PriceList:
             own = None
         if own is None:
             return Price(event, change.number, f"{change}{instead}; no table has a price", OVERRIDE, OVERRIDE)
-        was = f"{own.pj:.5g} pJ: {own.formula}"
         if change.factor:
-            return Price(event, change.number * own.pj, f"{change}{instead} of {was}",
-                         f"{OVERRIDE} x{change.number:g} of: {own.citation}", OVERRIDE)
-        return Price(event, change.number, f"{change}{instead} in place of {was}", OVERRIDE, OVERRIDE)
+            return _multiplied(own, change, instead)
+        return Price(event, change.number, f"{change}{instead} in place of {own.pj:.5g} pJ: {own.formula}", OVERRIDE, OVERRIDE)
 
     def charges(self, event: str, payload_bits: int | None = None) -> list[tuple[str, Price]]:
         """All that one count of `event` costs on chip and on the channel, by component; its own unit first.
@@ -174,11 +172,9 @@ class PriceList:
             return [(known.unit, own)]
         gates = [(c.component, Price(event, c.pj, c.formula, c.source, c.confidence))
                  for c in self.logic.charges(event, payload_bits)]
-        change, _ = meeting(self.overrides.prices, event)
+        change, instead = meeting(self.overrides.prices, event)
         if change is not None and change.factor:
-            gates = [(component, replace(gate, pj=change.number * gate.pj, source=f"{OVERRIDE} {change} of: {gate.citation}",
-                                         formula=f"{change} of {gate.pj:.5g} pJ: {gate.formula}", confidence=OVERRIDE))
-                     for component, gate in gates]
+            gates = [(component, _multiplied(gate, change, instead)) for component, gate in gates]
         if known.scope == "core" and (known.unit in MEMORY_OF or known.unit in ("link", "router")):
             return [(known.unit, own), *gates]
         if not gates:
@@ -288,6 +284,12 @@ class PriceList:
         source = table.sources[table.energy_pj_per_bit.source]
         pj = table.energy_pj_per_bit.value
         return Price(event, pj, f"{pj:g} per bit", source.text, source.confidence)
+
+
+def _multiplied(own: Price, change: Change, instead: str) -> Price:
+    """A price of the tables times the user's factor; its formula and its source keep those of the table."""
+    return Price(own.event, change.number * own.pj, f"{change}{instead} of {own.pj:.5g} pJ: {own.formula}",
+                 f"{OVERRIDE} x{change.number:g} of: {own.citation}", OVERRIDE)
 
 
 Given = Mapping[str, Any] | str | Path | Overrides | None

@@ -177,8 +177,8 @@ def energy_at_rate(
         phases.append(leakage_rows(design, waiting_leaks(design, given, used), idle, keys).assign(phase=IDLE))
         if arch.power.between_samples(None) != OFF:  # the clock goes on
             phases.append(cycle_rows(arch, used, idle, keys).assign(phase=IDLE))
-        if per_idle_cycle and arch.power.between_samples(None) != OFF:
-            phases.append(_going_on(arch, per_idle_cycle, idle, given, used).assign(phase=IDLE))
+            if per_idle_cycle:
+                phases.append(_going_on(arch, per_idle_cycle, idle, given, used).assign(phase=IDLE))
     energy = pd.concat([frame for frame in phases if len(frame)], ignore_index=True)[[*work.accounts.columns, "phase"]]
     seconds = 1 / arch.clock
     return AtRate(rate, highest, work.cycles * seconds, work.reload_cycles * seconds if reload else 0.0, idle * seconds,
