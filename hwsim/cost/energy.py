@@ -24,8 +24,8 @@ from hwsim.cores.power import MEMORY_OF, ON
 from hwsim.cost import leakage as leaking
 from hwsim.cost.area import area, area_mm2, core_mm2
 from hwsim.cost.leakage import LEAKAGE, leakage_rows, waiting_leaks, working_leaks
-from hwsim.cost.links import link_price
-from hwsim.cost.logic import LogicPrices, logic_prices
+from hwsim.cost.links import LinkPrice, link_price
+from hwsim.cost.logic import Charge, LogicPrices, logic_prices
 from hwsim.cost.memory import Macro, macros
 from hwsim.cost.overrides import OVERRIDE, PRICED, Change, EnergyError, Overrides, meeting, parse_overrides, read_overrides
 from hwsim.cost.technology.scaling import ScalingError
@@ -72,6 +72,11 @@ class Price:
     formula: str
     source: str
     confidence: str
+
+    @classmethod
+    def of(cls, event: str, found: Charge | LinkPrice) -> Price:
+        """What the gates or the links take for one count, as the event's price."""
+        return cls(event, found.pj, found.formula, found.source, found.confidence)
 
     @property
     def citation(self) -> str:
@@ -126,7 +131,7 @@ class PriceList:
             if self.arch.network is None:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no network of links")
             found = link_price(self.arch, event, lambda: core_mm2(self.arch, list(self.memories)))
-            return Price(event, found.pj, found.formula, found.source, found.confidence)
+            return Price.of(event, found)
         if known.unit in MEMORY_OF:
             return self._row(event, MEMORY_OF[known.unit])
         if self.logic is not None and known.scope == "core":
@@ -170,7 +175,7 @@ class PriceList:
         own, known = self.price(event, payload_bits), VOCABULARY[INDEX[event]]
         if self.logic is None or known.scope == "system":
             return [(known.unit, own)]
-        gates = [(c.component, Price(event, c.pj, c.formula, c.source, c.confidence))
+        gates = [(c.component, Price.of(event, c))
                  for c in self.logic.charges(event, payload_bits)]
         change, instead = meeting(self.overrides.prices, event)
         if change is not None and change.factor:
@@ -190,7 +195,7 @@ class PriceList:
         found = self.logic.charges(event)
         if not found:
             raise NotProvisionedError(f"{event}: {self.arch.name} has no gates that one {counted} uses")
-        return Price(event, found[0].pj, found[0].formula, found[0].source, found[0].confidence)
+        return Price.of(event, found[0])
 
     def prices(self, payload_bits: int | None = None) -> list[Price]:
         """The prices of all events that the design can make happen, in the order of the vocabulary.
