@@ -74,6 +74,21 @@ class LayerSpec:
     dropout: float = 0.0
 
 
+class Convolution(nn.Conv2d):
+    """A convolution; one of 1 x 1 that strides takes its pixels first and then every one of them, which is the same sum.
+
+    oneDNN, which PyTorch calls on processors, writes past its buffer in the gradient of a strided 1 x 1 convolution over fewer
+    channels than a vector holds, images' channels last: the gradient is wrong, or the process dies (oneDNN issue 6035).
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.kernel_size != (1, 1) or self.stride == (1, 1) or self.padding != (0, 0):
+            return super()._conv_forward(input, weight, bias)
+        dense = torch.channels_last if input.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        kept = input[:, :, ::self.stride[0], ::self.stride[1]].contiguous(memory_format=dense)
+        return functional.conv2d(kept, weight, bias, groups=self.groups)
+
+
 class Synapses(nn.Module):
     """One connection with its weights: pool, operator, BatchNorm. `shape` is the target's, `source_shape` the source's."""
 
@@ -91,7 +106,7 @@ class Synapses(nn.Module):
         self.biased = spec.bias and not spec.norm
         self.operator: nn.Module | None = None
         if spec.operator == "conv2d":
-            self.operator = nn.Conv2d(c, channels, spec.kernel, spec.stride, spec.padding, groups=groups, bias=self.biased)
+            self.operator = Convolution(c, channels, spec.kernel, spec.stride, spec.padding, groups=groups, bias=self.biased)
         elif spec.operator == "linear":
             self.operator = nn.Linear(c * h * w, channels, bias=self.biased)
         self.norm: nn.Module | None = None

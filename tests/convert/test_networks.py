@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from hwsim.snn.network import INPUT  # noqa: E402
 from hwsim.sources.activations import ActivationSpec  # noqa: E402
-from hwsim.sources.networks import ConnectionSpec, LayerSpec, SourceError, SourceNetwork, with_dropout  # noqa: E402
+from hwsim.sources.networks import ConnectionSpec, Convolution, LayerSpec, SourceError, SourceNetwork, with_dropout  # noqa: E402
 from hwsim.sources.zoo import NETWORKS, USUAL, Variant, build_network, shortcut_of  # noqa: E402
 
 RELU = ActivationSpec("relu").make
@@ -236,6 +236,28 @@ def test_an_option_a_shortcut_subsamples_and_centres_its_channels() -> None:
     assert not y[:, 24:].any()
     assert shortcut.macs == 0
     assert shortcut.folded()[0] is None
+
+
+@pytest.mark.parametrize("channels", [3, 4, 6, 8, 16])
+@pytest.mark.parametrize("groups", [1, None], ids=["whole", "by_channel"])
+def test_strided_projections_have_the_gradient_of_their_sum(channels: int, groups: int | None) -> None:
+    """Against plain sums of products; oneDNN's kernel dies or is wrong here, where there are few channels (see Convolution)."""
+    torch.manual_seed(channels)
+    made = Convolution(channels, channels * 2, 1, 2, groups=groups or channels, bias=False).to(memory_format=torch.channels_last)
+    x = torch.randn(12, channels, 32, 32).to(memory_format=torch.channels_last).requires_grad_()
+    weights = made.weight.detach().clone().double().requires_grad_()
+    twin = x.detach().double().requires_grad_()
+    kept = twin[:, :, ::2, ::2].unflatten(1, (made.groups, -1))
+    expected = torch.einsum("ngchw,gkc->ngkhw", kept, weights[:, :, 0, 0].unflatten(0, (made.groups, -1))).flatten(1, 2)
+    seen, close = made(x), {"rtol": 1e-4, "atol": 1e-5, "check_stride": False}
+    torch.testing.assert_close(seen.double(), expected, **close)
+    pull = torch.randn_like(seen)
+    seen.backward(pull)
+    expected.backward(pull.double())
+    assert made.weight.grad is not None
+    assert x.grad is not None
+    torch.testing.assert_close(made.weight.grad.double(), weights.grad, **close)
+    torch.testing.assert_close(x.grad.double(), twin.grad, **close)
 
 
 @torch.no_grad()
