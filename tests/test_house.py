@@ -139,8 +139,17 @@ def room(module: str) -> str:
 
 def imports_of(path: Path) -> set[str]:
     """Modules that a file imports anywhere, functions included, type-checking blocks left out; hwsim's with their package."""
-    return {f"hwsim.{i.name}" if i.name in tree() else i.name
-            for i in imports() if i.by == module_name(path) and not i.typing}
+    return imported_by()[module_name(path)]
+
+
+@cache
+def imported_by() -> dict[str, set[str]]:
+    """What `imports_of` gives, by module."""
+    found: dict[str, set[str]] = {name: set() for name in tree()}
+    for i in imports():
+        if not i.typing:
+            found[i.by].add(f"hwsim.{i.name}" if i.name in tree() else i.name)
+    return found
 
 
 def modules(*parts: str) -> list[Path]:
