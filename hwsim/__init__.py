@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "simulate": "hwsim.simulation", "SimulationError": "hwsim.simulation",
+    "load_example": "hwsim.examples", "ExampleError": "hwsim.examples",
     "Trace": "hwsim.trace.reader", "TraceError": "hwsim.trace.reader",
     "Network": "hwsim.snn.network", "Layer": "hwsim.snn.network", "Connection": "hwsim.snn.network",
     "InputSpec": "hwsim.snn.network", "NetworkError": "hwsim.snn.network",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from hwsim.capture import CaptureError, capture_nir, capture_torch, from_nir
     from hwsim.cost.energy import EnergyError
     from hwsim.errors import HwsimError
+    from hwsim.examples import ExampleError, load_example
     from hwsim.mapping import MappingError
     from hwsim.program import ProgramError
     from hwsim.result import RepriceError, Result, ResultError

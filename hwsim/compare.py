@@ -16,9 +16,8 @@ from hwsim.baseline.twins import Unbuilt, has_baselines, twins, why_no_baselines
 from hwsim.chip.model import chip_model, memories_used, why_nothing_runs
 from hwsim.cost.energy import check_prices
 from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
-from hwsim.program import ProgramError
 from hwsim.schedules import ANYWHERE, schedule_by_name, schedules_for
-from hwsim.simulation import AlwaysComputesError, placed_for, simulate
+from hwsim.simulation import AlwaysComputesError, simulate, why_not
 from hwsim.trace.reader import Trace
 
 if TYPE_CHECKING:
@@ -107,8 +106,7 @@ def compare(
     baselines that cannot be built in `missing`.
     """
     rate_hz = check_rate(rate_hz)
-    for schedule in schedules or ():
-        schedule_by_name(schedule)
+    schedules = [schedule_by_name(schedule).name for schedule in schedules] if schedules else None
     designs = _distinct([load_architecture(a) for a in archs])
     opened = [t if isinstance(t, Trace) else Trace.open(t) for t in traces]
     found = Comparison()
@@ -194,15 +192,6 @@ def _schedules_of(trace: Trace, design: Architecture, asked: Sequence[str] | Non
         return schedules[:1]
     alike = not chip_model(design).timed or (trace.network.is_ann and design.network is None)
     return schedules[:1] if alike else schedules
-
-
-def why_not(trace: Trace, design: Architecture, schedule: str) -> str | None:
-    """Why a trace does not run on a design under a schedule; None when it does."""
-    try:
-        chip_model(design).check(trace.network, placed_for(design, trace), schedule_by_name(schedule))
-    except (ProgramError, ArchitectureError) as error:
-        return str(error)
-    return None
 
 
 def _accuracy(result: Result) -> float | None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
 
-from hwsim.units import parse_bits, parse_hz
+from hwsim.units import BITS_PATTERN, HZ_PATTERN, parse_bits, parse_hz
 
-Bits = Annotated[int, BeforeValidator(parse_bits), Field(ge=0, le=2**40)]
-Hertz = Annotated[int, BeforeValidator(parse_hz), Field(ge=1_000, le=10**11)]
+Bits = Annotated[int, BeforeValidator(parse_bits), Field(ge=0, le=2**40), WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": BITS_PATTERN}, {"const": 0}], "examples": ["64 KiB", "512 bit"]})]
+Hertz = Annotated[int, BeforeValidator(parse_hz), Field(ge=1_000, le=10**11), WithJsonSchema(
+    {"type": "string", "pattern": HZ_PATTERN, "examples": ["200 MHz"]})]
 
 
 class Fields(BaseModel):

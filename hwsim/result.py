@@ -42,6 +42,7 @@ from hwsim.cost.rate import (
 )
 from hwsim.counted import Counted, ResultError, joined
 from hwsim.errors import HwsimError
+from hwsim.result_card import card_html, card_text
 from hwsim.result_file import save_result
 from hwsim.task import merged
 
@@ -346,6 +347,15 @@ class Result(Counted):
             "accuracy": f.accuracy, "accuracy_test_set": f.accuracy_test_set, "sim_id": self.sim_id,
             "run_id": self.run_id,
         }
+
+
+    def __repr__(self) -> str:
+        """The lines that `hwsim run` prints."""
+        return card_text(self.summary())
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for notebooks."""
+        return card_html(self.summary())
 
 
 def _spread(values: NDArray[Any]) -> float | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.activity import EVENTS
-from hwsim.arch import Architecture, load_architecture
+from hwsim.arch import Architecture, ArchitectureError, load_architecture
 from hwsim.chip.model import chip_model
 from hwsim.chip.network import channel_cycles, tree
 from hwsim.chip.placement import needs_placing, placed, placement_of
@@ -27,7 +27,7 @@ from hwsim.counted import Facts
 from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
 from hwsim.links import link_name
-from hwsim.program import Program, Transfer
+from hwsim.program import Program, ProgramError, Transfer
 from hwsim.record import SampleRecord
 from hwsim.result import Result
 from hwsim.schedules import SCHEDULES, Schedule, schedule_by_name
@@ -37,6 +37,8 @@ from hwsim.task import Task
 from hwsim.trace.reader import Trace
 
 SPIKES = ("trace", "computed")
+DEFAULT_DESIGNS = ("event_core_64", "event_core_64_flags", "mac_core_64")
+"""Shipped designs that are tried where none is named: for plain spikes, for neurons with flags, for a quantised ANN."""
 
 
 class SimulationError(HwsimError):
@@ -49,7 +51,7 @@ class AlwaysComputesError(SimulationError):
 
 def simulate(
     trace: Trace | str | Path,
-    arch: Architecture | str | Path,
+    arch: Architecture | str | Path | None = None,
     *,
     schedule: str = "layer_by_layer",
     engine: str = "fast",
@@ -63,9 +65,11 @@ def simulate(
 ) -> Result:
     """Replay a trace on an architecture.
 
-    trace      a Trace or the path of one.            arch   an Architecture, a YAML file or a shipped design's name.
-    schedule   layer_by_layer, step_by_step, or on a chip with a network of links pipelined (a systolic array knows only layer by
-               layer, and its `engine` is closed_form).
+    trace      a Trace or the path of one.
+    arch       an Architecture, a YAML file or a shipped design's name; None takes the first of DEFAULT_DESIGNS that the trace
+               runs on, and the result says which.
+    schedule   layer_by_layer, step_by_step (or layer, step), or on a chip with a network of links pipelined (a systolic array
+               knows only layer by layer, and its `engine` is closed_form).
     engine     fast (Numba) or reference (SimPy): the same numbers to the cycle.
     spikes     trace: each layer is fed the recorded spikes; computed: layer feeds layer, the loop is closed.
     samples    how many (the first n), which (a list of indices), or None for all.
@@ -86,7 +90,7 @@ def simulate(
     prices = plain_overrides(overrides)
     opened = trace if isinstance(trace, Trace) else Trace.open(trace)
     try:
-        design = placed_for(load_architecture(arch), opened)
+        design = placed_for(default_design(opened) if arch is None else load_architecture(arch), opened)
         task = make_task(opened, design, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check)
         machine = _machine(opened, design, schedule_by_name(schedule), engine)
         replay = _replay(machine, task, design)
@@ -105,6 +109,28 @@ def simulate(
             opened.close()
 
 
+def why_not(trace: Trace, design: Architecture, schedule: str = "layer_by_layer") -> str | None:
+    """Why a trace does not run on a design under a schedule; None when it does."""
+    try:
+        chip_model(design).check(trace.network, placed_for(design, trace), schedule_by_name(schedule))
+    except (ProgramError, ArchitectureError) as error:
+        return str(error)
+    return None
+
+
+def default_design(trace: Trace) -> Architecture:
+    """The first of DEFAULT_DESIGNS on which a trace runs. Raises SimulationError with each one's reason when none does."""
+    reasons = []
+    for name in DEFAULT_DESIGNS:
+        design = load_architecture(name)
+        why = why_not(trace, design)
+        if why is None:
+            return design
+        reasons.append(f"- {name}: {why}")
+    raise SimulationError(f"{trace.name} runs on none of the designs that are tried where none is named; name one (arch)\n"
+                          + "\n".join(reasons))
+
+
 def placed_for(arch: Architecture, trace: Trace) -> Architecture:
     """The chip with its layers placed: where hwsim finds the places, by the work that the trace's first sample makes."""
     return placed(arch, trace.network, trace.sample(0)) if needs_placing(arch) else arch
@@ -119,7 +145,7 @@ def make_task(
     _one_of("spikes", spikes, SPIKES)
     if not isinstance(schedule, str):
         raise SimulationError(f"unknown schedule {schedule!r}, allowed are {', '.join(SCHEDULES)}")
-    schedule_by_name(schedule)
+    schedule = schedule_by_name(schedule).name
     chosen = _choose(samples, trace.samples)
     if spikes == "computed" and not trace.has_weights:
         raise SimulationError(f"{trace.name}: the trace has no weights, so spikes cannot be computed; use spikes='trace'")

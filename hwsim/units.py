@@ -15,6 +15,11 @@ _DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
 _BINARY = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _NUMBER = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][0-9]{1,2})?)\s*([kKMG]i?|)(b|bit|bits|B|Hz)\s*\Z")
 
+_DIGITS = r"^\s*[0-9]{1,20}(\.[0-9]{1,20})?([eE][0-9]{1,2})?\s*"
+BITS_PATTERN = _DIGITS + r"([KMG]i)?(b|bit|bits|B)\s*$|^0$"
+HZ_PATTERN = _DIGITS + r"[kKMG]?Hz\s*$"
+"""What parse_bits and parse_hz read, as regular expressions that JSON Schema knows; whole units are not theirs to check."""
+
 
 def _parse(text: object, prefixes: dict[str, int], units: dict[str, int], example: str) -> int:
     found = _NUMBER.match(text) if isinstance(text, str) else None
@@ -64,3 +69,8 @@ def format_si(value: float, unit: str, digits: int = 3) -> str:
         if abs(value) >= scale * 0.9995:
             return f"{value / scale:.{digits}g} {prefix}{unit}"
     return f"{value / 1e-12:.{digits}g} p{unit}"
+
+
+def percent(value: float | None) -> str:
+    """A share of a hundred as text; a dash where it is not known."""
+    return "-" if value is None else f"{value:.2f} %"

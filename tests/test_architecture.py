@@ -89,7 +89,7 @@ def test_other_bad_files(tmp_path: Path, content: str, expected: str) -> None:
 ENTRY = """
   - {core: %s, bogus: 1, spike_buffer: {kind: bitmap, capacity: 1 MiB}, memories: {weight: 1 KiB, membrane: 1 KiB}}
 """
-CORE = "{spike_buffer: {kind: bitmap, capacity: 1 MiB}, memories: {weight: 1 KiB, membrane: 1 KiB}"
+CORE = "{core: {lanes: 64}, spike_buffer: {kind: bitmap, capacity: 1 MiB}, memories: {weight: 1 KiB, membrane: 1 KiB}"
 
 
 def mistakes(tmp_path: Path, content: str) -> list[str]:

@@ -19,6 +19,8 @@ from hwsim import __version__
 from hwsim.errors import HwsimError
 
 COMMANDS = {
+    "demo": "The first minute: a small network in three forms.",
+    "list": "Designs, example traces and price tables that come with hwsim.",
     "run": "Replay one trace on one architecture.",
     "compare": "Traces x architectures x schedules, beside ANN baselines.",
     "sweep": "Many designs, traces, schedules and prices; resumable.",
@@ -31,6 +33,7 @@ COMMANDS = {
     "arch": "Look at and check architectures.",
     "energy": "Prices and where they come from.",
     "rtl": "The core as hardware: Verilog, testbench, synthesis.",
+    "version": "The version, and what it runs on.",
 }
 """Names and helps of the commands, in the order of `hwsim --help`; each is hwsim/cli/NAME.py."""
 
@@ -55,8 +58,8 @@ def load_command(name: str) -> Any:
 
 
 app = typer.Typer(
-    name="hwsim", cls=_LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    name="hwsim", cls=_LazyGroup, no_args_is_help=True, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False,
     help="Replay the spikes of a converted network on a described neuromorphic core: cycles, energy, area, and the "
          "bit-exact check of the result.",
 )

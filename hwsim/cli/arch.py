@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwsim.arch import dump_architecture, load_architecture
+from hwsim.arch import dump_architecture, find_config, load_architecture
+from hwsim.arch_schema import architecture_schema
 from hwsim.chip.model import why_nothing_runs
 from hwsim.chip.placement import placement_of, placement_problems
 from hwsim.cli.chip import placement_rows, print_placement
-from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, with_footnotes
-from hwsim.compare import why_not
+from hwsim.cli.common import JsonOption, file_to_write, print_json, print_notes, print_table, with_footnotes
+from hwsim.cli.list import design_rows, print_designs
 from hwsim.cores.loop_nest import nest_text
 from hwsim.cost.area import area
 from hwsim.cost.clock import check_timing, macros
 from hwsim.cost.energy import check_prices, leakage
 from hwsim.errors import HwsimError
+from hwsim.files import whole_file
 from hwsim.schedules import SCHEDULES, schedules_for
-from hwsim.simulation import placed_for
+from hwsim.simulation import DEFAULT_DESIGNS, placed_for, why_not
 from hwsim.trace.reader import Trace
 from hwsim.units import format_bits, format_si
 
@@ -27,6 +30,45 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   help="Look at and check architectures.")
+
+
+@app.command("list")
+def list_designs(as_json: JsonOption = False) -> None:
+    """Print the shipped designs and what each one is."""
+    if as_json:
+        print_json(design_rows())
+    else:
+        print_designs()
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="The name of the new design.")],
+    start: Annotated[str, typer.Option("--from", metavar="DESIGN", help="A shipped design, or a YAML file, to start from.")
+                     ] = DEFAULT_DESIGNS[0],
+    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="Default: NAME.yaml.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write a design file of your own to edit: a copy of another one, comments included, under a new name."""
+    source = find_config(start)
+    text = source.read_text()
+    copied, found = re.subn(r"(?m)^name:.*$", f"name: {name}", text)
+    target = file_to_write(out or f"{name}.yaml", force)
+    if found != 1:
+        raise HwsimError(f"{source}: has {found} lines 'name: ...' at its top; expected one; copy the file by hand")
+    with whole_file(target) as made:
+        made.write_text(copied)
+        try:
+            load_architecture(made)
+        except HwsimError as error:  # the name cannot be; the file has not taken its place yet
+            raise HwsimError(str(error).replace(str(made), str(target))) from None
+    typer.echo(f"written: {target}, a copy of {source.stem}; next: hwsim arch check {target}")
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of design files. Editors complete and check YAML with it."""
+    print_json(architecture_schema())
 
 
 @app.command("show")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -32,11 +34,20 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
-def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = ()) -> None:
-    """Aligned columns, numbers to the right, the columns in `left` to the left. Every row has the same keys."""
+def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = (), spare: Sequence[str] = ()) -> None:
+    """Aligned columns, numbers to the right, the columns in `left` to the left. Every row has the same keys.
+
+    Where the terminal is too narrow, columns of `spare` go, the first of them first, and a line says which.
+    """
     if not rows:
         return
-    names = list(rows[0])
+    names, room, gone = list(rows[0]), _terminal_columns(), list[str]()
+    for name in spare:
+        if room is None or _table_width(rows, names) <= room:
+            break
+        if name in names:
+            names.remove(name)
+            gone.append(name)
     cells = [[str(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
 
@@ -48,6 +59,19 @@ def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = ()) -> Non
     typer.echo("  ".join("-" * w for w in widths))
     for row in cells:
         typer.echo(line(row))
+    if gone:
+        typer.echo(f"left out, the terminal has {room} columns: {', '.join(gone)}")
+
+
+def _table_width(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> int:
+    return sum(max(len(name), *(len(str(row[name])) for row in rows)) for name in names) + 2 * (len(names) - 1)
+
+
+def _terminal_columns() -> int | None:
+    """Of the terminal that stdout is, or what COLUMNS says; None for a file or a pipe, where nothing need be left out."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def with_footnotes(rows: Sequence[dict[str, Any]], column: str = "source") -> tuple[list[dict[str, Any]], list[str]]:
@@ -81,6 +105,11 @@ def read_overrides(price: list[str] | None, prices: str | None) -> dict[str, Any
     return parse_overrides(prices, price or [])
 
 
+def listed(values: Sequence[str]) -> list[str]:
+    """The names of an option that is repeated, or that has several between commas; a file's own comma stays."""
+    return [name for value in values for name in ([value] if Path(value).is_file() else value.split(","))]
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
     """A callback that draws a bar on stderr; None when stderr is not a terminal."""
@@ -95,7 +124,3 @@ def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} %"

@@ -13,6 +13,7 @@ from hwsim.cli.common import (
     PriceOption,
     PricesOption,
     RateOption,
+    listed,
     print_json,
     print_table,
     progress,
@@ -39,8 +40,9 @@ TABLE = "compare.csv"
 @app.command()
 def compare_command(
     traces: Annotated[list[str], typer.Argument(help="Trace files (HDF5).")],
-    arch: Annotated[list[str], typer.Option("--arch", help="Architecture: a YAML file or a shipped design; repeatable.")],
-    schedule: Annotated[list[str] | None, typer.Option(help="Repeatable; default: every schedule that runs.")] = None,
+    arch: Annotated[list[str], typer.Option("--arch", help=(
+        "Architectures: YAML files or shipped designs, a,b or repeated."))],
+    schedule: Annotated[list[str] | None, typer.Option(help="a,b or repeated; default: every schedule that runs.")] = None,
     engine: Annotated[str, typer.Option(help="fast or reference.")] = "fast",
     spikes: Annotated[str, typer.Option(help="trace or computed.")] = "trace",
     samples: Annotated[int | None, typer.Option(help="Replay the first N samples of each trace (default: all).")] = None,
@@ -59,8 +61,8 @@ def compare_command(
     _check_target(out)
     with progress("runs") as report:
         found = compare(
-            traces, arch, schedules=schedule or None, engine=engine, spikes=spikes, samples=samples, check=check,
-            baselines=baselines, overrides=read_overrides(price, prices), leak_unused=leak_unused,
+            traces, listed(arch), schedules=listed(schedule or []) or None, engine=engine, spikes=spikes, samples=samples,
+            check=check, baselines=baselines, overrides=read_overrides(price, prices), leak_unused=leak_unused,
             rate_hz=DEFAULT_RATE_HZ if rate is None else rate,
             progress=(lambda what, done, total: report(done, total)) if report else None)
     if not found.results:
@@ -124,7 +126,8 @@ def _print_table(found: Comparison) -> None:
             for row in records]
     if not off:
         rows = [{name: cell for name, cell in row.items() if name != "off"} for row in rows]
-    print_table(rows, left=("trace", "coding", "arch", "order", "off"))
+    print_table(_folded(rows), left=("trace", "coding", "arch", "order", "off"), spare=(
+        "pJ/SOP", "EDP", "util %", "±", "mW", "off", "cycles", f"uJ at {rate:g}/s", "mm2", "wrong", "compute"))
     for number, reason in enumerate(reasons, start=1):
         typer.echo(f"[{number}] cannot be built: {_one_line(reason)}")
     typer.echo("\nper sample, means: cycles, us latency, energy in nJ (compute: arithmetic only; core: + everything on chip and "
@@ -142,6 +145,18 @@ def _print_table(found: Comparison) -> None:
         typer.echo(note)
     if any(found.flags):
         typer.echo("* accuracy is more than 0.5 points below the best row: compare its energy with care")
+
+
+def _folded(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Rows that differ in nothing but the schedule, as one row: its order is "layer = step"."""
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        same = tuple(cell for name, cell in row.items() if name != "order")
+        if same in found:
+            found[same]["order"] += f" = {row['order']}"
+        else:
+            found[same] = dict(row)
+    return list(found.values())
 
 
 def _numbers(rate_hz: float) -> tuple[str, ...]:

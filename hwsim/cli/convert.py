@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwsim.cli.common import JsonOption, file_to_write, percent, print_json, progress
+from hwsim.cli.common import JsonOption, file_to_write, print_json, progress
 from hwsim.cli.train import need_torch
 from hwsim.errors import HwsimError
 from hwsim.sources.data import load_dataset
-from hwsim.units import format_bits
+from hwsim.units import format_bits, percent
 
 if TYPE_CHECKING:
     from hwsim.convert.methods import Converted

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwsim.cli.common import JsonOption, percent, print_json, progress
+from hwsim.cli.common import JsonOption, print_json, progress
 from hwsim.errors import HwsimError
 from hwsim.sources.data import load_dataset
+from hwsim.units import percent
 
 if TYPE_CHECKING:
     from hwsim.sources.activations import ActivationSpec

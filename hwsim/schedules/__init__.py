@@ -26,10 +26,11 @@ def schedules_for(arch: Architecture) -> tuple[str, ...]:
 
 
 def schedule_by_name(name: str) -> Schedule:
-    """The schedule of that name; ProgramError names the ones there are."""
-    if not isinstance(name, str) or name not in SCHEDULES:
+    """The schedule of that name, or of that short name (layer, step); ProgramError names the ones there are."""
+    known = SCHEDULES | {schedule.short: schedule for schedule in SCHEDULES.values()}
+    if not isinstance(name, str) or name not in known:
         raise ProgramError(f"unknown schedule {name!r}, allowed are {', '.join(SCHEDULES)}")
-    return SCHEDULES[name]
+    return known[name]
 
 
 def build_program(mapping: Mapping, schedule: Schedule) -> Program:

@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import hwsim
-from hwsim.cli import main
 from hwsim.cli.run import _layer_rows
+from tests.cli.calling import Called, answer, call
 
 KEYS = {"trace", "coding", "arch", "schedule", "engine", "samples", "cycles", "latency_s", "synaptic_operations",
         "energy_pj", "mismatches", "accuracy", "run_id"}
-
-
-@dataclass(frozen=True)
-class Called:
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def call(*arguments: object, cwd: Path | None = None) -> Called:
-    """`hwsim ARGUMENTS` in this process: starting another one takes longer than most commands."""
-    code, out, err = 0, io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), chdir(cwd or Path.cwd()), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["hwsim", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-    return Called(code, out.getvalue(), err.getvalue())
-
-
-def answer(*arguments: object, cwd: Path | None = None) -> object:
-    done = call(*arguments, "--json", cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_a_process_of_its_own_does_the_same(tmp_path: Path) -> None:

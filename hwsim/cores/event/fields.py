@@ -97,7 +97,7 @@ class EventMemories(Memories):
 class EventDesign(BufferedDesign):
     """An event core and its memories."""
 
-    core: EventFields = EventFields()
+    core: EventFields
     memories: EventMemories
 
     timing_fields = ("count", "core.lanes", "core.weight_bits", "core.potential_bits", "core.current_bits", "core.payload_bits",
