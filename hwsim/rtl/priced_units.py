@@ -1,9 +1,10 @@
 """Makes the rows of nangate45_units.csv: `python -m hwsim.rtl.priced_units LIBERTY [--yosys PATH] [--unit NAME] > rows.csv`.
 
-Units of the golden hardware that the measured core does not have, in the cells of a Liberty library: area (um2), leakage (nW),
-flip-flops, and the energy of an operation (fJ at the library's supply, clock pins apart). hwsim/cost/technology/make/logic.py
-makes the table of them. Neither the library nor yosys is in this tree. Stimuli are random: bits of words change in 0.33 of the
-operations, as potentials of real layers do; potentials and weights of lanes are drawn from normal distributions.
+Units of the golden hardware that the measured core does not have, and those of ODIN, in the cells of a Liberty library: area
+(um2), leakage (nW), flip-flops, and the energy of an operation (fJ at the library's supply, clock pins apart).
+hwsim/cost/technology/make/logic.py makes the table of them. Neither the library nor yosys is in this tree. Stimuli are random:
+bits of words change in 0.33 of the operations, as potentials of real layers do; potentials and weights of lanes are drawn from
+normal distributions; hwsim/rtl/odin_benches.py says what ODIN's units are given.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import argparse
 import csv
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -28,11 +28,13 @@ from hwsim.program import CoreRun, CoreSpec
 from hwsim.rtl.accumulators import AccumulatorFile
 from hwsim.rtl.bit_slots import BitSlots
 from hwsim.rtl.buffer_rows import BufferRows
+from hwsim.rtl.gates.bench import SEED, STEPS, STREAMS, Bench, Stimulus, per_operation, same, sliced
 from hwsim.rtl.gates.liberty import Library, read_library
 from hwsim.rtl.gates.netlist import Netlist, synthesise
 from hwsim.rtl.gates.simulate import Streams
 from hwsim.rtl.lanes import Lane
 from hwsim.rtl.merged_lane import MergedLane
+from hwsim.rtl.odin_benches import odin_benches
 from hwsim.rtl.operation import Kind, operation_layout
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.visits import Visits
@@ -44,46 +46,8 @@ from hwsim.snn.network import Connection
 COLUMNS = ("unit", "lanes", "potential_bits", "scan_bits", "accumulators", "adders", "bits", "flip_flops", "area_um2",
            "leakage_nw", "event", "energy_fj", "vdd_v", "how")
 SIZES = COLUMNS[1:7]
-STREAMS, STEPS, SEED = 32, 40, 1
 POTENTIAL_TOGGLES = 0.33
 PLANES, WEIGHT_BITS = 4, 8
-
-
-@dataclass
-class Stimulus:
-    """Random words of STREAMS streams, each bit of which changes with some probability."""
-
-    chance: random.Random = field(default_factory=lambda: random.Random(SEED))
-    held: dict[str, list[int]] = field(default_factory=dict)
-
-    def bits(self, probability: float, count: int) -> list[int]:
-        """Each bit is set in each stream with this probability."""
-        return [sum((self.chance.random() < probability) << s for s in range(STREAMS)) for _ in range(count)]
-
-    def changed(self, name: str, toggles: float, count: int) -> list[int]:
-        """The word of this name again, some of its bits the other way round."""
-        before = self.held.get(name) or self.bits(0.5, count)
-        self.held[name] = [a ^ b for a, b in zip(before, self.bits(toggles, count), strict=True)]
-        return self.held[name]
-
-
-def same(value: int, count: int) -> list[int]:
-    """A number as a word that is the same in all streams."""
-    mask = (1 << STREAMS) - 1
-    return [mask if value >> i & 1 else 0 for i in range(count)]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """One unit at one size, and how it is made to work.
-
-    sizes   as the csv has them.      drive   makes it work; yields (operation, energy in fJ of one).
-    """
-
-    unit: str
-    sizes: Mapping[str, int]
-    component: Callable[[], Any]
-    drive: Callable[[Streams], Iterator[tuple[str, float]]]
 
 
 class EntryReader(wiring.Component):
@@ -160,15 +124,6 @@ def placed(word: list[int], layout: Any, name: str, bits: list[int]) -> list[int
 # --- what each unit does ---------------------------------------------------------------------------------------------
 
 
-def per_operation(streams: Streams, name: str, step: Callable[[], Mapping[str, list[int]]]) -> Iterator[tuple[str, float]]:
-    """An operation in every step."""
-    streams.step(step())
-    streams.energy_fj = 0.0
-    for _ in range(STEPS):
-        streams.step(step())
-    yield name, streams.energy_fj / STEPS / STREAMS
-
-
 def drive_word(p: Parameters, more: bool) -> Callable[[Streams], Iterator[tuple[str, float]]]:
     """Accumulations on words that are held, in no order."""
     def drive(streams: Streams) -> Iterator[tuple[str, float]]:
@@ -211,11 +166,6 @@ def drive_lane(p: Parameters) -> Callable[[Streams], Iterator[tuple[str, float]]
         for name, energy in per_operation(streams, "accumulate", step):
             yield name, energy / adders
     return drive
-
-
-def sliced(values: list[int], bits: int) -> list[int]:
-    """Numbers, one a stream, as a word."""
-    return [sum((value >> i & 1) << s for s, value in enumerate(values)) for i in range(bits)]
 
 
 def drive_slots(p: Parameters) -> Callable[[Streams], Iterator[tuple[str, float]]]:
@@ -328,6 +278,7 @@ def benches() -> Iterator[Bench]:
     for bits in (16, 64, 128):
         p = parameters(scan_bits=bits)
         yield Bench("row_scanner", {"scan_bits": bits}, partial(WindowScanner, BufferRows(p, (PLANES,))), drive_scanner(p))
+    yield from odin_benches()
 
 
 def rows_of(bench: Bench, library: Library, liberty: str, yosys: str) -> Iterator[dict[str, Any]]:
@@ -338,7 +289,7 @@ def rows_of(bench: Bench, library: Library, liberty: str, yosys: str) -> Iterato
         yield {"unit": bench.unit, **dict.fromkeys(SIZES, ""), **bench.sizes, "flip_flops": len(netlist.flip_flops),
                "area_um2": f"{netlist.area_um2:.1f}", "leakage_nw": f"{netlist.leakage_nw:.0f}", "event": event,
                "energy_fj": f"{energy:.1f}", "vdd_v": f"{library.supply_v:g}",
-               "how": f"{library.name}, random stimuli with the toggles of real layers, gates of equal delay"}
+               "how": f"{library.name}, random stimuli {bench.stimuli}, gates of equal delay"}
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hwsim.rtl import priced_units
+from hwsim.rtl.gates import bench
 from hwsim.rtl.gates.liberty import LibertyError, Library, read_library
 from hwsim.rtl.gates.netlist import GateError, synthesise
 from hwsim.rtl.gates.simulate import Streams
@@ -146,12 +147,13 @@ def test_yosys_and_cells_that_are_not_there_are_said(liberty: Path, tmp_path: Pa
 
 
 @YOSYS
-@pytest.mark.parametrize("unit", ["register", "entry_reader", "bit_slots", "word_writer"])
+@pytest.mark.parametrize("unit", ["register", "entry_reader", "bit_slots", "word_writer", "odin_neuron", "odin_link"])
 def test_the_script_makes_rows_of_this_trees_hardware(
     unit: str, liberty: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["priced_units", str(liberty), "--unit", unit])
     monkeypatch.setattr(priced_units, "STEPS", 4)
+    monkeypatch.setattr(bench, "STEPS", 4)
     priced_units.main()
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     shipped = [r for r in csv.DictReader((Path(priced_units.__file__).parents[1] / "cost" / "technology" / "logic"

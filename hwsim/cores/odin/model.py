@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping
 
 from hwsim.arch import Architecture
 from hwsim.cores.base import CoreDesign
+from hwsim.cores.logic import Logic
 from hwsim.cores.model import CoreModel, Machine
 from hwsim.cores.odin.fields import OdinDesign
-from hwsim.cores.odin.parts import parts, terms
+from hwsim.cores.odin.logic import logic
+from hwsim.cores.odin.parts import terms
 from hwsim.cores.odin.placement import place
 from hwsim.cores.odin.replay import OdinReplay, odin_program
 from hwsim.cores.parts import Part, Term
@@ -17,6 +19,7 @@ from hwsim.snn.network import Connection, Network
 
 ROWS = ("weight_read", "weight_write", "membrane_read_accumulate", "membrane_write_accumulate", "membrane_read_fire",
         "membrane_write_fire")
+SENT = ("fifo_push", "fifo_pop", "spike_out")
 
 
 class OdinModel:
@@ -24,7 +27,7 @@ class OdinModel:
 
     timed = several = False
     note = ""
-    events: Collection[str] | None = frozenset({*ROWS, *terms()})
+    events: Collection[str] | None = frozenset({*ROWS, *SENT, *terms()})
 
     def engine_of(self, asked: str) -> str:
         return asked
@@ -44,13 +47,13 @@ class OdinModel:
         return ("weight", "membrane")
 
     def parts(self, design: OdinDesign, registers_apart: bool) -> list[Part]:
-        return parts(design)
+        return []  # all that is modelled was synthesised
 
     def terms(self, design: OdinDesign, payload_bits: int | None) -> Mapping[str, tuple[Term, ...]]:
         return terms()
 
-    def logic(self, design: OdinDesign, payload_bits: int | None) -> None:
-        """Its controller is in no tree of ours to synthesise (docs/odin.md)."""
+    def logic(self, design: OdinDesign, payload_bits: int | None) -> Logic:
+        return logic(design)
 
     def size(self, design: CoreDesign) -> str:
         assert isinstance(design, OdinDesign)

@@ -196,12 +196,12 @@ def test_what_it_counts_has_a_price_and_nothing_else_has(shipped: Result) -> Non
         with pytest.raises(NotProvisionedError, match="kind odin count no such event"):
             prices.price(event)
     assert set(shipped.area["component"]) == {
-        "accumulator", "comparator", "reset", "fifo", "serialiser", "weight_memory", "membrane_memory"}
+        "neuron", "controller", "fifo", "output_link", "sign_register", "synapse_update", "weight_memory", "membrane_memory"}
 
 
 def test_what_has_no_price_is_listed() -> None:
     section = (ROOT / "docs" / "assumptions.md").read_text(encoding="utf-8").split("## ODIN")[1].split("\n## ")[0]
-    for word in ("controller", "handshake", "SPI", "unused neurons", "28 nm", "0.55 V", "receiver"):
+    for word in ("controller", "handshake", "SPI", "calcium", "Izhikevich", "unused neurons", "28 nm", "0.55 V", "receiver"):
         assert word in section, word
 
 

@@ -1,8 +1,9 @@
 """Writes logic/nangate_45nm.yaml: `python -m hwsim.cost.technology.make.logic`.
 
 Two files of measured rows lie beside it, both at 1.1 V: nangate45_core.csv (the event core, unit by unit, simulated gate by gate
-on real layers) and nangate45_units.csv (units of other dataflows, made by `python -m hwsim.rtl.priced_units`). A table holds at
-one supply, so all is taken to 0.9 V here, by rules that the table states. fJ, um2, nW in the files; pJ, um2, nW in the table.
+on real layers) and nangate45_units.csv (units of other dataflows and of ODIN, made by `python -m hwsim.rtl.priced_units`). A
+table holds at one supply, so all is taken to 0.9 V here, by rules that the table states. fJ, um2, nW in the files; pJ, um2, nW
+in the table.
 """
 
 from __future__ import annotations
@@ -87,13 +88,19 @@ SYNTHESISED = (
         "accumulate": (((20.0, ("potential_bits",)),), "merged"), "fire": (((3.3, ("potential_bits",)),), "core")}),
     Synthesised("bit_slots", ((),), {"term": ((),)}, {}),
     Synthesised("word_writer", (("lanes",), ()), {"spike": ((),)}, {}),
+    Synthesised("odin_neuron", ((),), {"operation": ((),)}, {}),
+    Synthesised("odin_controller", ((),), {"cycle": ((),)}, {}),
+    Synthesised("odin_link", ((),), {"spike": ((),)}, {}),
+    Synthesised("odin_signs", ((),), {"event": ((),)}, {}),
+    Synthesised("odin_bistability", ((),), {"word": ((),)}, {}),
 )
 
 UNITS_SOURCES = """\
   unit:
     text: >-
-      yosys 0.23 with Nangate 45 nm typical cells, gates of equal delay under random stimuli with the toggles of real layers
-      (`python -m hwsim.rtl.priced_units`, nangate45_units.csv, x (0.9 / 1.1)^2), least squares of relative errors
+      yosys 0.23 with Nangate 45 nm typical cells, gates of equal delay under random stimuli, with the toggles of real layers or,
+      of ODIN's units, as hwsim/rtl/odin_benches.py says (`python -m hwsim.rtl.priced_units`, nangate45_units.csv,
+      x (0.9 / 1.1)^2), least squares of relative errors
     confidence: computed
   unit_size:
     text: >-
