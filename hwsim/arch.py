@@ -68,7 +68,7 @@ class Technology(Fields):
     """Off-chip memory."""
     links: str = "noxim"
     """Links and routers of a network between cores: noxim, park_2012, loihi."""
-    node_nm: float = Field(default=45, ge=5, le=180)
+    node_nm: float = Field(default=45.0, ge=5, le=180)
     """Node of the chip. Tables of another node are scaled by published rules, within their range, or refused."""
     vdd_v: float = Field(default=0.9, ge=0.3, le=1.5)
     """The one supply of the chip, V. Tables of another supply are scaled by a declared rule, or refused."""

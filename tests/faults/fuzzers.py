@@ -316,8 +316,8 @@ class CommandLine(Fuzzer):
             other = self.lines[int(rng.integers(len(self.lines)))]
             option = [other[-2:], other[2:4], ["--json"], ["--samples", word], []][int(rng.integers(5))]
             line = [*line[:at], *(option if kind > 2 else [word]), *line[at + (kind in (0, 2, 5)) :]]
-        if "synth" in line and not {"tiny"} & set(line):
-            return SAME  # larger networks take minutes, as they should
+        if "synth" in line and ("tiny" not in line or any(word.isdigit() and int(word) > 1000 for word in line)):
+            return SAME  # larger networks, and more samples, take minutes, as they should
         status, said = self.run(line)
         if status == 0:
             return OTHER
