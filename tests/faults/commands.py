@@ -1,4 +1,6 @@
-"""Whole commands that are killed, or whose n-th change of a file fails: `python -m tests.faults.commands kills|steps COUNT [NAME ...]`.
+"""Whole commands that are killed, or whose n-th change of a file fails.
+
+    python -m tests.faults.commands kills|steps COUNT [NAME ...]
 
 Each run is a fork of this process, which has loaded what the commands need: the command line, its kernels, its files. What a kill
 leaves is looked at after each run: nothing finished is lost, nothing half-written is read, no process lives on. The next whole
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import io
 import os
 import shutil
 import signal
@@ -23,6 +26,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -78,9 +82,14 @@ class Command(ABC):
     def fresh(self) -> None:
         """The state that all runs begin with: what is numbered 1, or nothing of what grows."""
         shutil.rmtree(self.place)
-        self.place.mkdir()
-        if not self.grows:
-            run_whole(self.line(1))
+        kept = self.inputs.with_name("kept")
+        if not kept.exists():
+            self.place.mkdir()
+            if not self.grows:
+                run_whole(self.line(1))
+            shutil.copytree(self.place, kept)
+            return
+        shutil.copytree(kept, self.place)
 
 
 class Run(Command):
@@ -134,8 +143,8 @@ class Convert(TraceMaker):
 
     def line(self, number: int) -> list[str]:
         checkpoint = ROOT / "traces" / "methods" / "fashion_mnist_tiny_qcfs16.pt"
-        return ["convert", str(checkpoint), "--data", str(self.inputs), "--unverified", "--samples", str(number), "--images", "10",
-                "--out", str(self.target), "--force"]
+        return ["convert", str(checkpoint), "--data", str(self.inputs), "--unverified", "--samples", str(number), "--images",
+                "10", "--out", str(self.target), "--force"]
 
 
 class Capture(TraceMaker):
@@ -157,7 +166,8 @@ class Train(Convert):
     def line(self, number: int) -> list[str]:
         resume = ["--resume"] if (self.target / "last.pt").exists() else []
         return ["train", "tiny", "--data", str(self.inputs), "--dataset", "fashion_mnist", "--unverified", "--epochs", "3",
-                "--batch", "20", "--rate", "0.02", "--no-flip", "--shift", "0", "--threads", "1", "--out", str(self.target), *resume]
+                "--batch", "20", "--rate", "0.02", "--no-flip", "--shift", "0", "--threads", "1", "--out", str(self.target),
+                *resume]
 
     def read(self) -> int:
         from hwsim.sources.checkpoint import load_checkpoint
@@ -333,10 +343,13 @@ def warmed(name: str, folder: Path) -> Command:
         if name == "capture":
             import snntorch  # noqa: F401
     command = COMMANDS[name](folder)
-    if name == "run" or name == "sweep":
-        from hwsim.view.plot import save_figures  # noqa: F401
-
-        hwsim.simulate(command.trace, "event_core_16", samples=1).summary()  # type: ignore[attr-defined]
+    if name != "train":
+        arguments, sys.argv = sys.argv, ["hwsim", *command.line(1)]
+        if name == "sweep":
+            sys.argv = ["hwsim", *Run(folder).line(1)]  # what a worker needs
+        with redirect_stdout(io.StringIO()), suppress(SystemExit):
+            hwsim_main()
+        sys.argv = arguments
     return command
 
 

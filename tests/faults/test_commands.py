@@ -1,7 +1,7 @@
 """Whole commands that are killed: what was finished stays, and nothing is left lying, no process either.
 
-`python -m tests.faults.commands` prints the tables of docs/reliability.md; `-m slow` runs 100 kills of each command, and faults at
-steps of each.
+`python -m tests.faults.commands` prints the tables of docs/reliability.md; `-m slow` runs 100 kills of each command, and
+faults at every step.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def test_a_killed_command_loses_nothing_and_leaves_nothing(name: str, tmp_path: 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(("what", "count"), [("kills", "100"), ("steps", "1000")])
 def test_the_same_100_times_and_at_every_step(name: str, what: str, count: str) -> None:
-    """In a process of its own: torch does not survive a fork after a step of training, and the injector must be there at its start."""
+    """In a process of its own: torch survives no fork after a step of training, and the injector must be there at its start."""
     if name in ("convert", "capture", "train"):
         pytest.importorskip("torch")
     if what == "steps" and not shutil.which("cc"):
         pytest.skip("no C compiler")
-    done = subprocess.run([sys.executable, "-m", "tests.faults.commands", what, count, name], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "tests.faults.commands", what, count, name], cwd=ROOT, capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
