@@ -209,11 +209,14 @@ def start(line: list[str], said: Path, armed: Callable[[], Any] | None, finish: 
 
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if finish:
-            finish()
-        os._exit(status)
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+            if finish:
+                finish()
+        finally:
+            os._exit(status)  # whatever happens, the fork never goes on as its parent
 
 
 def run(line: list[str], armed: Callable[[], Any] | None = None, kill_after_s: float | None = None,
@@ -221,6 +224,7 @@ def run(line: list[str], armed: Callable[[], Any] | None = None, kill_after_s: f
     """Exit status (minus the signal that ended it), and what it said. Fails when a process of it lives on."""
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "said"
+        said.touch()  # a kill may come before the command says anything
         child = start(line, said, armed, finish)
         if kill_after_s is not None:
             time.sleep(kill_after_s)
