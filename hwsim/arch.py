@@ -12,6 +12,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from os.path import isdir, isfile  # those of pathlib raise for a name that is too long
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -67,7 +68,7 @@ class Technology(Fields):
     """Off-chip memory."""
     links: str = "noxim"
     """Links and routers of a network between cores: noxim, park_2012, loihi."""
-    node_nm: float = Field(default=45, ge=5, le=180)
+    node_nm: float = Field(default=45.0, ge=5, le=180)
     """Node of the chip. Tables of another node are scaled by published rules, within their range, or refused."""
     vdd_v: float = Field(default=0.9, ge=0.3, le=1.5)
     """The one supply of the chip, V. Tables of another supply are scaled by a declared rule, or refused."""
@@ -383,22 +384,22 @@ def _with_tables_beside(path: Path, document: Document) -> dict[str, Any]:
     document.mistakes += [
         f"{path}:{document.line_of(['technology', name])}: technology.{name}: found {shown(value)}, but there is no file "
         f"{found[name]}; a path is relative to the folder of {path.name}, and a shipped table is named without .yaml"
-        for name, value in named.items() if not found[name].is_file()]
+        for name, value in named.items() if not isfile(found[name])]
     return {**data, "technology": technology | {name: str(place) for name, place in found.items()}}
 
 
 def find_config(source: str | Path) -> Path:
     """The file of a path or of a shipped design's name. Raises ArchitectureError naming the shipped designs."""
     path = Path(source)
-    if path.is_file():
+    if isfile(path):
         return path
     if path.name == str(source) and path.suffix in ("", ".yaml"):
         for folder in config_folders():
             candidate = folder / f"{path.name.removesuffix('.yaml')}.yaml"
-            if candidate.is_file():
+            if isfile(candidate):
                 return candidate
     known = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
-    what = "a folder" if path.is_dir() else "no such design" if path.name == str(source) and not path.suffix else "no such file"
+    what = "a folder" if isdir(path) else "no such design" if path.name == str(source) and not path.suffix else "no such file"
     meant = difflib.get_close_matches(path.stem, known, 1)
     guess = f", perhaps {meant[0]}" if meant else ""
     raise ArchitectureError(f"{path}: {what}{guess}; give the path of a YAML file or a shipped design: "

@@ -121,8 +121,13 @@ class _Tables:
     def operations(self) -> pd.DataFrame:
         layers = len(self.facts.layers)
         steps = (0, MAX_TIMESTEPS - 1)
-        found = self.read("operations", op=(0, MOST), layer=(-1, layers - 1), first_timestep=steps, last_timestep=steps)
-        self.expect("operations", {"resource", "core", "setup", "kind"} <= set(found.columns), "a column that is missing")
+        found = self.read("operations", op=(0, MOST), layer=(-1, layers - 1), tile=(0, MOST), first_timestep=steps,
+                          last_timestep=steps)
+        self.expect("operations", {"resource", "core", "setup", "kind", "memory", "bits"} <= set(found.columns),
+                    "a column that is missing")
+        bits = found["bits"]  # the mean over the samples: not always whole
+        self.expect("operations", bits.dtype in (np.int64, np.float64) and bool(bits.between(0, MOST).all()),
+                    "a column bits that is not all numbers from 0")
         self.expect("operations", found["op"].tolist() == list(range(len(found))), "operations out of order")
         self.expect("operations", found["setup"].dtype == np.bool_ and len(found) > 0, "a column setup that is not True or False")
         names = {*self.arch.core_names, ""}  # a wait has no core; what goes over links alone takes no turn

@@ -18,8 +18,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from time import monotonic
 from typing import Any
 
@@ -201,8 +202,18 @@ def _pool(workers: int | None, most: int, executor: Executor | None) -> Iterator
         yield executor
         return
     count = max(1, min(workers or os.cpu_count() or 1, most))
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_the_parent) as pool:
         yield pool
+
+
+def _end_with_the_parent() -> None:
+    """Of a worker: it ends when the study does, however that ends; a killed one would leave it waiting for work for ever."""
+    def wait() -> None:
+        if (parent := parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def run_points(points: Sequence[Point]) -> list[Row]:

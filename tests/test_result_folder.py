@@ -116,7 +116,9 @@ def test_what_is_no_result_is_refused(folder: Path, text: str) -> None:
     ("samples", "0,", "1,"), ("samples", "\n0,", "\n0,-"), ("spans", "0,0,0,0", "0,0,5,0"), ("spans", "0,0,0,0\n", ""),
     ("operations", "0,load,channel,core,0", "0,load,channel,core9,0"),
     ("operations", "0,load,channel,core,0", "1,load,channel,core,0"),
-    ("operations", ",weight,0,0,", ",weight,0,99999999,"), ("operations", "True", "maybe"), ("operations", "setup", "upset"),
+    ("operations", ",weight,0,0,", ",weight,0,99999999,"), ("operations", "True", "maybe"),
+    ("operations", ",1152,True", ",,True"), ("operations", ",1152,True", ",-1,True"), ("operations", ",1152,True", ",1e300,True"),
+    ("operations", "setup", "upset"),
 ])
 def test_tables_that_make_no_sense_are_refused_whatever_their_hashes_say(folder: Path, name: str, old: str, new: str) -> None:
     path = folder / f"{name}.csv"

@@ -44,7 +44,7 @@ class Power(Fields):
     """Supply of a memory in retention, V; its leakage follows the memory table's own law of supply."""
     retention_over_on: float | None = Field(default=None, gt=0, le=1)
     """Leakage of a memory in retention over that when it is on: a number of the design, instead of `retention_v`."""
-    off_over_on: float = Field(default=0, ge=0, le=1)
+    off_over_on: float = Field(default=0.0, ge=0, le=1)
     """Residue that leaks through an open power switch, over the leakage when on. 0: an ideal switch."""
 
     @model_validator(mode="after")

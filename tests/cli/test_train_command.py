@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -13,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -21,6 +19,7 @@ torch = pytest.importorskip("torch")
 from hwsim.cli import main  # noqa: E402
 from hwsim.sources.checkpoint import load_checkpoint  # noqa: E402
 from hwsim.trace.reader import Trace  # noqa: E402
+from tests.convert.tiny_set import write_tiny_files  # noqa: E402
 
 SETTINGS = ("--dataset", "fashion_mnist", "--unverified", "--batch", 20, "--rate", 0.02, "--no-flip", "--shift", 0,
             "--threads", 1, "--precision", "float32")
@@ -28,16 +27,8 @@ SETTINGS = ("--dataset", "fashion_mnist", "--unverified", "--batch", 20, "--rate
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fashion-MNIST in miniature: ten classes, each a bright row of its own."""
-    place, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(1)
-    for part, count in (("train", 100), ("t10k", 40)):
-        labels = np.arange(count, dtype=np.uint8) % 10
-        images = rng.integers(0, 100, (count, 28, 28), dtype=np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label + 4:2 * label + 6] += 150
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-            head = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
-            (place / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    place = tmp_path_factory.mktemp("data")
+    write_tiny_files(place)
     return place
 
 

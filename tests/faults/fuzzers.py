@@ -12,8 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import yaml
+from hypothesis import strategies as st
 
 import hwsim
 from hwsim.arch import config_folders, dump_architecture, load_architecture, rebuild_architecture
@@ -31,8 +33,10 @@ from hwsim.trace.synth import synthesise
 from hwsim.trace.writer import TraceWriter
 from hwsim.yaml_file import parse_yaml
 from tests.faults.worker import CLEAR, OTHER, SAME, UNCAUGHT, WRONG, Fuzzer, damaged, mutate, odd
+from tests.snn.networks import CODINGS
 from tests.snn.test_hdf5_scan import blocks_of, forged
 from tests.snn.test_trace_fuzz import content
+from tests.snn.test_trace_round_trip import record, seeds, small
 
 ROOT = Path(hwsim.__file__).parents[1]
 
@@ -80,22 +84,40 @@ class TraceBlocks(TraceBytes):
         return data
 
 
+def drawn_traces(count: int) -> list[Trace]:
+    """Traces over the whole schema, drawn by hypothesis: every coding, connections of all kinds, joins, and the one above."""
+    found = [small_trace()]
+
+    @hypothesis.seed(17)
+    @hypothesis.settings(max_examples=count, database=None, deadline=None, phases=[hypothesis.Phase.generate],
+                         suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.given(seeds, st.sampled_from(CODINGS))
+    def draw(seed: int, coding: str) -> None:
+        found.append(record(*small(seed, coding, samples=2), provenance={"origin": "fuzz"}))
+
+    draw()
+    return found
+
+
 class TraceContent(Fuzzer):
     """What a trace says changed, and all hashes made right again: another sound trace, which can be written anew, or an error."""
+
+    TRACES = 20
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.path = folder / "trace.h5"
-        with small_trace() as trace:
-            self.groups, self.arrays = encode(trace.network)
-            self.groups["/"] = dict(trace._file.manifest["/"].attributes)
-            self.rows = {path: [trace._file.row(path, i) for i in range(trace.samples)] for path in trace._file.row_paths}
-            self.arrays["/labels"] = trace.labels
-            self.expected = content(trace)
+        self.sound = []
+        for trace in drawn_traces(self.TRACES):
+            with trace:
+                groups, arrays = encode(trace.network)
+                groups["/"] = dict(trace._file.manifest["/"].attributes)
+                rows = {path: [trace._file.row(path, i) for i in range(trace.samples)] for path in trace._file.row_paths}
+                self.sound.append((groups, arrays | {"/labels": trace.labels}, rows, content(trace)))
 
     def case(self, rng: np.random.Generator) -> str:
-        groups = json.loads(json.dumps(self.groups))
-        arrays, rows = dict(self.arrays), dict(self.rows)
+        sound, arrays, rows, expected = self.sound[int(rng.integers(len(self.sound)))]
+        groups, arrays, rows = json.loads(json.dumps(sound)), dict(arrays), dict(rows)
         kind = int(rng.integers(4))
         if kind in (0, 1):
             mutate(groups, rng)
@@ -112,7 +134,7 @@ class TraceContent(Fuzzer):
             with anew(trace) as again:
                 if numbers(content(again)[1:-1]) != numbers(found[1:-1]):
                     return WRONG
-        return SAME if found == self.expected else OTHER
+        return SAME if found == expected else OTHER
 
     @staticmethod
     def other_array(array: Any, rng: np.random.Generator, keep: bool = False) -> Any:
@@ -294,8 +316,8 @@ class CommandLine(Fuzzer):
             other = self.lines[int(rng.integers(len(self.lines)))]
             option = [other[-2:], other[2:4], ["--json"], ["--samples", word], []][int(rng.integers(5))]
             line = [*line[:at], *(option if kind > 2 else [word]), *line[at + (kind in (0, 2, 5)) :]]
-        if "synth" in line and not {"tiny"} & set(line):
-            return SAME  # larger networks take minutes, as they should
+        if "synth" in line and ("tiny" not in line or any(word.isdigit() and int(word) > 1000 for word in line)):
+            return SAME  # larger networks, and more samples, take minutes, as they should
         status, said = self.run(line)
         if status == 0:
             return OTHER
@@ -313,8 +335,11 @@ class ResultFolder(Fuzzer):
 
     @staticmethod
     def told(result: hwsim.Result) -> Any:
-        said = json.dumps([result.summary(), asdict(result.facts), result.task.to_json()], sort_keys=True)
-        return said, result.timeline.to_csv()
+        """All that a result says is made of these, and nothing else."""
+        said = [asdict(result.facts), result.task.to_json(), dump_architecture(result.architecture), result.overrides,
+                result.leak_unused, result.rate_hz]
+        arrays = result.cycles, result.layer_counts, result.operation_counts, result.spans
+        return json.dumps(said, sort_keys=True), [a.tobytes() for a in arrays], result.operations.to_csv()
 
     def case(self, rng: np.random.Generator) -> str:
         shutil.rmtree(self.run, ignore_errors=True)
@@ -338,8 +363,8 @@ class ResultFolder(Fuzzer):
         if found == self.expected:
             return SAME
         shutil.rmtree(self.again, ignore_errors=True)
-        again = self.told(hwsim.load_result(result.save(self.again)))
-        return OTHER if sealed and again == found else WRONG
+        again = hwsim.load_result(result.save(self.again))  # which prices it, too
+        return OTHER if sealed and self.told(again) == found else WRONG
 
     @staticmethod
     def other_cell(data: bytes, rng: np.random.Generator) -> bytes:

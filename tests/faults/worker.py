@@ -11,9 +11,11 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ MEMORY_BYTES = 3 << 29
 """Address space that a case may add: what docs/formats/trace.md allows a trace to hold, and room to work."""
 LONGEST_TEXT = 20_000
 """Characters of a clear error: it may list many mistakes, but never a file's content."""
+MOST_TOLD, TOLD = 20, "raised"
+"""How many bad verdicts are told, and the file of a fuzzer's folder in which the traceback of a case is kept."""
 
 
 class Fuzzer(ABC):
@@ -46,21 +50,22 @@ class Fuzzer(ABC):
         """Make one case, use it, and return SAME, OTHER or WRONG; what it raises is judged by `verdict_of`."""
 
 
-def verdict_of(run: Callable[[], str], about: str) -> str:
-    """What a case came to in this process. `about`: what a clear error must name."""
+def verdict_of(run: Callable[[], str], told: Path) -> str:
+    """What a case came to in this process; what it raised, if that may not be, is written to `told`."""
     try:
         return run()
     except HwsimError as error:
-        text = str(error)
-        return CLEAR if about in text and len(text) <= LONGEST_TEXT else UNCAUGHT
+        if len(str(error)) <= LONGEST_TEXT:
+            return CLEAR
     except MemoryError:
         return MEMORY
     except Exception:
-        return UNCAUGHT
+        told.write_text(traceback.format_exc())
+    return UNCAUGHT
 
 
-def run_cases(fuzzer: Fuzzer, count: int, seed: int, keep: Path | None = None) -> Counter[str]:
-    """Verdicts of `count` cases; of those that may not be, the first few are told on stderr with their number."""
+def run_cases(fuzzer: Fuzzer, count: int, seed: int) -> Counter[str]:
+    """Verdicts of `count` cases; of those that may not be, the first few are told on stderr with their number and traceback."""
     found: Counter[str] = Counter()
     done = 0
     while done < count:
@@ -71,20 +76,22 @@ def run_cases(fuzzer: Fuzzer, count: int, seed: int, keep: Path | None = None) -
         os.close(writer)
         with os.fdopen(reader, "rb") as verdicts:
             for verdict in verdicts.read():
-                _note(found, VERDICTS[verdict], seed, done)
+                _note(found, VERDICTS[verdict], seed, done, fuzzer.folder / TOLD)
                 done += 1
         _, status = os.waitpid(child, 0)
         if status:
             killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-            _note(found, HANG if killed in (signal.SIGPROF, signal.SIGXCPU) else CRASH, seed, done)
+            _note(found, HANG if killed in (signal.SIGPROF, signal.SIGXCPU) else CRASH, seed, done, fuzzer.folder / TOLD)
             done += 1
     return found
 
 
-def _note(found: Counter[str], verdict: str, seed: int, number: int) -> None:
+def _note(found: Counter[str], verdict: str, seed: int, number: int, told: Path) -> None:
     found[verdict] += 1
-    if verdict in BAD and sum(found[bad] for bad in BAD) <= 5:
+    if verdict in BAD and sum(found[bad] for bad in BAD) <= MOST_TOLD:
         print(f"case {number} of seed {seed}: {verdict}", file=sys.stderr)
+        with suppress(FileNotFoundError):
+            print(told.with_suffix(f".{number}").read_text(), file=sys.stderr, flush=True)
 
 
 def _work(fuzzer: Fuzzer, first: int, count: int, seed: int, writer: int) -> None:
@@ -104,7 +111,7 @@ def _work(fuzzer: Fuzzer, first: int, count: int, seed: int, writer: int) -> Non
         for number in range(first, count):
             rng = np.random.default_rng([seed, number])
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
-            verdict = verdict_of(lambda rng=rng: fuzzer.case(rng), "")
+            verdict = verdict_of(lambda rng=rng: fuzzer.case(rng), (fuzzer.folder / TOLD).with_suffix(f".{number}"))
             signal.setitimer(signal.ITIMER_PROF, 0)
             os.write(writer, bytes([VERDICTS.index(verdict)]))
         status = 0

@@ -8,6 +8,7 @@ a scaling that somebody declared (hwsim/cost/operating_point.py). Reading and ch
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from os.path import isfile  # that of pathlib raises for a name that is too long
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -136,8 +137,9 @@ def load(kind: Kind, name: str, model: type[AnyTable]) -> AnyTable:
 def read(kind: Kind, name: str) -> tuple[Path, dict[str, Any]]:
     """The file of a table and what it holds, unchecked. Raises TechnologyError."""
     path = Path(name) if name.endswith(".yaml") else FOLDER / kind / f"{name}.yaml"
-    if not path.is_file() or (not name.endswith(".yaml") and path.parent != FOLDER / kind):
-        raise TechnologyError(f"technology.{kind}: no table named {name!r}; allowed are {', '.join(shipped(kind))}, or "
+    if not isfile(path) or (not name.endswith(".yaml") and path.parent != FOLDER / kind):
+        raise TechnologyError(f"technology.{kind}: no table named {shown(name, 300, repr)}; allowed "
+                              f"are {', '.join(shipped(kind))}, or "
                               "the path of a YAML file, relative to the file that names it")
     try:
         document = read_yaml(path)
