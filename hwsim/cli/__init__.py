@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": "Traces x architectures x schedules, beside ANN baselines.",
     "rivals": "A design against every ANN machine: equal lanes, area, latency.",
     "sweep": "Many designs, traces, schedules and prices; resumable.",
+    "search": "Reference designs: every machine at its best, chosen by search.",
     "pareto": "The points of a sweep that no other beats.",
     "best": "The best points of a sweep.",
     "trace": "Look at, check and make spike traces.",
