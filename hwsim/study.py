@@ -26,6 +26,7 @@ from typing import Any
 
 from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
 from hwsim.chip.model import memories_used
+from hwsim.cost.clock import at_highest_clock
 from hwsim.cost.energy import price_hash
 from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
@@ -36,6 +37,8 @@ from hwsim.simulation import make_task, simulate
 from hwsim.trace.kept import kept_trace
 
 ROWS = "rows.jsonl"
+HIGHEST = "highest"
+"""As a clock: the highest that the design reaches."""
 HELD_S = 0.5
 """Seconds that a row may wait before it is on the disk; a kill loses no more."""
 Row = dict[str, Any]
@@ -54,7 +57,8 @@ class Point:
     """One point of a study; all of it plain data, so that it can be sent to another process.
 
     trace        path of a trace.        arch    name or path of a design, or the design itself as `dump_architecture` writes it.
-    changes      fields of the design that differ, by dotted name: {"core.lanes": 16}.
+    changes      fields of the design that differ, by dotted name: {"core.lanes": 16}. {"clock": "highest"} is the highest clock
+                 that the design reaches (`hwsim arch check`), whatever else differs.
     samples      indices, how many, or None for all.        check, overrides, leak_unused, rate_hz   as for `simulate`.
     labels       what the caller calls it: values by name, copied into the row.
     """
@@ -81,7 +85,10 @@ class Point:
     def design(self) -> Architecture:
         """Its architecture. Raises ArchitectureError."""
         found = load_architecture(self.arch) if isinstance(self.arch, str) else rebuild_architecture(dict(self.arch))
-        return found.with_fields(self.changes) if self.changes else found
+        fastest = self.changes.get("clock") == HIGHEST
+        changes = {name: value for name, value in self.changes.items() if not (fastest and name == "clock")}
+        found = found.with_fields(changes) if changes else found
+        return at_highest_clock(found) if fastest else found
 
     def look_at_kinds(self) -> None:
         """Raises StudyError with all fields that are of no kind that they can be; what they say is not looked at."""

@@ -36,7 +36,7 @@ FLOORS = (
     ("schedules",),
     ("cores.model",),
     ("chip",),
-    ("cores.event", "cores.odin", "cores.systolic"),
+    ("cores.event", "cores.dense", "cores.odin", "cores.systolic"),
     ("cost",),
     ("task",),
     ("counted",),
@@ -45,7 +45,7 @@ FLOORS = (
     ("result_reader",),
     ("baseline",),
     ("simulation",),
-    ("examples", "study", "compare", "stream", "accounts"),
+    ("examples", "study", "compare", "rivals", "stream", "accounts"),
     ("sweep",),
     ("view",),
     ("capture", "sources", "rtl"),
@@ -241,8 +241,8 @@ def test_only_the_core_that_they_run_and_what_holds_them_to_answers_know_engines
     for path in modules():
         relative = path.relative_to(ROOT)
         if relative.parts[0] == "engine" or relative.as_posix() in (
-                "cores/event/model.py", "cores/event/runs.py", "cores/systolic/replay.py", "cli/rtl.py", "simulation.py",
-                "verify/engines.py"):
+                "cores/dense/model.py", "cores/event/model.py", "cores/event/runs.py", "cores/systolic/replay.py", "cli/rtl.py",
+                "simulation.py", "verify/engines.py"):
             continue
         assert not any(name.startswith("hwsim.engine") for name in imports_of(path)), relative
 

@@ -11,9 +11,10 @@ from hwsim.cores.event.tiles import connection_rows
 from hwsim.mapping import MappingError
 from hwsim.program import Program, Transfer
 from hwsim.schedules import ANYWHERE, SCHEDULES, schedule_by_name
-from hwsim.simulation import make_program
+from hwsim.simulation import make_program, simulate
 from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, SingleSpike, TwoStage
+from hwsim.trace.reader import Trace
 from tests.engine.random_designs import random_architecture, random_network
 
 CODINGS = ("rate", "bit_serial", "quantised")
@@ -184,6 +185,19 @@ def masked(words: int) -> Architecture:
     """event_core_16 with a mask memory of so many words."""
     design = load_architecture("event_core_16")
     return design.with_memories(mask=16 * words)
+
+
+def test_potentials_in_accumulators_need_no_membrane_memory(bit_serial_trace: Trace, rate_trace: Trace) -> None:
+    """R19: layer by layer only a read-out's potentials are ever in it. Step by step all wait there."""
+    gathers = load_architecture("event_core_16").with_core(dataflow={"type": "output_stationary", "accumulators": 2})
+    small, large = (gathers.with_memories(membrane=size) for size in ("256 B", "96 KiB"))
+    narrow, wide = (simulate(bit_serial_trace, design) for design in (small, large))
+    assert narrow.cycles.tolist() == wide.cycles.tolist()
+    assert narrow.mismatches == 0
+    with pytest.raises(MappingError, match="membrane"):
+        simulate(bit_serial_trace, small.with_core(dataflow={"type": "event_driven"}))
+    with pytest.raises(MappingError, match="membrane"):
+        simulate(rate_trace, small, schedule="step_by_step")
 
 
 @pytest.mark.parametrize("neuron", [SingleSpike(), TwoStage()])

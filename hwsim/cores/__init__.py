@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KINDS: dict[str, str] = {
     "event": "hwsim.cores.event",
     "multiply_accumulate": "hwsim.cores.event",
+    "dense_bit_serial": "hwsim.cores.dense",
     "systolic": "hwsim.cores.systolic",
     "odin": "hwsim.cores.odin",
 }

@@ -81,3 +81,13 @@ def _too_slow(arch: Architecture, where: str, m: Macro) -> str:
     return (f"{arch.name}: {where}{m.name} memory ({banks}, {tech.memory}): access takes {m.access_ns:.2f} ns, the clock "
             f"period is {arch.period_ns:.2f} ns; at {mhz:g} MHz {fits}, or this bank needs a clock of at most "
             f"{int(1e4 / m.access_ns) / 10:g} MHz")
+
+
+def highest_clock_mhz(arch: Architecture, used: Collection[str] | None = None) -> float:
+    """The highest clock that `check_timing` takes, in steps of 0.1 MHz. Raises as it does."""
+    return int(1e4 / slowest_path(arch, used)[1]) / 10
+
+
+def at_highest_clock(arch: Architecture) -> Architecture:
+    """The design at the highest clock that all its memories and its logic reach. Raises as `check_timing` does."""
+    return arch.with_fields({"clock": f"{highest_clock_mhz(arch):g} MHz"})

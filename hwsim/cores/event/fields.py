@@ -62,7 +62,7 @@ class EventFields(CoreFields):
     @property
     def requantises(self) -> bool:
         """Whether it has multipliers and a requantiser instead of comparators and resets."""
-        return self.kind == "multiply_accumulate"
+        return self.kind != "event"
 
     @model_validator(mode="after")
     def _multiplies_something(self) -> EventFields:
@@ -148,6 +148,11 @@ class EventDesign(BufferedDesign):
     @property
     def lists_events(self) -> bool:
         return self.spike_buffer.kind == "aer"
+
+    @property
+    def finds_events(self) -> bool:
+        """Whether a scanner looks for them in the rows of a bitmap."""
+        return not self.lists_events
 
     @property
     def entry_holds_values(self) -> bool:

@@ -119,7 +119,7 @@ def _lane_block(design: EventDesign, wide: dict[str, int]) -> Block:
 def _front_blocks(design: EventDesign) -> list[Block]:
     """What makes tokens of the spike buffer, and takes merged ones apart."""
     found = [Block("row_scanner", 1, "row_scanner", {"scan_bits": design.spike_buffer.scan_bits})
-             if not design.lists_events else Block("entry_reader", 1, "entry_reader", {})]
+             if design.finds_events else Block("entry_reader", 1, "entry_reader", {})]
     if design.has_accumulator_file:
         found.append(Block("visits", 1, "visits"))
     if design.merges_planes:
@@ -169,8 +169,8 @@ class _Uses:
         event: Work = Work("address_generator", "address_generator", "event", {})
         scanner = {"scan_bits": design.spike_buffer.scan_bits}
         reads: tuple[Use, ...] = (Work("entry_reader", "entry_reader", "entry", {}),)
-        found: tuple[Use, ...] = ()
-        if not design.lists_events:
+        found: tuple[Use, ...] = () if design.lists_events else reads  # a dense core's values are entries of their rows
+        if design.finds_events:
             marks = Clocked(scanner["scan_bits"], "marks of what a row's tokens were")
             reads, found = (Work("row_scanner", "row_scanner", "row", scanner), marks), (
                 Work("row_scanner", "row_scanner", "token", scanner), marks)

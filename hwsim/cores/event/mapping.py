@@ -79,6 +79,9 @@ class _CorePlan:
         """The layer's tiles on this core; none, and a reason kept for `shortages`, where not even the smallest fits."""
         room = self.kept[index][1] if index in self.kept else self.rows["membrane"]
         layer, rows = self.network.layers[index], {**self.rows, "membrane": room}
+        if self.design.has_accumulator_file and not self.waits and layer.sends:
+            # R19: no potential of such a layer ever reaches a memory. A read-out leaves from one.
+            rows["membrane"] = max(1, self.words[index])
         try:
             return cut(layer, self.tables[index], self.name, self.design, self.shares[index], rows, self._tile_rows())
         except MappingError as error:

@@ -1,0 +1,116 @@
+"""The ANN rivals of an event core: its twin in each dataflow with each way to multiply, and systolic arrays, at any size.
+
+A rival has the design's memories, buffer, channel and technology, without memories that no ANN uses; its multiplier is as wide as
+the ANN's values. Sizes are lanes, or elements of an array. docs/baselines.md says what each rival is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hwsim.arch import Architecture
+from hwsim.baseline.equal_area import equal_area_lanes, equal_area_rows, grown
+from hwsim.cores.event.dataflow_fields import MergedPlanes, OutputStationary
+from hwsim.cores.event.fields import EventDesign
+from hwsim.cost.area import area_mm2
+from hwsim.cost.memory import macros
+from hwsim.snn.network import Network
+
+ACCUMULATORS, ADDERS = 4, 2
+"""Of rivals whose design has none of its own."""
+SYSTOLIC = "systolic_"
+WITHOUT = {"core.mask_first": False, "memories.current": "0 bit", "memories.mask": "0 bit"}
+"""What no ANN has: flags, and currents that are kept."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One ANN machine at any size.
+
+    sized        the designs of that many lanes or elements, the one to prefer first: with the design's memories, then with as
+                 many rows.
+    largest_in   the largest one within an area in mm2, of the memories that are named. Raises EqualAreaError.
+    """
+
+    name: str
+    sized: Callable[[int], Sequence[Architecture]]
+    largest_in: Callable[[float, Sequence[str] | None], Architecture]
+
+
+def rivals(design: Architecture, ann: Network) -> list[Rival]:
+    """Every rival of an event core for a quantised ANN: each dataflow with each multiplier, and three arrays."""
+    assert isinstance(design.only, EventDesign), "the caller asked whether it has baselines"
+    found = [_twin(design, ann, name, fields) for name, fields in _twins(design.only)]
+    return found + [_array(design, ann, flow) for flow in ("output", "weight", "input")]
+
+
+def _twins(design: EventDesign) -> list[tuple[str, dict[str, Any]]]:
+    """Names and fields of rivals with lanes. Those that merge tokens, or hold words, scan a bitmap; a list has none."""
+    flow, token = design.core.dataflow, design.core.token
+    accumulators = flow.accumulators if isinstance(flow, OutputStationary) else ACCUMULATORS
+    adders = token.adders if isinstance(token, MergedPlanes) else ADDERS
+    merged = {"core.token": {"planes": "merged", "adders": adders}, "core.lane": {"multiplier": "bit_serial"}}
+    single = {"core.token": {"planes": "single"}, "core.lane": {"multiplier": "parallel"}}
+    flows: dict[str, dict[str, Any]] = {"event_driven": {"type": "event_driven"}}
+    if not design.lists_events:
+        flows["output_stationary"] = {"type": "output_stationary", "accumulators": accumulators}
+    found: list[tuple[str, dict[str, Any]]] = []
+    for name, loops in flows.items():
+        common = {"core.dataflow": loops}
+        found.append((f"{name}_mac", {**common, **single, "core.kind": "multiply_accumulate"}))
+        if not design.lists_events:
+            found += [(f"{name}_bit_serial", {**common, **merged, "core.kind": "multiply_accumulate"}),
+                      # Where every value leaves, one per cycle would be the slowest way there is.
+                      (f"{name}_dense_bit_serial", {**common, **merged, "core.kind": "dense_bit_serial", "core.writer": "word"})]
+    return found
+
+
+def _twin(design: Architecture, ann: Network, name: str, fields: dict[str, Any]) -> Rival:
+    bits = max((ann.carries_payload(c) for layer in ann for c in layer.connections), default=1)
+
+    def base() -> Architecture:
+        made = design.with_fields({**fields, **WITHOUT, "core.payload_bits": max(1, bits)})
+        return made.model_copy(update={"name": f"{design.name}+{name}"})
+
+    def sized(lanes: int) -> Sequence[Architecture]:
+        arch = base()
+        same = arch.with_core(lanes=lanes)
+        return (same, grown(arch, lanes)) if lanes > arch.core.lanes else (same,)
+
+    def largest_in(target_mm2: float, used: Sequence[str] | None) -> Architecture:
+        arch = base()
+        return grown(arch, equal_area_lanes(arch, target_mm2, lambda one: area_mm2(one, used)))
+
+    return Rival(name, sized, largest_in)
+
+
+def _array(design: Architecture, ann: Network, flow: str) -> Rival:
+    name = f"{SYSTOLIC}{flow}_stationary"
+    return Rival(name, lambda elements: (array_of(design, ann, flow, elements, f"{design.name}+{name}"),),
+                 partial(_tallest, design, ann, flow, f"{design.name}+{name}"))
+
+
+def array_of(design: Architecture, ann: Network, flow: str, elements: int, name: str) -> Architecture:
+    """An array of so many elements, as square as they allow.
+
+    Its rows are narrower than the core's; the memories stay what they are, bank by bank. It adds pooled windows up before it
+    multiplies, so its operand is as wide as the widest sum.
+    """
+    operand = max(ann.pooled_bits(c) for layer in ann for c in layer.connections)
+    rows = max(r for r in range(1, int(elements**0.5) + 1) if elements % r == 0)
+    banks = {memory: macro.banks for memory, macro in macros(design).items() if memory not in ("current", "mask")}
+    mac = design.with_fields({**WITHOUT, "core.kind": "multiply_accumulate", "core.payload_bits": operand,
+                              "memories.banks": banks})
+    made = mac.with_core(kind="systolic", rows=rows, columns=elements // rows, dataflow=f"{flow}_stationary",
+                         payload_bits=operand)
+    return made.model_copy(update={"name": name})
+
+
+def _tallest(
+    design: Architecture, ann: Network, flow: str, name: str, target_mm2: float, used: Sequence[str] | None
+) -> Architecture:
+    array = array_of(design, ann, flow, design.core.lanes, name)
+    return array.with_core(rows=equal_area_rows(array, target_mm2, lambda one: area_mm2(one, used)))
