@@ -24,6 +24,7 @@ COMMANDS = {
     "sweep": "Many designs, traces, schedules and prices; resumable.",
     "pareto": "The points of a sweep that no other beats.",
     "best": "The best points of a sweep.",
+    "plot": "Pictures of saved runs: schedules, meshes, cores, energy, latency.",
     "trace": "Look at, check and make spike traces.",
     "capture": "Traces from PyTorch models and NIR graphs.",
     "train": "Train a source network with PyTorch.",
