@@ -46,10 +46,9 @@ from hwsim.snn.network import Network
 from hwsim.stream import back_to_back
 from hwsim.trace.reader import Trace
 
-SAMPLES = {
-    "fashion_mnist_rate_t4": 8, "fashion_mnist_bit_serial_t4": 8, "fashion_mnist_ann": 8, "methods/cifar10_resnet20_rate_t4": 2,
-    "methods/cifar10_resnet20_bit_serial_t4": 2, "methods/cifar10_resnet20_ann_t4": 2, "methods/cifar10_vgg16_bit_serial_t4": 2}
-"""Shipped traces, and how many samples of each are replayed. No rate-coded VGG-16 and no ANN of it are among them."""
+TRACES = ("fashion_mnist_rate_t4", "fashion_mnist_bit_serial_t4", "fashion_mnist_ann", "methods/cifar10_vgg16_bit_serial_t4",
+          "methods/cifar10_resnet20_rate_t4", "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_resnet20_ann_t4")
+"""No rate-coded VGG-16 and no ANN of it are among the shipped traces."""
 SCHEDULES = ("layer_by_layer", "step_by_step", "pipelined")
 MEMORIES = {"cores": "equal cores, each with room for the whole network",
             "total": "equal memory in all, twice what the network needs, shared by the cores"}
@@ -150,7 +149,7 @@ def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for source in options.trace:
         with Trace.open(source) as trace:
             core = "mac_core_64" if trace.network.is_ann else "event_core_64"
-            samples = options.samples or {Path(name).name: count for name, count in SAMPLES.items()}.get(trace.name, 2)
+            samples = options.samples
             counts = dict.fromkeys(n or len(trace.network.layers) for n in options.cores)
             for memory in options.memory:
                 for cores in counts:
@@ -263,7 +262,7 @@ def speed(options: argparse.Namespace) -> None:
     """Processor time per image of each placement, in turn with one core, which has the same memories and no network."""
     for path in options.trace:
         with Trace.open(path) as trace:
-            samples = [trace.sample(n) for n in range(options.samples or 4)]
+            samples = [trace.sample(n) for n in range(options.samples)]
             core = "mac_core_64" if trace.network.is_ann else "event_core_64"
             data = dump_architecture(chip(core, 1, trace.network, "cores"))
             del data["network"]
@@ -287,10 +286,10 @@ def speed(options: argparse.Namespace) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--trace", nargs="+", default=[str(ROOT / "traces" / f"{name}.h5") for name in SAMPLES])
+    options.add_argument("--trace", nargs="+", default=[str(ROOT / "traces" / f"{name}.h5") for name in TRACES])
     options.add_argument("--cores", nargs="+", type=int, default=[1, 4, 16, 0])
     options.add_argument("--memory", nargs="+", choices=tuple(MEMORIES), default=list(MEMORIES))
-    options.add_argument("--samples", type=int, help="of each trace (at least 2)")
+    options.add_argument("--samples", type=int, default=2, help="of each trace, at least 2")
     options.add_argument("--rows", type=int, help="rows of a tile when pipelined (network.tile_rows)")
     options.add_argument("--flit", type=int, default=64)
     options.add_argument("--out", metavar="FILE", help="rows as JSON, one a line; those that are there are not measured again")
