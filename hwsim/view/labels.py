@@ -64,8 +64,8 @@ def grouped(results: Sequence[Result]) -> tuple[list[Result], Rows]:
     for family in families:
         members = [i for i, r in enumerate(ordered) if _family(r) == family]
         itself = next((ordered[i] for i in members if ordered[i].facts.arch == family), None)
-        heads[members[0]] = (_shorten(family), design(itself) if itself else "")
-    return ordered, Rows([_shorten(label) for label in labels], heads)
+        heads[members[0]] = (shortened(family), design(itself) if itself else "")
+    return ordered, Rows([shortened(label) for label in labels], heads)
 
 
 _DISTINCTIONS: tuple[Callable[[Result], object], ...] = (
@@ -101,7 +101,7 @@ def _label(result: Result) -> str:
     return ", ".join(parts)
 
 
-def _shorten(text: str, longest: int = 44) -> str:
+def shortened(text: str, longest: int = 44) -> str:
     """The start and the end of a long name: versions and time steps stand at the end."""
     return text if len(text) <= longest else f"{text[: longest // 2]}…{text[-(longest // 2 - 1):]}"
 
@@ -120,11 +120,11 @@ def design(result: Result) -> str:
 def title(result: Result) -> str:
     f = result.facts
     order = "" if f.is_ann else f", {f.schedule.replace('_', ' ')}"
-    return f"{_shorten(f.trace)} on {_shorten(f.arch)}{order}"
+    return f"{shortened(f.trace)} on {shortened(f.arch)}{order}"
 
 
 def traces(results: Sequence[Result]) -> str:
-    return f"traces: {', '.join(dict.fromkeys(_shorten(r.facts.trace) for r in results))}."
+    return f"traces: {', '.join(dict.fromkeys(shortened(r.facts.trace) for r in results))}."
 
 
 def off(results: Sequence[Result]) -> str:

@@ -6,8 +6,9 @@ Figures are made without pyplot: nothing global is touched, and a notebook shows
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
@@ -19,6 +20,17 @@ from matplotlib.patches import Rectangle
 from hwsim.view.style import FONT, INK, NORMAL, PALE, SMALL, Look
 
 WIDTH, MARGIN, DPI = 11.5, 0.2, 160
+LINE = 0.19
+"""From line to line of legends and notes."""
+
+
+class LegendEntry(NamedTuple):
+    """One word of a legend, placed: inches from the left, line, and what is drawn before it."""
+
+    x: float
+    line: int
+    text: str
+    symbol: Look | str | None
 
 
 class Page:
@@ -39,6 +51,13 @@ class Page:
         size = (0.16 / WIDTH, 0.11 / self.height)
         self.figure.add_artist(Rectangle((x / WIDTH, 1 - y / self.height - size[1] / 2), *size,
                                          transform=self.figure.transFigure, **paint(look)))
+
+    def legend(self, entries: Iterable[LegendEntry], top: float) -> None:
+        """Entries whose symbols are looks, from `top` on."""
+        for entry in entries:
+            assert isinstance(entry.symbol, Look)
+            self.swatch(entry.x, top + LINE * entry.line, entry.symbol)
+            self.text(entry.x + 0.22, top + LINE * entry.line, entry.text, size=SMALL, va="center_baseline")
 
     def marker(self, x: float, y: float, marker: str, filling: str) -> None:
         self.figure.add_artist(Line2D([x / WIDTH], [1 - y / self.height], marker=marker, markersize=5, color=INK,
@@ -81,3 +100,16 @@ def wrap(text: str, width: float) -> list[str]:
         else:
             lines[-1] = longer
     return lines
+
+
+def legend_lines(symbols: Iterable[tuple[str, Look | str]], left: float, line: int = 0) -> list[LegendEntry]:
+    """Words of a legend with their symbols, side by side from `left` on, wrapped at the margin; `line` is the first."""
+    entries: list[LegendEntry] = []
+    x = left
+    for text, symbol in symbols:
+        needed = 0.22 + inches(text, SMALL)
+        if x > left and x + needed > WIDTH - MARGIN:
+            x, line = left, line + 1
+        entries.append(LegendEntry(x, line, text, symbol))
+        x += needed + 0.2
+    return entries

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hwsim.view.labels import HEADING, Rows
-from hwsim.view.page import MARGIN, WIDTH, Page, inches, paint, wrap
+from hwsim.view.page import LINE, MARGIN, WIDTH, LegendEntry, Page, inches, legend_lines, paint, wrap
 from hwsim.view.segments import WAIT, Segment, Values, total
 from hwsim.view.style import CHANNEL, INK, LARGE, NORMAL, PALE, RULE, SMALL, Look, si_scale
 
@@ -29,8 +28,8 @@ HEADER, FOOTER = 1.0, 0.58
 """Above the bars: the titles. Below them: ticks and the axis label."""
 PITCH, STRETCH, BAR = 0.27, 1.5, 0.72
 """Inches from bar to bar, how much a short panel may be stretched; the height of a bar in pitches."""
-LINE, LEAD = 0.19, 0.75
-"""From line to line of the legend and the notes; from the margin to the first entry of a legend."""
+LEAD = 0.75
+"""From the margin to the first entry of a legend."""
 OVER_GRID = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
 
@@ -195,15 +194,6 @@ def _draw_cut(axes: Axes, y: float, width: float) -> None:
                   transform=axes.get_yaxis_transform(), zorder=4)
 
 
-class LegendEntry(NamedTuple):
-    """One word of the legend, placed: inches from the left, line, and what is drawn before it."""
-
-    x: float
-    line: int
-    text: str
-    symbol: Look | str | None
-
-
 def _legend(left: Panel, right: Panel) -> list[LegendEntry]:
     """A paragraph for each panel over the width of the page; what the right shares with the left is said once."""
     named: list[tuple[str, Look | str]] = [(s.look.label, s.look) for s in left.segments]
@@ -212,14 +202,8 @@ def _legend(left: Panel, right: Panel) -> list[LegendEntry]:
     rest: list[tuple[str, Look | str]] = [(s.look.label, s.look) for s in right.segments if s.key not in said]
     entries: list[LegendEntry] = []
     for title, symbols in ((left.title, named), (right.title, rest)):
-        x, line = MARGIN + LEAD, entries[-1].line + 1 if entries else 0
-        entries.append(LegendEntry(MARGIN, line, title, None))
-        for text, symbol in symbols:
-            needed = 0.22 + inches(text, SMALL)
-            if x > MARGIN + LEAD and x + needed > WIDTH - MARGIN:
-                x, line = MARGIN + LEAD, line + 1
-            entries.append(LegendEntry(x, line, text, symbol))
-            x += needed + 0.2
+        line = entries[-1].line + 1 if entries else 0
+        entries += [LegendEntry(MARGIN, line, title, None), *legend_lines(symbols, MARGIN + LEAD, line)]
     return entries
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import style
 from matplotlib.figure import Figure
 
-from hwsim.files import whole_file
+from hwsim.view.figure_file import in_our_style, write_figure
 from hwsim.view.labels import Rows, design, grouped, mean_of, off, title, traces
 from hwsim.view.panels import MARKS, Axis, NumberColumn, Panel, two_panels
 from hwsim.view.segments import (
@@ -31,7 +30,7 @@ from hwsim.view.segments import (
     time_by_layer_and_cause,
     total,
 )
-from hwsim.view.style import CHANNEL, LEAKAGE, RC, number, percent, with_spread
+from hwsim.view.style import CHANNEL, LEAKAGE, number, percent, with_spread
 
 if TYPE_CHECKING:
     from hwsim.result import Result
@@ -44,8 +43,8 @@ def save_figures(results: Sequence[Result], folder: str | Path) -> list[Path]:
     """Write energy.png and latency.png into `folder` (made if missing), each whole or not at all."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    return [_write(energy_figure(results), target / "energy.png"),
-            _write(latency_figure(results), target / "latency.png")]
+    return [write_figure(energy_figure(results), target / "energy.png"),
+            write_figure(latency_figure(results), target / "latency.png")]
 
 
 def energy_figure(results: Sequence[Result]) -> Figure:
@@ -64,13 +63,12 @@ def latency_figure(results: Sequence[Result]) -> Figure:
     return _figure(results, _one_latency, _many_latencies)
 
 
+@in_our_style
 def _figure(results: Sequence[Result], one: Callable[[Result], Figure],
             many: Callable[[Sequence[Result]], Figure]) -> Figure:
-    """Drawn in the style of style.py, whatever the user's is; the user's is put back."""
     if not results:
         raise ValueError("no results to draw, expected at least one")
-    with style.context(["default", RC]):
-        return one(results[0]) if len(results) == 1 else many(results)
+    return one(results[0]) if len(results) == 1 else many(results)
 
 
 def _many_energies(results: Sequence[Result]) -> Figure:
@@ -162,9 +160,3 @@ def _scaled(spread: float | None, scale: float) -> float | None:
 def _value_columns(values: Values, axis: Axis, whole: float) -> list[NumberColumn]:
     return [NumberColumn(axis.unit, [number(axis.scale * v) for v in values]),
             NumberColumn("share", [percent(v, whole) for v in values], 0.5)]
-
-
-def _write(figure: Figure, path: Path) -> Path:
-    with whole_file(path) as part, style.context(["default", RC]):
-        figure.savefig(part, format="png", metadata={"Software": None})
-    return path

@@ -85,7 +85,7 @@ FONT = "DejaVu Sans"
 
 RC = {
     "font.family": [FONT], "font.size": NORMAL, "text.parse_math": False, "hatch.linewidth": 0.6,
-    "axes.edgecolor": PALE, "axes.labelcolor": INK, "axes.linewidth": 0.6,
+    "svg.hashsalt": "hwsim", "pdf.fonttype": 42, "axes.edgecolor": PALE, "axes.labelcolor": INK, "axes.linewidth": 0.6,
     "xtick.color": PALE, "xtick.labelcolor": INK, "text.color": INK,
 }
 

@@ -12,13 +12,15 @@ from hwsim.cores.event.misfits import buffer_bits
 from hwsim.mapping import Mapping
 from hwsim.schedules.base import Schedule
 from hwsim.schedules.pipelines import INPUT, buffer_planes_of, pipeline_of
+from hwsim.schedules.stages import Pipeline
 from hwsim.snn.network import INPUT as INPUT_NAME
 from hwsim.units import format_bits
 
 
 def link_buffer_misfits(mapping: Mapping, schedule: Schedule, samples: int = 1) -> list[str]:
     """By core, what of the planes that `samples` in a row need does not fit its spike buffer."""
-    return [text for core in mapping.arch.core_names for text in _Core(mapping, schedule, samples, core).misfits()]
+    pipeline = pipeline_of(mapping, schedule, samples)  # once for all cores: every pair of tiles is looked at
+    return [text for core in mapping.arch.core_names for text in _Core(mapping, schedule, pipeline, core).misfits()]
 
 
 class _Core:
@@ -27,11 +29,11 @@ class _Core:
     inputs, outputs   by source, bits of all the items that it holds at once.
     """
 
-    def __init__(self, mapping: Mapping, schedule: Schedule, samples: int, core: str) -> None:
+    def __init__(self, mapping: Mapping, schedule: Schedule, pipeline: Pipeline, core: str) -> None:
         design = mapping.arch.design_of(core)
         assert isinstance(design, EventDesign)
         self.design, self.core, self.schedule, self.network = design, core, schedule, mapping.network
-        self.pipeline = pipeline_of(mapping, schedule, samples)
+        self.pipeline = pipeline
         items, given = schedule.items(self.network), buffer_planes_of(mapping, schedule)
         self.inputs: dict[int, int] = {}
         self.outputs: dict[int, int] = {}
