@@ -114,7 +114,7 @@ def test_timing_is_the_checked_one_on_random_chips(seed: int) -> None:
 def test_the_law_meets_every_event() -> None:
     """An event that never happens would be one that nothing holds equal."""
     seen, ran = np.zeros(len(EVENTS), np.int64), 0
-    for seed in range(420):
+    for seed in range(210):
         record = check_flow(seed, mask_first=seed % 2 == 0, ports="1rw" if seed % 3 else "1r1w")
         if record is not None:
             seen, ran = seen + record.counts.sum(axis=(0, 1)), ran + 1
@@ -122,7 +122,7 @@ def test_the_law_meets_every_event() -> None:
         if drawn is not None:
             program = meshed(drawn[0], drawn[1]) if seed % 3 == 0 else drawn[0]
             seen += check_program(program, random_sample(drawn[1], program.network)).counts.sum(axis=(0, 1))
-    assert ran > 100
+    assert ran > 50
     assert not [name for name, count in zip(EVENTS, seen, strict=True) if not count]
 
 

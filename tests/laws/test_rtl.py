@@ -97,7 +97,7 @@ class TestRtlDataflows(Rtl, DataflowLaws):
 
 @pytest.mark.slow
 class TestRtlDataflowsAtLength(TestRtlDataflows):
-    examples = 40
+    examples = 20
     every = 1
 
 
