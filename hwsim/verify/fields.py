@@ -42,6 +42,12 @@ def _explain(error: Any) -> str:
         return f"{place}: missing, it must be given"
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown key; the format has no such field, so leave it out"
+    if error["type"] in ("too_long", "too_short"):
+        known = error["ctx"]
+        limit = f"at most {known['max_length']}" if error["type"] == "too_long" else f"at least {known['min_length']}"
+        return f"{place}: found {known['actual_length']} entries, expected {limit}"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{place}: found {brief(error['input'])}, expected text of the form {error['ctx']['pattern']}"
     reason = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("a valid ")
     return f"{place}: found {brief(error['input'])}, expected {reason}"
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
-_ARITHMETIC_UNITS = {"lane", *(event.unit for event in VOCABULARY if event.scope == "compute")}
+_ARITHMETIC_UNITS = {"lane", "neuron", "synapse_update", *(event.unit for event in VOCABULARY if event.scope == "compute")}
 
 SMALL_SHARE = 0.02
 """A unit of at most this share of the on-chip energy in every bar is merged into `other`."""

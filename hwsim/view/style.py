@@ -25,6 +25,8 @@ ARITHMETIC, ON_CHIP, LEAKAGE, CHANNEL, CYCLE = "other_arithmetic", "other_on_chi
 
 UNITS: dict[str, Look] = {
     "lane": Look("lanes", "#D55E00"),
+    "neuron": Look("neuron", "#A84300"),
+    "synapse_update": Look("synapse update", "#C97B3D"),
     "accumulator": Look("accumulator", "#E5905A"),
     "multiplier": Look("multiplier", "#E69F00"),
     "shifter": Look("shifter", "#F0E442"),
@@ -55,6 +57,9 @@ UNITS: dict[str, Look] = {
     "visits": Look("visit counter", "#7D6B91"),
     "issue": Look("issue", "#AFA0C8"),
     "sequencer": Look("sequencer", "#4A3B66"),
+    "controller": Look("controller", "#614E85"),
+    "output_link": Look("output link", "#9A6FB0"),
+    "sign_register": Look("signs of sources", "#DCC3EA"),
     "clock": Look("clock", "#205115"),
     "wires": Look("wires", "#D0C4A1"),
     "link": Look("links", "#A6761D"),

@@ -140,8 +140,10 @@ def test_registers_are_never_charged_twice(tmp_path: Path, monkeypatch: pytest.M
     assert (clocked.pj, clocked.formula[:9]) == (0, "0: within")
     model = core_model("odin")
     monkeypatch.setattr(type(model), "events", model.events | {"reg_bits"})
-    terms = model.terms(None, None)
-    monkeypatch.setattr(type(model), "terms", lambda self, design, bits: {**terms, "reg_bits": (("register", (1,)),)})
+    registers = dict.fromkeys(("reg_bits", "fifo_push", "fifo_pop", "spike_out"), (("register", (13,)),))
+    terms = {**model.terms(None, None), **registers, "reg_bits": (("register", (1,)),)}
+    monkeypatch.setattr(type(model), "terms", lambda self, design, bits: terms)
+    monkeypatch.setattr(type(model), "logic", lambda self, design, bits: None)
     arch = load_architecture("odin")
     data = raw("units", "datta_45nm")
     data["includes_registers"] = True
