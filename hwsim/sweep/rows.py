@@ -83,7 +83,8 @@ def save(folder: str | Path, parquet: bool = False) -> list[Path]:
     """Write the table of a study's folder: rows.csv, and rows.parquet where it is asked for; the paths of both.
 
     Another study may add rows to the same folder while a table is written, and write its own table before this one is in its
-    place. So the table is written again until it has all rows. Raises SweepError as `load` does, and where nothing here writes Parquet.
+    place. So the table is written again until it has all rows. Raises SweepError as `load` does, and where nothing here writes
+    Parquet.
     """
     while True:
         size = (Path(folder) / ROWS).stat().st_size if (Path(folder) / ROWS).exists() else 0
