@@ -265,9 +265,10 @@ def looked_at(command: Command, before: int) -> str:
 def kills(command: Command, count: int, seed: int = 17, tidy_every: int = 10) -> Counter[str]:
     """End `count` runs at random times of their length; how many were killed, and what a reader found after."""
     rng, found = np.random.default_rng(seed), Counter[str]()
-    command.fresh()
     begun = time.monotonic()
-    run_whole(command.line(2))
+    command.fresh()  # for the first time: by a whole run, unless it grows
+    if command.grows:
+        run_whole(command.line(1))
     longest = time.monotonic() - begun
     command.fresh()
     state = command.read() if command.target.exists() else 0
