@@ -273,7 +273,7 @@ def kills(command: Command, count: int, seed: int = 17, tidy_every: int = 10) ->
     command.fresh()
     state = command.read() if command.target.exists() else 0
     for kill in range(count):
-        status, _ = run(command.line(3 - state if not command.grows else 0), kill_after_s=float(rng.uniform(0, 1.1 * longest)))
+        status, _ = run(command.line(3 - state if not command.grows else 0), kill_after_s=float(rng.uniform(0, 2 * longest)))
         found["killed" if status == -signal.SIGKILL else "had ended"] += 1
         found[looked_at(command, state)] += 1
         state = command.read() if command.target.exists() else 0

@@ -143,7 +143,7 @@ def test_a_disk_that_is_full_for_a_moment_is_told_of_a_checkpoint(tmp_path: Path
             return super().write(data)
 
     monkeypatch.setattr(Path, "open", lambda path, mode="r", *given, **named: (
-        Full(path, "wb") if mode == "wb" else real(path, mode, *given, **named)))
+        io.BufferedWriter(Full(path, "wb")) if mode == "wb" else real(path, mode, *given, **named)))
     assert "No space left on device" in (told_of(lambda: operation.write(2)) or "")
     assert operation.read() == 1
     assert not left_over(operation)
