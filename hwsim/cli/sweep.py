@@ -12,7 +12,7 @@ from hwsim.cli.common import JsonOption, print_json, progress
 from hwsim.errors import HwsimError
 from hwsim.study import run_study
 from hwsim.sweep.definition import read_study, space_of_options
-from hwsim.sweep.rows import CSV, load, save
+from hwsim.sweep.rows import CSV, save
 from hwsim.sweep.space import MANY, Space
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -46,7 +46,7 @@ def sweep_command(
                          "say --yes")
     with progress("points") as report:
         rows = run_study(space.points(), out, workers=workers, progress=report)
-    save(load(out), out, parquet)
+    save(out, parquet)
     failed = Counter(row["error"] for row in rows if "error" in row)
     if as_json:
         print_json(rows)

@@ -8,6 +8,7 @@ tensors go by the names in the file, not by those of modules and classes, so a f
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -92,8 +93,10 @@ def save_checkpoint(
     """Write the file whole or not at all; the one that was there stays as `<stem>.previous<suffix>`. Raises FileError."""
     body = {"format": FORMAT, "version": VERSION, "description": asdict(description),
             "weights": {name: value.detach().cpu().contiguous() for name, value in weights.items()}, "training": training}
-    with whole_file(path, spare=previous_of(path)) as part, part.open("wb") as file:
-        torch.save(body, file)
+    made = io.BytesIO()  # torch, writing to a disk, makes an error of its own of what the disk says
+    torch.save(body, made)
+    with whole_file(path, spare=previous_of(path)) as part:
+        part.write_bytes(made.getbuffer())
 
 
 def previous_of(path: Path) -> Path:

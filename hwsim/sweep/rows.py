@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.files import whole_file
-from hwsim.study import read_rows
+from hwsim.study import ROWS, read_rows
 from hwsim.sweep.axis import SweepError
 
 if TYPE_CHECKING:
@@ -79,9 +79,21 @@ def study_frame(folder: str | Path) -> pd.DataFrame:
     return frame(load(folder))
 
 
-def save(rows: Iterable[Row], folder: str | Path, parquet: bool = False) -> list[Path]:
-    """Write rows.csv, and rows.parquet where it is asked for. Raises SweepError where nothing here writes Parquet."""
-    table = frame(rows)
+def save(folder: str | Path, parquet: bool = False) -> list[Path]:
+    """Write the table of a study's folder: rows.csv, and rows.parquet where it is asked for; the paths of both.
+
+    Another study may add rows to the same folder while a table is written, and write its own table before this one is in its
+    place. So the table is written again until it has all rows. Raises SweepError as `load` does, and where nothing here writes
+    Parquet.
+    """
+    while True:
+        size = (Path(folder) / ROWS).stat().st_size if (Path(folder) / ROWS).exists() else 0
+        written = _save(frame(load(folder)), folder, parquet)
+        if (Path(folder) / ROWS).stat().st_size == size:
+            return written
+
+
+def _save(table: pd.DataFrame, folder: str | Path, parquet: bool) -> list[Path]:
     written = [Path(folder) / CSV]
     with whole_file(written[0]) as part:
         table.to_csv(part, index=False)

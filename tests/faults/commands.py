@@ -265,14 +265,15 @@ def looked_at(command: Command, before: int) -> str:
 def kills(command: Command, count: int, seed: int = 17, tidy_every: int = 10) -> Counter[str]:
     """End `count` runs at random times of their length; how many were killed, and what a reader found after."""
     rng, found = np.random.default_rng(seed), Counter[str]()
-    command.fresh()
     begun = time.monotonic()
-    run_whole(command.line(2))
+    command.fresh()  # for the first time: by a whole run, unless it grows
+    if command.grows:
+        run_whole(command.line(1))
     longest = time.monotonic() - begun
     command.fresh()
     state = command.read() if command.target.exists() else 0
     for kill in range(count):
-        status, _ = run(command.line(3 - state if not command.grows else 0), kill_after_s=float(rng.uniform(0, 1.1 * longest)))
+        status, _ = run(command.line(3 - state if not command.grows else 0), kill_after_s=float(rng.uniform(0, 2 * longest)))
         found["killed" if status == -signal.SIGKILL else "had ended"] += 1
         found[looked_at(command, state)] += 1
         state = command.read() if command.target.exists() else 0

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 
 import hwsim
 from hwsim.cli import app
+from hwsim.study import Row
+from hwsim.sweep import rows
 from hwsim.trace.reader import Trace
 
 runner = CliRunner()
@@ -51,6 +53,26 @@ def test_a_sweep_gives_the_numbers_of_single_runs_and_goes_on_where_it_stopped(p
     assert [row["labels"]["core.lanes"] for row in json.loads(again.stdout)] == [8, 0, 16]
     added = (tmp_path / "rows.jsonl").read_bytes().removeprefix(before)
     assert [json.loads(line).get("error", "")[:17] for line in added.splitlines()] == ["ArchitectureError"]
+
+
+def test_a_table_has_the_rows_that_another_sweep_added_while_it_was_written(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, mine = rows.load, tmp_path / "mine"
+    assert run("sweep", path, "--arch", "event_core_16", "--set", "core.lanes=4", "--samples", 1, "--workers", 1, "-o",
+               tmp_path / "other").exit_code == 0
+    theirs = [(tmp_path / "other" / "rows.jsonl").read_bytes()]
+
+    def load(folder: Path) -> list[Row]:
+        found = real(folder)
+        if theirs:
+            with (mine / "rows.jsonl").open("ab") as file:
+                file.write(theirs.pop())
+        return found
+
+    monkeypatch.setattr(rows, "load", load)
+    assert sweep(path, mine).exit_code == 0
+    assert len(pd.read_csv(mine / "rows.csv")) == 4
 
 
 def test_the_front_and_the_best_of_a_sweep_are_rows_of_it(path: Path, tmp_path: Path) -> None:
