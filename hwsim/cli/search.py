@@ -97,12 +97,12 @@ def _reported(found: Outcome) -> list[dict[str, Any]]:
                                    "energy_uj": None, "area_mm2": None, "mismatches": None, "problem": "; ".join(problems)}
             try:
                 result = simulate(trace, design)
-            except HwsimError as error:
-                rows.append(row | {"problem": str(error).splitlines()[-1].strip(" -")})
-                continue
-            rows.append(row | {"latency_ms": result.latency_s * 1e3, "core_uj": result.energy_pj["core"] / 1e6,
-                               "energy_uj": result.energy_pj["system"] / 1e6, "area_mm2": result.area_mm2,
-                               "mismatches": result.facts.mismatches})
+                row |= {"latency_ms": result.latency_s * 1e3, "core_uj": result.energy_pj["core"] / 1e6,
+                        "energy_uj": result.energy_pj["system"] / 1e6, "area_mm2": result.area_mm2,
+                        "mismatches": result.facts.mismatches}
+            except HwsimError as error:  # it does not run, or something that it counts has no price
+                row["problem"] = str(error).splitlines()[-1].strip(" -")
+            rows.append(row)
     return rows
 
 

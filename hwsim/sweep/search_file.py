@@ -53,13 +53,14 @@ def search_of(data: Any, where: str, folder: Path) -> Search:
     minimise = data["minimise"]
     if not isinstance(minimise, list) or not minimise or not all(isinstance(name, str) for name in minimise):
         raise SweepError(f"{where}: minimise: found {shown(minimise)}, expected a list of columns such as energy_uj")
-    traces = {name: _traces(data[name], f"{where}: {name}", folder) for name in ("choose", "report", "holds")}
+    choose, report, holds = (_traces(data[name], f"{where}: {name}", folder) for name in ("choose", "report", "holds"))
     machines = _machines(data, where, folder)
     counts = {side: sum(machine.side == side for machine in machines) for side in SIDES}
     if len(set(counts.values())) > 1:
         raise SweepError(f"{where}: machines: found {counts['snn']} of side snn and {counts['ann']} of side ann, expected as "
                          "many of each: both sides get the same number of designs")
-    return Search(machines, **traces, minimise=tuple(minimise), **{name: data[name] for name in NUMBERS})
+    return Search(machines, choose, report, holds, samples=data["samples"], drawn=data["drawn"], designs=data["designs"],
+                  seed=data["seed"], minimise=tuple(minimise))
 
 
 def _traces(given: Any, where: str, folder: Path) -> dict[str, tuple[str, ...]]:
