@@ -13,7 +13,7 @@ from hwsim.errors import HwsimError
 from hwsim.files import whole_file
 from hwsim.simulation import simulate
 from hwsim.sweep.search import Found, Outcome, Places, Searcher
-from hwsim.sweep.search_file import design_file, read_search
+from hwsim.sweep.search_file import read_search, winner_file
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -34,7 +34,7 @@ def search_command(
         found = Searcher(search, out, report, workers).run()
     written = []
     for name, design in found.winners:
-        text = design_file(design, f"{design.description}\nFound by: hwsim search {Path(study).name}, as machine {name}.")
+        text = winner_file(name, design, study, search.minimise)
         written.append(Path(out) / f"{name}.yaml")
         with whole_file(written[-1]) as part:
             part.write_text(text, encoding="utf-8")

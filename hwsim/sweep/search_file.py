@@ -6,11 +6,12 @@ Keys: `choose`, `report` and `holds` (paths of traces by side, from the folder o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hwsim.arch import Architecture, dump_architecture
+from hwsim.chip.model import chip_model
 from hwsim.errors import shown
 from hwsim.sweep.axis import Axis, SweepError, axis_of
 from hwsim.sweep.search import SIDES, Machine, Search
@@ -99,6 +100,15 @@ def _axes(given: Any, where: str) -> dict[str, Axis]:
     if spans := [field for field, axis in axes.items() if axis.span]:
         raise SweepError(f"{where}: {spans[0]}: found a range without steps, expected values, or a step or factor")
     return axes
+
+
+def winner_file(name: str, design: Architecture, search: str, minimise: Sequence[str]) -> str:
+    """The best design of a machine as an architecture file that says where it comes from."""
+    said = f"{chip_model(design).size(design.only)}, {name.replace('_', ' ')}; chosen by search"
+    return design_file(design.model_copy(update={"description": said}), (
+        f"The best design of the machine {name} that this search found: hwsim search {search} -o DIR\n"
+        f"Best: the least product of {', '.join(minimise)}, over the traces that it was chosen on. The clock is the highest that it\n"
+        "reaches (hwsim arch check). docs/sweeps.md, \"Reference designs\", says what was searched."))
 
 
 # --- designs as files --------------------------------------------------------------------------------------------------
