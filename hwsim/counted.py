@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.activity import EVENTS, INDEX, VOCABULARY
+from hwsim.activity import EVENTS, INDEX, UNIT_OF, VOCABULARY
 from hwsim.arch import Architecture
 from hwsim.errors import HwsimError
 from hwsim.program import CHANNEL
@@ -23,6 +23,8 @@ from hwsim.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+_NO_ROW = ("_banks", "_bits", "_transfer")
+"""Ends of events that access a part of a row, or belong to transfers, which use ports for free."""
 WAIT = "wait"
 """The cause of cycles in which a resource has nothing to do."""
 
@@ -95,6 +97,18 @@ class Counted:
     @property
     def total_cycles(self) -> int:
         return int(self.cycles.sum())
+
+    @property
+    def rows_per_cycle(self) -> float:
+        """The most rows that any memory of a core gives, or takes, per elapsed cycle, in the mean, but those that transfers move.
+
+        Above 1 a memory would need a second port, or a wider row: a core whose cycles do not wait for memories (a systolic array)
+        can ask for that.
+        """
+        counts = self.layer_counts.sum(axis=(0, 2))
+        ports = [[INDEX[e.name] for e in VOCABULARY if e.unit == unit and way in e.name and not e.name.endswith(_NO_ROW)]
+                 for unit in UNIT_OF.values() for way in ("_read", "_write")]
+        return max(float(counts[:, events].sum(axis=1).max()) for events in ports) / max(1, self.total_cycles)
 
     @cached_property
     def activity(self) -> pd.DataFrame:

@@ -241,7 +241,8 @@ def run_points(points: Sequence[Point]) -> list[Row]:
 
 def _row(result: Result) -> Row:
     """Raises StudyError where a number of the summary is not finite: JSON could not say it."""
-    row = {"task": result.task.hash, "prices": result.price_id, "model_version": result.task.model_version, **result.summary()}
+    row = {"task": result.task.hash, "prices": result.price_id, "model_version": result.task.model_version, **result.summary(),
+           "rows_per_cycle": result.rows_per_cycle}
     numbers = [(name, value) for name, values in row.items()
                for value in (values.values() if isinstance(values, dict) else [values])]
     if wrong := [f"{name} is {value}" for name, value in numbers if isinstance(value, float) and not math.isfinite(value)]:

@@ -1,1 +1,1 @@
-"""How others count: reserved for published accounts of energy (claims, break-even, sensitivity), one file for each."""
+"""How others count: published accounts of energy beside ours, one file for each."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwsim.accounts.published import own_row, published_rows
 from hwsim.activity import VOCABULARY
 from hwsim.arch import load_architecture
 from hwsim.cli.common import (
@@ -126,3 +127,33 @@ def explain_command(
     if text := overridden_text(result.architecture, result.overrides, result.used):
         typer.echo(f"{text}\n")
     typer.echo(explain(energy, result.memories_off))
+
+
+@app.command("published")
+def published_command(
+    run: Annotated[str, typer.Argument(help="Folder that `hwsim run --out` wrote.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print published pJ per synaptic operation beside a run's own, scaled to their node and supply where a rule reaches."""
+    result = load_result(run)
+    rows, own = published_rows(result), own_row(result)
+    if as_json:
+        print_json({"run_id": result.run_id, "own": own, "rows": rows})
+        return
+    typer.echo(f"{result.facts.trace} on {result.facts.arch}, {own['node_nm']:g} nm, {own['vdd_v']:g} V: "
+               f"{own['dynamic_pj']:.3g} pJ per synaptic operation dynamic, {own['leakage_pj']:.3g} leakage (core scope)\n")
+    lines, notes = with_footnotes([{
+        "chip": r["chip"], "nm": f"{r['node_nm']:g}", "V": "-" if r["vdd_v"] is None else f"{r['vdd_v']:g}",
+        "published pJ": f"{r['published_pj']:,.4g}", "ours, dynamic": _number(r["ours_dynamic_pj"], ".3g"),
+        "+ leakage, unscaled": f"{r['ours_leakage_unscaled_pj']:.3g}", "error %": _number(r["error_percent"], "+.0f"),
+        "operation": r["operation"], "source": r["source"]} for r in rows])
+    print_table(lines, left=("chip", "operation", "source"))
+    print_notes(notes)
+    typer.echo("\nours: one real synapse of one event; error of the dynamic part, nothing is fitted")
+    for r in rows:
+        if r["not_scaled"]:
+            typer.echo(f"{r['chip']}: not scaled: {r['not_scaled']}")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"

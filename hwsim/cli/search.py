@@ -13,7 +13,7 @@ from hwsim.errors import HwsimError
 from hwsim.files import whole_file
 from hwsim.simulation import simulate
 from hwsim.sweep.search import Found, Outcome, Places, Searcher
-from hwsim.sweep.search_file import design_file, read_search
+from hwsim.sweep.search_file import read_search, winner_file
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -34,7 +34,7 @@ def search_command(
         found = Searcher(search, out, report, workers).run()
     written = []
     for name, design in found.winners:
-        text = design_file(design, f"{design.description}\nFound by: hwsim search {Path(study).name}, as machine {name}.")
+        text = winner_file(name, design, study, search.minimise)
         written.append(Path(out) / f"{name}.yaml")
         with whole_file(written[-1]) as part:
             part.write_text(text, encoding="utf-8")
@@ -97,12 +97,12 @@ def _reported(found: Outcome) -> list[dict[str, Any]]:
                                    "energy_uj": None, "area_mm2": None, "mismatches": None, "problem": "; ".join(problems)}
             try:
                 result = simulate(trace, design)
-            except HwsimError as error:
-                rows.append(row | {"problem": str(error).splitlines()[-1].strip(" -")})
-                continue
-            rows.append(row | {"latency_ms": result.latency_s * 1e3, "core_uj": result.energy_pj["core"] / 1e6,
-                               "energy_uj": result.energy_pj["system"] / 1e6, "area_mm2": result.area_mm2,
-                               "mismatches": result.facts.mismatches})
+                row |= {"latency_ms": result.latency_s * 1e3, "core_uj": result.energy_pj["core"] / 1e6,
+                        "energy_uj": result.energy_pj["system"] / 1e6, "area_mm2": result.area_mm2,
+                        "mismatches": result.facts.mismatches}
+            except HwsimError as error:  # it does not run, or something that it counts has no price
+                row["problem"] = str(error).splitlines()[-1].strip(" -")
+            rows.append(row)
     return rows
 
 

@@ -31,7 +31,7 @@ NUMBERS: dict[str, tuple[tuple[str, ...], float]] = {
     "power_mw": (("power_w",), 1e3), "area_mm2": (("area_mm2",), 1), "utilisation": (("utilisation",), 1),
     "operations": (("synaptic_operations",), 1), "samples": (("samples",), 1), "mismatches": (("mismatches",), 1),
     "saturations": (("saturations",), 1), "accuracy": (("accuracy",), 1), "accuracy_test_set": (("accuracy_test_set",), 1),
-    "meets_clock": (("meets_clock",), 1),
+    "meets_clock": (("meets_clock",), 1), "rows_per_cycle": (("rows_per_cycle",), 1),
 }
 """Columns of the table: where a row has the number, and the factor to the column's unit."""
 WORDS = ("coding", "timesteps", "model_version", "run_id", "error")

@@ -3,7 +3,8 @@
 A search file names machines on two sides, `snn` and `ann`. Each machine is a base design and axes of fields; every machine gets
 the same number of designs. Some are drawn at random from the grid, seeded; the rest are neighbours, one step along one axis, of
 the best design so far on each trace. A design is a candidate only if it holds: the networks of other traces (`holds`) run on
-it, their weights kept on chip; this looks at shapes, never at spikes. Every design runs at the highest clock that it reaches.
+it, their weights kept on chip; this looks at shapes, never at spikes. Every design runs at the highest clock that it reaches, and
+one of whose memories more than a row per cycle is asked for, in the mean, is none.
 
 The best of a front is its knee: the least product of the columns `minimise` (hwsim/sweep/front.py). Rows are those of a study
 (hwsim/study.py), so a search that was stopped goes on.
@@ -103,12 +104,12 @@ class Found:
     """Of each design that was looked at, whether it holds."""
 
     def costs(self, trace: str, minimise: Sequence[str]) -> list[tuple[Places, tuple[float, ...]]]:
-        """Of each design that ran, the columns to make small."""
+        """Of each design that ran and whose memories can keep up, the columns to make small."""
         found = []
         for places, rows in self.rows.items():
             flat = plain_row(rows[trace])
             numbers = [flat[name] for name in minimise]
-            if all(isinstance(n, int | float) for n in numbers):
+            if all(isinstance(n, int | float) for n in numbers) and flat["rows_per_cycle"] <= 1:
                 found.append((places, tuple(float(n) for n in numbers)))
         return found
 

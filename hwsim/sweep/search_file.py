@@ -6,11 +6,12 @@ Keys: `choose`, `report` and `holds` (paths of traces by side, from the folder o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hwsim.arch import Architecture, dump_architecture
+from hwsim.chip.model import chip_model
 from hwsim.errors import shown
 from hwsim.sweep.axis import Axis, SweepError, axis_of
 from hwsim.sweep.search import SIDES, Machine, Search
@@ -53,13 +54,14 @@ def search_of(data: Any, where: str, folder: Path) -> Search:
     minimise = data["minimise"]
     if not isinstance(minimise, list) or not minimise or not all(isinstance(name, str) for name in minimise):
         raise SweepError(f"{where}: minimise: found {shown(minimise)}, expected a list of columns such as energy_uj")
-    traces = {name: _traces(data[name], f"{where}: {name}", folder) for name in ("choose", "report", "holds")}
+    choose, report, holds = (_traces(data[name], f"{where}: {name}", folder) for name in ("choose", "report", "holds"))
     machines = _machines(data, where, folder)
     counts = {side: sum(machine.side == side for machine in machines) for side in SIDES}
     if len(set(counts.values())) > 1:
         raise SweepError(f"{where}: machines: found {counts['snn']} of side snn and {counts['ann']} of side ann, expected as "
                          "many of each: both sides get the same number of designs")
-    return Search(machines, **traces, minimise=tuple(minimise), **{name: data[name] for name in NUMBERS})
+    return Search(machines, choose, report, holds, samples=data["samples"], drawn=data["drawn"], designs=data["designs"],
+                  seed=data["seed"], minimise=tuple(minimise))
 
 
 def _traces(given: Any, where: str, folder: Path) -> dict[str, tuple[str, ...]]:
@@ -98,6 +100,15 @@ def _axes(given: Any, where: str) -> dict[str, Axis]:
     if spans := [field for field, axis in axes.items() if axis.span]:
         raise SweepError(f"{where}: {spans[0]}: found a range without steps, expected values, or a step or factor")
     return axes
+
+
+def winner_file(name: str, design: Architecture, search: str, minimise: Sequence[str]) -> str:
+    """The best design of a machine as an architecture file that says where it comes from."""
+    said = f"{chip_model(design).size(design.only)}, {name.replace('_', ' ')}; chosen by search"
+    return design_file(design.model_copy(update={"description": said}), (
+        f"The best design of the machine {name} that this search found: hwsim search {search} -o DIR\n"
+        f"Best: the least product of {', '.join(minimise)}, over the traces that it was chosen on. The clock is the highest that it\n"
+        "reaches (hwsim arch check). docs/sweeps.md, \"Reference designs\", says what was searched."))
 
 
 # --- designs as files --------------------------------------------------------------------------------------------------

@@ -95,6 +95,22 @@ def test_a_design_that_is_written_is_read_back(found: Outcome, tmp_path: Path) -
         assert path.read_text().startswith("# Why.\n# What.\nname: ")
 
 
+def test_no_memory_is_asked_for_more_than_it_gives(trace_files: dict[str, Path], found: Outcome) -> None:
+    """An event core waits for its memories; an array that fetches more than a row per cycle is no candidate."""
+    spiking = hwsim.simulate(trace_files["rate"], "event_core_16", samples=1)
+    assert 0.5 < spiking.rows_per_cycle <= 1
+    narrow = hwsim.load_architecture("systolic_8x8").with_fields({"spike_buffer.scan_bits": 16})
+    assert hwsim.simulate(trace_files["quantised"], narrow, samples=1).rows_per_cycle > 1
+    f = found.found[1]
+    trace = found.search.choose["ann"][0]
+    row = next(iter(f.rows.values()))[trace]
+    before, row["rows_per_cycle"] = row["rows_per_cycle"], 1.01
+    try:
+        assert len(f.costs(trace, found.search.minimise)) == len(f.rows) - 1
+    finally:
+        row["rows_per_cycle"] = before
+
+
 def test_the_highest_clock_is_that_of_the_whole_design() -> None:
     point = Point("t", "event_core_64", changes={"clock": "highest", "memories.banks.weight": 32})
     design = point.design()
