@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.chip.model import chip_model
 from hwsim.chip.placement import shares_of, weight_bits
 from hwsim.cost.energy import LEAKAGE
 from hwsim.engine.fast.chip import FastEngine
@@ -41,9 +42,10 @@ from hwsim.errors import HwsimError
 from hwsim.mapping import Share
 from hwsim.program import Transfer
 from hwsim.result import Result
+from hwsim.schedules import schedule_by_name
 from hwsim.simulation import make_program, placed_for, simulate
 from hwsim.snn.network import Network
-from hwsim.stream import back_to_back
+from hwsim.stream import MEASURED, back_to_back, lead_of
 from hwsim.trace.reader import Trace
 
 TRACES = ("fashion_mnist_rate_t4", "fashion_mnist_bit_serial_t4", "fashion_mnist_ann", "methods/cifar10_vgg16_bit_serial_t4",
@@ -55,6 +57,8 @@ MEMORIES = {"cores": "equal cores, each with room for the whole network",
 COLUMNS = ("cores", "placement", "schedule", "latency", "free links", "period", "bound, by", "µJ alone", "free links",
            "µJ steady", "KiB weights, fullest core", "of all cores", "KB streamed", "kbit planes", "kbit copies",
            "MiB of all cores")
+LONGEST = 12_000
+"""Operations of a list of samples in a row that is still simulated; of a longer one only the bound of the period is given."""
 BANK_BYTES = 256 << 10
 """Of a bank of a memory, at most; the tables end at 512 KiB."""
 
@@ -100,7 +104,8 @@ def measured(trace: Trace, arch: Architecture, schedule: str, samples: int) -> d
     """Numbers of one replay; the reason where it does not run."""
     try:
         result = simulate(trace, arch, schedule=schedule, samples=samples, check=False)
-        stream = back_to_back(trace, result.architecture, samples, schedule=schedule)
+        long = len(result.operations) * samples * (2 * lead_of(trace.network, schedule, samples) + MEASURED)
+        stream = back_to_back(trace, result.architecture, samples, schedule=schedule) if long < LONGEST else None
     except HwsimError as error:
         return {"refused": str(error).splitlines()[-1].strip(" -")}
     network, design = trace.network, result.architecture
@@ -112,18 +117,27 @@ def measured(trace: Trace, arch: Architecture, schedule: str, samples: int) -> d
     for layer, share in zip(network, shares_of(design, network), strict=True):
         for core, part in share.items():
             held[core] = held.get(core, 0) + weight_bits(layer, part, design.design_of(core))
-    name, bound = stream.bound
-    free = sum(stream.free) / len(stream.free)
+    busy = result.busy_frame.sort_values(["cycles", "resource"], ascending=[False, True]).iloc[0]
+    free = free_cycles(trace, design, schedule, samples) if stream is None else sum(stream.free) / len(stream.free)
     return {
-        "latency": float(result.cycles.mean()), "free": free, "period": stream.period_cycles, "bound": bound, "by": name,
+        "latency": float(result.cycles.mean()), "free": free, "bound": float(busy["cycles"]), "by": str(busy["resource"]),
+        "period": None if stream is None else stream.period_cycles,
         "core_uj": result.energy_pj["core"] / 1e6, "free_uj": free_energy_pj(result, free) / 1e6,
-        "steady_uj": stream.energy_pj(result)["core"] / 1e6,
+        "steady_uj": None if stream is None else stream.energy_pj(result)["core"] / 1e6,
         "weights_fullest_bytes": max(held.values()) / 8, "weights_bytes": sum(held.values()) / 8,
         "streamed_bytes": sum(int(op.bits) for op in transfers if op.memory == "weight") / 8,
         "plane_bits": sum(bits for bits, _ in sends), "copied_bits": sum(bits * (targets - 1) for bits, targets in sends),
         "memory_bytes": sum(sum(design.design_of(core).capacities.values()) for core in design.core_names) / 8,
         "run_cycles": {layer: float(cycles) for layer, cycles in run_cycles(result).items()},
     }
+
+
+def free_cycles(trace: Trace, arch: Architecture, schedule: str, samples: int) -> float:
+    """What a sample takes if links cost nothing."""
+    machine = chip_model(arch).machine(trace.network, arch, schedule_by_name(schedule), "fast")
+    assert machine.timing is not None
+    assert machine.free is not None
+    return sum(machine.free(machine.timing(trace.sample(n))) for n in range(samples)) / samples
 
 
 def free_energy_pj(result: Result, free_cycles: float) -> float:
@@ -197,11 +211,15 @@ def cells(row: dict[str, Any]) -> list[str]:
     if "refused" in row:
         return [*start, f"refused: {row['refused'].split(';')[0][:70]}", *[""] * (len(COLUMNS) - 4)]
     return [
-        *start, *(f"{row[name] / 1e3:,.1f}" for name in ("latency", "free", "period")), f"{row['bound'] / 1e3:,.1f} {row['by']}",
-        *(f"{row[name]:,.1f}" for name in ("core_uj", "free_uj", "steady_uj")),
+        *start, *(number(row[name], 1e3) for name in ("latency", "free", "period")), f"{row['bound'] / 1e3:,.1f} {row['by']}",
+        *(number(row[name], 1) for name in ("core_uj", "free_uj", "steady_uj")),
         *(f"{row[name] / 1024:,.0f}" for name in ("weights_fullest_bytes", "weights_bytes")),
         *(f"{row[name] / 1e3:,.0f}" for name in ("streamed_bytes", "plane_bits", "copied_bits")),
         f"{row['memory_bytes'] / 2**20:,.2f}"]
+
+
+def number(value: float | None, unit: float) -> str:
+    return "-" if value is None else f"{value / unit:,.1f}"
 
 
 def print_undecided(members: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from hwsim.record import SampleRecord
 from hwsim.result import Result
 from hwsim.schedules import schedule_by_name
 from hwsim.simulation import placed_for
+from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 
-ROUNDS = 4
-"""How often the samples are streamed, all of them one after the other."""
+MEASURED = 2
+"""Rounds from which the period is taken; a round is all samples, one after the other."""
 
 
 class StreamError(HwsimError):
@@ -34,28 +36,30 @@ class StreamError(HwsimError):
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Samples in a row, ROUNDS times: the first round fills the pipeline, the last one empties it, between is the steady state.
+    """Samples in a row, in rounds: the first ones fill the pipeline, the last ones empty it, between is the steady state.
 
+    lead     rounds that fill it, and as many that empty it; MEASURED lie between.
     times    when each began and ended, and how long each resource worked.
     alone    cycles of each sample by itself.        free   the same if links cost nothing: nobody waits for one.
     """
 
     samples: int
+    lead: int
     times: Streamed
     alone: tuple[int, ...]
     free: tuple[int, ...]
 
     @cached_property
     def period_cycles(self) -> float:
-        """Cycles from the end of a sample to that of the next, in the mean over all rounds but the first and the last."""
-        n, rounds = self.samples, ROUNDS - 2
-        return float(self.times.last[n * (ROUNDS - 1) - 1] - self.times.last[n - 1]) / (n * rounds)
+        """Cycles from the end of a sample to that of the next, in the mean over the rounds between filling and emptying."""
+        n, first = self.samples, self.samples * self.lead
+        return float(self.times.last[first + n * MEASURED - 1] - self.times.last[first - 1]) / (n * MEASURED)
 
     @cached_property
     def busy(self) -> dict[str, float]:
         """By resource, the cycles that it works per sample, the busiest first."""
-        rounds = self.samples * ROUNDS
-        return {name: cycles / rounds for name, cycles in sorted(self.times.busy.items(), key=lambda one: (-one[1], one[0]))}
+        streamed = len(self.times.last)
+        return {name: cycles / streamed for name, cycles in sorted(self.times.busy.items(), key=lambda one: (-one[1], one[0]))}
 
     @cached_property
     def bound(self) -> tuple[str, float]:
@@ -102,11 +106,26 @@ def back_to_back(
                               "links")
         replay = _replay(machine, opened, spikes)
         records = [replay(opened.sample(index)) for index in range(samples)]
-        return Stream(samples, machine.stream(records * ROUNDS), tuple(int(record.end.max()) for record in records),
+        lead = lead_of(opened.network, schedule, samples)
+        times = machine.stream(records * (2 * lead + MEASURED))
+        return Stream(samples, lead, times, tuple(int(record.end.max()) for record in records),
                       tuple(machine.free(record) for record in records))
     finally:
         if opened is not trace:
             opened.close()
+
+
+def lead_of(network: Network, schedule: str, samples: int) -> int:
+    """Rounds of so many samples until as many samples are under way as ever will be: pipelined, a sample is followed by the next
+    one after its own items, and the deepest layer works on it that many ticks later (C9)."""
+    order = schedule_by_name(schedule)
+    if not order.stays:
+        return 1
+    depths: dict[str, int] = {}
+    for layer in network:
+        depths[layer.name] = max((1 + depths[wire.source] for wire in layer.connections if wire.source in depths), default=0)
+    under_way = 1 + ceil(max(depths.values()) / order.items(network))
+    return ceil(under_way / samples)
 
 
 def _replay(machine: Machine, trace: Trace, spikes: str) -> Callable[[Sample], SampleRecord]:

@@ -11,9 +11,10 @@ import hwsim
 from hwsim.cli import app
 from hwsim.cost.energy import LEAKAGE
 from hwsim.simulation import simulate
-from hwsim.stream import StreamError, back_to_back
+from hwsim.stream import StreamError, back_to_back, lead_of
 from hwsim.trace.reader import Trace
 from tests.chip.test_placement import by_hand, chip
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("schedule", ["layer_by_layer", "step_by_step", "pipelined"])
@@ -88,3 +89,18 @@ def test_the_command_line_prints_periods_placements_and_what_is_busy(trace_files
     assert set(json.loads(runner.invoke(app, ["arch", "place", str(path), "--trace", trace, "--json"]).stdout)) == {
         "placement", "shares"}
     assert hwsim.load_architecture(str(path)).network is not None
+
+
+def test_a_deep_pipeline_is_filled_before_its_period_is_taken(rate_trace: Trace) -> None:
+    """On one core, which has all the work, no period is shorter than the work, however few samples a round has."""
+    found = back_to_back(rate_trace, chip(1), 2)
+    name, work = found.bound
+    assert name == "core"
+    assert found.period_cycles >= work
+    deep = Trace.open(ROOT / "traces" / "methods" / "cifar10_resnet20_bit_serial_t4.h5")
+    with deep:
+        assert lead_of(deep.network, "pipelined", 2) == 10, "19 layers behind each other, one item per sample: 20 samples under way"
+        assert lead_of(deep.network, "layer_by_layer", 2) == 1
+    with Trace.open(ROOT / "traces" / "methods" / "cifar10_resnet20_rate_t4.h5") as rate:
+        assert lead_of(rate.network, "pipelined", 2) == 3, "4 items per sample: 6 samples under way"
+        assert lead_of(rate.network, "pipelined", 32) == 1

@@ -29,7 +29,9 @@ from hwsim.cost.technology.sources import CONFIDENCES, shipped
 from hwsim.cost.technology.tables import unit_cost
 from hwsim.view.style import UNITS as UNITS_SHOWN
 
-SHIPPED = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
+SHIPPED = [name for name in sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
+           if load_architecture(name).is_one_core]
+"""Chips of several are priced core by core: tests/chip/test_shipped_chips.py."""
 UNITS = [name for name in shipped("units") if name != "aladdin_40nm"]
 CORE = "event_core_64"
 OF_OTHER_DATAFLOWS = {"accumulator_access", *(f"{memory}_{way}_banks" for memory in ("membrane", "current")
