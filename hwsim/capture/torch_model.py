@@ -59,7 +59,7 @@ def capture_torch(
     tracker = _tracker(model, neurons or {})
     _check_timesteps(given, timesteps)
     _check_finite(model)
-    with _inference(model), _Recording(given, tracker, timesteps) as recording:
+    with inference(model), _Recording(given, tracker, timesteps) as recording:
         first = recording.sample(0)
         network = build_network(given, first, tracker)
         about = _provenance(model, given, first, network, dict(provenance or {}))
@@ -118,7 +118,7 @@ class _Recording:
 
 
 @contextmanager
-def _inference(model: Any) -> Iterator[None]:
+def inference(model: Any) -> Iterator[None]:
     """Dropout off and batch norm fixed, as at inference; every module's mode is put back afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
