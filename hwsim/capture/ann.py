@@ -248,6 +248,10 @@ class AnnBuilder:
         self.layers.append(AnnLayer(name, self.place, shape, flow))
         return Ann(self.name, self.input_shape, tuple(self.layers), self.gain, self.shift, self.flat, tuple(self.notes))
 
+    def never_negative(self, value: Value) -> bool:
+        """Whether a ReLU would change nothing."""
+        return not isinstance(value, PooledSums) and self._is_closed(value)
+
     # -- helpers ----------------------------------------------------------------------------------------------------
 
     def _flow(self, value: Value) -> fl.Flow:

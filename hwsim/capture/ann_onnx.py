@@ -174,6 +174,8 @@ def _clip(n: _Node, x: Any, *rest: Any) -> Any:
     bounds = [n.weights(1), n.weights(2)]
     low = n.get("min") if bounds[0] is None else bounds[0].item()
     high = n.get("max") if bounds[1] is None else bounds[1].item()
+    if low is None and n.builder.never_negative(x):
+        low = 0
     if low != 0 or (high is not None and high <= 0):
         raise UnsupportedError(f"a Clip from {low} to {high}", "one from 0 to a positive number", "use ReLU or ReLU6")
     return n.builder.activated(x, INFINITE if high is None else float(high))
@@ -237,8 +239,8 @@ def _reshape(n: _Node, x: Any, *rest: Any) -> Any:
     elif n.kind == "Reshape":
         sizes = n.weights(1).tolist()
         sizes = [(1, *flow.shape)[i] if s == 0 and not n.get("allowzero", 0) else s for i, s in enumerate(sizes)]
-        open_size = -size // int(np.prod(sizes)) if -1 in sizes and 0 not in sizes else -1
-        wanted = tuple(-open_size if s == -1 else s for s in sizes)
+        known = -int(np.prod(sizes)) if -1 in sizes else 0
+        wanted = tuple(size // known if s == -1 and known else s for s in sizes)
     else:  # Squeeze of (1, C, 1, 1)
         wanted = (1, size) if flow.shape[1:] == (1, 1) else None
     if wanted == (1, *flow.shape):

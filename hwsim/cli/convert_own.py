@@ -73,7 +73,7 @@ def convert_own(
     if folder is not None:
         count = min(samples, len(made.data.images))
         with progress("samples") as report:
-            paths = made.record(folder, count, {"images": body["images"]}, report)
+            paths = made.record(folder, count, {"images": body["images"]}, found, report)
         body["traces"] = {twin: str(path) for twin, path in paths.items()}
     if as_json:
         print_json(body)

@@ -64,5 +64,6 @@ def _who_imports(path: Path, error: BaseException) -> str:
 
 def _line_in(path: Path, error: BaseException) -> str:
     """":LINE" of the user's file in a traceback, or nothing."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
     return f":{lines[-1]}" if lines else ""

@@ -71,12 +71,15 @@ class Accuracies:
 class Quantised:
     """A user's network with levels, and its twins of integers: `ann`, `bit_serial`, `rate`.
 
-    calibrated   the network that they come from.      data   the images and labels that are measured and recorded.
+    calibrated   the network that they come from.      widths   of its integers.
+    data         the images and labels that are measured and recorded; `tested`: they are others than those of the calibration.
     """
 
     calibrated: Calibrated
+    widths: Widths
     twins: Mapping[str, Driven]
     data: LabelledImages
+    tested: bool
     notes: Mapping[str, Any]
 
     @property
@@ -111,10 +114,11 @@ class Quantised:
                 for name, (own_of, own, total, clipped, count) in sums.items()]
 
     def record(self, folder: str | Path, samples: int = 32, provenance: Mapping[str, Any] | None = None,
-               progress: Progress = None) -> dict[str, Path]:
+               accuracies: Accuracies | None = None, progress: Progress = None) -> dict[str, Path]:
         """Traces `ann.h5`, `bit_serial.h5` and `rate.h5` of the first `samples` images; by twin, where they are.
 
-        folder   a new or empty one, or one that holds such traces only, which are replaced. Raises ConversionError for another.
+        folder       a new or empty one, or one that holds such traces only, which are replaced. Another raises ConversionError.
+        accuracies   what `measure` found, to be said in the traces.
         """
         data = self._first(samples)
         foreign = sorted({p.name for p in Path(folder).glob("*")} - {f"{twin}.h5" for twin in self.twins})
@@ -123,9 +127,17 @@ class Quantised:
                                   "folder")
         with whole_folder(folder) as place:
             for (twin, driven), report in zip(self.twins.items(), _reports(progress, len(self.twins)), strict=True):
-                notes = {**driven.notes, **(provenance or {})}
+                notes = {**driven.notes, **(provenance or {}), **self._stated(accuracies, twin)}
                 write_trace(driven, data.images, data.labels, place / f"{twin}.h5", f"{self.name} {twin}", notes, report).close()
         return {twin: Path(folder) / f"{twin}.h5" for twin in self.twins}
+
+    def _stated(self, found: Accuracies | None, twin: str) -> dict[str, Any]:
+        """What a trace says of accuracies; only that of a whole test set is called one."""
+        if found is None or found.accuracy is None:
+            return {}
+        whole = self.tested and found.images == len(self.data.images)
+        return {"ann_accuracy": 100 * found.accuracy["float"], "accuracy_images": found.images,
+                "accuracy_test_set" if whole else "accuracy": 100 * found.accuracy[twin]}
 
     @property
     def _last(self) -> str:
@@ -187,7 +199,7 @@ def quantise(
         if problems := validate_network(network):
             raise ConversionError(f"{where} as {twin}: {problems[0]}")
         twins[twin] = Driven(network, lambda seen: payloads(source, seen, unit), notes | {"method": twin, "timesteps": timesteps})
-    return Quantised(calibrated, twins, data, notes)
+    return Quantised(calibrated, widths, twins, data, other is not None, notes)
 
 
 def _bits_of(levels: int) -> int:
@@ -234,7 +246,8 @@ def _check_against(model: torch.nn.Module, ann: Ann, encoding: FoldedSource, ima
     own = encoding.normalised(images)  # with the graph's own normalisation, which the model does itself
     gain, shift = ann.gain.astype(np.float64), ann.shift.astype(np.float64)
     seen = ((own - shift) / gain).transpose(0, 3, 1, 2)
-    verified(model, logits[0].flatten(1).double().numpy(), seen.reshape(len(seen), -1) if ann.flat else seen, where)
+    found = logits[0].flatten(1).double().numpy()
+    verified(model, found, seen.reshape(len(seen), -1) if ann.flat else seen, bool(ann.notes), where)
 
 
 def _reports(progress: Progress, tasks: int) -> list[Progress]:
