@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.capture import flow as fl
 from hwsim.capture.errors import CaptureError, UnsupportedError, refusal
-from hwsim.capture.geometry import adaptive_window, one_side
+from hwsim.capture.geometry import adaptive_window, one_side, windows
 from hwsim.snn.network import INPUT, Shape
 
 Floats = NDArray[Any]
@@ -179,9 +179,9 @@ class AnnBuilder:
     def averaged(self, value: Value, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, padding_counts: bool = True
                  ) -> fl.Flow:
         """Averages of windows. Blocks belong to what reads them; windows that overlap become a layer of neurons of their own."""
-        flow, (side, step, pad) = self._flow(value), _window(kernel, stride, padding)
-        c, h, w = _spatial(flow, "average pooling")
-        _check_windows(h, w, side, step, pad, ceil_mode)
+        flow = self._flow(value)
+        c, *size = _spatial(flow, "average pooling")
+        side, step, pad = windows(size, kernel, stride, padding, ceil_mode)
         if (step, pad) == (side, 0):
             return self._blocks(flow, side)
         if pad and not padding_counts:
@@ -204,11 +204,10 @@ class AnnBuilder:
 
     def largest(self, value: Value, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Value:
         """Maxima of windows; of sums they wait for a ReLU."""
-        flow, (side, step, pad) = self._flow(value), _window(kernel, stride, padding)
+        flow = self._flow(value)
         if one_side("a dilation of", dilation) != 1:
             raise UnsupportedError("max pooling with dilation", "windows without gaps", "use dilation 1")
-        _, h, w = _spatial(flow, "max pooling")
-        _check_windows(h, w, side, step, pad, ceil_mode)
+        side, step, pad = windows(_spatial(flow, "max pooling")[1:], kernel, stride, padding, ceil_mode)
         if (side, step) == (1, 1):
             return flow
         if any(b.source == INPUT and b.operator is None for b in flow.branches):
@@ -312,21 +311,6 @@ def _convolution(kernel: Sequence[int], stride: Any, padding: Any, dilation: Any
     if one_side("a dilation of", dilation) != 1:
         raise UnsupportedError(f"a dilation of {one_side('a dilation of', dilation)}", "1", "use a convolution without gaps")
     return side, step, one_side("a padding of", padding)
-
-
-def _window(kernel: Any, stride: Any, padding: Any) -> tuple[int, int, int]:
-    side = one_side("a pooling window of", kernel)
-    step = side if stride is None or (isinstance(stride, Sequence) and not stride) else one_side("a pooling stride of", stride)
-    return side, step, one_side("a padding of", padding)
-
-
-def _check_windows(h: int, w: int, side: int, step: int, pad: int, ceil_mode: bool) -> None:
-    """Refuse windows that do not fit, and incomplete ones at the far border."""
-    if min(h, w) + 2 * pad < side:
-        raise UnsupportedError(f"pooling by {side} of {h} x {w} values", "a window that fits", "pool by less")
-    if ceil_mode and any((n + 2 * pad - side) % step for n in (h, w)):
-        raise UnsupportedError(f"pooling of {h} x {w} values with ceil_mode", "incomplete windows dropped",
-                               "set ceil_mode to False, or give images whose sizes divide")
 
 
 def _spatial(flow: fl.Flow, what: str) -> Shape:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwsim.capture.errors import UnsupportedError, refusal
 from hwsim.capture.flow import connections, layer_shape, source_flow
 from hwsim.capture.inputs import Inputs, read_inputs, read_labels
-from hwsim.capture.torch_neurons import KNOWN, reset_states
+from hwsim.capture.torch_neurons import KNOWN, foreign, reset_states
 from hwsim.snn.network import INPUT, Layer, Network
 from hwsim.snn.neurons import Neuron, ReadOut
 from hwsim.snn.sample import Sample
@@ -83,6 +83,7 @@ class _Recording:
 
     def __init__(self, given: Inputs, tracker: Tracker, timesteps: int | None) -> None:
         self.given, self.tracker, self.timesteps = given, tracker, timesteps
+        tracker.stepwise = timesteps is not None
 
     def __enter__(self) -> _Recording:
         return self
@@ -136,6 +137,10 @@ def _tracker(model: Any, neurons: Mapping[type, Neuron]) -> Tracker:
         raise refusal(WHERE, "torch", f"no PyTorch ({error})", "PyTorch", "pip install 'hwsim[torch]'") from None
     # Loads PyTorch, an extra.
     from hwsim.capture.torch_tracker import Tracker
+
+    for path, module in model.named_modules() if isinstance(model, torch.nn.Module) else ():
+        if not isinstance(module, tuple(neurons)) and (error := foreign(module)) is not None:
+            raise refusal(WHERE, f"module {path!r}", error.found, error.expected, error.do)
 
     if not isinstance(model, torch.nn.Module):
         raise refusal(WHERE, "model", f"a {type(model).__name__}", "a torch.nn.Module", "give the model itself")
@@ -234,8 +239,10 @@ def _check_run(tracker: Tracker, run: Run, given: Inputs, timesteps: int | None)
     expected = timesteps or (given.spec.timesteps if given.spec.is_spikes else max(counts.values()))
     for name, count in counts.items():
         if count != expected:
-            raise refusal(WHERE, f"module {run.layers[name].path!r}", f"{count} timesteps", f"{expected}, as elsewhere",
-                          "every spiking layer must make every timestep, once")
+            looped = timesteps is not None and count == timesteps * (count // timesteps) > timesteps
+            raise refusal(WHERE, f"module {run.layers[name].path!r}", f"{count} timesteps", f"{expected}, as elsewhere", (
+                f"the model loops over time itself, {count // (timesteps or 1)} timesteps a call: leave timesteps out" if looped
+                else "every spiking layer must make every timestep, once"))
 
 
 def _check_same_network(first: Run, run: Run, index: int) -> None:
