@@ -225,7 +225,8 @@ class _Book:
         self._check_readouts(index, sample, record, computed)
 
     def _check_readouts(self, index: int, sample: Sample, record: SampleRecord, computed: bool) -> None:
-        """Final potentials against the recorded ones, and the class that they, or the last layer's spikes, choose against the label.
+        """Final potentials against the recorded ones, and the class that they, or the last layer's spikes, choose against the
+        label.
 
         Where nothing is computed, nothing is compared, and the class is that of the recorded potentials.
         """
@@ -239,7 +240,7 @@ class _Book:
         if self.trace.labels is None:
             return
         answer: NDArray[np.integer] | None
-        if last.carries == "spikes":  # a spiking last layer answers by how often each neuron fired
+        if last.carries == "spikes" and last.shape[1:] == (1, 1):  # a spiking last layer answers by how often each neuron fired
             sent = record.outputs.get(last.name) if computed else sample.recorded.get(last.name)
             answer = None if sent is None else sent.sum(axis=0, dtype=np.int64).transpose(2, 0, 1)
         elif last.sends:

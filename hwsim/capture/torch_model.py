@@ -138,10 +138,6 @@ def _tracker(model: Any, neurons: Mapping[type, Neuron]) -> Tracker:
     # Loads PyTorch, an extra.
     from hwsim.capture.torch_tracker import Tracker
 
-    for path, module in model.named_modules() if isinstance(model, torch.nn.Module) else ():
-        if not isinstance(module, tuple(neurons)) and (error := foreign(module)) is not None:
-            raise refusal(WHERE, f"module {path!r}", error.found, error.expected, error.do)
-
     if not isinstance(model, torch.nn.Module):
         raise refusal(WHERE, "model", f"a {type(model).__name__}", "a torch.nn.Module", "give the model itself")
     for cls, neuron in neurons.items():
@@ -149,6 +145,9 @@ def _tracker(model: Any, neurons: Mapping[type, Neuron]) -> Tracker:
         if not isinstance(cls, type) or not isinstance(neuron, Neuron) or neuron.sends != "spikes" or neuron.fires_once:
             raise refusal(WHERE, "neurons", f"{cls!r}: {neuron!r}", "classes and the rate-coded neurons they are replayed as",
                           "e.g. {MyLIF: hwsim.IntegrateAndFire('soft')}")
+    for path, module in model.named_modules():
+        if not isinstance(module, tuple(neurons)) and (other := foreign(module)) is not None:
+            raise refusal(WHERE, f"module {path!r}", other.found, other.expected, other.do)
     return Tracker(model, WHERE, neurons)
 
 

@@ -195,7 +195,8 @@ class Tracker:
             raise UnsupportedError(
                 f"a {given.layout} tensor at a {'multi' if about.sequence else 'single'}-step neuron",
                 "sequences (T, 1, ...) at multi-step neurons, timesteps (1, ...) at single-step ones",
-                f"check step_mode, or loop over time in the model or with timesteps{LOOPS if self.stepwise and about.sequence else ''}")
+                "check step_mode, or loop over time in the model or with timesteps"
+                f"{LOOPS if self.stepwise and about.sequence else ''}")
         layer = self._record(module, about, given, spikes)
         step = None if about.sequence else len(layer.planes) - 1
         self.values[spikes] = Value(fl.source_flow(layer.name, layer.shape, len(given.flow.shape) == 1, step), given.layout)
