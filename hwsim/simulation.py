@@ -248,10 +248,11 @@ class _Book:
         # Whoever computes also compares what layers send; a network of read-outs alone sends nothing to compare.
         computed = self.computes and (not self.sends or bool((record.mismatches >= 0).any()))
         self.computed |= computed
-        self._check_readouts(index, record, computed)
+        self._check_readouts(index, sample, record, computed)
 
-    def _check_readouts(self, index: int, record: SampleRecord, computed: bool) -> None:
-        """Final potentials against the recorded ones, and the class that they choose against the label.
+    def _check_readouts(self, index: int, sample: Sample, record: SampleRecord, computed: bool) -> None:
+        """Final potentials against the recorded ones, and the class that they, or the last layer's spikes, choose against the
+        label.
 
         Where nothing is computed, nothing is compared, and the class is that of the recorded potentials.
         """
@@ -262,9 +263,16 @@ class _Book:
                 self.known[i] = True
                 self.mismatches[i] += int((record.potentials[layer.name] != recorded[layer.name]).sum())
         last = network.layers[-1]
-        if self.trace.labels is None or last.sends:
+        if self.trace.labels is None:
             return
-        answer = record.potentials[last.name] if computed else recorded.get(last.name)
+        answer: NDArray[np.integer] | None
+        if last.carries == "spikes" and last.shape[1:] == (1, 1):  # a spiking last layer answers by how often each neuron fired
+            sent = record.outputs.get(last.name) if computed else sample.recorded.get(last.name)
+            answer = None if sent is None else sent.sum(axis=0, dtype=np.int64).transpose(2, 0, 1)
+        elif last.sends:
+            return
+        else:
+            answer = record.potentials[last.name] if computed else recorded.get(last.name)
         if answer is not None:
             self.judged += 1
             self.right += int(np.argmax(answer.reshape(-1)) == self.trace.labels[index])

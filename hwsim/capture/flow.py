@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hwsim.capture.errors import UnsupportedError
 from hwsim.snn.network import INPUT, Connection, Operator, PoolMode, Shape
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +119,33 @@ def _pool_branch(b: Branch, kernel: int, mode: PoolMode, gain: float) -> Branch:
         raise UnsupportedError(f"max and average pooling of {b.source!r}, one after the other", "one kind of pooling",
                                "use the same pooling twice")
     return replace(b, pool=b.pool * kernel, pool_mode=mode, gain=b.gain * gain)
+
+
+def averaged(flow: Flow, side: int) -> Flow:
+    """Averages of side x side blocks of weighted sums: a convolution of larger windows and strides, which is the same sum."""
+    if side == 1:
+        return flow
+    c, h, w = _spatial(flow, "pooling")
+    if min(h, w) < side:
+        raise UnsupportedError(f"pooling by {side} of {h} x {w} values", "a window that fits", "pool by less")
+    branches = tuple(_averaged_branch(b, side) for b in flow.branches)
+    return replace(flow, branches=branches, shape=(c, h // side, w // side))
+
+
+def _averaged_branch(b: Branch, side: int) -> Branch:
+    if b.operator in (None, "identity") and b.stride == 1:
+        return _pool_branch(b, side, "folded", 1 / side**2)
+    if b.operator != "conv2d":
+        raise UnsupportedError(f"average pooling of the sums of {b.holder}", "average pooling of spikes",
+                               "pool after the spiking layer instead of before it")
+    kernel = b.kernel + (side - 1) * b.stride
+    spread = None
+    if b.weights is not None:
+        spread = np.zeros((*b.weights.shape[:2], kernel, kernel), b.weights.dtype)
+        for dy, dx in np.ndindex(side, side):
+            y, x = dy * b.stride, dx * b.stride
+            spread[:, :, y : y + b.kernel, x : x + b.kernel] += b.weights
+    return replace(b, kernel=kernel, stride=b.stride * side, weights=spread, gain=b.gain / side**2)
 
 
 def flattened(flow: Flow) -> Flow:

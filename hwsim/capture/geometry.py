@@ -48,6 +48,19 @@ def window(kernel: Any, stride: Any, padding: Any = 0, dilation: Any = 1, ceil_m
     return side
 
 
+def windows(size: Sequence[int], kernel: Any, stride: Any, padding: Any = 0, ceil_mode: bool = False) -> tuple[int, int, int]:
+    """(side, stride, padding) of a pooling of (H, W) `size` whose windows may overlap; incomplete ones are refused."""
+    side = one_side("a pooling window of", kernel)
+    step = side if stride is None or (isinstance(stride, Sequence) and not stride) else one_side("a pooling stride of", stride)
+    pad = one_side("a padding of", padding)
+    if min(size) + 2 * pad < side:
+        raise UnsupportedError(f"pooling by {side} of {size[0]} x {size[1]} values", "a window that fits", "pool by less")
+    if ceil_mode and any((n + 2 * pad - side) % step for n in size):
+        raise UnsupportedError(f"pooling of {size[0]} x {size[1]} values with ceil_mode", "incomplete windows dropped",
+                               "set ceil_mode to False, or give images whose sizes divide")
+    return side, step, pad
+
+
 def adaptive_window(size: Sequence[int], output: Any) -> int:
     """Side of the blocks of an adaptive pooling from (H, W) `size` to `output`; 1 when nothing changes."""
     pair = list(output) if isinstance(output, Sequence) else [output, output]

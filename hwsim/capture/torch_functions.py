@@ -109,21 +109,21 @@ def _divided(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], res
     return _scaled(values, args, kwargs, result)
 
 
-def _pool(mode: Any) -> Follow:
-    def follow(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> Value:
-        names = ("input", "kernel_size", "stride", "padding", *(("dilation",) if mode == "max" else ()), "ceil_mode")
-        given = dict(zip(names, args, strict=False)) | dict(kwargs)
-        side = window(given["kernel_size"], given.get("stride"), given.get("padding", 0), given.get("dilation", 1),
-                      bool(given.get("ceil_mode", False)))
-        value = values[args[0]]
-        return check_shape(replace(value, flow=fl.pooled(value.flow, side, mode)), result)
+def averages(flow: fl.Flow, side: int) -> fl.Flow:
+    """Averages of blocks: of spikes in the connection that reads them, of sums in the convolution that makes them."""
+    return fl.averaged(flow, side) if flow.weighted else fl.pooled(flow, side, "folded")
 
-    return follow
+
+def _averaged(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> Value:
+    given = dict(zip(("input", "kernel_size", "stride", "padding", "ceil_mode"), args, strict=False)) | dict(kwargs)
+    side = window(given["kernel_size"], given.get("stride"), given.get("padding", 0), 1, bool(given.get("ceil_mode", False)))
+    value = values[args[0]]
+    return check_shape(replace(value, flow=averages(value.flow, side)), result)
 
 
 def _adaptive(values: Values, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> Value:
     value, size = values[args[0]], args[1] if len(args) > 1 else kwargs["output_size"]
-    return check_shape(replace(value, flow=fl.pooled(value.flow, adaptive_window(value.flow.shape[1:], size), "folded")), result)
+    return check_shape(replace(value, flow=averages(value.flow, adaptive_window(value.flow.shape[1:], size))), result)
 
 
 def relu(flow: fl.Flow) -> fl.Flow:
@@ -236,7 +236,7 @@ FUNCTIONS: dict[str, Follow] = (
     | _names(_scaled, "mul multiply __mul__ __rmul__ __imul__")
     | _names(_divided, "div divide true_divide __truediv__ __itruediv__ __div__")
     | _names(_relu, "relu") | _names(_dropout, "dropout dropout2d feature_dropout")
-    | _names(_pool("folded"), "avg_pool2d") | _names(_pool("max"), "max_pool2d")
+    | _names(_averaged, "avg_pool2d")
     | _names(_adaptive, "adaptive_avg_pool2d")
     | _names(_item, "__getitem__") | _names(_select, "select") | _names(_unbind, "unbind") | _names(_stack, "stack")
     | _names(_repeated, "repeat expand") | _names(_unsqueezed, "unsqueeze")

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwsim.capture.errors import UnsupportedError, refusal
 from hwsim.capture.flow import connections, layer_shape, source_flow
 from hwsim.capture.inputs import Inputs, read_inputs, read_labels
-from hwsim.capture.torch_neurons import KNOWN, reset_states
+from hwsim.capture.torch_neurons import KNOWN, foreign, reset_states
 from hwsim.snn.network import INPUT, Layer, Network
 from hwsim.snn.neurons import Neuron, ReadOut
 from hwsim.snn.sample import Sample
@@ -59,7 +59,7 @@ def capture_torch(
     tracker = _tracker(model, neurons or {})
     _check_timesteps(given, timesteps)
     _check_finite(model)
-    with _inference(model), _Recording(given, tracker, timesteps) as recording:
+    with inference(model), _Recording(given, tracker, timesteps) as recording:
         first = recording.sample(0)
         network = build_network(given, first, tracker)
         about = _provenance(model, given, first, network, dict(provenance or {}))
@@ -83,6 +83,7 @@ class _Recording:
 
     def __init__(self, given: Inputs, tracker: Tracker, timesteps: int | None) -> None:
         self.given, self.tracker, self.timesteps = given, tracker, timesteps
+        tracker.stepwise = timesteps is not None
 
     def __enter__(self) -> _Recording:
         return self
@@ -118,7 +119,7 @@ class _Recording:
 
 
 @contextmanager
-def _inference(model: Any) -> Iterator[None]:
+def inference(model: Any) -> Iterator[None]:
     """Dropout off and batch norm fixed, as at inference; every module's mode is put back afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -144,6 +145,9 @@ def _tracker(model: Any, neurons: Mapping[type, Neuron]) -> Tracker:
         if not isinstance(cls, type) or not isinstance(neuron, Neuron) or neuron.sends != "spikes" or neuron.fires_once:
             raise refusal(WHERE, "neurons", f"{cls!r}: {neuron!r}", "classes and the rate-coded neurons they are replayed as",
                           "e.g. {MyLIF: hwsim.IntegrateAndFire('soft')}")
+    for path, module in model.named_modules():
+        if not isinstance(module, tuple(neurons)) and (other := foreign(module)) is not None:
+            raise refusal(WHERE, f"module {path!r}", other.found, other.expected, other.do)
     return Tracker(model, WHERE, neurons)
 
 
@@ -234,8 +238,10 @@ def _check_run(tracker: Tracker, run: Run, given: Inputs, timesteps: int | None)
     expected = timesteps or (given.spec.timesteps if given.spec.is_spikes else max(counts.values()))
     for name, count in counts.items():
         if count != expected:
-            raise refusal(WHERE, f"module {run.layers[name].path!r}", f"{count} timesteps", f"{expected}, as elsewhere",
-                          "every spiking layer must make every timestep, once")
+            looped = timesteps is not None and count == timesteps * (count // timesteps) > timesteps
+            raise refusal(WHERE, f"module {run.layers[name].path!r}", f"{count} timesteps", f"{expected}, as elsewhere", (
+                f"the model loops over time itself, {count // (timesteps or 1)} timesteps a call: leave timesteps out" if looped
+                else "every spiking layer must make every timestep, once"))
 
 
 def _check_same_network(first: Run, run: Run, index: int) -> None:

@@ -22,6 +22,10 @@ SNNTORCH = {"Leaky", "Lapicque"}
 KNOWN = (*sorted(INTEGRATORS | LEAKY), *sorted(SNNTORCH))
 
 
+FOREIGN = {"norse": ("Norse", "norse.torch.to_nir"), "sinabs": ("Sinabs", "sinabs.nir.to_nir")}
+"""Other packages of spiking layers: their names, and their own ways to NIR."""
+
+
 @dataclass(frozen=True)
 class SpikingModule:
     """The neuron that a module is replayed as, whether one call takes a whole sequence, and what was rounded (or '')."""
@@ -48,6 +52,17 @@ def is_neuron(module: Any) -> bool:
     if bases & {"snntorch._neurons.neurons.SpikingNeuron", "snntorch._neurons.stateleaky.StateLeaky"}:
         return True
     return any(name.startswith(("spikingjelly.activation_based.neuron.", "snntorch._neurons.")) for name in bases)
+
+
+def foreign(module: Any) -> UnsupportedError | None:
+    """The refusal of a module of a package that is known and not taken over; None for any other."""
+    package = next((root for cls in type(module).__mro__ if (root := cls.__module__.partition(".")[0]) in FOREIGN), None)
+    if package is None:
+        return None
+    name, export = FOREIGN[package]
+    return UnsupportedError(
+        f"a module of {name}, {type(module).__name__}", "neurons of SpikingJelly or snnTorch",
+        f"export the model to NIR ({export}) and use `hwsim capture nir`, or name the class in `neurons` if its output is spikes")
 
 
 def describe(module: Any, extra: Mapping[type, Neuron]) -> SpikingModule:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,26 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from hwsim.capture import flow as fl
 from hwsim.capture.errors import CaptureError, UnsupportedError, refusal
-from hwsim.capture.geometry import adaptive_window, convolution, window
-from hwsim.capture.torch_functions import CONSTANT, FUNCTIONS, SYNAPTIC, Value, check_shape, relu, reshaped, signature
+from hwsim.capture.geometry import adaptive_window, convolution, one_side, window, windows
+from hwsim.capture.torch_functions import (
+    CONSTANT,
+    FUNCTIONS,
+    SYNAPTIC,
+    Value,
+    averages,
+    check_shape,
+    relu,
+    reshaped,
+    signature,
+)
 from hwsim.capture.torch_neurons import SpikingModule, describe, is_neuron
+from hwsim.capture.torch_pooling import Pooling, Window, key_of
 from hwsim.snn.network import Shape
-from hwsim.snn.neurons import Neuron
+from hwsim.snn.neurons import IntegrateAndFire, Neuron
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
+LOOPS = "; a model that loops over time itself, or runs all of it in one call, is captured without timesteps: leave them out"
+AVERAGES = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,9 @@ class Tracker:
         named = [m for m in self.paths if self._spikes(m) or isinstance(m, WEIGHTED)]
         self.names = dict(zip(named, fl.layer_names([self.paths[m] for m in named]), strict=True))
         self.values = WeakTensorKeyDictionary()
+        self.stepwise = False  # whether the model is called once a timestep
+        self.pools: dict[tuple[object, ...], str] = {}
+        self.pooling = Pooling(self._keep)
         self.stack: list[nn.Module] = []
         self.inside: nn.Module | None = None
         self.found = Run()
@@ -150,8 +167,13 @@ class Tracker:
             return
         try:
             holder = self.paths[module] or type(module).__name__
-            result = reshaped(given, output.shape) if isinstance(module, nn.Flatten) else check_shape(
-                replace(given, flow=operation(module, holder, given.flow)), output)
+            given = self._averageable(given, args[0], holder) if isinstance(module, AVERAGES) else given
+            if isinstance(module, nn.MaxPool2d):
+                result = self._largest(given, args[0], module, output, holder)
+            elif isinstance(module, nn.Flatten):
+                result = reshaped(given, output.shape)
+            else:
+                result = check_shape(replace(given, flow=operation(module, holder, given.flow)), output)
         except UnsupportedError as error:
             if weighted:
                 raise
@@ -173,7 +195,8 @@ class Tracker:
             raise UnsupportedError(
                 f"a {given.layout} tensor at a {'multi' if about.sequence else 'single'}-step neuron",
                 "sequences (T, 1, ...) at multi-step neurons, timesteps (1, ...) at single-step ones",
-                "check step_mode, or loop over time in the model or with timesteps")
+                "check step_mode, or loop over time in the model or with timesteps"
+                f"{LOOPS if self.stepwise and about.sequence else ''}")
         layer = self._record(module, about, given, spikes)
         step = None if about.sequence else len(layer.planes) - 1
         self.values[spikes] = Value(fl.source_flow(layer.name, layer.shape, len(given.flow.shape) == 1, step), given.layout)
@@ -195,7 +218,8 @@ class Tracker:
         elif given.flow.steps - {len(layer.planes)}:
             raise UnsupportedError(
                 f"call {len(layer.planes) + 1} with values of timestep {min(given.flow.steps)}",
-                f"values of timestep {len(layer.planes)}", "one call a timestep: share no spiking module, feed nothing back")
+                f"values of timestep {len(layer.planes)}", "one call a timestep: share no spiking module, feed nothing back"
+                f"{LOOPS if self.stepwise else ''}")
         for holder in given.flow.holders:
             self.found.outputs.pop(holder, None)
         if signature(layer.flow) != signature(given.flow):
@@ -208,6 +232,33 @@ class Tracker:
         error = lost.error
         return refusal(self.where, lost.place, error.found, error.expected,
                        f"{error.do} ({self.place(module)} depends on it)")
+
+    # -- max pooling ----------------------------------------------------------------------------------------------
+
+    def _largest(self, given: Value, values: torch.Tensor, settings: Any, output: torch.Tensor, place: str) -> Value:
+        """Max pooling with the settings of a MaxPool2d."""
+        if one_side("a dilation of", settings.dilation) != 1:
+            raise UnsupportedError("max pooling with dilation", "windows without gaps", "use dilation 1")
+        window = Window(*windows(values.shape[-2:], settings.kernel_size, settings.stride, settings.padding, settings.ceil_mode))
+        return check_shape(self.pooling.largest(given, values, window, place), output)
+
+    def _averageable(self, given: Value, values: torch.Tensor, place: str) -> Value:
+        """The value, as a layer of its own where maxima were taken of it, which an average cannot follow in one connection."""
+        self.values[values] = found = self.pooling.before_average(given, values, place)
+        return found
+
+    def _keep(self, wanted: str, flow: fl.Flow, planes: torch.Tensor, given: Value) -> fl.Branch:
+        """Neurons that the model does not have: a layer that reads `flow` and sent `planes` (planes, C, H, W)."""
+        key, single = key_of(wanted, flow), given.layout == "single"
+        if key not in self.pools:
+            self.pools[key] = fl.layer_names([*self.names.values(), *self.pools.values(), wanted])[-1]
+        name, shape = self.pools[key], fl.layer_shape(planes.shape[1:])
+        about = SpikingModule(IntegrateAndFire("hard"), not single, "neurons that take the OR of windows, or count to a number")
+        layer = self.found.layers.setdefault(name, Recorded(name, wanted, about, shape, flow))
+        step = min(flow.steps, default=len(layer.planes)) if single else 0
+        if step == len(layer.planes):  # else it was pooled before, by another reader
+            layer.planes += list(_binary(planes))
+        return fl.Branch(name, shape, step if single else None)
 
     # -- functions between modules ----------------------------------------------------------------------------------
 
@@ -232,6 +283,13 @@ class Tracker:
             self.values[tensor] = value
 
     def _follow(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> Value | Lost | list[Value]:
+        if name == "max_pool2d":
+            names = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode")
+            settings = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, **dict(zip(names, args, strict=False)),
+                        **kwargs}
+            return self._largest(self.values[args[0]], args[0], SimpleNamespace(**settings), result, "")
+        if name in ("avg_pool2d", "adaptive_avg_pool2d"):
+            self._averageable(self.values[args[0]], args[0], "")
         known = FUNCTIONS.get(name.removesuffix("_") if not name.startswith("__") else name)
         if known is None or (len(list(_tensors(result))) != 1 and name != "unbind"):
             raise UnsupportedError(f"function {name}", "an operation that synapses can do",
@@ -284,16 +342,12 @@ def _bias(m: Any, channels: int) -> np.ndarray | None:
     return None if m.bias is None else np.zeros((channels, 1, 1))
 
 
-def _pool(mode: Any) -> Operation:
-    def operation(m: Any, holder: str, flow: fl.Flow) -> fl.Flow:
-        side = window(m.kernel_size, m.stride, m.padding, getattr(m, "dilation", 1), m.ceil_mode)
-        return fl.pooled(flow, side, mode)
-
-    return operation
+def _averaged(m: Any, holder: str, flow: fl.Flow) -> fl.Flow:
+    return averages(flow, window(m.kernel_size, m.stride, m.padding, 1, m.ceil_mode))
 
 
 def _adaptive(m: Any, holder: str, flow: fl.Flow) -> fl.Flow:
-    return fl.pooled(flow, adaptive_window(flow.shape[1:], m.output_size), "folded")
+    return averages(flow, adaptive_window(flow.shape[1:], m.output_size))
 
 
 def _same(m: Any, holder: str, flow: fl.Flow) -> fl.Flow:
@@ -305,7 +359,7 @@ OPERATIONS: dict[type, Operation] = {
     nn.Linear: _linear,
     nn.BatchNorm1d: lambda m, holder, flow: fl.normalised(flow, holder),
     nn.BatchNorm2d: lambda m, holder, flow: fl.normalised(flow, holder),
-    nn.AvgPool2d: _pool("folded"), nn.MaxPool2d: _pool("max"), nn.AdaptiveAvgPool2d: _adaptive, nn.Flatten: _same,
+    nn.AvgPool2d: _averaged, nn.MaxPool2d: _same, nn.AdaptiveAvgPool2d: _adaptive, nn.Flatten: _same,
     nn.ReLU: lambda m, holder, flow: relu(flow), nn.Dropout: _same, nn.Dropout2d: _same, nn.Identity: _same,
 }
 NAMED: dict[str, Operation] = {"Dropout": _same, "Dropout2d": _same}

@@ -32,7 +32,7 @@ COMMANDS = {
     "trace": "Look at, check and make spike traces.",
     "capture": "Traces from PyTorch models and NIR graphs.",
     "train": "Train a source network with PyTorch.",
-    "convert": "Convert a trained network by a paper's method.",
+    "convert": "Convert a trained network by a paper's method, or your own ANN.",
     "arch": "Look at and check architectures.",
     "energy": "Prices and where they come from.",
     "rtl": "The core as hardware: Verilog, testbench, synthesis.",

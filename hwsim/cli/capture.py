@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-import traceback
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +12,7 @@ import typer
 
 from hwsim.capture import capture_nir, capture_torch
 from hwsim.cli.common import JsonOption, file_to_write, print_json, progress
+from hwsim.cli.user_model import load_model
 from hwsim.errors import HwsimError
 from hwsim.units import format_bits
 
@@ -100,47 +99,6 @@ def read_arrays(path: str, samples: int | None) -> tuple[Any, Any]:
     if values.ndim == 0 or samples > len(values):
         raise HwsimError(f"{path}: --samples is {samples}, the file holds {len(values) if values.ndim else 0}; choose fewer")
     return values[:samples], None if labels is None or labels.ndim == 0 else labels[:samples]
-
-
-def load_model(where: str) -> Any:
-    """Run FILE.py and call FUNCTION in it. Raises HwsimError."""
-    file, _, function = where.rpartition(":")
-    path = Path(file)
-    if not file or not function.isidentifier() or path.suffix != ".py":
-        raise HwsimError(f"{where}: expected FILE.py:FUNCTION, a function that gives the model; e.g. model.py:make_model")
-    if not path.is_file():
-        raise HwsimError(f"{file}: no such file; expected a Python file with a function {function}(); check the path")
-    typer.echo(f"running {path}: {function}()", err=True)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-        if not callable(getattr(module, function, None)):
-            raise HwsimError(f"{file}: no function {function}, it defines {', '.join(_public(module)) or 'none'}; "
-                             "correct the name")
-        return getattr(module, function)()
-    except HwsimError:
-        raise
-    except Exception as error:
-        line = _line_in(path, error)
-        raise HwsimError(f"{file}{line}: {function}() failed with {type(error).__name__}: {str(error)[:300]}; "
-                         "it must give the model without arguments") from error
-    finally:
-        sys.path.pop(0)
-
-
-def _public(module: Any) -> list[str]:
-    return [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
-            and getattr(value, "__module__", None) == module.__name__]
-
-
-def _line_in(path: Path, error: BaseException) -> str:
-    """":LINE" of the user's file in a traceback, or nothing."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-    return f":{lines[-1]}" if lines else ""
 
 
 def _report(trace: Trace, target: Path, as_json: bool) -> None:

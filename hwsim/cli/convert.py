@@ -1,4 +1,4 @@
-"""`hwsim convert`: from a trained checkpoint to a spiking network and its trace, by a published method."""
+"""`hwsim convert`: from a trained checkpoint, or a user's own ANN, to spiking networks and their traces."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwsim.cli.common import JsonOption, file_to_write, print_json, progress
+from hwsim.cli.convert_own import OwnNetwork, convert_own
 from hwsim.cli.train import need_torch
 from hwsim.errors import HwsimError
 from hwsim.sources.data import load_dataset
@@ -20,18 +21,32 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 METHOD_HELP = ("bit_serial (paper 000), alpha_beta (001), two_stage (002, SRP), noise_adaptor (003), single_spike (004), rate "
                "(QCFS), or ann: the quantised ANN as a baseline.")
 
+MODEL_HELP = ("An ANN of your own: a function without arguments that gives a torch.nn.Module, or the module; or an ONNX file. It "
+              "is quantised, and written as a quantised ANN, bit-serial and rate-coded (docs/own-network.md).")
+CALIBRATE_HELP = "--model: NPZ with a few hundred images and perhaps labels, from which levels are chosen."
+
 TESTED = "tested"
 """--potential-bits: as wide as the test images need."""
 
 
 @app.command()
 def convert_command(
-    checkpoint: Annotated[str, typer.Argument(help="Checkpoint that `hwsim train` wrote.")],
-    data: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the data set that it was trained on.")],
+    checkpoint: Annotated[str | None, typer.Argument(help="Checkpoint that `hwsim train` wrote; or give --model.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="FOLDER", help="Folder of the data set that it was trained on.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="FILE.py:FUNCTION", help=MODEL_HELP)] = None,
+    calibrate: Annotated[str | None, typer.Option(metavar="FILE", help=CALIBRATE_HELP)] = None,
+    test: Annotated[str | None, typer.Option(
+        metavar="FILE", help="--model: images and labels to measure and to record; by default those of --calibrate.")] = None,
+    levels: Annotated[int, typer.Option(help="--model: levels of an activation, 2, 4, 8, ..., 256.")] = 16,
+    mean: Annotated[str | None, typer.Option(
+        metavar="NUMBERS", help="--model: mean that its images had taken off, of values / 255, e.g. 0.49,0.48,0.45.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="NUMBERS", help="--model: what they were divided by then.")] = None,
     method: Annotated[str, typer.Option(help=METHOD_HELP)] = "bit_serial",
-    timesteps: Annotated[int, typer.Option("--timesteps", "-t", help="T, timesteps or bit planes; of ann, bits.")] = 4,
+    timesteps: Annotated[int | None, typer.Option("--timesteps", "-t", help=(
+        "T, timesteps or bit planes; of ann, bits (default 4). --model: of the rate-coded twin (default levels - 1)."))] = None,
     tau: Annotated[int, typer.Option(help="two_stage: timesteps of the first stage.")] = 4,
-    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="Trace to write (HDF5).")] = None,
+    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help=(
+        "Trace to write (HDF5). --model: the folder of its traces."))] = None,
     samples: Annotated[int, typer.Option(min=1, help="Test images in the trace, the first ones.")] = 32,
     images: Annotated[int | None, typer.Option(min=1, help="Test images for the accuracy and widths; all by default.")] = None,
     skip_accuracy: Annotated[bool, typer.Option("--skip-accuracy", help="Write the trace only.")] = False,
@@ -46,7 +61,24 @@ def convert_command(
     unverified: Annotated[bool, typer.Option("--unverified", help="Take a subset, or images of one's own.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert a trained ANN by a paper's method: integers out, accuracy on the test set, and a trace to replay."""
+    """Convert a trained ANN by a paper's method: integers out, accuracy on the test set, and a trace to replay.
+
+    With --model, convert an ANN of your own, from PyTorch or ONNX: quantised on images, as an ANN, bit-serial and rate-coded.
+    THIS RUNS THE CODE IN FILE.py: only give files that you trust.
+    """
+    if model is not None:
+        _check_own(checkpoint, data, calibrate, {
+            "--tau": tau != 4, "--potential-bits": potential_bits is not None, "--pool": pool != "folded",
+            "--below": below != "refire", "--unverified": unverified, "--method": method != "bit_serial"})
+        own = OwnNetwork(model, str(calibrate), test, levels, timesteps, mean, std, weight_bits, payload_bits)
+        convert_own(own, out, samples, images, skip_accuracy, force, as_json)
+        return
+    if checkpoint is None or data is None:
+        raise HwsimError("give a checkpoint of `hwsim train` and --data FOLDER, or a network of your own: "
+                         "--model FILE.py:FUNCTION --calibrate FILE.npz")
+    if calibrate is not None or test is not None or mean is not None or std is not None:
+        raise HwsimError("--calibrate, --test, --mean and --std belong to --model, and a checkpoint is given; give one of both")
+    timesteps = 4 if timesteps is None else timesteps
     target = None if out is None else file_to_write(out, force)
     if target is None and skip_accuracy:
         raise HwsimError("nothing to do: give --out for a trace, or leave --skip-accuracy out")
@@ -96,6 +128,17 @@ def convert_command(
                        f"core: hwsim run FILE --arch ARCH --spikes computed")
     if target is not None:
         typer.echo(f"  wrote {target}: {body['samples']} samples, {format_bits(8 * body['bytes'])}")
+
+
+def _check_own(checkpoint: str | None, data: str | None, calibrate: str | None, others: dict[str, bool]) -> None:
+    """Refuse what does not go with --model."""
+    if checkpoint is not None or data is not None:
+        raise HwsimError("--model is a network of your own, and a checkpoint or --data is given too; give one of both")
+    if calibrate is None:
+        raise HwsimError("--model needs --calibrate FILE: an NPZ with a few hundred images, from which levels are chosen")
+    for option, given in others.items():
+        if given:
+            raise HwsimError(f"{option} belongs to checkpoints of `hwsim train`; leave it out with --model")
 
 
 def _potential_width(asked: str | None) -> int | None:

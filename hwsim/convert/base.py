@@ -33,9 +33,24 @@ class Request:
     calibration: int = CALIBRATION_IMAGES
 
 
-Images = NDArray[np.uint8]
+Images = NDArray[Any]
 Encode = Callable[[Images], NDArray[np.integer]]
-"""Images (N, H, W, C), 0 to 255, to the planes (N, planes, H, W, C) that drive a network."""
+"""Images (N, H, W, C), 0 to 255 or as floats, to the planes (N, planes, H, W, C) that drive a network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Driven:
+    """A network of integers and what drives it.
+
+    inputs   turns images (N, H, W, C) into the planes (N, planes, H, W, C) that drive the network.
+    notes    what is worth knowing of how it came about, JSON-ready.
+    """
+
+    network: Network
+    inputs: Encode
+    notes: dict[str, Any]
+
+
 Built = tuple[Network, Encode, dict[str, Any]]
 """A network, its encoding of images, and notes for the trace's provenance, JSON-ready."""
 

@@ -9,7 +9,7 @@ the engine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from hwsim.convert.firing import fire
 from hwsim.snn.forward import sees_sum
-from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError
+from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, Shape
 
 IntArray = NDArray[np.int64]
 Planes = dict[str, NDArray[Any]]
@@ -38,6 +38,7 @@ class Evaluation:
     accuracy: float
     spikes: dict[str, float]
     neurons: dict[str, int]
+    answers: IntArray = field(repr=False, compare=False)
 
     @property
     def spikes_per_neuron(self) -> float:
@@ -50,16 +51,18 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Run `network` on inputs (N, planes, H, W, C) as a Sample holds them; labels (N,)."""
-    right, sent = 0, {layer.name: 0 for layer in network if layer.sends}
+    answers, sent = [], {layer.name: 0 for layer in network if layer.sends}
     for first in range(0, len(inputs), batch):
         planes, logits = run_batch(network, inputs[first : first + batch])
-        right += int((logits.argmax(axis=1) == labels[first : first + batch]).sum())
+        answers.append(logits.argmax(axis=1))
         for name in sent:
             sent[name] += int(np.count_nonzero(planes[name]))
         if progress:
             progress(min(first + batch, len(inputs)), len(inputs))
     neurons = {name: network.layer(name).neurons for name in sent}
-    return Evaluation(len(inputs), right / len(inputs), {n: s / len(inputs) for n, s in sent.items()}, neurons)
+    given = np.concatenate(answers)
+    right = float((given == labels).mean())
+    return Evaluation(len(inputs), right, {n: s / len(inputs) for n, s in sent.items()}, neurons, given)
 
 
 @torch.no_grad()
@@ -95,12 +98,13 @@ def _sums(network: Network, layer: Layer, sent: dict[str, Tensor]) -> Tensor:
             grid = torch.cat([grid[:1].long(), grid[1:].long() << network.input.spike_shift])
         if summed and len(grid) > 1:
             grid = grid.sum(0, keepdim=True, dtype=torch.int64)
-        grids.append(_pool(connection, grid))
+        grids.append(pooled(connection, grid))
     dtype = _exact_dtype(layer, grids, at_once)
     total: Tensor | None = None
     # The largest first, so that the others are added in place.
     for connection, grid in sorted(zip(layer.connections, grids, strict=True), key=lambda pair: -len(pair[1])):
-        sums = _connection(connection, grid.to(dtype), layer)
+        assert connection.weights is not None
+        sums = connection_sums(connection, connection.weights, grid.to(dtype), layer.shape)
         sums = sums.sum(0, keepdim=True) if at_once and len(sums) > 1 else sums
         total = sums if total is None else total.add_(sums)
     assert total is not None
@@ -122,22 +126,24 @@ def _weighed(planes: Tensor) -> Tensor:
     return planes.long() << torch.arange(len(planes) - 1, -1, -1).reshape(-1, 1, 1, 1, 1)
 
 
-def _pool(connection: Connection, grid: Tensor) -> Tensor:
-    """Sums of windows, or their OR; incomplete windows are dropped."""
+def pooled(connection: Connection, grid: Tensor) -> Tensor:
+    """Sums of windows, or their OR; incomplete windows are dropped. Integers are summed as such."""
     if connection.pool <= 1:
         return grid
     k, (c, h, w) = connection.pool, connection.pooled_shape
     windows = grid[:, :, : h * k, : w * k].reshape(*grid.shape[:2], h, k, w, k, c)
-    return windows.amax((3, 5)) if connection.pool_mode == "max" else windows.sum((3, 5), dtype=torch.int64)
+    if connection.pool_mode == "max":
+        return windows.amax((3, 5))
+    return windows.sum((3, 5), dtype=grid.dtype if grid.is_floating_point() else torch.int64)
 
 
-def _connection(connection: Connection, x: Tensor, layer: Layer) -> Tensor:
-    """Sums (S, N, H, W, C) of one connection for values x (S, N, H, W, C) on the grid that its operator sees."""
-    assert connection.weights is not None
-    c, h, w = layer.shape
-    weights = torch.from_numpy(connection.weights).to(x.dtype)
+def connection_sums(connection: Connection, weights_of: NDArray[Any], x: Tensor, shape: Shape) -> Tensor:
+    """Sums (S, N, H, W, C) of one connection to a layer of `shape`, with these weights, for values x (S, N, H, W, C) on the grid
+    that its operator sees."""
+    c, h, w = shape
+    weights = torch.from_numpy(weights_of).to(x.dtype)
     if connection.operator == "identity":
-        return _identity(connection, x, weights, layer)
+        return _identity(connection, x, weights, shape)
     if connection.operator == "linear":
         return (x.permute(0, 1, 4, 2, 3).flatten(2) @ weights.T).reshape(*x.shape[:2], h, w, c)
     out = functional.conv2d(x.flatten(0, 1).permute(0, 3, 1, 2), weights.contiguous(memory_format=torch.channels_last), None,
@@ -145,8 +151,8 @@ def _connection(connection: Connection, x: Tensor, layer: Layer) -> Tensor:
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:2], h, w, c)
 
 
-def _identity(connection: Connection, x: Tensor, weights: Tensor, layer: Layer) -> Tensor:
-    d, s, (c, h, w) = connection.channel_offset, connection.stride, layer.shape
+def _identity(connection: Connection, x: Tensor, weights: Tensor, shape: Shape) -> Tensor:
+    d, s, (c, h, w) = connection.channel_offset, connection.stride, shape
     first, last = max(0, -d), min(connection.source_shape[0], c - d)
     out = x.new_zeros((*x.shape[:2], h, w, c))
     out[..., first + d : last + d] = x[:, :, ::s, ::s, first:last] * weights[first:last]

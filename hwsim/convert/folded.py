@@ -77,23 +77,40 @@ class SourceLayer:
 
 @dataclass(frozen=True, eq=False)
 class FoldedSource:
-    """A trained ANN. mean, std (C,): normalisation of its inputs."""
+    """A trained ANN.
+
+    mean, std   (C,) normalisation of its inputs: (image / pixel - mean) / std.
+    pixel       what a value of an image is divided by: 255 for bytes.
+    lowest, highest   ends of the range of image / pixel.
+    """
 
     name: str
     input_shape: Shape
     mean: FloatArray
     std: FloatArray
     layers: tuple[SourceLayer, ...]
+    pixel: float = 255.0
+    lowest: float = 0.0
+    highest: float = 1.0
 
     @property
     def signed_input(self) -> bool:
         """Whether a normalised pixel can be negative: black is, where a mean is taken out."""
-        return bool((self.mean > 0).any())
+        return bool(self._ends.min() < 0)
 
     @property
     def largest_input(self) -> float:
         """Largest magnitude of a normalised pixel."""
-        return float(max(np.abs((0 - self.mean) / self.std).max(), np.abs((1 - self.mean) / self.std).max()))
+        return float(np.abs(self._ends).max())
+
+    @property
+    def _ends(self) -> FloatArray:
+        """Both ends of the range of every channel, normalised."""
+        return np.array([(end - self.mean) / self.std for end in (self.lowest, self.highest)])
+
+    def normalised(self, images: NDArray[Any]) -> FloatArray:
+        """What the network sees of images (N, H, W, C)."""
+        return (images / self.pixel - self.mean) / self.std
 
 
 def fold(network: SourceNetwork, mean: Any, std: Any) -> FoldedSource:

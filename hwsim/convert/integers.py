@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +68,12 @@ def input_spec(source: FoldedSource, widths: Widths) -> InputSpec:
     return InputSpec(source.input_shape, "direct", 1, widths.payload_bits, signed=source.signed_input)
 
 
-def payloads(source: FoldedSource, images: NDArray[np.uint8], unit: float) -> NDArray[np.integer]:
-    """Images (N, H, W, C), 0 to 255, as the integers (N, 1, H, W, C) that a direct input sends."""
-    values = (images / 255.0 - source.mean) / source.std
-    return np.round(values / unit).astype(np.int16 if source.signed_input else np.uint16)[:, None]
+def payloads(source: FoldedSource, images: NDArray[Any], unit: float) -> NDArray[np.integer]:
+    """Images (N, H, W, C) as the integers (N, 1, H, W, C) that a direct input sends. Values outside of the source's range, which
+    bytes do not have, count as its ends."""
+    top = round(source.largest_input / unit)
+    found = np.clip(np.round(source.normalised(images) / unit), -top if source.signed_input else 0, top)
+    return found.astype(np.int16 if source.signed_input else np.uint16)[:, None]
 
 
 def weight_scale(layer: SourceLayer, units: Mapping[str, float], weight_bits: int) -> float:

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.convert.alpha_beta import ALPHA_BETA
-from hwsim.convert.base import Encode, Method, Request
+from hwsim.convert.base import Driven, Method, Request
 from hwsim.convert.bit_serial import BIT_SERIAL, QUANTISED_ANN
 from hwsim.convert.evaluate import Evaluation, evaluate, run_batch
 from hwsim.convert.integers import ConversionError
 from hwsim.convert.rate import NOISE_ADAPTOR, RATE, TWO_STAGE
 from hwsim.convert.single_spike import SINGLE_SPIKE
 from hwsim.convert.widths import needed_bits
-from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample
 from hwsim.snn.validate import validate_network
 from hwsim.sources.checkpoint import Checkpoint
@@ -32,17 +31,11 @@ from hwsim.trace.writer import TraceWriter
 
 
 @dataclass(frozen=True, eq=False)
-class Converted:
-    """A network, and what is worth knowing of how it came about.
+class Converted(Driven):
+    """A network that came from a checkpoint, as was asked."""
 
-    inputs   turns images (N, H, W, C), 0 to 255, into the planes (N, planes, H, W, C) that drive the network.
-    """
-
-    network: Network
-    inputs: Encode
     checkpoint: Checkpoint
     request: Request
-    notes: dict[str, Any]
 
 
 METHODS: dict[str, Method] = {method.name: method for method in (
@@ -74,7 +67,7 @@ def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converte
     network, inputs, notes = method.build(request, checkpoint, data)
     if problems := validate_network(network):
         raise ConversionError(f"{checkpoint.path} by {request.method}: {problems[0]}; give more bits, or none for the worst case")
-    return Converted(network, inputs, checkpoint, request, notes)
+    return Converted(network, inputs, notes, checkpoint, request)
 
 
 def with_tested_widths(
@@ -97,12 +90,11 @@ def with_tested_widths(
 
 
 def measure(
-    converted: Converted, data: Dataset, images: int | None = None, progress: Callable[[int, int], None] | None = None
+    converted: Driven, data: Dataset, images: int | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Evaluation:
     """Accuracy and spikes on the first `images` test images, all of them by default."""
     count = _checked_count(data, images)
-    return evaluate(converted.network, converted.inputs(data.test_images[:count]), data.test_labels[:count],
-                    progress=progress)
+    return evaluate(converted.network, converted.inputs(data.test_images[:count]), data.test_labels[:count], progress=progress)
 
 
 def _checked_count(data: Dataset, images: int | None) -> int:
@@ -114,21 +106,29 @@ def _checked_count(data: Dataset, images: int | None) -> int:
 
 
 def record(
-    converted: Converted, data: Dataset, path: Path, samples: int, name: str, provenance: dict[str, Any],
+    converted: Driven, data: Dataset, path: Path, samples: int, name: str, provenance: dict[str, Any],
     progress: Callable[[int, int], None] | None = None,
 ) -> Trace:
     """A trace of the first `samples` test images. Spikes come from the batched simulation, which the tests hold against
     hwsim.snn.forward; the file appears whole or not at all."""
     if not 1 <= samples <= len(data.test_images):
         raise ConversionError(f"samples is {samples}, expected 1 to {len(data.test_images)}, the test images")
+    return write_trace(converted, data.test_images[:samples], data.test_labels[:samples], path, name, provenance, progress)
+
+
+def write_trace(
+    converted: Driven, images: NDArray[Any], labels: NDArray[np.int64] | None, path: Path, name: str, provenance: dict[str, Any],
+    progress: Callable[[int, int], None] | None = None,
+) -> Trace:
+    """A trace of images (N, H, W, C) and their labels, if there are any."""
     with TraceWriter(converted.network, path, name=name, provenance=provenance) as writer:
-        for index in range(samples):
-            inputs = converted.inputs(data.test_images[index : index + 1])
+        for index in range(len(images)):
+            inputs = converted.inputs(images[index : index + 1])
             planes, logits = run_batch(converted.network, inputs)
             recorded = {layer: array[0].transpose(0, 2, 3, 1) for layer, array in planes.items()}
             last = converted.network.layers[-1]
             answer = {last.name: logits[0].reshape(last.shape)}
-            writer.append(Sample(inputs[0], recorded), label=int(data.test_labels[index]), potentials=answer)
+            writer.append(Sample(inputs[0], recorded), label=None if labels is None else int(labels[index]), potentials=answer)
             if progress:
-                progress(index + 1, samples)
+                progress(index + 1, len(images))
     return Trace.open(path)

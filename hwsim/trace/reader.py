@@ -57,6 +57,14 @@ IN_MEMORY = "trace in memory"
 MAX_SAMPLE_BYTES = 1 << 29
 """Of the planes of one sample, unpacked: ResNet-50 on ImageNet at 32 timesteps has two thirds of it."""
 
+OTHER_FILES = {
+    ".nir": ("a NIR graph", "hwsim capture nir FILE --inputs INPUTS --reset soft|hard --dt DT --out TRACE"),
+    ".onnx": ("an ONNX network", "hwsim convert --model FILE --calibrate IMAGES --out FOLDER"),
+    ".pt": ("a checkpoint", "hwsim convert FILE --data FOLDER --out TRACE"),
+    ".py": ("a Python file", "hwsim capture torch FILE:FUNCTION, for an SNN, or hwsim convert --model FILE:FUNCTION, for an ANN"),
+}
+"""What people give instead of a trace, by the end of its name: what it is, and the command that makes a trace of it."""
+
 
 class Trace:
     """What a network did on some samples.
@@ -95,7 +103,12 @@ class Trace:
             raise trouble(where, "file", "no such file", "a trace", "check the path")
         with guard(where, "file"):
             handle = open(path, "rb")
-        return cls._adopt(handle, where, path, trust_version_1)
+        try:
+            return cls._adopt(handle, where, path, trust_version_1)
+        except TraceError:
+            if (other := OTHER_FILES.get(path.suffix.lower())) is None:
+                raise
+            raise trouble(where, "file", other[0], "a trace", f"make a trace of it first: {other[1]}") from None
 
     @classmethod
     def from_arrays(

@@ -55,7 +55,9 @@ MODELS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "pool of sums": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), lif()), ("'1' (MaxPool2d)", "after the spiking")),
     "functional pool of sums": (
         lambda: Calls(lambda m, x: m.sn(functional.max_pool2d(m.conv(x), 2)), conv=nn.Conv2d(2, 3, 3), sn=lif()), ("pooling",)),
-    "overlapping pool": (lambda: nn.Sequential(nn.MaxPool2d(3, 2), nn.Conv2d(2, 3, 1), lif()), ("stride 2", "'0'")),
+    "overlapping averages": (lambda: nn.Sequential(nn.AvgPool2d(3, 2), nn.Conv2d(2, 3, 1), lif()), ("stride 2", "'0'")),
+    "a maximum of averages": (
+        lambda: nn.Sequential(nn.AvgPool2d(2), nn.MaxPool2d(2), nn.Conv2d(2, 3, 1), lif()), ("max pooling of averages", "'1'")),
     "group norm": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), lif()), ("GroupNorm", "group_norm")),
     "synaptic current": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), snn.Synaptic(0.5, 0.5, init_hidden=True)), ("Synaptic",)),
     "recurrent neuron": (
