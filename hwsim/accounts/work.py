@@ -35,7 +35,8 @@ class ConnectionWork:
     dense_macs        multiply-accumulates of the ANN's operator for one sample, padding included: C_out H W (C_in / groups) k k.
     synapses          those of them that are no padding: what one event of every token would add up to.
     weights           how many.       nonzero_weights   how many are not zero; None where the trace has no weights.
-    tokens            places of its source that can send an event in one plane.      planes   planes that the source sends.
+    tokens            places of its source that can send an event in one plane.
+    planes            planes that the source sends, and `value_planes`, those of them whose tokens carry values.
     from_input        whether the source is the network's input.
     events            by kind (`values`, `spikes`), non-zero tokens.
     operations        by kind, synapses of those events: the synaptic operations.
@@ -48,6 +49,7 @@ class ConnectionWork:
     connection: Connection
     shape: tuple[int, int, int]
     planes: int
+    value_planes: int
     from_input: bool
     events: dict[str, int] = field(default_factory=lambda: {"values": 0, "spikes": 0})
     operations: dict[str, int] = field(default_factory=lambda: {"values": 0, "spikes": 0})
@@ -85,14 +87,14 @@ class ConnectionWork:
         return self.shape[1] * self.shape[2] * self.weights
 
     @property
+    def value_macs(self) -> int:
+        """Multiply-accumulates of one sample by a machine that does planes of values densely, once each."""
+        return self.dense_macs * self.value_planes
+
+    @property
     def synapses(self) -> int:
         """Of a plane on the operator's grid: folded windows count once, as the ANN adds their values up before it multiplies."""
         return self._taps.operations(np.ones((*self.grid[1:], self.grid[0]), np.int64))
-
-    @property
-    def potential_touches(self) -> int:
-        """Reads (and as many writes) of potentials by an event-driven machine: one for each synaptic operation."""
-        return sum(self.operations.values())
 
     def add(self, planes: NDArray[np.integer], values: NDArray[np.bool_]) -> None:
         """Count one sample: the source's planes (T, H, W, C), and for each plane whether its tokens are values."""
@@ -272,7 +274,8 @@ def count_work(trace: Trace, samples: int | None = None) -> Work:
 def count_network(network: Network, samples: Iterable[object], name: str = "network", coding: str = "") -> Work:
     """Count samples (objects with `inputs` and `recorded`, as hwsim.snn.sample.Sample has them) of a network."""
     layers = tuple(LayerWork(layer, tuple(
-        ConnectionWork(layer.name, n, c.source, c, layer.shape, network.source_timesteps(c), c.source == INPUT)
+        ConnectionWork(layer.name, n, c.source, c, layer.shape, planes := network.source_timesteps(c),
+                       int(carries_values(network, c, planes).sum()), c.source == INPUT)
         for n, c in enumerate(layer.connections))) for layer in network)
     total = 0
     for sample in samples:

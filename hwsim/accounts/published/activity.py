@@ -15,8 +15,8 @@ def flops(work: Work, connection: ConnectionWork, kind: str = "spikes") -> float
 
 
 def first_macs(work: Work) -> int:
-    """F_D of the connections that receive values: the first layer's, charged once."""
-    return sum(c.dense_macs for c in work.synaptic if c.operations["values"])
+    """F_D of the planes that carry values: the first layer's, charged once."""
+    return sum(c.value_macs for c in work.synaptic)
 
 
 def spike_flops(work: Work) -> float:

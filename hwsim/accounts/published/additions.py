@@ -15,7 +15,7 @@ class Additions(Account):
     """Horowitz's prices at three widths."""
 
     def snn(self, work: Work) -> Bill:
-        values = sum(c.dense_macs for c in work.synaptic if c.operations["values"])
+        values = sum(c.value_macs for c in work.synaptic)
         return (Line("MACs of values", values, self.number("e_mac")),
                 Line("additions of spikes", work.operations("spikes", identities=False), self.number("e_ac")))
 

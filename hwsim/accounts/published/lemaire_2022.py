@@ -42,11 +42,10 @@ class Lemaire2022(Account):
         fifo = self.access_pj(self.number("fifo_words"))
         for n, c in enumerate(found for found in layer.connections if not found.is_identity):
             bias = layer.layer.bias is not None and n == 0
-            rows = layer.neurons * c.planes if bias else 0
-            if c.operations["values"]:
+            rows = layer.neurons if bias else 0
+            for _ in range(c.value_planes):
                 yield from self._dense(layer, c, bias, rows)
-            if c.events["spikes"] or not c.operations["values"]:
-                yield from self._event_driven(work, layer, c, bias, rows)
+            yield from self._event_driven(work, layer, c, bias, rows * (c.planes - c.value_planes))
         if layer.layer.sends:
             potential = self.access_pj(layer.neurons)
             yield Line("potentials", 2 * steps, potential)

@@ -19,7 +19,7 @@ class SpikingJellySimple(Account):
 
     def snn(self, work: Work) -> Bill:
         mac, ac, byte = (self.number(n) for n in ("e_mac", "e_ac", "e_byte"))
-        values = sum(c.dense_macs for c in work.synaptic if c.operations["values"])
+        values = sum(c.value_macs for c in work.synaptic)
         spikes = work.operations("spikes", identities=False)
         state = sum(layer.neurons * layer.timesteps for layer in work.senders)
         neuron = sum(layer.neurons * layer.timesteps * (3 if _keeps_all(layer.layer.neuron) else 5) for layer in work.senders)
