@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hwsim.errors import HwsimError
 from hwsim.snn.forward import pool
 from hwsim.snn.network import INPUT, Connection, Layer, Network
+from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 
 Ints = NDArray[np.int64]
@@ -271,8 +272,8 @@ def count_work(trace: Trace, samples: int | None = None) -> Work:
     return count_network(trace.network, (trace.sample(i) for i in range(wanted)), name=trace.name, coding=trace.coding)
 
 
-def count_network(network: Network, samples: Iterable[object], name: str = "network", coding: str = "") -> Work:
-    """Count samples (objects with `inputs` and `recorded`, as hwsim.snn.sample.Sample has them) of a network."""
+def count_network(network: Network, samples: Iterable[Sample], name: str = "network", coding: str = "") -> Work:
+    """Count samples of a network."""
     layers = tuple(LayerWork(layer, tuple(
         ConnectionWork(layer.name, n, c.source, c, layer.shape, planes := network.source_timesteps(c),
                        int(carries_values(network, c, planes).sum()), c.source == INPUT)
@@ -280,12 +281,12 @@ def count_network(network: Network, samples: Iterable[object], name: str = "netw
     total = 0
     for sample in samples:
         total += 1
-        planes = {INPUT: sample.inputs, **sample.recorded}  # type: ignore[attr-defined]
+        sent = {INPUT: sample.inputs, **sample.recorded}
         for layer in layers:
             for found in layer.connections:
-                found.add(planes[found.source], carries_values(network, found.connection, len(planes[found.source])))
+                found.add(sent[found.source], carries_values(network, found.connection, len(sent[found.source])))
             if layer.layer.sends:
-                layer.spikes += int(np.count_nonzero(planes[layer.name]))
+                layer.spikes += int(np.count_nonzero(sent[layer.name]))
     hidden = [layer.timesteps for layer in network if layer.sends]
     return Work(name, coding, max(hidden, default=network.input.timesteps), total, network, layers)
 
