@@ -13,10 +13,13 @@ from hwsim.accounts.row import Row
 _INTRODUCTION = """# Who wins, under whose assumptions
 
 One [trace](glossary.md#trace), the trace of the ANN that its network was converted from, and every published way of counting
-energy that hwsim has ([how to add one](recipes.md#an-account)). Numbers are means per [sample](glossary.md#sample). Energies of
-the others follow from what is counted in the traces alone: [synaptic operations](glossary.md#synaptic-operation), events,
-spikes and shapes. The last rows are hwsim's own: replayed, in three [scopes](glossary.md#scope). This page is the file
-`assume.md` that the command below writes; nobody edits it by hand.
+energy that hwsim has ([how to add one](recipes.md#an-account)). Numbers are means per [sample](glossary.md#sample). Energies of the
+others follow from what is counted in the traces alone: [synaptic operations](glossary.md#synaptic-operation), events, spikes,
+[timesteps](glossary.md#timestep), shapes, and whether the input is [direct](glossary.md#direct-input) or
+[hybrid](glossary.md#hybrid-input). The last rows are hwsim's own, in three [scopes](glossary.md#scope): replayed on cores of each
+dataflow, whose [tokens](glossary.md#token) carry one [plane](glossary.md#plane) or
+[merged planes](glossary.md#merged-planes); the ANN's cores have multipliers in their [lanes](glossary.md#lane). This page is the
+file `assume.md` that the command below writes; nobody edits it by hand.
 """
 
 
@@ -91,5 +94,5 @@ def _ours() -> list[str]:
              "* Machines: the SNN's is the shipped design named here with these changes; the ANN's is the same with multipliers "
              "in its lanes, or the shipped design that is named."]
     for name, design in data.designs.items():
-        lines.append(f"  * `{name}`: {design.snn}, {design.core or 'unchanged'}; ANN: {design.ann}.")
+        lines.append(f"  * `{name}`: {design.snn}, {f'`{design.core}`' if design.core else 'unchanged'}; ANN: {design.ann}.")
     return [*lines, *(f"* Scope {scope} leaves out: {', '.join(out)}." for scope, out in data.leaves_out.items())]

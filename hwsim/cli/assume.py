@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,7 +80,8 @@ def _save(found: Assumed, out: str) -> None:
     marks = []
     for row in found.rows:
         ends = [end / total(row.snn) for end in row.band] if row.counts == "threshold" and row.ratio else [None, None]
-        marks.append(Mark(row.title, row.ratio, row.winner, f"lacks: {row.lacks}"[:90], *ends))
+        lacks = textwrap.shorten(f"lacks: {row.lacks}", 84, placeholder=" ...")
+        marks.append(Mark(row.title, row.ratio, row.winner, lacks, *ends))
     with writing(out), whole_folder(out) as made:
         pd.DataFrame(rows).drop(columns="lines").to_csv(made / TABLE, index=False)
         with whole_file(made / PAGE) as part:
