@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hwsim.cli.common import percent, print_json, print_table, progress
+from hwsim.cli.common import print_json, print_table, progress
 from hwsim.cli.train import need_torch
 from hwsim.cli.user_model import load_model
 from hwsim.errors import HwsimError
 from hwsim.sources.npz import read_npz
-from hwsim.units import format_bits
+from hwsim.units import format_bits, percent
 
 if TYPE_CHECKING:
     from hwsim.convert.own import Accuracies, Quantised

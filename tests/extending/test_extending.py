@@ -1,5 +1,5 @@
-"""A neuron model, a schedule, a core model and a conversion method are one file beside a line of a registry, a memory technology
-is one file: each is added to the running package, replayed by both engines, priced, and taken away again.
+"""A neuron model, a schedule, a core model, a conversion method and an account are one file beside a line of a registry, a memory
+technology is one file: each is added to the running package, used, and taken away again. What runs is replayed by both engines.
 
 The table of docs/recipes.md says which file and which registry; the tests read it from there.
 """
@@ -35,6 +35,7 @@ ENTRIES: dict[str, Entry] = {
     "schedule": lambda module: (module.IN_TURN.name, module.IN_TURN),
     "core model": lambda module: ("counter", module.__name__),
     "conversion method": lambda module: (module.CLIPPED_RATE.name, module.CLIPPED_RATE),
+    "published account": lambda module: ("weight_reads", module.WeightReads),
 }
 """By extension: what its line says, the key and the value of a registry."""
 
@@ -223,3 +224,17 @@ def test_a_conversion_method(tmp_path: Path) -> None:
         convert(trained, request, data)
 
 
+
+
+def test_a_published_account(tmp_path: Path, rate_trace: Trace) -> None:
+    """It is a row of the table. Its law: both sides are counts times one price, so their ratio is that of the counts."""
+    from hwsim.accounts.assume import assume
+
+    usual = [row.account for row in assume(rate_trace, simulated=False).rows]
+    with extended("published account", tmp_path):
+        found = assume(rate_trace, simulated=False)
+        assert [row.account for row in found.rows] == [*usual, "weight_reads"]
+        row = found.row("weight_reads")
+        assert row.ratio == pytest.approx(found.snn.dense_macs / found.snn.operations(identities=False))
+        assert row.leaves_out == ("everything but weights",)
+    assert [row.account for row in assume(rate_trace, simulated=False).rows] == usual
