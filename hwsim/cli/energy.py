@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwsim.accounts.published import own_row, published_rows
+from hwsim.accounts.per_operation import own_row, published_rows
 from hwsim.activity import VOCABULARY
 from hwsim.arch import load_architecture
 from hwsim.cli.common import (

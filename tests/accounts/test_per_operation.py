@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import hwsim
-from hwsim.accounts.published import CHIPS, PublishedError, own_row, published_rows
+from hwsim.accounts.per_operation import CHIPS, PublishedError, own_row, published_rows
 from hwsim.cli.energy import app
 from hwsim.cost.technology.sources import CONFIDENCES
 from hwsim.result import Result
