@@ -160,6 +160,7 @@ def _spoilt(whole: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_comparison_fits_the_terminal_and_says_what_it_leaves_out(
         columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("compare", example_path("rate"), "--arch", "event_core_64", "--samples", 1, "--out", tmp_path / "out")
+    monkeypatch.delenv("COLUMNS", raising=False)
     whole = call(*words).stdout.splitlines()
     monkeypatch.setenv("COLUMNS", str(columns))
     narrow = call(*words).stdout.splitlines()
