@@ -111,8 +111,8 @@ def loihi_2() -> Iterator[Row]:
     synapse, update, _ = operations(one_core("loihi_2_like"))
     yield Row("synaptic operation, time", "ns", "0.70", synapse.ns, given=True)
     yield Row("neuron update, time (twice as fast as Loihi 1)", "ns", "2.65", update.ns)
-    yield Row("synaptic operation, energy (published: PilotNet's dynamic energy over its operations, updates and messages included, "
-              "first run)", "pJ", "15.3", synapse.pj)
+    yield Row("synaptic operation, energy (published: PilotNet's dynamic energy over its operations, with updates "
+              "and messages, first run)", "pJ", "15.3", synapse.pj)
     yield Row("the same, third run", "pJ", "29.8", synapse.pj)
 
 

@@ -99,8 +99,8 @@ def test_a_deep_pipeline_is_filled_before_its_period_is_taken(rate_trace: Trace)
     assert found.period_cycles >= work
     deep = Trace.open(ROOT / "traces" / "methods" / "cifar10_resnet20_bit_serial_t4.h5")
     with deep:
-        assert lead_of(deep.network, "pipelined", 2) == 10, "19 layers behind each other, one item per sample: 20 samples under way"
+        assert lead_of(deep.network, "pipelined", 2) == 10, "19 layers behind each other, an item per sample: 20 under way"
         assert lead_of(deep.network, "layer_by_layer", 2) == 1
     with Trace.open(ROOT / "traces" / "methods" / "cifar10_resnet20_rate_t4.h5") as rate:
-        assert lead_of(rate.network, "pipelined", 2) == 3, "4 items per sample: 6 samples under way"
+        assert lead_of(rate.network, "pipelined", 2) == 3, "4 items per sample: 6 under way"
         assert lead_of(rate.network, "pipelined", 32) == 1

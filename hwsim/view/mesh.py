@@ -20,7 +20,7 @@ from hwsim.view.labels import design, layer_name, mean_of, shortened
 from hwsim.view.lanes import layer_looks
 from hwsim.view.page import LINE as LINE_INCHES
 from hwsim.view.page import MARGIN, WIDTH, Page, inches, legend_lines, wrap
-from hwsim.view.style import INK, LARGE, NORMAL, PALE, RULE, SMALL, number, percent, si_scale
+from hwsim.view.style import INK, LARGE, NORMAL, PALE, RULE, SMALL, number, si_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ SHOWN: dict[Shown, str] = {
     "placement": "Where layers are", "energy": "Energy of each core's work", "load": "Load of the links"}
 SIDE = 0.6
 """Of a core's square, in nodes."""
-HEAD = 0.15
+HEAD = 0.17
 """Of it, the part above the stripes, with its name."""
 OFFSET, THICK = 0.1, 0.055
 """Of a link from the line between two nodes, and how thick it is at full load of the most loaded; in nodes."""
@@ -251,7 +251,8 @@ def _draw_links(axes: Axes, loads: dict[Link, float], colours: Colormap, largest
         if numbers and load:
             # Between the squares a number along x stands beyond its arrow, one along y beside it.
             place = (at[0] + dx * length / 2 - dy * 0.2, at[1] + dy * length / 2 + dx * 0.13)
-            _words(axes, *place, (percent(load, 1.0), percent(load, 1.0).removesuffix(" %")), 0.42, INK)
+            said = f"{100 * load:.0f}" if load >= 0.1 else f"{100 * load:.2g}"
+            _words(axes, *place, (f"{said} %", said), 0.42, INK)
 
 
 def _joules(energies: dict[str, float]) -> tuple[float, str]:
