@@ -44,7 +44,7 @@ def claims_command(
                      "on_traces": {trace: ratios for (name, trace), ratios in measured.ratios.items() if name == c.name}
                      if measured else None} for c in chosen])
         return
-    print_table([{"claim": c.name, "paper": c.claim.paper, "printed": numbers(c, "printed")[:24], "ours": numbers(c, "ours")[:24],
+    print_table([{"claim": c.name, "paper": c.claim.paper, "printed": numbers(c, "printed")[:20], "ours": numbers(c, "ours")[:20],
                   "verdict": c.verdict} for c in chosen], left=("claim", "paper", "verdict"))
     notes = [(c.name, text) for c in chosen for text in (*c.claim.assumes, *(f"not published: {n}" for n in c.claim.needs))]
     print_notes([f"{name}: {text}" for name, text in notes])

@@ -11,10 +11,10 @@ from hwsim.accounts.registry import all_accounts
 
 _INTRODUCTION = """# What the papers claim, computed again
 
-Every quantitative claim about hardware of the five papers: what is printed, where, the formula with its inputs, what the same
-formula gives here, and a verdict. A verdict follows from the numbers, or loading refuses it. Other papers' ways of counting
-are on [their own page](assumptions-of-others.md). `hwsim claims --traces traces --out DIR` writes this page (`claims.md`);
-nobody edits it by hand.
+Every quantitative claim of the five papers about hardware, [planes](glossary.md#plane) and
+[potentials](glossary.md#potential): what is printed, where, the formula with its inputs, what the same formula gives here, and
+a verdict. A verdict follows from the numbers, or loading refuses it. Other papers' ways of counting are on [their own
+page](assumptions-of-others.md). `hwsim claims --traces traces --out DIR` writes this page (`claims.md`); nobody edits it by hand.
 """
 _TRACES = """## The claims on shipped traces
 
@@ -22,6 +22,9 @@ The ratio of the ANN's energy to the SNN's, so above 1 the SNN wins, on the [tra
 and that of its ANN, the mean of {samples} [samples](glossary.md#sample): under the paper's own account, and simulated in three
 [scopes](glossary.md#scope) on the event-driven and on the output-stationary core.
 """
+
+
+YES = "(1: yes)"
 
 
 def page(claims: Sequence[Checked], measured: OnTraces | None) -> str:
@@ -55,16 +58,22 @@ def table(*names: str) -> list[str]:
 def verdict_sentence(claims: Sequence[Checked]) -> str:
     """How many claims have which verdict."""
     counts = Counter(c.verdict for c in claims)
-    return f"Of {len(claims)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()) + "."
+    return f"{len(claims)} claims: " + "; ".join(f"{verdict} {n}" for verdict, n in counts.most_common()) + "."
 
 
 def numbers(checked: Checked, which: str) -> str:
     """The printed numbers, or ours of the same names and of those that are right."""
     claim = checked.claim
     if which == "printed":
-        return ", ".join(short(value) for value in claim.printed.values()) or "in the claim"
+        return ", ".join(said(name, value) for name, value in claim.printed.items()) or "in the claim"
     names = dict.fromkeys((*claim.printed, *claim.right))
-    return ", ".join(short(checked.ours[name]) for name in names) or "-"
+    implied = [f"implied {name}: {short(checked.ours[name])}" for name in claim.implied]
+    return ", ".join([*(said(name, checked.ours[name]) for name in names), *implied]) or "-"
+
+
+def said(name: str, value: float) -> str:
+    """A number, or yes and no where its name says that it is one of them."""
+    return short(value) if YES not in name else "yes" if value else "no"
 
 
 def short(value: float) -> str:

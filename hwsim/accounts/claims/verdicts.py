@@ -45,6 +45,8 @@ class Claim(Fields):
     assumes: list[str] = []
     needs: list[str] = []
     note: str = ""
+    implied: list[str] = []
+    """Results that follow from the printed numbers and say what they would take."""
     accounts: list[str] = []
     """Accounts (hwsim assume) that are the claim on a trace of ours."""
 
@@ -113,7 +115,7 @@ def formula(name: str) -> Callable[[Inputs], Results]:
 
 def contradiction(claim: Claim, ours: Results) -> str:
     """What of a verdict its numbers do not say; empty where they agree."""
-    if unknown := [key for key in (*claim.printed, *claim.right) if key not in ours]:
+    if unknown := [key for key in (*claim.printed, *claim.right, *claim.implied) if key not in ours]:
         return f"the formula has no {unknown[0]!r}, it has {', '.join(ours)}"
     off = [key for key, value in claim.printed.items() if not near(ours[key], value, claim.within)]
     if claim.verdict == "needs data that were not published":
