@@ -25,6 +25,7 @@ from hwsim.trace.reader import Trace
 from hwsim.yaml_file import read_yaml
 
 DATA = Path(__file__).with_name("ours.yaml")
+NEEDS_ANN = "needs the ANN's activations: give its trace with --ann"
 
 
 class Design(Fields):
@@ -63,14 +64,14 @@ def our_rows(
     rows: list[Row] = []
     runs = _Runs(samples)
     for done, (name, design) in enumerate(data.designs.items()):
-        snn, why_snn = runs.of(trace, snn_machine, design)
-        needs = "needs the ANN's activations: give its trace with --ann"
-        rival, why_ann = (None, needs) if ann is None else runs.of(ann, ann_machine, design)
+        snn = runs.of(trace, snn_machine, design)
+        rival = NEEDS_ANN if ann is None else runs.of(ann, ann_machine, design)
         for scope in SCOPES:
-            rows.append(Row(
-                f"hwsim_{name}_{scope}", f"{design.title}: {scope}", "energy", _bill(snn, scope), _bill(rival, scope),
-                "; ".join(dict.fromkeys(filter(None, (why_snn, why_ann)))), tuple(data.leaves_out[scope]), data.paper,
-                data.equations, ""))
+            bills = [_bill(side, scope) for side in (snn, rival)]
+            lacks = "; ".join(dict.fromkeys(bill for bill in bills if isinstance(bill, str)))
+            ours, theirs = (() if isinstance(bill, str) else bill for bill in bills)
+            rows.append(Row(f"hwsim_{name}_{scope}", f"{design.title}: {scope}", "energy", ours, theirs, lacks,
+                            tuple(data.leaves_out[scope]), data.paper, data.equations, ""))
         if progress:
             progress(done + 1, len(data.designs))
     return rows
@@ -92,26 +93,33 @@ class _Runs:
 
     def __init__(self, samples: int | None) -> None:
         self._samples = samples
-        self._known: dict[tuple[str, str], tuple[Result | None, str]] = {}
+        self._known: dict[tuple[str, str], Result | str] = {}
 
-    def of(self, trace: Trace, machine: Callable[[Design], Architecture], design: Design) -> tuple[Result | None, str]:
-        """What the trace takes on one of the two machines, or nothing and the reason."""
+    def of(self, trace: Trace, machine: Callable[[Design], Architecture], design: Design) -> Result | str:
+        """What the trace takes on one of the two machines, or why it does not run there."""
         try:
             arch = machine(design)
             key = (trace.content_hash, repr(arch.timing()))
             if key not in self._known:
-                self._known[key] = (simulate(trace, arch, samples=self._samples), "")
+                self._known[key] = simulate(trace, arch, samples=self._samples)
             return self._known[key]
         except HwsimError as error:
-            return None, "; ".join(line.strip(" -") for line in str(error).splitlines())
+            return _one_line(error)
 
 
-def _bill(result: Result | None, scope: str) -> Bill:
-    """A line for each unit; of the core and system scopes leakage is one of them."""
-    if result is None:
-        return ()
-    frame = result.arithmetic if scope == "compute" else result.energy
+def _bill(result: Result | str, scope: str) -> Bill | str:
+    """A line for each unit, leakage being one of them; or why there is none."""
+    if isinstance(result, str):
+        return result
+    try:
+        frame = result.arithmetic if scope == "compute" else result.energy
+    except HwsimError as error:
+        return _one_line(error)
     if scope == "core":
         frame = frame[frame["scope"] != "system"]
     sums = frame.groupby("unit", sort=False)["energy_pj"].sum()
     return tuple(Line(str(unit), 1, float(pj)) for unit, pj in sums.items())
+
+
+def _one_line(error: HwsimError) -> str:
+    return "; ".join(line.strip(" -") for line in str(error).splitlines())

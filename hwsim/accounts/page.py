@@ -13,9 +13,9 @@ from hwsim.accounts.row import Row
 _INTRODUCTION = """# Who wins, under whose assumptions
 
 One [trace](glossary.md#trace), the trace of the ANN that its network was converted from, and every published way of counting
-energy that hwsim has ([how to add one](recipes.md#an-account)). Numbers are means per [sample](glossary.md#sample). Energies of the
-others follow from what is counted in the traces alone: [synaptic operations](glossary.md#synaptic-operation), events, spikes,
-[timesteps](glossary.md#timestep), shapes, and whether the input is [direct](glossary.md#direct-input) or
+energy that hwsim has ([how to add one](recipes.md#an-account)). Numbers are means per [sample](glossary.md#sample). Energies
+of the others follow from what is counted in the traces alone: [synaptic operations](glossary.md#synaptic-operation), events,
+spikes, [timesteps](glossary.md#timestep), shapes, and whether the input is [direct](glossary.md#direct-input) or
 [hybrid](glossary.md#hybrid-input). The last rows are hwsim's own, in three [scopes](glossary.md#scope): replayed on cores of each
 dataflow, whose [tokens](glossary.md#token) carry one [plane](glossary.md#plane) or
 [merged planes](glossary.md#merged-planes); the ANN's cores have multipliers in their [lanes](glossary.md#lane). This page is the
