@@ -15,7 +15,7 @@ SEARCH = read_search(ROOT / "studies" / "reference_designs.yaml")
 
 def places_of(machine: Machine, design: hwsim.Architecture) -> tuple[int, ...]:
     """Where a design stands in a machine's space: of each axis, the value that leaves the design as it is."""
-    bare = design.model_copy(update={"clock": 1e6})
+    bare = design.model_copy(update={"clock": 1_000_000})
     return tuple(next(at for at, value in enumerate(axis.values)
                       if bare.with_fields({axis.field: value}) == bare.with_fields({})) for axis in machine.axes)
 

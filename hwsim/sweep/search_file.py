@@ -107,8 +107,8 @@ def winner_file(name: str, design: Architecture, search: str, minimise: Sequence
     said = f"{chip_model(design).size(design.only)}, {name.replace('_', ' ')}; chosen by search"
     return design_file(design.model_copy(update={"description": said}), (
         f"The best design of the machine {name} that this search found: hwsim search {search} -o DIR\n"
-        f"Best: the least product of {', '.join(minimise)}, over the traces that it was chosen on. The clock is the highest that it\n"
-        "reaches (hwsim arch check). docs/sweeps.md, \"Reference designs\", says what was searched."))
+        f"Best: the least product of {', '.join(minimise)}, over the traces it was chosen on. The clock is the highest that\n"
+        "it reaches (hwsim arch check). docs/sweeps.md, \"Reference designs\", says what was searched."))
 
 
 # --- designs as files --------------------------------------------------------------------------------------------------
