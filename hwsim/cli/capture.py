@@ -36,7 +36,8 @@ def capture_torch_command(
     inputs: InputsOption,
     out: OutOption,
     timesteps: Annotated[int | None, typer.Option(help=(
-        "Call the model this many times, once a timestep. Left out: one call runs all timesteps."))] = None,
+        "Call the model this many times, once a timestep. Left out: one call runs all timesteps, as a model that loops by itself "
+        "does."))] = None,
     input_bits: Annotated[int, typer.Option(help="Bits that the trace gives to image values that are not whole numbers.")] = 8,
     samples: SamplesOption = None,
     force: ForceOption = False,
