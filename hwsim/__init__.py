@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "simulate": "hwsim.simulation", "SimulationError": "hwsim.simulation",
+    "estimate": "hwsim.one_call", "Estimate": "hwsim.one_call", "EstimateError": "hwsim.one_call",
     "load_example": "hwsim.examples", "ExampleError": "hwsim.examples",
     "Trace": "hwsim.trace.reader", "TraceError": "hwsim.trace.reader",
     "Network": "hwsim.snn.network", "Layer": "hwsim.snn.network", "Connection": "hwsim.snn.network",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from hwsim.errors import HwsimError
     from hwsim.examples import ExampleError, load_example
     from hwsim.mapping import MappingError
+    from hwsim.one_call import Estimate, EstimateError, estimate
     from hwsim.program import ProgramError
     from hwsim.result import RepriceError, Result, ResultError
     from hwsim.result_reader import load_result

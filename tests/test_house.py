@@ -50,7 +50,7 @@ FLOORS = (
     ("view",),
     ("capture", "sources", "rtl"),
     ("convert",),
-    ("training",),
+    ("training", "one_call"),
     ("cli",),
     ("verify", "__main__"),
 )
