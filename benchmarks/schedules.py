@@ -198,24 +198,54 @@ def print_tables(options: argparse.Namespace) -> None:
         print(f"\n{name}, {members[0]['samples']} samples, {MEMORIES[memory]}\n")
         print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
         for row in members:
-            print("| " + " | ".join(cells(row)) + " |")
+            if "refused" not in row:
+                print("| " + " | ".join(cells(row)) + " |")
+        print_refused(members)
         print_undecided(members)
         if memory == "cores":
             print_closed_forms(members)
+    for memory in options.memory:
+        print_summary([row for (_, kind), members in groups.items() if kind == memory for row in members], memory)
     if options.figure:
         draw([row for (_, memory), members in groups.items() if memory == options.memory[0] for row in members], options.figure)
 
 
 def cells(row: dict[str, Any]) -> list[str]:
     start = [str(row["cores"]), "one core" if row["cores"] == 1 else row["placement"], row["schedule"].replace("_", " ")]
-    if "refused" in row:
-        return [*start, f"refused: {row['refused'].split(';')[0][:70]}", *[""] * (len(COLUMNS) - 4)]
     return [
         *start, *(number(row[name], 1e3) for name in ("latency", "free", "period")), f"{row['bound'] / 1e3:,.1f} {row['by']}",
         *(number(row[name], 1) for name in ("core_uj", "free_uj", "steady_uj")),
         *(f"{row[name] / 1024:,.0f}" for name in ("weights_fullest_bytes", "weights_bytes")),
         *(f"{row[name] / 1e3:,.0f}" for name in ("streamed_bytes", "plane_bits", "copied_bits")),
         f"{row['memory_bytes'] / 2**20:,.2f}"]
+
+
+def print_summary(members: list[dict[str, Any]], memory: str) -> None:
+    """A line for each network: latency, and if links cost nothing; core energy alone."""
+    kinds = [("one core", 1, "auto"), ("core per layer", 0, "auto"), ("16 cores, spread", 16, "spread")]
+    columns = [(f"{text}: {schedule.replace('_', ' ')}", cores, placement, schedule)
+               for text, cores, placement in kinds for schedule in SCHEDULES if (text, schedule) != ("one core", "pipelined")]
+    for title, what, free, unit in (("k cycles, and with free links", "latency", "free", 1e3), ("core µJ", "core_uj", None, 1)):
+        print(f"\nAll networks, {MEMORIES[memory]}: {title}\n")
+        print("| network | " + " | ".join(column[0] for column in columns) + " |\n|" + "---|" * (1 + len(columns)))
+        for name in dict.fromkeys(row["trace"] for row in members):
+            mine = {(row["cores"], row["placement"], row["schedule"]): row for row in members if row["trace"] == name}
+            layers = max((len(row["run_cycles"]) for row in mine.values() if "refused" not in row), default=0)
+            found = [mine.get((cores or layers, placement, schedule), {}) for _, cores, placement, schedule in columns]
+            print(f"| {name} | " + " | ".join(
+                "-" if what not in row else number(row[what], unit) + (f" ({number(row[free], unit)})" if free else "")
+                for row in found) + " |")
+
+
+def print_refused(members: list[dict[str, Any]]) -> None:
+    """What does not run, by its reason; of reasons that name a core or a layer the first."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for row in members:
+        if "refused" in row:
+            kind = "weights" if "weight memory" in row["refused"] else row["refused"].split(";")[0]
+            found.setdefault(kind, (row["refused"].split(";")[0], []))[1].append(f"{titled(row)} on {row['cores']}")
+    for reason, places in found.values():
+        print(f"\nRefused: {'; '.join(places)}: {reason}.")
 
 
 def number(value: float | None, unit: float) -> str:

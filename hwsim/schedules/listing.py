@@ -40,10 +40,11 @@ class Step:
     deps: tuple[int, ...] = ()
     targets: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    def told(self, layer: str) -> str:
+        """The step in words; `layer` is what its stage is called."""
         if self.kind == "barrier":
             return f"the barrier after tick {self.item}"
-        what = "the input" if self.stage == INPUT else f"layer {self.stage}"
+        what = "the input" if self.stage == INPUT else f"layer {layer}"
         return f"the {'run' if self.kind == 'run' else 'transfer'} of tile {self.tile} of {what} in timestep {self.item}"
 
 
@@ -231,6 +232,9 @@ class _Draft:
         path = [min(left)]
         while path.count(path[-1]) < 2:  # whatever is left waits for something that is left
             path.append(min(self.waits[path[-1]] & left))
-        circle = ", which waits for ".join(str(self.steps[key]) for key in path[path.index(path[-1]):])
+        circle = ", which waits for ".join(self._told(self.steps[key]) for key in path[path.index(path[-1]):])
         return (f"the design does not fit, its operations wait for each other: {circle}; more buffer_planes than "
                 f"{self.buffer_planes} would break the circle")
+
+    def _told(self, step: Step) -> str:
+        return step.told("" if step.stage == INPUT else self.pipeline.stages[step.stage].name or str(step.stage))

@@ -26,11 +26,12 @@ class StageTile:
 @dataclass(frozen=True)
 class Stage:
     """A layer: how many output rows it has, its tiles in the order in which they stand in a list, and whether it sends anything;
-    a read-out keeps its potentials."""
+    a read-out keeps its potentials. `name` is for words in errors; left out, a stage is named by its position."""
 
     height: int
     tiles: tuple[StageTile, ...]
     sends: bool = True
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from hwsim.cost.clock import check_timing
 from hwsim.cost.explanation import explain, explain_rows
 from hwsim.simulation import make_program
 from hwsim.trace.reader import Trace
+from tests.conftest import ROOT
 
 
 def entry(name: str, **changes: Any) -> dict[str, Any]:
@@ -188,3 +189,46 @@ def test_a_disk_that_is_full_is_told_with_the_folder(
                                  tmp_path / "out")
     assert status == 2
     assert told.startswith(f"error: {tmp_path / 'out'}: cannot be written (")
+
+
+def small_mesh(folder: Path, network: str, **core: str) -> Path:
+    """A chip of four cores in YAML, with more fields of its network."""
+    fields = {"weight": "128 KiB", "capacity": "128 KiB", **core}
+    path = folder / "mesh.yaml"
+    path.write_text(f"""name: mesh
+clock: 200 MHz
+cores:
+  - count: 4
+    core: {{lanes: 64, weight_bits: 8, potential_bits: 24, current_bits: 24, fifo_depth: 16}}
+    spike_buffer: {{kind: bitmap, capacity: {fields["capacity"]}, scan_bits: 128}}
+    memories: {{weight: {fields["weight"]}, membrane: 192 KiB, current: 192 KiB, bias: 24 KiB}}
+channel: {{bits_per_cycle: 64, latency_cycles: 40}}
+network: {{flit_bits: 64, hop_cycles: 1, address_bits: 16, header_bits: 8, encoding: smaller, {network}}}
+""")
+    return path
+
+
+@pytest.mark.parametrize(("network", "core", "said"), [
+    ("mesh: [1, 3]", {}, "network.mesh: core3 sits on no node: 1 x 3 nodes hold 3 of 4 cores; make the mesh larger"),
+    ("mesh: [2, 2], nodes: {core0: [0, 0], core1: [0, 0], core2: [0, 1], core3: [1, 1]}", {},
+     "core1 sits on node (0, 0), where core0 sits; one core per node"),
+    ("mesh: [2, 2], channel_node: [2, 0]", {}, "the channel sits on node (2, 0), outside of the mesh of 2 x 2"),
+    ("mesh: [2, 2], placement: {conv1: core0, conv2: core1, conv3: core2, conv4: core3, conv5: core3, fcc: core0}", {},
+     "puts layer fcc on core0, and there is no such layer; there are conv1, conv2, conv3, conv4, conv5, fc"),
+    ("mesh: [2, 2], placement: {conv1: core0, conv2: core1, conv3: core2, conv4: core3, conv5: core3}", {},
+     "network.placement leaves out layer fc; give it a core"),
+    ("mesh: [2, 2]", {"capacity": "2 KiB"}, "core0: spike buffer: 8.531 KiB needed in the worst case"),
+    ("mesh: [2, 2], barrier_cycles: 10, buffer_planes: 1", {},
+     "its operations wait for each other: the transfer of tile 0 of layer conv2 in timestep 1, which waits for the run of tile 0 "
+     "of layer conv4 in timestep 0, which waits for the barrier after tick 2"),
+    ("mesh: [2, 2], placement: {conv1: core0, conv2: core0, conv3: core1, conv4: core3, conv5: core3, fc: core3}",
+     {"weight": "20 KiB"}, "place layers otherwise, or give network.stream_weights: true"),
+])
+def test_bad_chips_are_refused_before_a_cycle_is_simulated(called: Any, tmp_path: Path, network: str, core: dict[str, str],
+                                                            said: str) -> None:
+    path = small_mesh(tmp_path, network, **core)
+    status, out, error = called("run", ROOT / "traces" / "fashion_mnist_rate_t4.h5", "--arch", path, "--schedule", "pipelined",
+                                "--samples", 1, "--no-check")
+    assert (status, out) == (2, "")
+    assert said in error
+    assert "Traceback" not in error
