@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Replay one trace on one architecture.",
     "compare": "Traces x architectures x schedules, beside ANN baselines.",
     "assume": "Who wins, SNN or ANN, under whose way of counting energy.",
+    "breakeven": "The spike rate at which an SNN stops winning, by account.",
     "claims": "What the papers claim, computed again, with a verdict.",
     "sweep": "Many designs, traces, schedules and prices; resumable.",
     "pareto": "The points of a sweep that no other beats.",
