@@ -52,9 +52,9 @@ class ConnectionWork:
     planes: int
     value_planes: int
     from_input: bool
-    events: dict[str, int] = field(default_factory=lambda: {"values": 0, "spikes": 0})
-    operations: dict[str, int] = field(default_factory=lambda: {"values": 0, "spikes": 0})
-    effective: dict[str, int] | None = None
+    events: dict[str, float] = field(default_factory=lambda: {"values": 0, "spikes": 0})
+    operations: dict[str, float] = field(default_factory=lambda: {"values": 0, "spikes": 0})
+    effective: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         self._taps = _Taps(self.connection, self.shape)
@@ -167,7 +167,7 @@ class LayerWork:
 
     layer: Layer
     connections: tuple[ConnectionWork, ...]
-    spikes: int = 0
+    spikes: float = 0
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "Traces x architectures x schedules, beside ANN baselines.",
     "rivals": "A design against every ANN machine: equal lanes, area, latency.",
     "assume": "Who wins, SNN or ANN, under whose way of counting energy.",
+    "breakeven": "The spike rate at which an SNN stops winning, by account.",
     "claims": "What the papers claim, computed again, with a verdict.",
     "sweep": "Many designs, traces, schedules and prices; resumable.",
     "search": "Reference designs: every machine at its best, chosen by search.",

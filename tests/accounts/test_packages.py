@@ -18,7 +18,8 @@ from hwsim.accounts.published.neurobench import NeuroBench
 from hwsim.accounts.published.spikingjelly import SpikingJellySimple
 from hwsim.accounts.work import Work, carries_values, count_network
 from hwsim.snn.forward import forward
-from hwsim.snn.network import INPUT, Network
+from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
+from hwsim.snn.neurons import IntegrateAndFire
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
@@ -66,6 +67,19 @@ def random_cases(seed: int, count: int, plain: bool = False) -> Iterator[tuple[N
         if tells_apart(network, sample) and synaptic and not folded_values and not (plain and pooled):
             found += 1
             yield network, sample
+
+
+def strided() -> tuple[Network, Sample]:
+    """A convolution of stride 2 and three rows behind another one: kernel and stride differ, and nothing is pooled."""
+    rng = np.random.default_rng(3)
+    theta = np.full(3, 40)
+    first = Layer("a", (4, 7, 7), (Connection("input", "conv2d", (2, 7, 7), rng.integers(-7, 8, (4, 2, 3, 3)), 3, 1, 1),),
+                  IntegrateAndFire("soft"), 3, theta)
+    second = Layer("b", (6, 4, 4), (Connection("a", "conv2d", (4, 7, 7), rng.integers(-7, 8, (6, 4, 3, 3)), 3, 2, 1),),
+                   IntegrateAndFire("soft"), 3, theta, bias=np.full((6, 1, 1), 3))
+    network = Network(InputSpec((2, 7, 7)), (first, second))
+    inputs = rng.integers(0, 32, (1, 7, 7, 2)).astype(np.int16)
+    return network, Sample(inputs, forward(network, inputs)[0])
 
 
 def without_leak(cases: Iterator[tuple[Network, Sample]]) -> list[tuple[Network, Sample]]:
@@ -149,7 +163,7 @@ def test_lemaires_account_equals_spikingjellys_of_snn_and_ann() -> None:
     from tests.accounts.torch_network import Replay, module, tensors
 
     account_ = account(Lemaire2022)
-    for network, sample in without_leak(random_cases(7, 12, plain=True)):
+    for network, sample in [strided(), *without_leak(random_cases(7, 12, plain=True))]:
         work = count_network(network, [sample])
         report = lemaire(Replay(network), sample)
         bill = account_.snn(work)

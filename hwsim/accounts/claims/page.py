@@ -57,7 +57,7 @@ def table(*names: str) -> list[str]:
 
 def verdict_sentence(claims: Sequence[Checked]) -> str:
     """How many claims have which verdict."""
-    counts = Counter(c.verdict for c in claims)
+    counts = Counter(c.verdict.removeprefix("reproduced ") for c in claims)
     return f"{len(claims)} claims: " + "; ".join(f"{verdict} {n}" for verdict, n in counts.most_common()) + "."
 
 
