@@ -167,10 +167,13 @@ class _Match:
     def _at(self, rival: Rival, size: int, known: dict[int, Ran]) -> Ran:
         """The first design of that size that the network fits on."""
         if size not in known:
-            made = rival.sized(size)
-            fitting = next((one for one in made if not why_not(self.ann, one, SCHEDULE)), made[0])
-            known[size] = self._run(fitting)
+            known[size] = self._run(self._fitting(rival, size))
         return known[size]
+
+    def _fitting(self, rival: Rival, size: int) -> Architecture:
+        """The first design that the network runs on; without one the first, whose error says what it lacks."""
+        first = next(rival.sized(size))
+        return next((one for one in rival.sized(size) if not why_not(self.ann, one, SCHEDULE)), first)
 
     def _run(self, arch: Architecture) -> Ran:
         fast = at_highest_clock(arch)
@@ -181,8 +184,8 @@ class _Match:
 
     def _in_area(self, rival: Rival) -> Ran:
         target = area_mm2(self.design, self.own.used)
-        one = rival.sized(self.design.core.lanes)[0]
-        return self._run(rival.largest_in(target, list(memories_used(self.ann.network, one))))
+        one = self._fitting(rival, self.design.core.lanes)
+        return self._run(rival.largest_in(one, target, list(memories_used(self.ann.network, one))))
 
     def _as_fast(self, rival: Rival, known: dict[int, Ran]) -> Ran:
         refused: dict[int, HwsimError] = {}

@@ -6,9 +6,8 @@ the ANN's values. Sizes are lanes, or elements of an array. docs/baselines.md sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from hwsim.arch import Architecture
@@ -21,6 +20,8 @@ from hwsim.snn.network import Network
 
 ACCUMULATORS, ADDERS = 4, 2
 """Of rivals whose design has none of its own."""
+MOST_DOUBLINGS = 8
+"""Of the membrane memory of a rival that needs more than the design has."""
 SYSTOLIC = "systolic_"
 WITHOUT = {"core.mask_first": False, "memories.current": "0 bit", "memories.mask": "0 bit"}
 """What no ANN has: flags, and currents that are kept."""
@@ -30,14 +31,14 @@ WITHOUT = {"core.mask_first": False, "memories.current": "0 bit", "memories.mask
 class Rival:
     """One ANN machine at any size.
 
-    sized        the designs of that many lanes or elements, the one to prefer first: with the design's memories, then with as
-                 many rows.
-    largest_in   the largest one within an area in mm2, of the memories that are named. Raises EqualAreaError.
+    sized        the designs of that many lanes or elements, the one to prefer first: with the design's memories; with as many
+                 rows of more lanes; with more membrane memory, by factors of two.
+    largest_in   of one of them, the largest within an area in mm2, of the memories that are named. Raises EqualAreaError.
     """
 
     name: str
-    sized: Callable[[int], Sequence[Architecture]]
-    largest_in: Callable[[float, Sequence[str] | None], Architecture]
+    sized: Callable[[int], Iterator[Architecture]]
+    largest_in: Callable[[Architecture, float, Sequence[str] | None], Architecture]
 
 
 def rivals(design: Architecture, ann: Network) -> list[Rival]:
@@ -75,22 +76,35 @@ def _twin(design: Architecture, ann: Network, name: str, fields: dict[str, Any])
         made = design.with_fields({**fields, **WITHOUT, "core.payload_bits": max(1, bits)})
         return made.model_copy(update={"name": f"{design.name}+{name}"})
 
-    def sized(lanes: int) -> Sequence[Architecture]:
+    def sized(lanes: int) -> Iterator[Architecture]:
         arch = base()
-        same = arch.with_core(lanes=lanes)
-        return (same, grown(arch, lanes)) if lanes > arch.core.lanes else (same,)
+        yield arch.with_core(lanes=lanes)
+        if lanes > arch.core.lanes:
+            yield grown(arch, lanes)
+        yield from _with_more_membrane(arch.with_core(lanes=lanes))
 
-    def largest_in(target_mm2: float, used: Sequence[str] | None) -> Architecture:
-        arch = base()
-        return grown(arch, equal_area_lanes(arch, target_mm2, lambda one: area_mm2(one, used)))
+    return Rival(name, sized, _widest)
 
-    return Rival(name, sized, largest_in)
+
+def _widest(arch: Architecture, target_mm2: float, used: Sequence[str] | None) -> Architecture:
+    return grown(arch, equal_area_lanes(arch, target_mm2, lambda one: area_mm2(one, used)))
+
+
+def _with_more_membrane(arch: Architecture) -> Iterator[Architecture]:
+    """The design may have little because its own dataflow needs little: that is no reason why a rival should not exist."""
+    for power in range(1, MOST_DOUBLINGS + 1):
+        yield arch.with_memories(membrane=max(1, arch.memories.membrane) << power)
 
 
 def _array(design: Architecture, ann: Network, flow: str) -> Rival:
     name = f"{SYSTOLIC}{flow}_stationary"
-    return Rival(name, lambda elements: (array_of(design, ann, flow, elements, f"{design.name}+{name}"),),
-                 partial(_tallest, design, ann, flow, f"{design.name}+{name}"))
+
+    def sized(elements: int) -> Iterator[Architecture]:
+        array = array_of(design, ann, flow, elements, f"{design.name}+{name}")
+        yield array
+        yield from _with_more_membrane(array)
+
+    return Rival(name, sized, _tallest)
 
 
 def array_of(design: Architecture, ann: Network, flow: str, elements: int, name: str) -> Architecture:
@@ -109,8 +123,5 @@ def array_of(design: Architecture, ann: Network, flow: str, elements: int, name:
     return made.model_copy(update={"name": name})
 
 
-def _tallest(
-    design: Architecture, ann: Network, flow: str, name: str, target_mm2: float, used: Sequence[str] | None
-) -> Architecture:
-    array = array_of(design, ann, flow, design.core.lanes, name)
+def _tallest(array: Architecture, target_mm2: float, used: Sequence[str] | None) -> Architecture:
     return array.with_core(rows=equal_area_rows(array, target_mm2, lambda one: area_mm2(one, used)))

@@ -13,6 +13,7 @@ The best of a front is its knee: the least product of the columns `minimise` (hw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -222,7 +223,7 @@ class Searcher:
     def _simulate(self, found: Found, every: Sequence[Places]) -> None:
         traces = self.search.choose[found.machine.side]
         points = [self._point(found.machine, places, trace) for places in every for trace in traces]
-        rows = run_study(points, self.folder, workers=self.workers, executor=_here() if self.workers == 1 else None)
+        rows = run_study(points, self.folder, workers=self.workers, executor=_Here() if self.workers == 1 else None)
         for n, places in enumerate(every):
             found.rows[places] = dict(zip(traces, rows[n * len(traces):(n + 1) * len(traces)], strict=True))
         self._done += len(every)
@@ -241,17 +242,13 @@ def keeps_weights(trace: str, design: Architecture) -> bool:
     return not any(isinstance(op, Transfer) and op.memory == "weight" and not op.setup for op in program.operations)
 
 
-def _here() -> Any:
-    """An executor that works in this process: points are small, and starting a process takes longer than many of them."""
-    from concurrent.futures import Executor, Future
+class _Here(Executor):
+    """Works in this process: points are small, and starting a process takes longer than many of them."""
 
-    class Here(Executor):
-        def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
-            done: Future[Any] = Future()
-            try:
-                done.set_result(function(*args, **named))
-            except BaseException as error:  # told by the future, as any executor does
-                done.set_exception(error)
-            return done
-
-    return Here()
+    def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(function(*args, **named))
+        except BaseException as error:  # told by the future, as any executor does
+            done.set_exception(error)
+        return done

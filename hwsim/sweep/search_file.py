@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hwsim.arch import Architecture, dump_architecture
 from hwsim.chip.model import chip_model
 from hwsim.errors import shown
@@ -116,8 +118,6 @@ def winner_file(name: str, design: Architecture, search: str, minimise: Sequence
 
 def design_file(arch: Architecture, comment: str) -> str:
     """A design as an architecture file, with `comment` above it."""
-    import yaml  # the writer; reading is hwsim/yaml_file.py
-
     data = _readable(dump_architecture(arch))
     head = "".join(f"# {line}\n" for line in comment.splitlines())
     return head + str(yaml.safe_dump(data, sort_keys=False, width=120, default_flow_style=None))

@@ -85,10 +85,22 @@ def test_the_strongest_has_the_least_system_energy_at_equal_latency(found: Again
 
 def test_a_twin_that_merges_planes_has_the_adders_of_its_design(quantised_trace: Trace) -> None:
     design = SMALL.with_core(token={"planes": "merged", "adders": 3}, dataflow={"type": "output_stationary", "accumulators": 2})
-    by_name = {r.name: r.sized(16)[0].core for r in rivals(design, quantised_trace.network)}
+    by_name = {r.name: next(r.sized(16)).core for r in rivals(design, quantised_trace.network)}
     assert by_name["output_stationary_bit_serial"].token.adders == 3
     assert by_name["output_stationary_mac"].token.planes == "single"
     assert by_name["output_stationary_mac"].dataflow.accumulators == 2
+
+
+def test_a_rival_gets_the_membrane_memory_that_it_needs(bit_serial_trace: Trace, quantised_trace: Trace) -> None:
+    """A design in whose dataflow potentials need no memory has rivals that need one."""
+    small = SMALL.with_memories(membrane="256 B").with_core(dataflow={"type": "output_stationary", "accumulators": 2})
+    found = against(bit_serial_trace, quantised_trace, small, samples=1)
+    by_name = {e.rival: e for e in found.entries if e.equal == "lanes"}
+    assert all(e.result is not None for e in by_name.values()), [e.reason for e in by_name.values()]
+    event_driven, gathers = (by_name[f"{name}_mac"].arch for name in ("event_driven", "output_stationary"))
+    assert event_driven is not None
+    assert gathers is not None
+    assert event_driven.memories.membrane > gathers.memories.membrane == small.memories.membrane
 
 
 def test_the_command_prints_three_columns_and_the_strongest(trace_files: dict[str, Path], tmp_path: Path, found: Against) -> None:
