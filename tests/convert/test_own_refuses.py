@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from hwsim.convert.folded import FoldedSource
 from hwsim.convert.own import quantise
 from hwsim.errors import HwsimError
 from hwsim.sources.npz import channels_last, image_shape, read_npz
+from tests.conftest import ROOT
 from tests.convert.own_networks import Plain, images, made
 
 
@@ -112,6 +114,14 @@ def test_layers_are_called_as_the_user_calls_them() -> None:
     assert isinstance(first, AnnLayer)
     assert first.place == "module 'features.2' (ReLU)"
     assert as_values(np.zeros((2, 3, 3, 1))).shape == (1, 2, 3, 3, 1)
+
+
+def test_the_networks_of_the_page_are_read_as_it_says() -> None:
+    spec = importlib.util.spec_from_file_location("own_network", ROOT / "docs" / "examples" / "own_network.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    for kind, layers in ((example.ResNet, 9), (example.VGG, 8)):
+        assert len(read_torch(kind(2).eval(), (1, 28, 28), "mine").layers) == layers
 
 
 def test_onnx_files_that_are_none_or_hold_more_are_refused(tmp_path: Path) -> None:
