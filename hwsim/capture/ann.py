@@ -22,6 +22,7 @@ from hwsim.snn.network import INPUT, Shape
 
 Floats = NDArray[Any]
 INFINITE = float("inf")
+SOFTMAX = "the softmax at the end is left to the host: it changes no order"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class AnnLayer:
 
     place     where it comes from, in the tool's words.
     ceiling   where the activation is clipped: 6 for a ReLU6, infinity for a ReLU; 0 for the read-out.
+    half      whether it carries one sign of sums that no ReLU ends; that sign may be rare.
     """
 
     name: str
@@ -37,6 +39,7 @@ class AnnLayer:
     shape: Shape
     flow: fl.Flow
     ceiling: float = 0.0
+    half: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -123,6 +126,7 @@ class AnnBuilder:
     def __post_init__(self) -> None:
         self.gain = np.ones(self.input_shape[0], np.float64)
         self.shift = np.zeros(self.input_shape[0], np.float64)
+        self.signed: dict[int, tuple[fl.Flow, fl.Flow]] = {}  # by identity: sums that no ReLU ends, and what carries them
         self.input = fl.source_flow(INPUT, self.input_shape, self.flat)
 
     def refused(self, error: UnsupportedError) -> CaptureError:
@@ -138,12 +142,13 @@ class AnnBuilder:
         if weights.ndim != 4:
             raise UnsupportedError(f"a convolution in {weights.ndim - 2} dimensions", "one in two", "use Conv2d")
         kernel, step, pad = _convolution(weights.shape[2:], stride, padding, dilation)
-        return fl.convolved(self._flow(value), holder, len(weights), kernel, step, pad, groups, weights,
+        return fl.convolved(self._sendable(value), holder, len(weights), kernel, step, pad, groups, weights,
                             None if bias is None else bias.reshape(-1, 1, 1))
 
     def multiplied(self, value: Value, holder: str, weights: Floats, bias: Floats | None) -> fl.Flow:
         """A linear layer with weights (out, in)."""
-        return fl.multiplied(self._flow(value), holder, len(weights), weights, None if bias is None else bias.reshape(-1, 1, 1))
+        added = None if bias is None else bias.reshape(-1, 1, 1)
+        return fl.multiplied(self._sendable(value), holder, len(weights), weights, added)
 
     def normalised(self, value: Value, holder: str, mean: Floats, gain: Floats, shift: Floats, sole: bool) -> fl.Flow:
         """(x - mean) * gain + shift by channel. sole: nothing else reads x, so that of the input it is part of the encoding."""
@@ -156,8 +161,6 @@ class AnnBuilder:
             return flow
         if len(flow.shape) == 1 and not flow.weighted and any(b.source_shape[1:] != (1, 1) for b in flow.branches):
             raise UnsupportedError("a factor per value of flattened activations", "one per channel", "do it before flattening")
-        if any(b.gain != 1 for b in flow.branches if b.operator is None and b.pool == 1):
-            raise UnsupportedError("a factor per channel after a factor", "one of them", "merge the two")
         branches = tuple(replace(
             b, operator=b.operator or "identity", holder=b.holder or holder, weights=_by_channel(b, gain)) for b in flow.branches)
         bias = np.float32(0) if flow.bias is None else flow.bias
@@ -170,11 +173,12 @@ class AnnBuilder:
 
     def added(self, a: Value, b: Value) -> fl.Flow:
         """The sum of two values of one shape."""
-        return fl.added(self._flow(a), self._flow(b))
+        return fl.added(*(self.signed.get(id(flow), (flow, flow))[1] for flow in (self._flow(a), self._flow(b))))
 
     def flattened(self, value: Value) -> fl.Flow:
         """(C, H, W) as (C * H * W,)."""
-        return fl.flattened(self._flow(value))
+        flow = self._flow(value)
+        return fl.flattened(self._sendable(flow) if flow.weighted and flow.shape[1:] != (1, 1) else flow)
 
     def averaged(self, value: Value, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, padding_counts: bool = True
                  ) -> fl.Flow:
@@ -258,6 +262,24 @@ class AnnBuilder:
             raise UnsupportedError("maxima of sums that no ReLU has seen", "a ReLU before or right after max pooling",
                                    "put the ReLU next to the pooling")
         return value
+
+    def _sendable(self, value: Value) -> fl.Flow:
+        """What another weighted operation can read. Sums that no ReLU ends (a linear bottleneck) have both signs, and neurons
+        send none: two layers carry them, one the positive part and one the negative, x = ReLU(x) - ReLU(-x)."""
+        flow = self._flow(value)
+        if not flow.weighted:
+            return flow
+        if id(flow) not in self.signed:
+            halves = []
+            for sign, word in ((1.0, "plus"), (-1.0, "minus")):
+                name = self._name(f"{next((h for h in flow.holders if h), 'sum')}.{word}")
+                part = fl.scaled(flow, sign)
+                self.layers.append(AnnLayer(name, self.place, fl.layer_shape(flow.shape), part, INFINITE, half=True))
+                halves.append(fl.scaled(fl.source_flow(name, self.layers[-1].shape, len(flow.shape) == 1), sign))
+            names = [half.branches[0].source for half in halves]
+            self.notes.append(f"{' and '.join(names)}: no ReLU ends these sums, so two layers carry them, by sign")
+            self.signed[id(flow)] = flow, fl.added(*halves)
+        return self.signed[id(flow)][1]
 
     def _blocks(self, flow: fl.Flow, side: int) -> fl.Flow:
         return fl.averaged(flow, side) if flow.weighted else fl.pooled(flow, side, "folded", 1 / side**2)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hwsim.capture.ann import INFINITE, Ann, AnnBuilder, Value, factors
+from hwsim.capture.ann import INFINITE, SOFTMAX, Ann, AnnBuilder, Value, factors
 from hwsim.capture.errors import UnsupportedError, refusal
 from hwsim.capture.flow import layer_shape
 from hwsim.capture.geometry import one_side
@@ -253,7 +253,7 @@ def _reshape(n: _Node, x: Any, *rest: Any) -> Any:
 def _softmax(n: _Node, x: Any) -> Any:
     if n.uses[n.node.output[0]]:
         raise UnsupportedError(f"a {n.kind} inside of the network", "one at its very end", "leave it out and train again")
-    n.builder.notes.append("the softmax at the end is left to the host: it changes no order")
+    n.builder.notes.append(SOFTMAX)
     return x
 
 

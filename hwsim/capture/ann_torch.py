@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hwsim.capture.ann import INFINITE, Ann, AnnBuilder, Value, factors
+from hwsim.capture.ann import INFINITE, SOFTMAX, Ann, AnnBuilder, Value, factors
 from hwsim.capture.errors import CaptureError, UnsupportedError, refusal
 from hwsim.capture.flow import layer_shape
 from hwsim.capture.torch_model import inference
@@ -309,7 +309,7 @@ def _same(call: _Call, x: Any, *rest: Any, **more: Any) -> Any:
 def _softmax(call: _Call, x: Any, *rest: Any, **more: Any) -> Any:
     if any(user.op != "output" for user in call.node.users):
         raise UnsupportedError("a softmax inside of the network", "one at its very end", "leave it out and train again")
-    call.builder.notes.append("the softmax at the end is left to the host: it changes no order")
+    call.builder.notes.append(SOFTMAX)
     return x
 
 

@@ -31,6 +31,9 @@ CEILINGS = np.arange(1, 81) / 80
 SAMPLED = 200_000
 """Activations of a layer that the choice among CEILINGS looks at, evenly spread over all."""
 
+SMALLEST = 2.0**-20
+"""Full scale of a layer that nothing is known of."""
+
 BATCH = 50
 """Images that are computed at once where activations are not kept."""
 
@@ -139,6 +142,8 @@ def best_step(layer: AnnLayer, real: Tensor, rough: Tensor, top: int) -> float:
     stride = max(1, real.numel() // SAMPLED)
     wanted, sums = real.flatten()[::stride], rough.flatten()[::stride]
     largest = float(real.max())
+    if largest <= 0 and layer.half:  # nothing of this sign: a full scale as large as the other sign's values
+        return max(float(rough.abs().max()), SMALLEST) / top
     if largest <= 0:
         raise ConversionError(f"layer {layer.name} ({layer.place}): no activation is above zero on the {real.shape[1]} images, "
                               "expected some; give images as the network was trained on: scale, normalisation, channels")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwsim.capture.ann import Ann
+from hwsim.capture.ann import SOFTMAX, Ann
 from hwsim.capture.ann_onnx import read_onnx
 from hwsim.capture.ann_torch import read_torch, verified
 from hwsim.convert.base import Driven
@@ -247,7 +247,7 @@ def _check_against(model: torch.nn.Module, ann: Ann, encoding: FoldedSource, ima
     gain, shift = ann.gain.astype(np.float64), ann.shift.astype(np.float64)
     seen = ((own - shift) / gain).transpose(0, 3, 1, 2)
     found = logits[0].flatten(1).double().numpy()
-    verified(model, found, seen.reshape(len(seen), -1) if ann.flat else seen, bool(ann.notes), where)
+    verified(model, found, seen.reshape(len(seen), -1) if ann.flat else seen, SOFTMAX in ann.notes, where)
 
 
 def _reports(progress: Progress, tasks: int) -> list[Progress]:

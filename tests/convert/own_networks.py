@@ -68,6 +68,24 @@ class Plain(nn.Module):
         return functional.log_softmax(self.classifier(x.view(x.size(0), -1)), dim=1)
 
 
+class Inverted(nn.Module):
+    """torchvision's MobileNetV2, small: depthwise convolutions, ReLU6, a bottleneck that no activation ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = self.unit(3, 4, 3, 2, 1)
+        self.depthwise, self.project = self.unit(4, 4, 3, 1, 4), self.unit(4, 3, 1, 1, 1, linear=True)
+        self.expand, self.pool, self.fc = self.unit(3, 6, 1, 1, 1), nn.AdaptiveAvgPool2d(1), nn.Linear(6, 5)
+
+    @staticmethod
+    def unit(channels: int, planes: int, kernel: int, stride: int, groups: int, linear: bool = False) -> nn.Sequential:
+        conv = nn.Conv2d(channels, planes, kernel, stride, kernel // 2, groups=groups, bias=False)
+        return nn.Sequential(conv, nn.BatchNorm2d(planes), *(() if linear else (nn.ReLU6(),)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(torch.flatten(self.pool(self.expand(self.project(self.depthwise(self.stem(x))))), 1))
+
+
 def made(kind: type[nn.Module], seed: int) -> nn.Module:
     """A network with drawn weights; BatchNorms have statistics, gains of both signs and shifts."""
     torch.manual_seed(seed)
@@ -107,7 +125,8 @@ def fake_quantised(model: nn.Module, found: Quantised, values: np.ndarray) -> di
         for branch, wire in zip(layer.flow.branches, integer.connections, strict=True):
             window = branch.pool**2 if branch.pool_mode == "folded" else 1
             if branch.operator != "identity" and branch.operator is not None:
-                weights[branch.holder] = torch.from_numpy(wire.weights * (window / (scale * units[branch.source])))
+                part = torch.from_numpy(wire.weights * (window / (scale * units[branch.source])))
+                weights.setdefault(branch.holder, []).append((layer.name, branch.source, part))
             else:
                 weights[f"{layer.name} identity"] = float(wire.weights.reshape(-1)[0]) * window / (scale * units[branch.source])
     runner = _Rounded(torch.fx.symbolic_trace(twin), weights, sums, [x for x in ann.layers])
@@ -128,9 +147,10 @@ class _Rounded(torch.fx.Interpreter):
     def call_module(self, target: str, args: tuple, kwargs: dict) -> Tensor:
         module, x = self.fetch_attr(target), args[0]
         if isinstance(module, nn.Conv2d):
-            return functional.conv2d(x, self.weights[target], None, module.stride, module.padding, 1, module.groups)
+            return self.convolved(module, self.weights[target], x)
         if isinstance(module, nn.Linear):
-            x = functional.linear(x, self.weights[target])
+            (_, _, weights), = self.weights[target]
+            x = functional.linear(x, weights)
             return x + self.sums[self.last][0].reshape(-1) if target == self.last else x
         if isinstance(module, nn.BatchNorm2d):
             return x
@@ -146,6 +166,29 @@ class _Rounded(torch.fx.Interpreter):
             factor = self.weights.get(f"{following.name} identity")
             return args[0] + (args[1] if factor is None else args[1] * factor)
         return super().call_function(target, args, kwargs)
+
+    def convolved(self, module: nn.Conv2d, held: list, x: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
+        """The sums of each layer that holds the convolution, two where they are carried by sign, each from all that it reads."""
+        if isinstance(x, list):  # sums by sign, which are rounded here, for no ReLU does
+            signs = dict(zip(dict.fromkeys(source for _, source, _ in held), x, strict=True))
+            x_of = {source: self.levelled(source, value) for source, value in signs.items()}
+        else:
+            x_of = {source: x for _, source, _ in held}
+        found: dict[str, Tensor] = {}
+        for layer, source, weights in held:
+            part = functional.conv2d(x_of[source], weights, None, module.stride, module.padding, 1, module.groups)
+            found[layer] = found[layer] + part if layer in found else part
+        if len(found) == 2:
+            for _ in found:
+                next(self.relus)  # they are no ReLUs of the user's
+            return list(found.values())
+        return found.popitem()[1]
+
+    def levelled(self, name: str, sums: Tensor) -> Tensor:
+        """Sums (N, C, H, W) of the layer `name` rounded to its levels."""
+        bias, quarter, step = self.sums[name]
+        self.levels[name] = torch.floor((sums + bias + quarter) / step + 0.5).clamp(0, 15).numpy()
+        return torch.from_numpy(self.levels[name]) * step
 
     def upcoming(self) -> AnnLayer:
         """The layer of the next ReLU."""

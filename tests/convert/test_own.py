@@ -21,9 +21,9 @@ from hwsim.convert.integers import USUAL_WIDTHS, input_unit
 from hwsim.convert.maxima import maximum_layers
 from hwsim.convert.own import Quantised, quantise
 from hwsim.snn.network import INPUT, Connection
-from tests.convert.own_networks import Plain, Residual, fake_quantised, images, made
+from tests.convert.own_networks import Inverted, Plain, Residual, fake_quantised, images, made
 
-CASES = [(kind, seed) for kind in (Residual, Plain) for seed in (0, 1)]
+CASES = [(Residual, 0), (Residual, 1), (Plain, 0), (Plain, 1), (Inverted, 0), (Inverted, 1)]
 
 
 @cache
@@ -55,7 +55,7 @@ def test_every_neuron_of_the_trace_is_the_fake_quantised_model_s(kind: type[nn.M
     assert len(pooled_first) <= 1, "only a layer that is pooled before its ReLU is not seen"
     for name in own - pooled_first:
         assert np.array_equal(planes[name][:, 0], expected[name]), name
-        assert len(np.unique(expected[name])) > 3, f"{name} says little"
+        assert len(np.unique(expected[name])) > 3 or name.endswith(".minus"), f"{name} says little"
     logits = potentials - potentials.mean(axis=1, keepdims=True)
     wanted = expected["logits"] - expected["logits"].mean(axis=1, keepdims=True)
     assert np.allclose(logits / np.abs(logits).max(), wanted / np.abs(wanted).max(), atol=1e-9)
@@ -71,7 +71,7 @@ def test_the_bit_serial_twin_is_the_quantised_ann(kind: type[nn.Module], seed: i
         assert np.array_equal(read, levels[name][:, 0]), name
 
 
-@pytest.mark.parametrize(("kind", "seed"), CASES[::3])
+@pytest.mark.parametrize(("kind", "seed"), [CASES[0], CASES[3], CASES[4]])
 def test_an_export_gives_the_same_trace(kind: type[nn.Module], seed: int, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="the extra hwsim[onnx]")
     path = tmp_path / "net.onnx"

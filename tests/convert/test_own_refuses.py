@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from hwsim.convert.folded import FoldedSource
 from hwsim.convert.own import quantise
 from hwsim.errors import HwsimError
 from hwsim.sources.npz import channels_last, image_shape, read_npz
+from tests.conftest import ROOT
 from tests.convert.own_networks import Plain, images, made
 
 
@@ -46,8 +48,7 @@ REFUSED: list[tuple[str, Callable[[Written, Tensor], Tensor], str]] = [
     ("cat", lambda n, x: head(n, torch.cat([F.relu(n.one(x)), F.relu(n.one(x))], 1)[:, :4]), "found cat.*add instead"),
     ("gate", lambda n, x: head(n, F.relu(n.one(x)) * torch.sigmoid(n.one(x))), "found sigmoid"),
     ("dilation", lambda n, x: head(n, F.relu(n.wide(F.relu(n.one(x))))), r"module 'wide' \(Conv2d\): found a dilation of 2"),
-    ("linear bottleneck", lambda n, x: head(n, F.relu(n.two(n.one(x)))), r"module 'two'.*one and two with no ReLU between"),
-    ("norm before a convolution", lambda n, x: head(n, F.relu(n.two(n.norm(F.relu(n.one(x)))))), "no ReLU between"),
+    ("maxima of sums", lambda n, x: head(n, n.two(F.max_pool2d(n.one(x), 2))), "maxima of sums.*the ReLU next to the pooling"),
     ("softmax inside", lambda n, x: head(n, F.relu(n.one(x)).softmax(1)), "softmax inside of the network"),
     ("no ReLU", lambda n, x: head(n, x[:, :3].repeat(1, 2, 1, 1)[:, :4]), "do not index|slice|repeat"),
     ("blocks", lambda n, x: head(n, F.adaptive_avg_pool2d(F.relu(n.one(x)), 6)), "adaptive pooling from .8, 8. to .6, 6."),
@@ -68,9 +69,17 @@ TAKEN: list[tuple[str, Callable[[Written, Tensor], Tensor]]] = [
     ("a maximum of averages", lambda n, x: n.fc(F.max_pool2d(F.avg_pool2d(F.relu(n.one(x)), 2), 3, 1, 1).reshape(len(x), -1))),
     ("before the activation", lambda n, x: head(n, _pre(n, F.relu(n.one(x)) + n.one(x)))),
     ("factors", lambda n, x: head(n, F.relu(0.5 * n.two(F.relu6(n.one(x - 0.25) / 3)) - 0.125))),
+    ("linear bottleneck", lambda n, x: head(n, _bottleneck(n, _bottleneck(n, n.one(x))))),
+    ("norm before a convolution", lambda n, x: head(n, F.relu(n.two(n.norm(F.relu(n.one(x))))))),
+    ("no ReLU before the last layers", lambda n, x: n.fc(F.avg_pool2d(n.two(F.relu(n.one(x))), 2).flatten(1))),
     ("the mean of the maps", lambda n, x: n.two(F.relu(n.norm(n.one(x)))).relu().mean((2, 3))),
     ("a pooled convolution", lambda n, x: F.adaptive_avg_pool2d(n.two(F.relu(n.one(x)).clamp(max=1.5)), 1).flatten(1)),
 ]
+
+
+def _bottleneck(n: Written, x: Tensor) -> Tensor:
+    """Linear at its end, added to what no ReLU ended either."""
+    return x + n.norm(n.two(F.relu6(n.norm(n.two(x)))))
 
 
 def _pre(n: Written, x: Tensor) -> Tensor:
@@ -105,6 +114,14 @@ def test_layers_are_called_as_the_user_calls_them() -> None:
     assert isinstance(first, AnnLayer)
     assert first.place == "module 'features.2' (ReLU)"
     assert as_values(np.zeros((2, 3, 3, 1))).shape == (1, 2, 3, 3, 1)
+
+
+def test_the_networks_of_the_page_are_read_as_it_says() -> None:
+    spec = importlib.util.spec_from_file_location("own_network", ROOT / "docs" / "examples" / "own_network.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    for kind, layers in ((example.ResNet, 9), (example.VGG, 8)):
+        assert len(read_torch(kind(2).eval(), (1, 28, 28), "mine").layers) == layers
 
 
 def test_onnx_files_that_are_none_or_hold_more_are_refused(tmp_path: Path) -> None:
