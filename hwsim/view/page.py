@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
@@ -16,7 +18,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from hwsim.view.style import FONT, INK, NORMAL, PALE, SMALL, Look
+from hwsim.files import whole_file
+from hwsim.view.style import FONT, INK, NORMAL, PALE, RC, SMALL, Look
 
 WIDTH, MARGIN, DPI = 11.5, 0.2, 160
 
@@ -52,6 +55,13 @@ class Picture(Figure):
         held = io.BytesIO()
         self.savefig(held, format="png")
         return held.getvalue()
+
+
+def write_png(figure: Figure, path: Path, words: str | None = None) -> Path:
+    """The figure in a file, whole or not at all. `words`, if given, stand in the file's field Description."""
+    with whole_file(path) as part, style.context(["default", RC]):
+        figure.savefig(part, format="png", metadata={"Software": None} | ({} if words is None else {"Description": words}))
+    return path
 
 
 def paint(look: Look) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from hwsim.files import whole_file
 from hwsim.view.labels import Rows, design, grouped, mean_of, off, title, traces
+from hwsim.view.page import write_png
 from hwsim.view.panels import MARKS, Axis, NumberColumn, Panel, two_panels
 from hwsim.view.segments import (
     Values,
@@ -44,8 +44,8 @@ def save_figures(results: Sequence[Result], folder: str | Path) -> list[Path]:
     """Write energy.png and latency.png into `folder` (made if missing), each whole or not at all."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    return [_write(energy_figure(results), target / "energy.png"),
-            _write(latency_figure(results), target / "latency.png")]
+    return [write_png(energy_figure(results), target / "energy.png"),
+            write_png(latency_figure(results), target / "latency.png")]
 
 
 def energy_figure(results: Sequence[Result]) -> Figure:
@@ -162,9 +162,3 @@ def _scaled(spread: float | None, scale: float) -> float | None:
 def _value_columns(values: Values, axis: Axis, whole: float) -> list[NumberColumn]:
     return [NumberColumn(axis.unit, [number(axis.scale * v) for v in values]),
             NumberColumn("share", [percent(v, whole) for v in values], 0.5)]
-
-
-def _write(figure: Figure, path: Path) -> Path:
-    with whole_file(path) as part, style.context(["default", RC]):
-        figure.savefig(part, format="png", metadata={"Software": None})
-    return path
