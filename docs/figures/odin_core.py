@@ -24,7 +24,7 @@ from hwsim.cores.odin.record import KINDS
 from hwsim.cores.odin.stimulus import ADDRESS_BITS
 from hwsim.cores.odin.words import FIELDS
 from hwsim.units import format_bits
-from hwsim.view.page import MARGIN, WIDTH, Page, write_png
+from hwsim.view.page import MARGIN, WIDTH, Page, words_of, write_png
 from hwsim.view.style import INK, LARGE, NORMAL, PALE, RC, RULE, SMALL, UNITS
 
 TARGET = Path(__file__).with_suffix(".png")
@@ -178,10 +178,10 @@ def _draw_block(axes: Axes, block: Block) -> None:
 
 def _draw_entries(axes: Axes, block: Block, depth: int) -> None:
     """A cell for each entry of the FIFO, along the lower edge of its box."""
-    left, width = block.x + BAND + 0.1, (block.width - BAND - 0.2) / depth
+    left, top, width = block.x + BAND + 0.1, block.y + block.height - 0.24, (block.width - BAND - 0.2) / depth
     for place in range(depth):
-        axes.add_patch(Rectangle((left + width * place, block.y + block.height - 0.24), width, 0.13, facecolor=UNITS[block.unit].colour,
-                                 edgecolor="white", linewidth=0.8))
+        axes.add_patch(Rectangle((left + width * place, top), width, 0.13, facecolor=UNITS[block.unit].colour, edgecolor="white",
+                                 linewidth=0.8))
 
 
 def _draw_wire(axes: Axes, wire: Wire) -> None:
@@ -197,13 +197,6 @@ def _draw_wire(axes: Axes, wire: Wire) -> None:
         axes.text(wire.place[0], wire.place[1] + 0.16 * place, line, size=SMALL, color=PALE, ha=wire.ha)
 
 
-def words(picture: Figure) -> str:
-    """All texts of a picture, one a line: they stand in the file, so that a test can tell whether it is today's."""
-    from matplotlib.text import Text
-
-    return "\n".join(sorted(text.get_text() for text in picture.findobj(Text) if text.get_text()))
-
-
 def shipped() -> OdinDesign:
     """The design of docs/odin.md."""
     design = load_architecture("odin").only
@@ -213,7 +206,7 @@ def shipped() -> OdinDesign:
 
 def main() -> None:
     picture = figure(shipped())
-    print(write_png(picture, TARGET, words(picture)))
+    print(write_png(picture, TARGET, words_of(picture)))
 
 
 if __name__ == "__main__":

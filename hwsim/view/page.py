@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from hwsim.files import whole_file
 from hwsim.view.style import FONT, INK, NORMAL, PALE, RC, SMALL, Look
@@ -62,6 +63,11 @@ def write_png(figure: Figure, path: Path, words: str | None = None) -> Path:
     with whole_file(path) as part, style.context(["default", RC]):
         figure.savefig(part, format="png", metadata={"Software": None} | ({} if words is None else {"Description": words}))
     return path
+
+
+def words_of(figure: Figure) -> str:
+    """All texts of a figure, one a line, sorted: whether a file that holds them is today's can be told without its pixels."""
+    return "\n".join(sorted(text.get_text() for text in figure.findobj(Text) if text.get_text()))
 
 
 def paint(look: Look) -> dict[str, Any]:
