@@ -28,7 +28,7 @@ from hwsim.cores.power import Power
 from hwsim.errors import HwsimError, shown
 from hwsim.fields import Fields, Hertz
 from hwsim.program import ChannelSpec, MeshSpec
-from hwsim.yaml_file import Document, YamlError, read_yaml
+from hwsim.yaml_file import Document, YamlError, no_mapping, read_yaml
 
 MAX_CORES = 4096
 
@@ -365,7 +365,7 @@ def load_architecture(source: str | Path | Architecture) -> Architecture:
     except YamlError as error:
         raise ArchitectureError(str(error)) from None
     if not isinstance(document.data, dict):
-        found = f"{path}: found {type(document.data).__name__}, expected a mapping with name, core, memories ..."
+        found = no_mapping(path, document.data, "with name, clock, core, memories ...")
         raise ArchitectureError("\n".join([*document.mistakes, found]))
     return _validated(_with_tables_beside(path, document), str(path), document)
 

@@ -85,6 +85,12 @@ def parse_yaml(text: str, where: str) -> Document:
     return document
 
 
+def no_mapping(where: str | Path, data: Any, expected: str) -> str:
+    """What to say of a document that is no mapping; `expected` names keys of one, as in "name, clock, core ..."."""
+    found = "the file is empty;" if data is None else f"found {shown(data)},"
+    return f"{where}: {found} expected a mapping {expected}"
+
+
 class _Builder:
     """Makes a document of the parser's events, one after the other."""
 

@@ -72,8 +72,9 @@ def test_all_mistakes_at_once_each_with_line_and_what_is_allowed(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("content", "expected"), [
-    ("", "expected a mapping"),
-    ("- a\n- b\n", "expected a mapping"),
+    ("", "bad.yaml: the file is empty; expected a mapping with name, clock, core"),
+    ("# nothing but a comment\n", "bad.yaml: the file is empty; expected a mapping with name, clock, core"),
+    ("- a\n- b\n", "bad.yaml: found ['a', 'b'], expected a mapping"),
     ("name: [unclosed\n", "not valid YAML"),
     ("name: x\ncore: {kind: systolic}\nspike_buffer: {capacity: 1 KiB}\nmemories: {weight: 1 KiB, membrane: 1 KiB}\n",
      "core.rows: missing"),

@@ -139,6 +139,16 @@ def test_every_reader_refuses_what_is_no_text(read: Callable[[Path], Any], conte
 
 
 @every_reader
+@pytest.mark.parametrize("content", ["", "\n \n", "# only a comment\n", "---\n", "null\n"])
+def test_every_reader_says_that_a_file_is_empty(read: Callable[[Path], Any], content: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(HwsimError) as told:
+        read(path)
+    assert str(told.value).startswith(f"{path}: the file is empty; expected a mapping ")
+
+
+@every_reader
 def test_aliases_that_multiply_cost_nothing(read: Callable[[Path], Any], tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     path = tmp_path / "bad.yaml"

@@ -24,7 +24,7 @@ from typing import Any
 
 from hwsim.activity import INDEX, SCOPES, VOCABULARY
 from hwsim.errors import HwsimError
-from hwsim.yaml_file import YamlError, read_yaml
+from hwsim.yaml_file import YamlError, no_mapping, read_yaml
 
 PRICED: tuple[str, ...] = tuple(e.name for e in VOCABULARY if e.scope in SCOPES)
 """Events that cost energy; the others count cycles."""
@@ -191,7 +191,7 @@ def _read_yaml(path: str | Path) -> Mapping[str, Any]:
         raise EnergyError(f"{path}: cannot be read as YAML of event: pJ ({error})") from None
     data, wrong = document.data, document.mistakes
     if not isinstance(data, Mapping):
-        wrong = [*wrong, f"{path}: found {type(data).__name__}, expected a mapping such as `acc_add: 0.05`"]
+        wrong = [*wrong, no_mapping(path, data, "such as `acc_add: 0.05`")]
     if wrong:
         raise EnergyError("\n".join(wrong))
     return data

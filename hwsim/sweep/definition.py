@@ -14,7 +14,7 @@ from typing import Any
 from hwsim.errors import shown
 from hwsim.sweep.axis import Axis, SweepError, axis_of
 from hwsim.sweep.space import OWN, Space
-from hwsim.yaml_file import YamlError, parse_yaml, read_yaml
+from hwsim.yaml_file import YamlError, no_mapping, parse_yaml, read_yaml
 
 KEYS = (*OWN, "set", "points", "latin_hypercube", "prices")
 
@@ -35,7 +35,7 @@ def read_study(path: str | Path) -> Space:
 def space_of(data: Any, where: str, folder: Path) -> Space:
     """The space that plain data describes; relative paths start at `folder`. Raises SweepError."""
     if not isinstance(data, Mapping):
-        raise SweepError(f"{where}: found {shown(data)}, expected a mapping with trace, arch, set ...")
+        raise SweepError(no_mapping(where, data, "with trace, arch, set ..."))
     if unknown := [name for name in data if name not in KEYS]:
         raise SweepError(f"{where}: {shown(unknown[0], how=str)}: unknown key, allowed are {', '.join(KEYS)}; fields of the "
                          "design stand under set")

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from matplotlib import style
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from hwsim.errors import HwsimError
 from hwsim.files import whole_file
@@ -47,9 +48,17 @@ def kind_of_file(path: str | Path) -> str:
 
 
 @in_our_style
-def write_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG, SVG or PDF, by the end of the name. Raises FigureError, OSError."""
+def write_figure(figure: Figure, path: str | Path, words: str | None = None) -> Path:
+    """Write a figure as PNG, SVG or PDF, by the end of the name. `words`, of a PNG, stand in its field Description.
+
+    Raises FigureError, OSError.
+    """
     kind, target = kind_of_file(path), Path(path)
     with whole_file(target) as part:
-        figure.savefig(part, format=kind, metadata=METADATA[kind])
+        figure.savefig(part, format=kind, metadata=METADATA[kind] | ({} if words is None else {"Description": words}))
     return target
+
+
+def words_of(figure: Figure) -> str:
+    """All texts of a figure, one a line, sorted: whether a file that holds them is today's can be told without its pixels."""
+    return "\n".join(sorted(text.get_text() for text in figure.findobj(Text) if text.get_text()))

@@ -195,7 +195,7 @@ def test_all_mistakes_are_told_at_once_and_on_the_command_line_too(tmp_path: Pat
     with pytest.raises(EnergyError, match="cannot be read"):
         parse_overrides(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
-    with pytest.raises(EnergyError, match="found list, expected a mapping"):
+    with pytest.raises(EnergyError, match=r"found \[1\], expected a mapping"):
         parse_overrides(tmp_path / "list.yaml")
 
 

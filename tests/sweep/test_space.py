@@ -171,7 +171,8 @@ def _frozen(labels: dict[str, Any]) -> frozenset[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(("text", "expected"), [
-    ("[1]", "expected a mapping"), ("trace: a\narch: b\nlanes: 4", "lanes: unknown key, allowed are trace"),
+    ("[1]", "found [1], expected a mapping"), ("", "the file is empty; expected a mapping with trace"),
+    ("trace: a\narch: b\nlanes: 4", "lanes: unknown key, allowed are trace"),
     ("trace: a\narch: b\nset: 4", "set: found 4, expected a mapping"), ("trace: a\narch: b\npoints: []", "points: found"),
     ("trace: a\narch: b\nlatin_hypercube: 5", "expected {points: N, seed: N}"),
     ("trace: a\narch: b\nlatin_hypercube: {points: 0}", "expected {points: N, seed: N}"),

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hwsim.errors import HwsimError, shown
-from hwsim.yaml_file import YamlError, read_yaml
+from hwsim.yaml_file import YamlError, no_mapping, read_yaml
 
 FOLDER = Path(__file__).resolve().parent
 CONFIDENCES = ("read in the paper", "read in a file", "secondary copy", "computed", "assumption", "unconfirmed")
@@ -147,7 +147,7 @@ def read(kind: Kind, name: str) -> tuple[Path, dict[str, Any]]:
         raise TechnologyError(str(error)) from None
     data, wrong = document.data, document.mistakes
     if not isinstance(data, dict):
-        wrong = [*wrong, f"{path}: found {type(data).__name__}, expected a mapping with name, sources ..."]
+        wrong = [*wrong, no_mapping(path, data, "with name, sources ...")]
     if wrong:
         raise TechnologyError("\n".join(wrong))
     return path, data
