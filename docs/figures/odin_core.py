@@ -67,8 +67,8 @@ def blocks(design: OdinDesign) -> dict[str, Block]:
     core, memories = design.core, design.memories
     threshold, leak, potential = (FIELDS[name][1] for name in ("thresholds", "leaks", "potentials"))
     return {
-        "input": Block("output_link", *at(0, 0), "Input handshake  O4", (
-            "four phases", f"{core.input.latches} latches on the request", "the sender holds the address")),
+        "input": Block("output_link", *at(0, 0), "Input link  O4", (
+            "AER handshake of four phases", f"{core.input.latches} latches on the request", "the sender holds the address")),
         "controller": Block("controller", *at(1, 0), "Controller  O3, O5", (
             f"{len(KINDS)} kinds of operations,", "one at a time", "walks over neurons or words", "acknowledges the sender")),
         "scheduler": Block("fifo", *at(2, 0), "Scheduler  O6", (
@@ -80,8 +80,8 @@ def blocks(design: OdinDesign) -> dict[str, Block]:
         "neuron": Block("neuron", *at(1, 1), "Neuron update  O1, O2", (
             f"one adder, one comparator: {potential} bits", f"adds, clips to 0 ... {LARGEST['potentials']}, or leaks",
             "compares with the threshold", "fires and resets to 0")),
-        "output": Block("output_link", *at(2, 1), "Output handshake  O7", (
-            "four phases", f"{core.output.latches} latches on the acknowledge", "holds one spike:",
+        "output": Block("output_link", *at(2, 1), "Output link  O7", (
+            "AER handshake of four phases", f"{core.output.latches} latches on the acknowledge", "holds one spike:",
             "while busy, the walk waits")),
         "update": Block("synapse_update", *at(0, 2), "Bistability  O5", (
             f"moves the {SYNAPSES_PER_WORD} weights of a word", f"by one step within 0 ... {MAPPED - 1}")),
