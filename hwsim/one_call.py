@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from hwsim.arch import Architecture, load_architecture
 from hwsim.baseline.twins import Unbuilt, has_baselines, twins
+from hwsim.capture import capture_nir, capture_torch
+from hwsim.capture.torch_neurons import is_neuron
 from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.errors import HwsimError
 from hwsim.simulation import default_design, simulate, why_not
@@ -147,8 +149,6 @@ def _traces(
     if not hasattr(model, "modules"):
         raise EstimateError(f"model is {str(model)[:80]!r} ({type(model).__name__}), expected a torch.nn.Module, a NIR graph, a "
                             "Trace, or the path of a .onnx, .nir or .h5 file")
-    from hwsim.capture.torch_neurons import is_neuron  # loads torch, which the model has loaded already
-
     if any(is_neuron(part) for part in model.modules()):
         return _of_spiking(model, inputs, labels, samples, options)
     return _of_ann(model, inputs, labels, samples, folder, options)
@@ -165,15 +165,11 @@ def _first(values: Any, samples: int) -> Any:
 def _of_spiking(
     model: Any, inputs: Any, labels: Any, samples: int, options: dict[str, Any]
 ) -> tuple[dict[str, Trace], list[str]]:
-    from hwsim.capture.torch_model import capture_torch  # loads torch
-
     trace = capture_torch(model, _first(inputs, samples), _first(labels, samples), **options)
     return {"spiking": trace}, ["the model's spikes were recorded; its float arithmetic is not hwsim's, so nothing is compared"]
 
 
 def _of_nir(model: Any, inputs: Any, labels: Any, samples: int, options: dict[str, Any]) -> tuple[dict[str, Trace], list[str]]:
-    from hwsim.capture.nir_graph import capture_nir  # loads nir
-
     if missing := [name for name in ("reset", "dt") if name not in options]:
         raise EstimateError(f"a NIR graph does not say {' and '.join(missing)}; give reset='soft' or 'hard', and dt, the length "
                             "of a timestep in the graph's unit of time (SpikingJelly and snnTorch export with 1e-4)")
