@@ -79,23 +79,24 @@ def theirs(sanafe: Any, trace: Trace, arch: Architecture, samples: int) -> Count
     core_of = {name: chip.cores()[x * mesh.size[1] + y] for name, (x, y) in mesh.nodes if name in arch.core_names}
     found: Counter[str] = Counter()
     for index in range(samples):
-        network, senders = sanafe.Network(), {}
+        network, sinks, senders = sanafe.Network(), {}, {}
         recorded = trace.sample(index).recorded
+        for layer in trace.network:  # first of all: a neuron that integrates must be among the first 1,024 of its core
+            sinks[layer.name] = network.create_neuron_group(
+                f"{layer.name}_sink", 1, soma_hw_name="lif", default_synapse_hw_name="synapse",
+                model_attributes={"threshold": 1e12})
+            sinks[layer.name].neurons[0].map_to_core(core_of[placement[layer.name][0]])
         for layer in trace.network:
-            core = core_of[placement[layer.name][0]]
-            sink = network.create_neuron_group(f"{layer.name}_sink", 1, soma_hw_name="lif", default_synapse_hw_name="synapse",
-                                               model_attributes={"threshold": 1e12})
-            sink.neurons[0].map_to_core(core)
             sources = {wire.source for wire in layer.connections} & set(senders)
             for neuron in (one for source in sorted(sources) for one in senders[source].neurons):
-                neuron.connect_to_neuron(sink.neurons[0], {"weight": 1.0})
+                neuron.connect_to_neuron(sinks[layer.name].neurons[0], {"weight": 1.0})
             if layer.name in recorded:
                 planes = recorded[layer.name].reshape(layer.timesteps, -1).astype(bool)
                 senders[layer.name] = network.create_neuron_group(layer.name, planes.shape[1], default_synapse_hw_name="synapse")
                 for n, neuron in enumerate(senders[layer.name].neurons):
                     # A unit of inputs holds one train of spikes, so each neuron needs one of its own.
                     neuron.set_attributes(soma_hw_name=f"{layer.name}[{n}]", model_attributes={"spikes": planes[:, n].tolist()})
-                    neuron.map_to_core(core)
+                    neuron.map_to_core(core_of[placement[layer.name][0]])
         machine = sanafe.SpikingChip(chip)
         machine.load(network)
         seen = machine.sim(trace.timesteps + 2, perf_trace=True)["perf_trace"]

@@ -245,7 +245,7 @@ def print_refused(members: list[dict[str, Any]]) -> None:
             kind = "weights" if "weight memory" in row["refused"] else row["refused"].split(";")[0]
             found.setdefault(kind, (row["refused"].split(";")[0], []))[1].append(f"{titled(row)} on {row['cores']}")
     for reason, places in found.values():
-        print(f"\nRefused: {'; '.join(places)}: {reason}.")
+        print(f"\nRefused: {'; '.join(places)}: `{reason}`.")
 
 
 def number(value: float | None, unit: float) -> str:

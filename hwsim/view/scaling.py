@@ -162,7 +162,7 @@ def _draw_frame(points: Sequence[CorePoint], quantity: Quantity, axes: Axes) -> 
     ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high) if high < 6 * low else _decades(low, high)
     axes.set_yticks([t for t in ticks if low < t < high])
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(length=2.5, labelsize=SMALL)
