@@ -63,6 +63,7 @@ def test_each_rival_is_what_its_column_says(found: Against) -> None:
             continue
         assert not check_timing(e.arch)
         assert e.arch.clock == at_highest_clock(e.arch).clock
+        assert e.result.rows_per_cycle <= 1
         lanes = e.arch.only.pe_count
         if e.equal == "lanes":
             assert lanes == 16
@@ -101,6 +102,13 @@ def test_a_rival_gets_the_membrane_memory_that_it_needs(bit_serial_trace: Trace,
     assert event_driven is not None
     assert gathers is not None
     assert event_driven.memories.membrane > gathers.memories.membrane == small.memories.membrane
+
+
+def test_an_array_that_its_memories_cannot_feed_is_no_rival(bit_serial_trace: Trace, quantised_trace: Trace) -> None:
+    found = against(bit_serial_trace, quantised_trace, SMALL.with_spike_buffer(scan_bits=16), samples=1)
+    reasons = {e.rival: e.reason for e in found.entries if e.equal == "lanes"}
+    assert "rows per cycle, expected 1 at most" in reasons["systolic_output_stationary"]
+    assert not reasons["output_stationary_mac"]
 
 
 def test_the_command_prints_three_columns_and_the_strongest(trace_files: dict[str, Path], tmp_path: Path, found: Against) -> None:
