@@ -178,9 +178,13 @@ class _Match:
     def _run(self, arch: Architecture) -> Ran:
         fast = at_highest_clock(arch)
         try:
-            return fast, simulate(self.ann, fast, samples=self.samples, check=False, overrides=self.overrides)
+            found = simulate(self.ann, fast, samples=self.samples, check=False, overrides=self.overrides)
         except AlwaysComputesError:  # an array, whose cycles and counts are those of any sample
-            return fast, simulate(self.ann, fast, samples=1, overrides=self.overrides)
+            found = simulate(self.ann, fast, samples=1, overrides=self.overrides)
+        if found.rows_per_cycle > 1:  # an array does not wait for its memories, and would be granted what none gives
+            raise RivalsError(f"{_size(arch)}: a memory would have to give {found.rows_per_cycle:.3g} rows per cycle, expected 1 "
+                              "at most; wider rows (spike_buffer.scan_bits) or a smaller array would do")
+        return fast, found
 
     def _in_area(self, rival: Rival) -> Ran:
         target = area_mm2(self.design, self.own.used)

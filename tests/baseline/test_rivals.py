@@ -12,6 +12,7 @@ from hwsim.baseline.equal_latency import SIZES, EqualLatencyError, equal_latency
 from hwsim.baseline.rivals import rivals
 from hwsim.cli.rivals import app
 from hwsim.cost.clock import at_highest_clock, check_timing
+from hwsim.counted import Counted
 from hwsim.rivals import EQUAL, Against, RivalsError, against
 from hwsim.trace.reader import Trace
 
@@ -63,6 +64,7 @@ def test_each_rival_is_what_its_column_says(found: Against) -> None:
             continue
         assert not check_timing(e.arch)
         assert e.arch.clock == at_highest_clock(e.arch).clock
+        assert e.result.rows_per_cycle <= 1
         lanes = e.arch.only.pe_count
         if e.equal == "lanes":
             assert lanes == 16
@@ -91,16 +93,22 @@ def test_a_twin_that_merges_planes_has_the_adders_of_its_design(quantised_trace:
     assert by_name["output_stationary_mac"].dataflow.accumulators == 2
 
 
-def test_a_rival_gets_the_membrane_memory_that_it_needs(bit_serial_trace: Trace, quantised_trace: Trace) -> None:
-    """A design in whose dataflow potentials need no memory has rivals that need one."""
+def test_a_rival_gets_the_memory_that_it_needs_but_no_second_port(
+    bit_serial_trace: Trace, quantised_trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A design in whose dataflow potentials need no memory has rivals that need one. An array that its memories cannot feed is no
+    rival; here every array is said to be one."""
+    monkeypatch.setattr(Counted, "rows_per_cycle", property(lambda r: 1.5 if r.facts.engine == "closed_form" else 1.0))
     small = SMALL.with_memories(membrane="256 B").with_core(dataflow={"type": "output_stationary", "accumulators": 2})
     found = against(bit_serial_trace, quantised_trace, small, samples=1)
     by_name = {e.rival: e for e in found.entries if e.equal == "lanes"}
-    assert all(e.result is not None for e in by_name.values()), [e.reason for e in by_name.values()]
     event_driven, gathers = (by_name[f"{name}_mac"].arch for name in ("event_driven", "output_stationary"))
     assert event_driven is not None
     assert gathers is not None
     assert event_driven.memories.membrane > gathers.memories.membrane == small.memories.membrane
+    assert "1.5 rows per cycle, expected 1 at most" in by_name["systolic_output_stationary"].reason
+    assert found.strongest is not None
+    assert not found.strongest.rival.startswith("systolic")
 
 
 def test_the_command_prints_three_columns_and_the_strongest(trace_files: dict[str, Path], tmp_path: Path, found: Against) -> None:

@@ -36,9 +36,13 @@ def search_data(traces: dict[str, Path]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def found(trace_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    search = search_of(search_data(trace_files), "search", Path("/"))
-    return Searcher(search, tmp_path_factory.mktemp("search")).run()
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("search")
+
+
+@pytest.fixture(scope="module")
+def found(trace_files: dict[str, Path], folder: Path) -> Outcome:
+    return Searcher(search_of(search_data(trace_files), "search", Path("/")), folder).run()
 
 
 def test_every_machine_gets_the_same_number_of_designs(found: Outcome) -> None:
@@ -78,15 +82,6 @@ def test_a_winner_is_best_over_all_traces_of_its_side(found: Outcome) -> None:
     assert found.winner(f) == min(products, key=lambda places: products[places])
 
 
-def test_a_search_is_the_same_again_and_goes_on(trace_files: dict[str, Path], tmp_path: Path) -> None:
-    search = search_of(search_data(trace_files), "search", Path("/"))
-    once = Searcher(search, tmp_path).run()
-    rows = (tmp_path / "rows.jsonl").read_bytes()
-    again = Searcher(search, tmp_path).run()
-    assert [list(f.rows) for f in once.found] == [list(f.rows) for f in again.found]
-    assert (tmp_path / "rows.jsonl").read_bytes() == rows, "nothing ran again"
-
-
 def test_a_design_that_is_written_is_read_back(found: Outcome, tmp_path: Path) -> None:
     for name, design in found.winners:
         path = tmp_path / f"{name}.yaml"
@@ -99,7 +94,7 @@ def test_no_memory_is_asked_for_more_than_it_gives(trace_files: dict[str, Path],
     """An event core waits for its memories; an array that fetches more than a row per cycle is no candidate."""
     spiking = hwsim.simulate(trace_files["rate"], "event_core_16", samples=1)
     assert 0.5 < spiking.rows_per_cycle <= 1
-    narrow = hwsim.load_architecture("systolic_8x8").with_fields({"spike_buffer.scan_bits": 16})
+    narrow = hwsim.load_architecture("systolic_8x8").with_fields({"spike_buffer.scan_bits": 8, "core.rows": 16})
     assert hwsim.simulate(trace_files["quantised"], narrow, samples=1).rows_per_cycle > 1
     f = found.found[1]
     trace = found.search.choose["ann"][0]
@@ -142,14 +137,19 @@ def test_a_space_in_which_nothing_holds_is_told(trace_files: dict[str, Path], tm
         Searcher(search_of(data, "search", Path("/")), tmp_path).run()
 
 
-def test_the_command_writes_the_best_design_of_each_machine(trace_files: dict[str, Path], tmp_path: Path) -> None:
+def test_the_command_goes_on_and_writes_the_best_design_of_each_machine(
+    trace_files: dict[str, Path], folder: Path, found: Outcome, tmp_path: Path
+) -> None:
+    rows = (folder / "rows.jsonl").read_bytes()
     file = tmp_path / "search.yaml"
     file.write_text(json.dumps(search_data(trace_files)))
-    run = CliRunner().invoke(app, [str(file), "-o", str(tmp_path / "out")])
+    run = CliRunner().invoke(app, [str(file), "-o", str(folder)])
     assert run.exit_code == 0, run.output
-    for name in ("events", "products"):
-        design = hwsim.load_architecture(tmp_path / "out" / f"{name}.yaml")
-        assert design.name == name
+    assert (folder / "rows.jsonl").read_bytes() == rows, "the same designs, and nothing ran again"
+    for name, design in found.winners:
+        written = hwsim.load_architecture(folder / f"{name}.yaml")
+        assert written.description.endswith("chosen by search")
+        assert written.model_copy(update={"description": design.description}) == design
     assert "front of rate" in run.output
     assert "on traces that it was not chosen on" in run.output
 
