@@ -229,6 +229,7 @@ class AnnBuilder:
             return self._maximum(self.activated(value.flow, ceiling), value.kernel, value.stride, value.padding)
         if self._is_closed(value) and ceiling >= self._ceiling(value):
             return value
+        fl.connections(value)  # refuses what synapses cannot express
         name = self._name(value.holders[0] if value.holders else "sum")
         layer = AnnLayer(name, self.place, fl.layer_shape(value.shape), value, ceiling)
         self.layers.append(layer)
@@ -247,6 +248,7 @@ class AnnBuilder:
         shape = fl.layer_shape(flow.shape)
         if shape[1:] != (1, 1):
             raise UnsupportedError(f"an output of shape {flow.shape} per image", "one number per class", "give a classifier")
+        fl.connections(flow)
         name = self._name(next((h for h in flow.holders if h), "output"))
         self.layers.append(AnnLayer(name, self.place, shape, flow))
         return Ann(self.name, self.input_shape, tuple(self.layers), self.gain, self.shift, self.flat, tuple(self.notes))

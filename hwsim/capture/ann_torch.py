@@ -74,6 +74,7 @@ class _Reader:
         self.builder = AnnBuilder(where, name, layer_shape(image_shape), len(image_shape) == 1)
         self.values: dict[Any, Any] = {}
         self.paths: dict[Any, str] = {}
+        self.first: dict[Any, Any] = {}  # of the result of an operation in place, the node whose tensor it is
         tensors = {**program.state_dict, **program.constants}
         given = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
         for node in self.graph.nodes:
@@ -90,7 +91,10 @@ class _Reader:
                 if node.op == "output":
                     return self._finish(node)
                 self.builder.place = self._place(node)
-                self.values[node] = self._operation(node)
+                found = self._operation(node)
+                if _is_in_place(node):
+                    self.first[node] = self._first(node.args[0])
+                self.values[self._first(node)] = found
             except UnsupportedError as error:
                 raise self.builder.refused(error) from None
         raise AssertionError("a graph ends with its output")
@@ -99,9 +103,9 @@ class _Reader:
         found = node.args[0]
         while isinstance(found, (tuple, list)) and len(found) == 1:
             found = found[0]
-        if isinstance(found, (tuple, list)) or self.values.get(found) is None:
+        if isinstance(found, (tuple, list)) or self.values.get(self._first(found)) is None:
             raise UnsupportedError("several outputs", "the logits only", "return one tensor in eval mode")
-        return self.builder.finish(self.values[found])
+        return self.builder.finish(self.values[self._first(found)])
 
     def _place(self, node: Any) -> str:
         stack = list((node.meta.get("nn_module_stack") or {}).values())
@@ -123,9 +127,13 @@ class _Reader:
             raise UnsupportedError(kind, f"one of {', '.join(SHOWN)}", ADVICE.get(kind, "replace it and train again"))
         return known(_Call(self, node), *args, **kwargs)
 
+    def _first(self, node: Any) -> Any:
+        """The node that holds the value of `node`: what is changed in place is changed for all who read it later."""
+        return self.first.get(node, node)
+
     def _read(self, arg: Any) -> Any:
         if isinstance(arg, torch.fx.Node):
-            return self.values[arg]
+            return self.values[self._first(arg)]
         return [self._read(a) for a in arg] if isinstance(arg, (list, tuple)) else arg
 
 
@@ -169,6 +177,10 @@ def _array(tensor: torch.Tensor) -> Any:
 
 def _is_value(arg: Any) -> bool:
     return isinstance(arg, Value) or (isinstance(arg, list) and any(_is_value(a) for a in arg))
+
+
+def _is_in_place(node: Any) -> bool:
+    return str(node.target).removeprefix("aten.").partition(".")[0].endswith("_")
 
 
 def _kind(node: Any) -> str:

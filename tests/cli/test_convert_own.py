@@ -83,7 +83,7 @@ def test_text_names_what_was_measured_and_lost(files: Path, command: Command) ->
     (["--model", "my.py:net", "--calibrate", "calibrate.npz", "--out", "my.py"], "is the folder of the traces"),
     (["--model", "my.py:gelu", "--calibrate", "calibrate.npz"], "module '1' (GELU): found gelu"),
     (["--model", "my.py:lacks", "--calibrate", "calibrate.npz"],
-     "my.py:18: my.py needs the package no_such_package, which is not installed here"),
+     "my.py:20: my.py needs the package no_such_package, which is not installed here"),
     (["--model", "my.py:net", "--calibrate", "calibrate.npz", "--data", "there"], "give one of both"),
     (["some.pt"], "give a checkpoint of `hwsim train` and --data FOLDER, or a network of your own"),
     (["some.pt", "--data", "there", "--calibrate", "calibrate.npz"], "belong to --model"),

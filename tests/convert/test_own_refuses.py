@@ -49,6 +49,7 @@ REFUSED: list[tuple[str, Callable[[Written, Tensor], Tensor], str]] = [
     ("gate", lambda n, x: head(n, F.relu(n.one(x)) * torch.sigmoid(n.one(x))), "found sigmoid"),
     ("dilation", lambda n, x: head(n, F.relu(n.wide(F.relu(n.one(x))))), r"module 'wide' \(Conv2d\): found a dilation of 2"),
     ("maxima of sums", lambda n, x: head(n, n.two(F.max_pool2d(n.one(x), 2))), "maxima of sums.*the ReLU next to the pooling"),
+    ("flat sums", lambda n, x: n.fc(F.relu(*(a + a for a in [F.avg_pool2d(F.relu(n.one(x)), 2).flatten(1)]))), "were flattened"),
     ("softmax inside", lambda n, x: head(n, F.relu(n.one(x)).softmax(1)), "softmax inside of the network"),
     ("no ReLU", lambda n, x: head(n, x[:, :3].repeat(1, 2, 1, 1)[:, :4]), "do not index|slice|repeat"),
     ("blocks", lambda n, x: head(n, F.adaptive_avg_pool2d(F.relu(n.one(x)), 6)), "adaptive pooling from .8, 8. to .6, 6."),
@@ -72,9 +73,17 @@ TAKEN: list[tuple[str, Callable[[Written, Tensor], Tensor]]] = [
     ("linear bottleneck", lambda n, x: head(n, _bottleneck(n, _bottleneck(n, n.one(x))))),
     ("norm before a convolution", lambda n, x: head(n, F.relu(n.two(n.norm(F.relu(n.one(x))))))),
     ("no ReLU before the last layers", lambda n, x: n.fc(F.avg_pool2d(n.two(F.relu(n.one(x))), 2).flatten(1))),
+    ("in place", lambda n, x: head(n, _in_place(n, n.one(x)))),
     ("the mean of the maps", lambda n, x: n.two(F.relu(n.norm(n.one(x)))).relu().mean((2, 3))),
     ("a pooled convolution", lambda n, x: F.adaptive_avg_pool2d(n.two(F.relu(n.one(x)).clamp(max=1.5)), 1).flatten(1)),
 ]
+
+
+def _in_place(n: Written, x: Tensor) -> Tensor:
+    """What is added is the activation, not the sum that it was computed from."""
+    y = n.two(F.relu(x, inplace=True))
+    y += x
+    return F.relu(y)
 
 
 def _bottleneck(n: Written, x: Tensor) -> Tensor:
