@@ -49,6 +49,16 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
                         "INPUT_CODINGS.get(spec.coding)", "INPUT_CODINGS.get(spec.coding) != spec.carries"),
     # A field of the formats of test vectors, and the PassTable that it stands for.
     "verify/run_cases.py": ("{'rate', 'bit_serial'}", "TABLES[coding]"),
+    # Words of the accounts' data files.
+    "accounts/ours.py": ("design.ann != 'multiply_accumulate'",),
+    "accounts/published/datta_2021.py": ("self.choices['input'] == 'hybrid'",),
+    # Names of methods, of a network's twins and of examples, which happen to be those of codings too.
+    "cli/convert.py": ("method != 'bit_serial'",),
+    "cli/convert_own.py": ("name in ('bit_serial', 'rate')", "{'float', 'ann', 'bit_serial', 'rate'}"),
+    "convert/own.py": ("{'ann', 'bit_serial', 'rate'}",),
+    "examples.py": ("name not in EXAMPLES", "{'bit_serial', 'rate', 'ann'}"),
+    # Looks of lines, with one for schedules that the figure does not know.
+    "view/scaling.py": ("{'layer_by_layer', 'step_by_step', 'pipelined'}", "COLOURS.get(schedule, INK)", "THICK.get(schedule, 1.1)"),
 }
 """All that is allowed: words of a user or of a file, where they are read. Each is one expression, as `shown` prints it."""
 

@@ -36,7 +36,7 @@ PER_SAMPLE = {"phase_energy_pj", "phase_s", "core_at_rate_nj", "system_at_rate_n
               "core_nj", "system_nj", "edp_njs"}
 ONCE = {"setup_cycles", "setup_energy_pj", "area_mm2", "memories_off", "memories_used", "meets_clock", "clock_problems",
         "used", "leak_unused", "rate_hz"}
-RATIOS = {"highest_rate_hz",
+RATIOS = {"highest_rate_hz", "rows_per_cycle",
           "pj_per_synaptic_operation", "core_pj_per_sop", "power_w", "power_mw", "utilisation", "utilisation_percent"}
 MANY = {"at_rate", "shown_rate"}
 """Mappings from such names to numbers."""

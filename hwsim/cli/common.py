@@ -69,7 +69,8 @@ def _table_width(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> int:
 
 def _terminal_columns() -> int | None:
     """Of the terminal that stdout is, or what COLUMNS says; None for a file or a pipe, where nothing need be left out."""
-    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
+    shown = sys.stdout is not None and sys.stdout.isatty()  # None: the caller closed it
+    if not shown and not os.environ.get("COLUMNS", "").isdigit():
         return None
     return shutil.get_terminal_size().columns
 

@@ -175,7 +175,7 @@ def test_every_input_is_changed_above() -> None:
     (a_list, lambda c: c["channel"].update(latency=-1), "channel.latency: found -1"),
     (a_list, lambda c: c["channel"].update(node=None), "channel.node: found null, expected [x, y]"),
     (a_list, lambda c: c.update(network=None), "expected null: there is no network"),
-    (a_list, lambda c: c["network"].update(mesh=[2]), "network.mesh: found [2]"),
+    (a_list, lambda c: c["network"].update(mesh=[2]), "network.mesh: found 1 entries"),
     (a_list, lambda c: c["cores"].update(core0=[200, 0]), "core0 sits on node (200, 0), outside of the mesh of"),
     (a_list, lambda c: c["operations"][0].update(kind="jump"), "operations[0]: found"),
     (a_list, lambda c: c["operations"][2].update(id=9), "operation 9 stands at position 2"),
