@@ -58,7 +58,8 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
     "convert/own.py": ("{'ann', 'bit_serial', 'rate'}",),
     "examples.py": ("name not in EXAMPLES", "{'bit_serial', 'rate', 'ann'}"),
     # Looks of lines, with one for schedules that the figure does not know.
-    "view/scaling.py": ("{'layer_by_layer', 'step_by_step', 'pipelined'}", "COLOURS.get(schedule, INK)", "THICK.get(schedule, 1.1)"),
+    "view/scaling.py": ("{'layer_by_layer', 'step_by_step', 'pipelined'}", "COLOURS.get(schedule, INK)",
+                        "THICK.get(schedule, 1.1)"),
 }
 """All that is allowed: words of a user or of a file, where they are read. Each is one expression, as `shown` prints it."""
 
