@@ -21,7 +21,7 @@ from hwsim.cost.energy import check_prices, leakage
 from hwsim.errors import HwsimError
 from hwsim.files import whole_file
 from hwsim.schedules import SCHEDULES, schedules_for
-from hwsim.simulation import DEFAULT_DESIGNS, placed_for, why_not
+from hwsim.simulation import placed_for, why_not
 from hwsim.trace.reader import Trace
 from hwsim.units import format_bits, format_si
 
@@ -45,7 +45,7 @@ def list_designs(as_json: JsonOption = False) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="The name of the new design.")],
     start: Annotated[str, typer.Option("--from", metavar="DESIGN", help="A shipped design, or a YAML file, to start from.")
-                     ] = DEFAULT_DESIGNS[0],
+                     ] = "event_core_64",
     out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="Default: NAME.yaml.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:

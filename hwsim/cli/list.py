@@ -10,7 +10,7 @@ from hwsim.arch import config_folders, load_architecture
 from hwsim.cli.common import JsonOption, print_json, print_table
 from hwsim.cost.technology.sources import Kind, shipped
 from hwsim.examples import EXAMPLES, example_path
-from hwsim.simulation import DEFAULT_DESIGNS
+from hwsim.simulation import CHOSEN_DESIGNS, ROOMY_DESIGNS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -41,4 +41,5 @@ def design_rows() -> list[dict[str, str]]:
 def print_designs() -> None:
     """The table of designs, and which are taken where none is named."""
     print_table(design_rows(), left=("design", "description"))
-    typer.echo(f"\nwhere no design is named, the first of these that the trace runs on: {', '.join(DEFAULT_DESIGNS)}")
+    typer.echo("\nwhere no design is named: the first of these that keeps the trace's weights on chip and has a price for all it "
+               f"does:\n{', '.join(CHOSEN_DESIGNS)}; or else the first of these that it runs on: {', '.join(ROOMY_DESIGNS)}")

@@ -26,8 +26,7 @@ from hwsim.arch import Architecture
 from hwsim.cost.area import area_mm2
 from hwsim.cost.energy import check_prices
 from hwsim.errors import HwsimError
-from hwsim.program import Transfer
-from hwsim.simulation import make_program
+from hwsim.simulation import keeps_weights
 from hwsim.study import HIGHEST, Point, run_study
 from hwsim.sweep.axis import Axis, SweepError
 from hwsim.sweep.front import front, knee
@@ -204,7 +203,8 @@ class Searcher:
         if places not in found.holding:
             try:
                 design = found.machine.design(places)
-                found.holding[places] = all(keeps_weights(trace, design) for trace in self.search.holds[found.machine.side])
+                networks = [kept_trace(trace).network for trace in self.search.holds[found.machine.side]]
+                found.holding[places] = all(keeps_weights(network, design) for network in networks)
             except HwsimError:
                 found.holding[places] = False
         return found.holding[places]
@@ -234,12 +234,6 @@ class Searcher:
         values = {axis.field: axis.values[at] for axis, at in zip(machine.axes, places, strict=True)}
         design = replace(Point(trace, machine.arch, changes=machine.changes(places)), samples=self.search.samples)
         return replace(design, labels={"machine": machine.name, "trace": trace, **values})
-
-
-def keeps_weights(trace: str, design: Architecture) -> bool:
-    """Whether the network of a trace runs on a design with its weights loaded once. Raises ProgramError where it does not run."""
-    program = make_program(kept_trace(trace).network, design)
-    return not any(isinstance(op, Transfer) and op.memory == "weight" and not op.setup for op in program.operations)
 
 
 class _Here(Executor):

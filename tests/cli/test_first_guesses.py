@@ -17,7 +17,7 @@ from hwsim.arch import config_folders, dump_architecture
 from hwsim.arch_schema import architecture_schema
 from hwsim.cli.compare import _folded
 from hwsim.examples import EXAMPLES, example_path
-from hwsim.simulation import DEFAULT_DESIGNS, SimulationError, default_design, make_task
+from hwsim.simulation import ROOMY_DESIGNS, SimulationError, default_design, make_task
 from tests.cli.calling import answer, call
 from tests.engine.random_designs import random_architecture, random_chip, random_network
 
@@ -26,7 +26,7 @@ SCHEMA = jsonschema.Draft202012Validator(architecture_schema())
 
 
 @pytest.mark.parametrize(("example", "design"), [
-    ("bit_serial", "event_core_64"), ("rate", "event_core_64"), ("ann", "mac_core_64")])
+    ("bit_serial", "output_stationary_merged"), ("rate", "output_stationary"), ("ann", "systolic")])
 def test_a_run_without_a_design_takes_the_first_that_fits_and_says_which(example: str, design: str) -> None:
     done = call("run", example_path(example), "--samples", 1)
     assert done.returncode == 0, done.stderr
@@ -42,8 +42,16 @@ def test_neurons_with_flags_get_a_design_that_has_them() -> None:
         assert default_design(trace).name == "event_core_64_flags"
 
 
+@pytest.mark.parametrize(("trace", "design"), [
+    ("cifar10_resnet20_bit_serial_t4", "event_core_64"), ("cifar10_resnet20_ann_t4", "mac_core_64")])
+def test_networks_too_large_for_the_chosen_designs_get_a_roomy_one(trace: str, design: str) -> None:
+    with hwsim.Trace.open(example_path().with_name(f"{trace}.h5")) as opened:
+        assert default_design(opened).name == design
+
+
 def test_a_trace_that_no_default_runs_is_told_why_by_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hwsim.simulation.DEFAULT_DESIGNS", DEFAULT_DESIGNS[:1])
+    monkeypatch.setattr("hwsim.simulation.CHOSEN_DESIGNS", ())
+    monkeypatch.setattr("hwsim.simulation.ROOMY_DESIGNS", ROOMY_DESIGNS[:1])
     with hwsim.load_example("ann") as trace, pytest.raises(SimulationError, match="none of the designs.*\n- event_core_64: "):
         hwsim.simulate(trace)
 

@@ -29,7 +29,8 @@ def plain() -> Any:
 def test_a_plain_network_gives_its_ann_and_both_codings(tmp_path: Path) -> None:
     found = hwsim.estimate(plain(), IMAGES, labels=LABELS, levels=8, samples=3)
     assert list(found.results) == ["bit_serial", "rate", "ann"]
-    assert found.results["ann"].facts.arch == "event_core_64+mac"
+    assert {form: result.facts.arch for form, result in found.results.items()} == {
+        "bit_serial": "output_stationary_merged", "rate": "output_stationary", "ann": "output_stationary_merged+mac"}
     paths = hwsim.quantise(plain(), IMAGES, LABELS, levels=8).record(tmp_path / "traces", 3)
     for form, path in paths.items():
         alone = hwsim.simulate(path, found.results[form].architecture)
@@ -55,7 +56,7 @@ def test_a_trace_is_taken_as_it_is() -> None:
         assert trace.sample(0) is not None, "it stays open"
         assert found.results["spiking"].sim_id == hwsim.simulate(trace, default_design(trace), samples=SAMPLES).sim_id
     ann = hwsim.estimate(example_path("ann"), samples=1)
-    assert ann.results["ann"].facts.arch == "mac_core_64"
+    assert ann.results["ann"].facts.arch == "systolic"
     assert "twin" not in repr(ann)
     page = ann._repr_html_()
     assert page.count("<tr>") == 2
@@ -68,7 +69,7 @@ def test_a_spiking_model_is_recorded() -> None:
         torch.nn.Conv2d(1, 4, 3), neuron.IFNode(), torch.nn.Flatten(), torch.nn.Linear(144, 10), neuron.IFNode())
     found = hwsim.estimate(model, IMAGES, samples=2, timesteps=3)
     with hwsim.capture_torch(model, IMAGES[:2], timesteps=3) as trace:
-        assert found.results["spiking"].cycles.tolist() == hwsim.simulate(trace, "event_core_64").cycles.tolist()
+        assert found.results["spiking"].cycles.tolist() == hwsim.simulate(trace).cycles.tolist()
     assert "nothing is compared" in repr(found)
 
 
