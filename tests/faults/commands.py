@@ -51,18 +51,20 @@ def looked_at(command: Command, before: int) -> str:
     return "old" if after == before else "new"
 
 
-def kills(command: Command, count: int, seed: int = 17, tidy_every: int = 10) -> Counter[str]:
+def kills(command: Command, count: int, seed: int = 17, tidy_every: int = 10, whole_s: float | None = None) -> Counter[str]:
     """Kill `count` runs, each at a random time of what it would last; how many ended before, and what a reader found after.
 
     How long a run lasts depends on what it begins with, as a resumed one is shorter, and on how busy the machine is. So it is
-    known for each state, and every run that ends before its kill moves it.
+    known for each state, and every run that ends before its kill moves it. It begins with `whole_s`, measured unless given.
     """
     rng, found = np.random.default_rng(seed), Counter[str]()
     command.fresh()  # for the first time, by a whole run unless it grows
-    begun = time.monotonic()
-    run_whole(command.line(2))
-    whole_s, lasts_s = time.monotonic() - begun, dict[int, float]()
-    command.fresh()
+    if whole_s is None:
+        begun = time.monotonic()
+        run_whole(command.line(2))
+        whole_s = time.monotonic() - begun
+        command.fresh()
+    lasts_s = dict[int, float]()
     state = command.state()
     while found["killed"] < count:
         at = float(rng.uniform(0, lasts_s.get(state, whole_s)))

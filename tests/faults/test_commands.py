@@ -27,7 +27,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Command:
 
 
 def test_a_killed_command_loses_nothing_and_leaves_nothing(sweep: Command) -> None:
-    found = kills(sweep, 1)
+    found = kills(sweep, 1, whole_s=0.5)
     assert found["killed"] == 1
     assert found["tidied"]
 
