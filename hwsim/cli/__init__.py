@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from hwsim import __version__
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, shown
 
 COMMANDS = {
     "demo": "The first minute: a small network in three forms.",
@@ -90,6 +90,15 @@ def _drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _told(error: OSError) -> str:
+    """What the system says of a file, without its number and with no more of a name than one reads; or of a stream."""
+    why = error.strerror or str(error)
+    if error.filename is None:
+        return f"{why} while reading or writing a stream; is the disk behind stdout full?"
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
+    return f"{shown(name, 200, str)}: {why}; check the path"
+
+
 def main() -> None:
     """Entry point of the `hwsim` command."""
     try:
@@ -104,8 +113,7 @@ def main() -> None:
         _drop_stdout()
         sys.exit(1)  # whoever read the output has gone, as `head` does: nobody waits for a word
     except OSError as error:
-        where = "" if error.filename else " while reading or writing a stream; is the disk behind stdout full?"
-        typer.echo(f"error: {(error.strerror or error) if where else error}{where}", err=True)
+        typer.echo(f"error: {_told(error)}", err=True)
         _drop_stdout()
         sys.exit(2)
     except KeyboardInterrupt:

@@ -69,8 +69,8 @@ def _table_width(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> int:
 
 def _terminal_columns() -> int | None:
     """Of the terminal that stdout is, or what COLUMNS says; None for a file or a pipe, where nothing need be left out."""
-    shown = sys.stdout is not None and sys.stdout.isatty()  # None: the caller closed it
-    if not shown and not os.environ.get("COLUMNS", "").isdigit():
+    # A process that was started with a closed stream has None in its place.
+    if (sys.stdout is None or not sys.stdout.isatty()) and not os.environ.get("COLUMNS", "").isdigit():
         return None
     return shutil.get_terminal_size().columns
 
@@ -114,7 +114,7 @@ def listed(values: Sequence[str]) -> list[str]:
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
     """A callback that draws a bar on stderr; None when stderr is not a terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     # Only a terminal draws a bar, and rich takes as long to load as the rest of a command's modules.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from os.path import isfile  # that of pathlib raises for a name that is too long
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwsim.errors import shown
 from hwsim.files import whole_file
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.neurons import Requantise
@@ -99,8 +101,8 @@ class Trace:
                           the HDF5 library. The environment variable HWSIM_TRUST_VERSION_1=1 says the same.
         """
         path, where = Path(path), str(path)
-        if not path.is_file():
-            raise trouble(where, "file", "no such file", "a trace", "check the path")
+        if not isfile(path):
+            raise trouble(shown(where, 200, str), "file", "no such file", "a trace", "check the path")
         with guard(where, "file"):
             handle = open(path, "rb")
         try:

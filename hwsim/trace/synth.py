@@ -8,6 +8,7 @@ on any machine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -15,11 +16,12 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, shown
 from hwsim.snn.forward import forward, layer_sums, safe_potential_bits, to_planes
 from hwsim.snn.network import INPUT, Connection, InputSpec, IntArray, Layer, Network, Shape
 from hwsim.snn.neurons import MODELS, Neuron, ReadOut
 from hwsim.snn.sample import Sample
+from hwsim.trace.file import MAX_HELD_BYTES
 from hwsim.trace.reader import Trace
 from hwsim.trace.writer import TraceWriter
 
@@ -32,6 +34,8 @@ WEIGHT_LIMIT, LINEAR_WEIGHT_LIMIT, FIRST_WEIGHT_LIMIT = 31, 15, 2
 SKIP_LOW, SKIP_HIGH = 32, 96
 TUNING_SAMPLES = 4
 MAX_TIMESTEPS, MAX_BITS = 64, 16
+ROW_BYTES = 350
+"""Of a recorded row, beside its bits: its hash, its place, and the objects that hold them (tests/snn/test_synth.py)."""
 
 
 class SynthError(HwsimError):
@@ -72,9 +76,9 @@ def synthesise(
 
     All potentials are as wide as the widest layer needs for no partial sum of any sample to saturate, in whatever order
     events arrive.
-    Raises SynthError when a parameter is out of range.
+    Raises SynthError when a parameter is out of range, or when more than MAX_HELD_BYTES would be held.
     """
-    _check(network, timesteps, density, samples, seed, coding, head, pool)
+    check_asked(network, timesteps, density, samples, seed, coding, head, pool)
     shape, plans = NETWORKS[network](head)
     steps = Steps(progress, len(plans) + 2 * samples)
     # Two streams and a fixed number of tuning samples: one seed is one network, however many samples are asked for.
@@ -232,16 +236,21 @@ def _drawn(net: Network, plan: Plan, draw: Integers, settings: Settings, last: b
 
 
 def _connection(net: Network, wire: Wire, channels: int, draw: Integers, pool: str) -> Connection:
-    shape = net.input.shape if wire.source == INPUT else net.layer(wire.source).shape
-    conv = wire.operator == "conv2d"
-    bare = Connection(
-        wire.source, wire.operator, shape, None, 3 if conv else 1, wire.stride, 1 if conv else 0, 1, wire.pool,
-        pool if wire.pool > 1 else "none", wire.channel_offset,  # type: ignore[arg-type]
-    )
+    bare, conv = _bare(net, wire, pool), wire.operator == "conv2d"
     limit = FIRST_WEIGHT_LIMIT if wire.source == INPUT and net.input.is_direct else WEIGHT_LIMIT if conv else LINEAR_WEIGHT_LIMIT
     low, high = (SKIP_LOW, SKIP_HIGH) if wire.operator == "identity" else (-limit, limit)
     weights = draw(bare.weight_shape(bare.natural_shape(channels)), low, high)
     return replace(bare, weights=weights.astype(np.int8))
+
+
+def _bare(net: Network, wire: Wire, pool: str) -> Connection:
+    """The connection without weights."""
+    shape = net.input.shape if wire.source == INPUT else net.layer(wire.source).shape
+    conv = wire.operator == "conv2d"
+    return Connection(
+        wire.source, wire.operator, shape, None, 3 if conv else 1, wire.stride, 1 if conv else 0, 1, wire.pool,
+        pool if wire.pool > 1 else "none", wire.channel_offset,  # type: ignore[arg-type]
+    )
 
 
 def _tuned(layer: Layer, sums: list[IntArray], settings: Settings) -> Layer:
@@ -299,9 +308,11 @@ def _set_bits(values: IntArray) -> int:
     return int(np.bitwise_count(values).sum())
 
 
-def _check(
-    network: str, timesteps: int, density: float, samples: int, seed: int, coding: str, head: int | None, pool: str
+def check_asked(
+    network: str = "vgg16-cifar10", timesteps: int = 4, density: float = 0.2, samples: int = 8, seed: int = 0,
+    coding: str = "rate", head: int | None = None, pool: str = "folded",
 ) -> None:
+    """Whether `synthesise` can make what is asked of it. Raises SynthError with all that is wrong, before anything is made."""
     wrong = []
     if network not in NETWORKS:
         wrong.append(f"network {network!r}: allowed are {', '.join(NETWORKS)}")
@@ -326,4 +337,36 @@ def _check(
     if pool not in ("folded", "unit", "max") or (pool == "max" and not spikes):
         wrong.append(f"pool {pool!r}: allowed are folded, unit, and max with rate coding")
     if wrong:
-        raise SynthError("synthetic trace: " + "; ".join(wrong))
+        raise SynthError("synthetic trace: " + "; ".join(shown(each, 200, str) for each in wrong))
+    fixed, per_sample = held_bytes(network, timesteps, head)
+    if fixed + samples * per_sample > MAX_HELD_BYTES:
+        most = (MAX_HELD_BYTES - fixed) // per_sample
+        raise SynthError(f"synthetic trace: {shown(samples, 40, str)} samples of {network} would hold "
+                         f"{_gib(fixed + samples * per_sample)} of memory, at most {MAX_HELD_BYTES >> 30} GiB are allowed; "
+                         + (f"ask for at most {most:,} samples, or make several traces with other seeds" if most > 0 else
+                            f"head {shown(head, 40, str)} is too wide"))
+
+
+def held_bytes(network: str, timesteps: int, head: int | None) -> tuple[int, int]:
+    """About how many bytes `synthesise` holds: whatever the number of samples, for weights; and for each sample.
+
+    A weight takes one byte, and 14 more while its layer is drawn. A sample's inputs take two bytes a value. In the trace they
+    take eight bits, what layers send a bit per neuron and timestep, and each row ROW_BYTES; the trace is copied when it is done.
+    """
+    shape, plans = NETWORKS[network](head)
+    inputs = math.prod(shape) * (timesteps if network in EVENT_CAMERAS else 1)
+    net, weights, sent = Network(InputSpec(shape), ()), [0], 0
+    for plan in plans:
+        bare = tuple(_bare(net, wire, "folded") for wire in plan.wires)
+        made = bare[0].natural_shape(plan.channels)
+        weights += [math.prod(each.weight_shape(made)) for each in bare]
+        sent += math.prod(made) * timesteps
+        net = replace(net, layers=(*net.layers, Layer(plan.name, made, bare, ReadOut(), 1)))
+    recorded = inputs + -(-sent // 8) + ROW_BYTES * (len(plans) + 1)
+    return sum(weights) + 14 * max(weights), 2 * inputs + 2 * recorded
+
+
+def _gib(size_bytes: int) -> str:
+    """Up to 999 of them in digits; beyond that nobody reads on."""
+    gib = size_bytes / 2**30 if size_bytes < 2**70 else math.inf
+    return f"about {gib:,.1f} GiB" if gib < 1000 else "more than 1,000 GiB"

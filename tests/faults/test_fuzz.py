@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.faults.fuzzers import FUZZERS
 from tests.faults.worker import BAD, CRASH, HANG, MEMORY, SAME, UNCAUGHT, Fuzzer, run_cases
 
 QUICK = {"trace, raw bytes": 100, "trace, HDF5 structures": 80, "trace, content with right hashes": 60, "YAML": 60,
          "command line": 20, "result folder": 15, "checkpoint": 25}
 """Cases in the default tests; together a few seconds."""
+MANY = 5000
+"""Cases of each in the slow job."""
 
 
 @pytest.mark.parametrize("name", FUZZERS)
@@ -25,11 +28,18 @@ def test_what_is_read_is_what_was_written_or_one_clear_error(name: str, tmp_path
     assert not {verdict: count for verdict, count in found.items() if verdict in BAD}
 
 
+def test_the_page_says_how_many_cases_that_are() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    assert f"The default tests run {sum(QUICK.values())} cases of the fuzzers" in page
+    assert f"runs {MANY:,} cases of each fuzzer" in page
+    assert all(f"| {name} | {MANY:,} | " in page for name in FUZZERS)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUZZERS)
 def test_the_same_with_5000_cases(name: str, tmp_path: Path) -> None:
-    found = run_cases(FUZZERS[name](tmp_path), 5000, seed=2)
-    assert sum(found.values()) == 5000
+    found = run_cases(FUZZERS[name](tmp_path), MANY, seed=2)
+    assert sum(found.values()) == MANY
     assert not {verdict: count for verdict, count in found.items() if verdict in BAD}
 
 

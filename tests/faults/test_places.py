@@ -1,8 +1,7 @@
-"""Several processes at once, and places that are not there: cold caches, no home to write to, one folder for two studies."""
+"""Whole processes, several at once, and places that are not there: cold caches, no home that can be written. Slow."""
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 import subprocess
@@ -15,26 +14,6 @@ import pytest
 
 from hwsim.trace.synth import synthesise
 from tests.conftest import ROOT
-from tests.faults.commands import Sweep, ended, start, warmed
-
-
-def test_two_sweeps_at_once_on_one_folder_are_one_sweep(tmp_path: Path) -> None:
-    sweep = warmed("sweep", tmp_path)
-    assert isinstance(sweep, Sweep)
-    sweep.fresh()
-    line = sweep.line(1)
-    halves = [[word.replace("4,8,16", lanes) for word in line] for lanes in ("4,8", "16,8")]
-    children = [start(half, tmp_path / f"said{number}", None, None) for number, half in enumerate(halves)]
-    for number, child in enumerate(children):
-        assert os.waitpid(child, 0)[1] == 0, (tmp_path / f"said{number}").read_text()
-        assert ended(child)
-    assert sweep.read() == sweep.most
-    with (sweep.target / "rows.csv").open() as file:
-        assert len({(row["core.lanes"], row["core.fifo_depth"]) for row in csv.DictReader(file)}) == sweep.most
-    assert not sweep.left_over()
-
-
-# -- whole processes, slow ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

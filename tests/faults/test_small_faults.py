@@ -41,6 +41,20 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (status, said) == (1, "")
 
 
+@pytest.mark.parametrize("line", [["trace", "info", "{}"], ["trace", "synth", "--out", "{}"]])
+def test_a_name_that_is_too_long_is_one_text(line: list[str], capsys: pytest.CaptureFixture[str],
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["hwsim", *(word.replace("{}", "a" * 5000) for word in line)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: aaa")
+    assert said.endswith("; check the path\n")
+    assert len(said) < 400
+    assert "Errno" not in said
+
+
 def test_a_closed_stdout_is_no_error() -> None:
     assert command("arch", "show", "event_core_16", close=True) == (0, "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from hwsim.snn.forward import forward, safe_potential_bits
+from hwsim.trace.file import MAX_HELD_BYTES
 from hwsim.trace.reader import Trace
-from hwsim.trace.synth import NETWORKS, Integers, SynthError, synthesise
+from hwsim.trace.synth import NETWORKS, Integers, SynthError, check_asked, held_bytes, synthesise
 from tests.snn.networks import naive_forward
 
 CODINGS = ("rate", "bit_serial", "quantised")
@@ -170,3 +172,42 @@ def test_a_replaced_width_is_another_trace() -> None:
     trace = synthesise("tiny", samples=1)
     wider = replace(trace.network, layers=tuple(replace(x, potential_bits=24) for x in trace.network))
     assert Trace.from_arrays(np.zeros((1, 2, 8, 8), int), wider.layers, input_bits=8).content_hash != trace.content_hash
+
+
+def test_what_is_said_to_be_held_is_held() -> None:
+    """By half at most it is wrong, for a network whose samples are so small that objects count as much as bits."""
+    def peak(samples: int) -> int:
+        tracemalloc.start()
+        try:
+            synthesise("tiny", 4, samples=samples)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    synthesise("tiny", 1, samples=1)  # what is loaded once
+    measured, (_, stated) = (peak(20) - peak(4)) / 16, held_bytes("tiny", 4, None)
+    assert measured == pytest.approx(stated, rel=0.5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("samples", [2**31, 2**62, 10**400])
+def test_more_samples_than_memory_holds_are_refused_before_anything_is_made(network: str, samples: int) -> None:
+    with pytest.raises(SynthError, match=rf"of {network} would hold .*, at most 1 GiB are allowed; ask for at most [0-9,]+"):
+        check_asked(network, samples=samples)
+
+
+def test_as_many_samples_as_the_error_says_are_allowed() -> None:
+    with pytest.raises(SynthError) as told:
+        check_asked("tiny", samples=2**40)
+    most = int(str(told.value).split("at most ")[-1].split(" ")[0].replace(",", ""))
+    check_asked("tiny", samples=most)
+    with pytest.raises(SynthError, match="would hold"):
+        check_asked("tiny", samples=most + 1)
+    assert most > 10_000
+    assert MAX_HELD_BYTES == 1 << 30
+
+
+def test_a_head_that_is_too_wide_is_refused() -> None:
+    check_asked(head=4096)
+    with pytest.raises(SynthError, match="head 1000000 is too wide"):
+        check_asked(head=10**6)
