@@ -6,8 +6,10 @@ import pytest
 
 import hwsim
 from hwsim.cost.clock import check_timing, highest_clock_mhz
-from hwsim.sweep.search import Machine, keeps_weights
+from hwsim.simulation import keeps_weights
+from hwsim.sweep.search import Machine
 from hwsim.sweep.search_file import read_search
+from hwsim.trace.kept import kept_trace
 from tests.conftest import ROOT
 
 SEARCH = read_search(ROOT / "studies" / "reference_designs.yaml")
@@ -26,4 +28,4 @@ def test_a_machine_of_the_search_ships_its_best(machine: Machine) -> None:
     assert machine.design(places_of(machine, design)).model_copy(update={"description": design.description}) == design
     assert not check_timing(design)
     assert design.clock == pytest.approx(highest_clock_mhz(design) * 1e6)
-    assert all(keeps_weights(trace, design) for trace in SEARCH.holds[machine.side])
+    assert all(keeps_weights(kept_trace(trace).network, design) for trace in SEARCH.holds[machine.side])

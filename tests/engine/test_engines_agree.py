@@ -59,7 +59,7 @@ def check_seed(seed: int) -> bool:
     return True
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_engines_agree_on_random_designs(seed: int) -> None:
     check_seed(seed)

@@ -41,7 +41,7 @@ def gated(run: CoreRun, **bank_bits: int) -> CoreRun:
     return replace(run, core=replace(run.core, **{f"{name}_bank_bits": bits for name, bits in bank_bits.items()}))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1), bank_bits=st.sampled_from([1, 3, 8, 20, 1000]))
 def test_banks_are_counted_beside_rows_and_change_nothing_else(seed: int, bank_bits: int) -> None:
     case = random_run(np.random.default_rng(seed))

@@ -79,7 +79,7 @@ def check_law_2(listed: Listed, times: ListTimes) -> None:
         granted.append(i)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(seed=SEEDS)
 def test_law_2_engines_agree_and_nothing_is_held_twice(seed: int) -> None:
     listed, cycles = random_list(np.random.default_rng(seed))
@@ -110,7 +110,7 @@ def test_random_lists_contend() -> None:
     assert seen.min() > 60, seen
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=SEEDS)
 def test_law_3_moving_independent_operations_changes_grants_only_through_ready_and_id(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -141,7 +141,7 @@ def test_law_3_is_no_truism() -> None:
     assert min(kept, changed) > 20, (kept, changed)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=SEEDS)
 def test_law_6_free_links_make_the_network_vanish(seed: int) -> None:
     """Between cores nothing takes time; the channel's transfers are C1's."""
@@ -162,7 +162,7 @@ def test_law_6_free_links_make_the_network_vanish(seed: int) -> None:
     np.testing.assert_array_equal(times.end, without.end)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(seed=SEEDS)
 def test_without_a_network_it_is_rule_c1(seed: int) -> None:
     listed, cycles = random_list(np.random.default_rng(seed), with_mesh=False)

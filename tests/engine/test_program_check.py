@@ -312,7 +312,7 @@ def refused_or_equal(seed: int, mesh: bool = False) -> str:
     return "equal"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_mutated_program_is_refused_by_both_engines_or_runs_alike(seed: int) -> None:
     refused_or_equal(seed)

@@ -25,7 +25,7 @@ from tests.engine.test_engines_agree import assert_same, draw_program
 
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
 SEEDS = st.integers(0, 2**32 - 1)
-quietly = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+quietly = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 PER_TILE = (
     "fifo_push", "fifo_pop", "buffer_read", "buffer_write", "payload_read_bits", "threshold_shift", "pool_update", "cycles_busy",
     "cycles_stall_hazard", "cycles_stall_port", "cycles_stall_serialiser", "cycles_overlapped")

@@ -65,7 +65,7 @@ def check_resources(program: Program, record: SampleRecord) -> None:
         free[op.resource] = int(record.end[op.id])
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_engines_agree_on_random_chips(seed: int) -> None:
     check_seed(seed)

@@ -24,7 +24,7 @@ def for_all(**strategies: SearchStrategy[Any]) -> Callable[[Law], Law]:
 class Drawn:
     """A class that inherits laws marked with `for_all` asks `examples` of each."""
 
-    examples: int = 80
+    examples: int = 40
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -97,7 +97,7 @@ class TestRtlDataflows(Rtl, DataflowLaws):
 
 @pytest.mark.slow
 class TestRtlDataflowsAtLength(TestRtlDataflows):
-    examples = 20
+    examples = 10
     every = 1
 
 

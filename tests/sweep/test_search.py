@@ -15,10 +15,12 @@ import hwsim
 from hwsim.cli.search import app
 from hwsim.cost.clock import check_timing, highest_clock_mhz
 from hwsim.errors import HwsimError
+from hwsim.simulation import keeps_weights
 from hwsim.study import Point
 from hwsim.sweep.axis import SweepError
-from hwsim.sweep.search import Outcome, Searcher, keeps_weights
+from hwsim.sweep.search import Outcome, Searcher
 from hwsim.sweep.search_file import design_file, search_of
+from hwsim.trace.kept import kept_trace
 from tests.conftest import ROOT
 
 
@@ -58,9 +60,9 @@ def test_designs_hold_their_networks_and_reach_their_clock(found: Outcome, trace
         assert design.name == name
         assert not check_timing(design)
         assert design.clock == pytest.approx(highest_clock_mhz(design) * 1e6)
-        assert keeps_weights(str(trace_files["rate" if name == "events" else "quantised"]), design)
+        assert keeps_weights(kept_trace(str(trace_files["rate" if name == "events" else "quantised"])).network, design)
     streams = hwsim.load_architecture("event_core_16").with_memories(weight="4 KiB")
-    assert not keeps_weights(str(trace_files["rate"]), streams)
+    assert not keeps_weights(kept_trace(str(trace_files["rate"])).network, streams)
 
 
 def test_the_best_is_the_knee_of_the_front(found: Outcome) -> None:
