@@ -195,8 +195,13 @@ class Architecture(Fields):
 
     @property
     def pe_count(self) -> int:
-        """Adders that can work in one cycle, of all cores."""
+        """Lanes, or elements of arrays, that can work in one cycle, of all cores."""
         return sum(design.count * design.pe_count for design in self.cores)
+
+    @property
+    def additions_per_cycle(self) -> int:
+        """Synaptic operations that all cores together can do in one cycle."""
+        return sum(design.count * design.additions_per_cycle for design in self.cores)
 
     def channel_spec(self) -> ChannelSpec:
         return ChannelSpec(self.channel.bits_per_cycle, self.channel.latency_cycles)

@@ -8,9 +8,10 @@ Numbers are per sample; energies in pJ, latency in seconds, rates in hertz.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,7 @@ def _traces(
             raise EstimateError("model is a trace, which has its inputs and labels: leave inputs, labels and options out")
         opened = model if isinstance(model, Trace) else Trace.open(model)
         return {ANN if opened.network.is_ann else "spiking": opened}, ["the trace is taken as it is"]
-    if inputs is None:
+    if inputs is None and model is not None:
         raise EstimateError("inputs is missing: give the images or spikes that the model sees, a sample per row")
     if _ends(model, ".nir") or type(model).__name__ == "NIRGraph":
         return _of_nir(model, inputs, labels, samples, options)
@@ -154,6 +155,14 @@ def _traces(
     return _of_ann(model, inputs, labels, samples, folder, options)
 
 
+def _check_options(options: dict[str, Any], taker: Callable[..., Any]) -> None:
+    """Options must be parameters of what takes the model over."""
+    allowed = [name for name, one in signature(taker).parameters.items() if one.kind is one.KEYWORD_ONLY]
+    if unknown := sorted(set(options) - set(allowed)):
+        raise EstimateError(f"unknown option {', '.join(unknown)}; beside its own, estimate passes on to hwsim.{taker.__name__}: "
+                            f"{', '.join(allowed)}")
+
+
 def _ends(model: Any, suffix: str) -> bool:
     return isinstance(model, str | Path) and Path(model).suffix.lower() == suffix
 
@@ -165,11 +174,13 @@ def _first(values: Any, samples: int) -> Any:
 def _of_spiking(
     model: Any, inputs: Any, labels: Any, samples: int, options: dict[str, Any]
 ) -> tuple[dict[str, Trace], list[str]]:
+    _check_options(options, capture_torch)
     trace = capture_torch(model, _first(inputs, samples), _first(labels, samples), **options)
     return {"spiking": trace}, ["the model's spikes were recorded; its float arithmetic is not hwsim's, so nothing is compared"]
 
 
 def _of_nir(model: Any, inputs: Any, labels: Any, samples: int, options: dict[str, Any]) -> tuple[dict[str, Trace], list[str]]:
+    _check_options(options, capture_nir)
     if missing := [name for name in ("reset", "dt") if name not in options]:
         raise EstimateError(f"a NIR graph does not say {' and '.join(missing)}; give reset='soft' or 'hard', and dt, the length "
                             "of a timestep in the graph's unit of time (SpikingJelly and snnTorch export with 1e-4)")
@@ -183,6 +194,7 @@ def _of_ann(
 ) -> tuple[dict[str, Trace], list[str]]:
     from hwsim.convert.own import quantise  # loads torch
 
+    _check_options(options, quantise)
     made = quantise(model, inputs, labels, **options)
     paths = made.record(folder / "traces", min(samples, len(made.data.images)))
     notes, levels = made.notes, made.notes["levels"]

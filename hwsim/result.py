@@ -96,7 +96,7 @@ class Result(Counted):
     @property
     def utilisation(self) -> float:
         """Synaptic operations over what the adders could have done in the elapsed cycles."""
-        return self.total_synaptic_operations / max(1, self.total_cycles * self.architecture.pe_count)
+        return self.total_synaptic_operations / max(1, self.total_cycles * self.architecture.additions_per_cycle)
 
     @cached_property
     def energy_pj(self) -> dict[str, float]:

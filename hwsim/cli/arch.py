@@ -51,6 +51,10 @@ def new(
 ) -> None:
     """Write a design file of your own to edit: a copy of another one, comments included, under a new name."""
     source = find_config(start)
+    load_architecture(source)  # what is no design is told as everywhere else
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+@-]{0,63}", name):
+        raise HwsimError(f"{name!r} is no name for a design: expected up to 64 letters, digits and _.+@-, the first of them a "
+                         "letter or digit")
     text = source.read_text()
     copied, found = re.subn(r"(?m)^name:.*$", f"name: {name}", text)
     target = file_to_write(out or f"{name}.yaml", force)

@@ -10,7 +10,7 @@ import typer
 from hwsim.accounts.base import variants_of
 from hwsim.accounts.breakeven import ALWAYS, BreakEven, break_evens
 from hwsim.accounts.published.thresholds import Threshold as PublishedThreshold
-from hwsim.accounts.work import Work, check_twins, count_work
+from hwsim.accounts.work import Work, WorkError, check_twins, count_work
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table
 from hwsim.errors import HwsimError
 from hwsim.files import whole_folder
@@ -37,6 +37,8 @@ def breakeven_command(
     if out is not None:
         check_target(out, TABLE, "a saved table of break-even rates", {TABLE, FIGURE})
     work, rival = _counted(trace, samples), None if ann is None else _counted(ann, samples)
+    if work.is_ann:
+        raise WorkError(f"{trace}: is a quantised ANN, expected an SNN; give the ANN with --ann, and the SNN first")
     if rival is not None:
         check_twins(work, rival)
     found = break_evens(work, rival, steps)

@@ -41,8 +41,13 @@ class CoreDesign(Fields):
 
     @property
     def pe_count(self) -> int:
-        """Adders that can work in one cycle."""
+        """Lanes, or elements of an array, that can work in one cycle."""
         raise NotImplementedError
+
+    @property
+    def additions_per_cycle(self) -> int:
+        """Synaptic operations that can be done in one cycle: one per lane, or several where a lane has several adders."""
+        return self.pe_count
 
     @property
     def row_bits(self) -> Mapping[str, int]:

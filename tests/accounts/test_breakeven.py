@@ -14,6 +14,7 @@ from hwsim.accounts.breakeven import ALWAYS, NEVER, break_even, break_evens, res
 from hwsim.accounts.registry import all_accounts
 from hwsim.accounts.work import Work, WorkError, count_work
 from hwsim.cli import app
+from hwsim.examples import example_path
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 
@@ -102,3 +103,9 @@ def test_the_command(tmp_path: Path, trace_files: dict[str, Path]) -> None:
     assert next(r["rate"] for r in body if r["account"] == "yan_movement" and r["timesteps"] == 5) == pytest.approx(0.05)
     wrong = CliRunner().invoke(app, [*arguments[:-1], "2,x"])
     assert "--timesteps: found '2,x', expected whole numbers" in str(wrong.exception)
+
+
+def test_an_ann_is_no_snn() -> None:
+    done = CliRunner().invoke(app, ["breakeven", str(example_path("ann")), "--samples", "1"])
+    assert isinstance(done.exception, WorkError)
+    assert "is a quantised ANN, expected an SNN" in str(done.exception)

@@ -36,6 +36,13 @@ def test_a_run_without_a_design_takes_the_first_that_fits_and_says_which(example
         assert hwsim.simulate(trace, samples=1).sim_id == hwsim.simulate(trace, design, samples=1).sim_id
 
 
+def test_a_lane_of_several_adders_is_used_in_part() -> None:
+    with hwsim.load_example() as trace:
+        result = hwsim.simulate(trace, "output_stationary_merged", samples=2)
+    assert result.architecture.additions_per_cycle > result.architecture.pe_count
+    assert 0.1 < result.utilisation <= 1
+
+
 def test_neurons_with_flags_get_a_design_that_has_them() -> None:
     path = example_path().with_name("fashion_mnist_tiny_two_stage_tau4_t4.h5")
     with hwsim.Trace.open(path) as trace:
@@ -111,7 +118,8 @@ def test_a_new_design_is_a_copy_under_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("words", "text"), [
-    (["two words"], "found 'two words'"), (["mine", "--from", "event_cor_64"], "perhaps event_core_64"),
+    (["two words"], "'two words' is no name for a design"), (["a/b"], "is no name for a design"),
+    (["mine", "--from", str(example_path())], "not a text file"), (["mine", "--from", "event_cor_64"], "perhaps event_core_64"),
     (["there"], "exists; give another name or --force"), (["mine", "-o", "no/such/mine.yaml"], "no such folder"),
 ])
 def test_a_design_that_cannot_be_written_leaves_nothing(words: list[str], text: str, tmp_path: Path) -> None:

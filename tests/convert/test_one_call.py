@@ -90,9 +90,11 @@ def test_a_form_that_the_design_does_not_run_is_told_beside_the_others() -> None
     (("model.txt", IMAGES), {}, r"model is 'model.txt' \(str\), expected a torch.nn.Module, a NIR graph, a Trace"),
     ((plain(),), {}, "inputs is missing"), ((plain(), IMAGES), {"samples": 0}, "samples is 0, expected"),
     ((plain(), IMAGES), {"samples": True}, "samples is True"),
+    ((plain(), IMAGES), {"foo": 1}, "unknown option foo; beside its own, estimate passes on to hwsim.quantise: test, levels"),
+    ((None,), {}, "model is 'None'"),
     ((example_path(), IMAGES), {}, "leave inputs, labels and options out"),
     (("graph.nir", IMAGES), {"reset": "soft"}, "a NIR graph does not say dt; give reset"),
-], ids=["a text file", "no inputs", "no samples", "true", "a trace with inputs", "nir without dt"])
+], ids=["a text file", "no inputs", "no samples", "true", "an option", "no model", "a trace with inputs", "nir without dt"])
 def test_what_cannot_be_is_one_text(given: tuple[Any, ...], options: dict[str, Any], text: str) -> None:
     with pytest.raises(EstimateError, match=text):
         hwsim.estimate(*given, **options)

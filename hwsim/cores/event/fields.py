@@ -135,6 +135,11 @@ class EventDesign(BufferedDesign):
         return self.core.lanes
 
     @property
+    def additions_per_cycle(self) -> int:
+        token = self.core.token
+        return self.core.lanes * (token.adders if isinstance(token, MergedPlanes) else 1)
+
+    @property
     def row_bits(self) -> Mapping[str, int]:
         core = self.core
         return self.rows_of(core.lanes, core.weight_bits, core.potential_bits, core.current_bits,
