@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,7 +45,8 @@ def test_shipped_files_mean_what_another_parser_says(path: Path) -> None:
 
 
 simple = st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False) | st.text(
-    st.characters(codec="ascii", categories=("L", "N", "P", "Zs")), max_size=12)
+    st.characters(codec="ascii", categories=("L", "N", "P", "Zs")), max_size=12).filter(
+        lambda text: not re.match(r"[-+]?0[0-9]", text))  # PyYAML writes 08 without quotes, and ODD says that it is refused
 values = st.recursive(simple, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
     st.text("abcdefgh_", min_size=1, max_size=6) | st.integers(0, 999), inner, max_size=4), max_leaves=12)
 
