@@ -90,6 +90,10 @@ CHIP_PRICE_FIELDS = ("name", "description", "clock", "channel.energy_pj_per_bit"
 """Fields that decide names, seconds, energy or area only. A test holds that every field is in one of the lists."""
 
 
+NAME_PATTERN, LONGEST_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$", 64
+"""What a design can be called."""
+
+
 def _by_kind(entry: Any) -> Any:
     """An entry of `cores` as the design of its kind; pydantic files the mistakes in it under the entry's place."""
     if isinstance(entry, CoreDesign):
@@ -109,7 +113,7 @@ AnyCore = Annotated[SerializeAsAny[CoreDesign], BeforeValidator(_by_kind)]
 class Architecture(Fields):
     """One chip: its cores with their memories, its channel, its network if it has one, its technology."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+@-]*$", max_length=64)
+    name: str = Field(pattern=NAME_PATTERN, max_length=LONGEST_NAME)
     description: str = ""
     clock: Hertz
     cores: tuple[AnyCore, ...]

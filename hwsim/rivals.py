@@ -17,11 +17,10 @@ from hwsim.baseline.equal_latency import EqualLatencyError, equal_latency_size
 from hwsim.baseline.rivals import Rival, rivals
 from hwsim.baseline.twins import has_baselines, why_no_baselines
 from hwsim.chip.model import chip_model, memories_used
-from hwsim.compare import why_not
 from hwsim.cost.area import area_mm2
 from hwsim.cost.clock import at_highest_clock
 from hwsim.errors import HwsimError
-from hwsim.simulation import AlwaysComputesError, simulate
+from hwsim.simulation import AlwaysComputesError, simulate, why_not
 from hwsim.trace.reader import Trace
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwsim.arch import dump_architecture, find_config, load_architecture
+from hwsim.arch import LONGEST_NAME, NAME_PATTERN, dump_architecture, find_config, load_architecture
 from hwsim.arch_schema import architecture_schema
 from hwsim.chip.model import why_nothing_runs
 from hwsim.chip.placement import placement_of, placement_problems
@@ -52,9 +52,9 @@ def new(
     """Write a design file of your own to edit: a copy of another one, comments included, under a new name."""
     source = find_config(start)
     load_architecture(source)  # what is no design is told as everywhere else
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+@-]{0,63}", name):
-        raise HwsimError(f"{name!r} is no name for a design: expected up to 64 letters, digits and _.+@-, the first of them a "
-                         "letter or digit")
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
+        raise HwsimError(f"{name!r} is no name for a design: expected up to {LONGEST_NAME} letters, digits and _.+@-, the first of "
+                         "them a letter or digit")
     text = source.read_text()
     copied, found = re.subn(r"(?m)^name:.*$", f"name: {name}", text)
     target = file_to_write(out or f"{name}.yaml", force)

@@ -21,15 +21,20 @@ KEYS = (*OWN, "set", "points", "latin_hypercube", "prices")
 
 def read_study(path: str | Path) -> Space:
     """The space that a study file describes. Raises SweepError with file, place, found and expected."""
+    return space_of(read_data(path, "a study file"), str(path), Path(path).absolute().parent)
+
+
+def read_data(path: str | Path, what: str) -> Any:
+    """The plain data of a YAML file, which is `what`. Raises SweepError for one that cannot be read, or has mistakes."""
     try:
         document = read_yaml(path)
     except OSError as error:
-        raise SweepError(f"{path}: cannot be read ({error.strerror}); name a study file") from None
+        raise SweepError(f"{path}: cannot be read ({error.strerror}); name {what}") from None
     except YamlError as error:
         raise SweepError(str(error)) from None
     if document.mistakes:
         raise SweepError("\n".join(document.mistakes))
-    return space_of(document.data, str(path), Path(path).absolute().parent)
+    return document.data
 
 
 def space_of(data: Any, where: str, folder: Path) -> Space:

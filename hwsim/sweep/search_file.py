@@ -16,9 +16,9 @@ from hwsim.arch import Architecture, dump_architecture
 from hwsim.chip.model import chip_model
 from hwsim.errors import shown
 from hwsim.sweep.axis import Axis, SweepError, axis_of
+from hwsim.sweep.definition import read_data
 from hwsim.sweep.search import SIDES, Machine, Search
 from hwsim.units import format_bits
-from hwsim.yaml_file import YamlError, read_yaml
 
 KEYS = ("choose", "report", "holds", "samples", "designs", "drawn", "seed", "minimise", "rule", "axes", "machines")
 RULES = ("knee",)
@@ -28,15 +28,7 @@ NUMBERS = ("samples", "designs", "drawn", "seed")
 
 def read_search(path: str | Path) -> Search:
     """The search that a file describes. Raises SweepError with file, place, found and expected."""
-    try:
-        document = read_yaml(path)
-    except OSError as error:
-        raise SweepError(f"{path}: cannot be read ({error.strerror}); name a search file") from None
-    except YamlError as error:
-        raise SweepError(str(error)) from None
-    if document.mistakes:
-        raise SweepError("\n".join(document.mistakes))
-    return search_of(document.data, str(path), Path(path).absolute().parent)
+    return search_of(read_data(path, "a search file"), str(path), Path(path).absolute().parent)
 
 
 def search_of(data: Any, where: str, folder: Path) -> Search:
