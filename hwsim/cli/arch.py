@@ -53,8 +53,8 @@ def new(
     source = find_config(start)
     load_architecture(source)  # what is no design is told as everywhere else
     if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
-        raise HwsimError(f"{name!r} is no name for a design: expected up to {LONGEST_NAME} letters, digits and _.+@-, the first of "
-                         "them a letter or digit")
+        raise HwsimError(f"{name!r} is no name for a design: expected up to {LONGEST_NAME} letters, digits and _.+@-, the first "
+                         "of them a letter or digit")
     text = source.read_text()
     copied, found = re.subn(r"(?m)^name:.*$", f"name: {name}", text)
     target = file_to_write(out or f"{name}.yaml", force)
