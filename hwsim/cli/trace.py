@@ -10,6 +10,7 @@ import typer
 from hwsim.cli.common import JsonOption, file_to_write, print_json, print_table, progress
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
+from hwsim.trace.twin import twin
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
@@ -107,3 +108,24 @@ def synth(
         print_json(body)
     else:
         typer.echo(f"wrote {target}: {made.name}, {made.samples} samples, {format_bits(8 * target.stat().st_size)}")
+
+
+@app.command("twin")
+def twin_command(
+    trace: Annotated[str, typer.Argument(help="Trace of a bit-serial network or of a quantised ANN (HDF5).")],
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Where to write the twin's trace.")],
+    samples: Annotated[int | None, typer.Option(min=1, help="The first N samples (default: all).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the ANN's trace of a bit-serial one, or the other way round: both compute the same numbers, exactly."""
+    target = file_to_write(out, force)
+    with Trace.open(trace) as given, progress("samples") as report:
+        made = twin(given, target, samples, report)
+    with made:
+        body = {"trace": made.name, "coding": made.coding, "file": str(target), "samples": made.samples,
+                "content_hash": made.content_hash, "bytes": target.stat().st_size}
+    if as_json:
+        print_json(body)
+    else:
+        typer.echo(f"wrote {target}: {body['coding']}, {body['samples']} samples, {format_bits(8 * int(str(body['bytes'])))}")

@@ -206,6 +206,11 @@ class Trace:
         return self.network.has_weights
 
     @property
+    def has_logits(self) -> bool:
+        """Whether logits were recorded beside, or in place of, final potentials."""
+        return "/logits" in self._file
+
+    @property
     def coding(self) -> str:
         """`rate`, `bit_serial`, `single_spike` or `quantised` when all hidden layers agree, else `mixed`."""
         found = {layer.coding for layer in self.network if layer.sends}
@@ -252,7 +257,7 @@ class Trace:
     def logits(self, index: int) -> NDArray[Any] | None:
         """Recorded logits (K,) of one sample, or the final potentials of a last read-out layer, or None."""
         index = self._index(index)
-        if "/logits" in self._file:
+        if self.has_logits:
             row = self._file.row("/logits", index)
             if not np.isfinite(row).all():
                 raise trouble(self._where, f"/logits[{index}]", "NaN or infinity", "numbers", "make the file again")

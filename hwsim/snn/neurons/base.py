@@ -71,6 +71,7 @@ class Neuron:
     adds_each_step  its bias and a direct input are added in every timestep, not once.
     fires_once      a neuron sends at most one spike per sample.
     staged          a layer of it may have several stages.
+    twin            the model that sends the same numbers the other way, as values or as their bits, if there is one.
     synthetic       random traces are made of it (`hwsim trace synth`): it works without stages and with any input.
     """
 
@@ -84,6 +85,7 @@ class Neuron:
     adds_each_step: ClassVar[bool] = True
     fires_once: ClassVar[bool] = False
     staged: ClassVar[bool] = False
+    twin: ClassVar[str] = ""
     synthetic: ClassVar[bool] = False
 
     @property

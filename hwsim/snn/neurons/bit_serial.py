@@ -30,6 +30,7 @@ class BitSerial(Neuron):
     in_time: ClassVar[bool] = False
     sums_planes: ClassVar[bool] = True
     adds_each_step: ClassVar[bool] = False
+    twin: ClassVar[str] = "requantise"
     synthetic: ClassVar[bool] = True
 
     def threshold(self, unit: int, timesteps: int) -> int:

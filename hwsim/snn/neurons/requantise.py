@@ -27,6 +27,7 @@ class Requantise(Neuron):
     reads: ClassVar[frozenset[Received]] = frozenset({"values", "payloads"})
     sums_planes: ClassVar[bool] = True
     adds_each_step: ClassVar[bool] = False
+    twin: ClassVar[str] = "bit_serial"
     synthetic: ClassVar[bool] = True
 
     def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
