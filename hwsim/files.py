@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from hwsim.errors import HwsimError
@@ -173,14 +173,18 @@ def _is_about(error: OSError, made: Path, path: Path) -> bool:
 
 
 def _remove(made: Path) -> None:
-    """Remove a file or folder that may be there; whatever keeps it from going is not what went wrong."""
-    if made.is_dir() and not made.is_symlink():
-        shutil.rmtree(made, ignore_errors=True)
-        return
-    try:
-        made.unlink(missing_ok=True)
-    except OSError:
-        pass
+    """Remove a file or folder that may be there; whatever keeps it from going is not what went wrong.
+
+    A disk that refuses once may not refuse twice. What stays is hidden, and the next write to the same target removes it.
+    """
+    for _ in range(2):
+        if made.is_dir() and not made.is_symlink():
+            shutil.rmtree(made, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                made.unlink(missing_ok=True)
+        if not os.path.lexists(made):
+            return
 
 
 def _check_regular(path: Path) -> None:
@@ -248,7 +252,7 @@ def _replace_folder(made: Path, path: Path) -> None:
             os.replace(old, path)
         _remove(old)
         raise
-    shutil.rmtree(old)
+    _remove(old)
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import pickle
 import resource
@@ -237,6 +238,26 @@ def test_a_step_that_fails_leaves_the_old_or_the_new_and_nothing_else(
         assert [p.name for p in tmp_path.iterdir()] == ["target"], moment
     put = steps - 3  # the last three are after the last rename and around the sync of its folder
     assert found == [OLD] * put + [NEW] * 3, "it is new from the last rename on"
+
+
+def test_a_removal_that_the_disk_refuses_once_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each file of the old folder in turn: an error while it is removed, once."""
+    path, unlink = tmp_path / "target", os.unlink
+    for refused in OLD:
+        write(Folder, path, OLD)
+        calls = count()
+
+        def once(name: Any, *rest: Any, refused: str = refused, calls: Iterator[int] = calls, **more: Any) -> None:
+            if os.path.basename(name) == refused and next(calls) == 0:
+                raise OSError(errno.EIO, "refused")
+            unlink(name, *rest, **more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "unlink", once)
+            write(Folder, path, NEW)
+        assert next(calls) == 2, "refused once, then removed"
+        assert Folder.read(path) == NEW
+        assert [p.name for p in tmp_path.iterdir()] == ["target"]
 
 
 def test_put_and_drop_do_what_the_block_does(tmp_path: Path) -> None:
