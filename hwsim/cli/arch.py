@@ -48,6 +48,7 @@ def new(
                      ] = "event_core_64",
     out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="Default: NAME.yaml.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a design file of your own to edit: a copy of another one, comments included, under a new name."""
     source = find_config(start)
@@ -66,6 +67,9 @@ def new(
             load_architecture(made)
         except HwsimError as error:  # the name cannot be; the file has not taken its place yet
             raise HwsimError(str(error).replace(str(made), str(target))) from None
+    if as_json:
+        print_json({"file": str(target), "copy_of": source.stem})
+        return
     typer.echo(f"written: {target}, a copy of {source.stem}; next: hwsim arch check {target}")
 
 

@@ -79,10 +79,13 @@ def convert_own(
         print_json(body)
         return
     _print(made, body, found)
-    if folder is not None:
-        for path in paths.values():
-            typer.echo(f"wrote {path}: {count} samples, {format_bits(8 * path.stat().st_size)}")
-        typer.echo(f"try: hwsim compare {folder}/*.h5 --arch event_core_64")
+    if folder is None:
+        typer.echo("\nno traces were written; --out FOLDER writes one of each network")
+        return
+    fewer = f", not {samples}: there are no more images" if count < samples else ""
+    for path in paths.values():
+        typer.echo(f"wrote {path}: {count} samples{fewer}, {format_bits(8 * path.stat().st_size)}")
+    typer.echo(f"try: hwsim compare {folder}/*.h5 --arch event_core_64")
 
 
 def _print(made: Quantised, body: dict[str, Any], found: Accuracies | None) -> None:

@@ -27,13 +27,13 @@ def demo_command(as_json: JsonOption = False) -> None:
     typer.echo(f"One network (Fashion-MNIST, 8,456 weights), {SAMPLES} images, in three forms. Numbers are per image.\n")
     print_table([{
         "form": f"{result.facts.coding} T={result.facts.timesteps}", "design": result.facts.arch,
-        "latency": format_si(result.latency_s, "s"), "core energy": format_si(result.energy_pj["core"] * 1e-12, "J"),
-        "system energy": format_si(result.energy_pj["system"] * 1e-12, "J"),
-        "test accuracy": percent(result.facts.accuracy_test_set),
-        "outputs unlike the recorded": result.facts.mismatches,
+        "latency": format_si(result.latency_s, "s"), "core uJ": f"{result.energy_pj['core'] / 1e6:.3g}", "system uJ": f"{result.energy_pj['system'] / 1e6:.3g}",
+        "accuracy": percent(result.facts.accuracy_test_set),
+        "mismatches": result.facts.mismatches,
     } for result in results.values()], left=("form", "design"))
     typer.echo("""
-core energy: everything on the chip, leakage included. system energy: and the off-chip memory.
+core: everything on the chip, leakage included. system: and the off-chip memory. accuracy: on the whole test set.
+mismatches: outputs that differ from the recorded ones, of all layers.
 
 Next:
   hwsim list                                            designs, example traces, price tables

@@ -67,7 +67,7 @@ class Accuracies:
     spikes: Mapping[str, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Quantised:
     """A user's network with levels, and its twins of integers: `ann`, `bit_serial`, `rate`.
 
@@ -81,6 +81,10 @@ class Quantised:
     data: LabelledImages
     tested: bool
     notes: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{twin} T={driven.notes['timesteps']}" for twin, driven in self.twins.items())
+        return f"<Quantised {self.name}: {len(self.calibrated.ann.layers)} layers, {steps}, {len(self.data.images)} images>"
 
     @property
     def name(self) -> str:

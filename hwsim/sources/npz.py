@@ -40,8 +40,9 @@ def read_npz(path: str | Path) -> LabelledImages:
         loaded = np.load(place, allow_pickle=False)
         found = {"images": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file
-        raise DataError(f"{place}: found no readable arrays ({str(error)[:120]}), expected an NPZ or NPY of numbers; {advice}"
-                        ) from None
+        # Of a file that is neither, NumPy says that it may be pickled, and how to run it.
+        why = "" if "pickle" in str(error) else f" ({str(error)[:120]})"
+        raise DataError(f"{place}: found no readable arrays{why}, expected an NPZ or NPY of numbers; {advice}") from None
     held = [name for name in NAMES if name in found]
     if len(held) != 1 or set(found) - {*held, "labels"}:
         listed = ", ".join(sorted(found)) or "none"
@@ -54,7 +55,9 @@ def checked(where: str, images: Any, labels: Any = None) -> LabelledImages:
     values, classes = (None if v is None else np.asarray(v.detach().cpu() if hasattr(v, "detach") else v)
                        for v in (images, labels))
     if values is None or values.ndim not in (2, 3, 4) or not values.size or values.dtype.kind not in "uif":
-        found = "nothing" if values is None else f"{values.dtype} of shape {values.shape}"
+        found = "missing" if values is None else f"{values.dtype} of shape {values.shape}"
+        if values is not None and not values.size:
+            raise DataError(f"{where}: holds no images, the shape is {values.shape}; expected a few hundred")
         raise DataError(f"{where}: images are {found}, expected bytes or floats (N, H, W, C), (N, C, H, W), (N, H, W) or (N, F)")
     if values.dtype.kind in "ui" and (values.min() < 0 or values.max() > 255):
         raise DataError(f"{where}: images are whole numbers from {values.min()} to {values.max()}, expected bytes, 0 to 255, or "
