@@ -410,7 +410,7 @@ def find_config(source: str | Path) -> Path:
     known = sorted(p.stem for folder in config_folders() for p in folder.glob("*.yaml"))
     what = "a folder" if isdir(path) else "no such design" if path.name == str(source) and not path.suffix else "no such file"
     meant = difflib.get_close_matches(path.stem, known, 3)
-    guess = f", perhaps {' or '.join(meant)}" if meant else ""
+    guess = f", perhaps {', '.join(meant)}" if meant else ""
     those = "hwsim arch list prints them" if meant else ", ".join(known) or "none"
     raise ArchitectureError(f"{path}: {what}{guess}; give the path of a YAML file or a shipped design: {those}")
 
