@@ -47,15 +47,16 @@ from hwsim.simulation import make_program, placed_for, simulate
 from hwsim.snn.network import Network
 from hwsim.stream import MEASURED, back_to_back, lead_of
 from hwsim.trace.reader import Trace
+from hwsim.trace.twin import twin
 
 TRACES = ("fashion_mnist_rate_t4", "fashion_mnist_bit_serial_t4", "fashion_mnist_ann", "methods/cifar10_vgg16_bit_serial_t4",
-          "methods/cifar10_resnet20_rate_t4", "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_resnet20_ann_t4")
-"""No rate-coded VGG-16 and no ANN of it are among the shipped traces."""
+          "ann:methods/cifar10_vgg16_bit_serial_t4", "methods/cifar10_resnet20_rate_t4", "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_resnet20_ann_t4")
+"""`ann:` is the quantised ANN in a bit-serial trace. No rate-coded VGG-16 is among the shipped traces."""
 SCHEDULES = ("layer_by_layer", "step_by_step", "pipelined")
 MEMORIES = {"cores": "equal cores, each with room for the whole network",
             "total": "equal memory in all, twice what the network needs, shared by the cores"}
-COLUMNS = ("cores", "placement", "schedule", "latency", "free links", "period", "bound, by", "µJ alone", "free links",
-           "µJ steady", "KiB weights, fullest core", "of all cores", "KB streamed", "kbit planes", "kbit copies",
+COLUMNS = ("cores", "placement", "schedule", "latency", "free links", "period", "free links", "bound, by", "µJ alone",
+           "free links", "µJ steady", "free links", "KiB weights, fullest core", "of all cores", "KB streamed", "kbit planes", "kbit copies",
            "MiB of all cores")
 LONGEST = 12_000
 """Operations of a list of samples in a row that is still simulated; of a longer one only the bound of the period is given."""
@@ -123,7 +124,9 @@ def measured(trace: Trace, arch: Architecture, schedule: str, samples: int) -> d
         "latency": float(result.cycles.mean()), "free": free, "bound": float(busy["cycles"]), "by": str(busy["resource"]),
         "period": None if stream is None else stream.period_cycles,
         "core_uj": result.energy_pj["core"] / 1e6, "free_uj": free_energy_pj(result, free) / 1e6,
+        "free_period": None if stream is None else stream.free_period_cycles,
         "steady_uj": None if stream is None else stream.energy_pj(result)["core"] / 1e6,
+        "free_steady_uj": None if stream is None else free_energy_pj(result, stream.free_period_cycles) / 1e6,
         "weights_fullest_bytes": max(held.values()) / 8, "weights_bytes": sum(held.values()) / 8,
         "streamed_bytes": sum(int(op.bits) for op in transfers if op.memory == "weight") / 8,
         "plane_bits": sum(bits for bits, _ in sends), "copied_bits": sum(bits * (targets - 1) for bits, targets in sends),
@@ -155,13 +158,19 @@ def run_cycles(result: Result) -> dict[str, float]:
     return dict(frame.groupby("layer")["cycles"].sum())
 
 
+def file_of(name: str) -> str:
+    """Of a shipped trace."""
+    kind, colon, place = name.rpartition(":")
+    return f"{kind}{colon}{ROOT / 'traces' / place}.h5"
+
+
 def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Every row of the tables, measured or read from `--out`."""
     path = None if options.out is None else Path(options.out)
     known = {} if path is None or not path.exists() else {
         key(row): row for row in map(json.loads, path.read_text().splitlines())}
     for source in options.trace:
-        with Trace.open(source) as trace:
+        with opened(source, options.samples) as trace:
             core = "mac_core_64" if trace.network.is_ann else "event_core_64"
             samples = options.samples
             counts = dict.fromkeys(n or len(trace.network.layers) for n in options.cores)
@@ -179,6 +188,14 @@ def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                                     with path.open("a") as file:
                                         file.write(json.dumps(known[key(row)]) + "\n")
                             yield known[key(row)]
+
+
+def opened(source: str, samples: int) -> Trace:
+    """A trace; `ann:FILE` is the quantised ANN in a bit-serial trace (hwsim trace twin)."""
+    if not source.startswith("ann:"):
+        return Trace.open(source)
+    with Trace.open(source.removeprefix("ann:")) as spiking:
+        return twin(spiking, samples=samples)
 
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -213,8 +230,9 @@ def print_tables(options: argparse.Namespace) -> None:
 def cells(row: dict[str, Any]) -> list[str]:
     start = [str(row["cores"]), "one core" if row["cores"] == 1 else row["placement"], row["schedule"].replace("_", " ")]
     return [
-        *start, *(number(row[name], 1e3) for name in ("latency", "free", "period")), f"{row['bound'] / 1e3:,.1f} {row['by']}",
-        *(number(row[name], 1) for name in ("core_uj", "free_uj", "steady_uj")),
+        *start, *(number(row[name], 1e3) for name in ("latency", "free", "period", "free_period")),
+        f"{row['bound'] / 1e3:,.1f} {row['by']}",
+        *(number(row[name], 1) for name in ("core_uj", "free_uj", "steady_uj", "free_steady_uj")),
         *(f"{row[name] / 1024:,.0f}" for name in ("weights_fullest_bytes", "weights_bytes")),
         *(f"{row[name] / 1e3:,.0f}" for name in ("streamed_bytes", "plane_bits", "copied_bits")),
         f"{row['memory_bytes'] / 2**20:,.2f}"]
@@ -253,14 +271,15 @@ def number(value: float | None, unit: float) -> str:
 
 
 def print_undecided(members: list[dict[str, Any]]) -> None:
-    """Orders of latency and of energy, on equally many cores, that free links reverse."""
-    for what, free in (("latency", "free"), ("core_uj", "free_uj")):
+    """Orders of latency, period and energy, on equally many cores, that free links reverse."""
+    for label, what, free in (("latency", "latency", "free"), ("period", "period", "free_period"),
+                              ("energy alone", "core_uj", "free_uj"),
+                              ("energy in the steady state", "steady_uj", "free_steady_uj")):
         found = []
-        for one, other in combinations([row for row in members if "refused" not in row], 2):
+        for one, other in combinations([row for row in members if row.get(what) is not None], 2):
             first, second = sorted((one, other), key=lambda row: row[what])
             if one["cores"] == other["cores"] and first[what] < second[what] and first[free] >= second[free]:
                 found.append(f"{titled(first)} before {titled(second)} on {one['cores']}")
-        label = "latency" if what == "latency" else "energy"
         print(f"\nUndecided in {label}: {'; '.join(found) or 'nothing'}.")
 
 
@@ -309,7 +328,7 @@ def draw(members: list[dict[str, Any]], path: str) -> None:
 def speed(options: argparse.Namespace) -> None:
     """Processor time per image of each placement, in turn with one core, which has the same memories and no network."""
     for path in options.trace:
-        with Trace.open(path) as trace:
+        with opened(path, options.samples) as trace:
             samples = [trace.sample(n) for n in range(options.samples)]
             core = "mac_core_64" if trace.network.is_ann else "event_core_64"
             data = dump_architecture(chip(core, 1, trace.network, "cores"))
@@ -334,7 +353,8 @@ def speed(options: argparse.Namespace) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--trace", nargs="+", default=[str(ROOT / "traces" / f"{name}.h5") for name in TRACES])
+    options.add_argument("--trace", nargs="+", default=[file_of(name) for name in TRACES],
+                         help="trace files; ann:FILE is the quantised ANN in a bit-serial trace")
     options.add_argument("--cores", nargs="+", type=int, default=[1, 4, 16, 0])
     options.add_argument("--memory", nargs="+", choices=tuple(MEMORIES), default=list(MEMORIES))
     options.add_argument("--samples", type=int, default=2, help="of each trace, at least 2")

@@ -13,6 +13,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwsim.arch import Architecture, load_architecture
 from hwsim.chip.model import chip_model
 from hwsim.cores.model import Machine, Streamed
@@ -52,8 +55,16 @@ class Stream:
     @cached_property
     def period_cycles(self) -> float:
         """Cycles from the end of a sample to that of the next, in the mean over the rounds between filling and emptying."""
+        return self._period(self.times.last)
+
+    @cached_property
+    def free_period_cycles(self) -> float:
+        """The same if links cost nothing."""
+        return self._period(self.times.last_free)
+
+    def _period(self, last: NDArray[np.int64]) -> float:
         n, first = self.samples, self.samples * self.lead
-        return float(self.times.last[first + n * MEASURED - 1] - self.times.last[first - 1]) / (n * MEASURED)
+        return float(last[first + n * MEASURED - 1] - last[first - 1]) / (n * MEASURED)
 
     @cached_property
     def busy(self) -> dict[str, float]:
@@ -79,7 +90,8 @@ class Stream:
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers."""
         name, cycles = self.bound
-        return {"samples": self.samples, "period_cycles": self.period_cycles, "bound_cycles": cycles, "bound_by": name,
+        return {"samples": self.samples, "period_cycles": self.period_cycles,
+                "period_cycles_free_links": self.free_period_cycles, "bound_cycles": cycles, "bound_by": name,
                 "latency_cycles_alone": sum(self.alone) / self.samples,
                 "latency_cycles_free_links": sum(self.free) / self.samples,
                 "latency_cycles": float((self.times.last - self.times.first).mean()), "utilisation": self.utilisation()}

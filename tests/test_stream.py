@@ -47,6 +47,8 @@ def test_free_links_are_those_of_a_chip_whose_links_are_free(rate_trace: Trace) 
     dear = back_to_back(rate_trace, chip(4, placement=placement, hop_cycles=9, flit_bits=2), 2)
     free = back_to_back(rate_trace, chip(4, placement=placement, hop_cycles=0, flit_bits=None), 2)
     assert dear.free == free.alone == free.free
+    assert dear.free_period_cycles == free.period_cycles == free.free_period_cycles
+    assert dear.period_cycles > dear.free_period_cycles
     assert sum(dear.alone) > sum(dear.free)
 
 

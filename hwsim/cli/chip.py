@@ -70,13 +70,13 @@ def print_stream(stream: Stream, result: Result) -> None:
     name, bound = stream.bound
     clock = result.architecture.clock
     energy = {scope: format_si(pj * 1e-12, "J") for scope, pj in stream.energy_pj(result).items()}
-    free = sum(stream.free) / sum(stream.alone)
+    free, period = sum(stream.free) / sum(stream.alone), stream.free_period_cycles / stream.period_cycles
     busiest = ", ".join(f"{one} {100 * share:.0f} %" for one, share in list(stream.utilisation().items())[:SHOWN])
     for title, text in (
         ("back to back", f"{stream.samples} samples, one every {stream.period_cycles:,.0f} cycles "
                          f"({format_si(clock / stream.period_cycles, 'Hz')})"),
         ("bound", f"{bound:,.0f} cycles, which {name} works per sample"),
-        ("links", f"if they cost nothing, a sample alone would take {free:.3f} of its cycles"),
+        ("links", f"if they cost nothing, a sample alone would take {free:.3f} of its cycles, and follow in {period:.3f}"),
         ("energy", f"in the steady state {energy['compute']} compute, {energy['core']} core, {energy['system']} system"),
         ("busy", busiest),
     ):

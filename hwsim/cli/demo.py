@@ -27,7 +27,8 @@ def demo_command(as_json: JsonOption = False) -> None:
     typer.echo(f"One network (Fashion-MNIST, 8,456 weights), {SAMPLES} images, in three forms. Numbers are per image.\n")
     print_table([{
         "form": f"{result.facts.coding} T={result.facts.timesteps}", "design": result.facts.arch,
-        "latency": format_si(result.latency_s, "s"), "core uJ": f"{result.energy_pj['core'] / 1e6:.3g}", "system uJ": f"{result.energy_pj['system'] / 1e6:.3g}",
+        "latency": format_si(result.latency_s, "s"), "core uJ": f"{result.energy_pj['core'] / 1e6:.3g}",
+        "system uJ": f"{result.energy_pj['system'] / 1e6:.3g}",
         "accuracy": percent(result.facts.accuracy_test_set),
         "mismatches": result.facts.mismatches,
     } for result in results.values()], left=("form", "design"))

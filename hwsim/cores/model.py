@@ -25,10 +25,15 @@ if TYPE_CHECKING:  # only annotations name them, and prices, which ask what a co
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """Samples in a row. first, last: (samples,) cycles in which each begins and ends. busy: cycles of all, by resource."""
+    """Samples in a row.
+
+    first, last   (samples,) cycles in which each begins and ends.     last_free   in which each ends if links cost nothing.
+    busy          cycles of all, by resource.
+    """
 
     first: NDArray[np.int64]
     last: NDArray[np.int64]
+    last_free: NDArray[np.int64]
     busy: Mapping[str, int]
 
 

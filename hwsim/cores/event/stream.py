@@ -14,6 +14,7 @@ import numpy as np
 from hwsim.arch import Architecture
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.model import Streamed
+from hwsim.links import MeshSpec
 from hwsim.program import CoreOperation, Operation, OperationList, Program, ProgramError, Transfer, Wait
 from hwsim.record import Engine, SampleRecord
 from hwsim.schedules import build_program
@@ -43,7 +44,10 @@ def stream(
             op = replace(op, bits=int(record.bits[at]), cargo=None)
         operations.append(op)
         cycles.append(int(record.end[at] - record.start[at]) if isinstance(op, CoreOperation) else 0)
-    times = engine.run_list(OperationList(program.cores, program.channel, program.mesh, tuple(operations)), cycles)
+    assert program.mesh is not None
+    times, unhindered = (
+        engine.run_list(OperationList(program.cores, program.channel, mesh, tuple(operations)), cycles)
+        for mesh in (program.mesh, free_links(program.mesh)))
 
     works = np.array([not (op.setup or isinstance(op, Wait)) for op in operations])
     of = np.array(samples)
@@ -51,9 +55,11 @@ def stream(
     busy: Counter[str] = Counter()
     for held, span in zip(times.held, spans, strict=True):
         busy.update(dict.fromkeys(held, span))
+    of_sample = [works & (of == s) for s in range(len(records))]
     return Streamed(
-        first=np.array([times.start[works & (of == s)].min() for s in range(len(records))], np.int64),
-        last=np.array([times.end[works & (of == s)].max() for s in range(len(records))], np.int64), busy=dict(busy))
+        first=np.array([times.start[mine].min() for mine in of_sample], np.int64),
+        last=np.array([times.end[mine].max() for mine in of_sample], np.int64),
+        last_free=np.array([unhindered.end[mine].max() for mine in of_sample], np.int64), busy=dict(busy))
 
 
 def without_links(program: Program, record: SampleRecord, engine: Engine) -> int:
@@ -63,8 +69,13 @@ def without_links(program: Program, record: SampleRecord, engine: Engine) -> int
     operations = [replace(op, bits=int(record.bits[op.id]), cargo=None) if isinstance(op, Transfer) else op
                   for op in program.operations]
     cycles = (record.end - record.start).tolist()
-    free = replace(program.mesh, flit_bits=None, hop_cycles=0)
-    return int(engine.run_list(OperationList(program.cores, program.channel, free, tuple(operations)), cycles).end.max())
+    mesh = free_links(program.mesh)
+    return int(engine.run_list(OperationList(program.cores, program.channel, mesh, tuple(operations)), cycles).end.max())
+
+
+def free_links(mesh: MeshSpec) -> MeshSpec:
+    """The same mesh, whose links take no time."""
+    return replace(mesh, flit_bits=None, hop_cycles=0)
 
 
 def _what(op: Operation) -> tuple[object, ...]:
