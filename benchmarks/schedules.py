@@ -50,14 +50,15 @@ from hwsim.trace.reader import Trace
 from hwsim.trace.twin import twin
 
 TRACES = ("fashion_mnist_rate_t4", "fashion_mnist_bit_serial_t4", "fashion_mnist_ann", "methods/cifar10_vgg16_bit_serial_t4",
-          "ann:methods/cifar10_vgg16_bit_serial_t4", "methods/cifar10_resnet20_rate_t4", "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_resnet20_ann_t4")
+          "ann:methods/cifar10_vgg16_bit_serial_t4", "methods/cifar10_resnet20_rate_t4",
+          "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_resnet20_ann_t4")
 """`ann:` is the quantised ANN in a bit-serial trace. No rate-coded VGG-16 is among the shipped traces."""
 SCHEDULES = ("layer_by_layer", "step_by_step", "pipelined")
 MEMORIES = {"cores": "equal cores, each with room for the whole network",
             "total": "equal memory in all, twice what the network needs, shared by the cores"}
 COLUMNS = ("cores", "placement", "schedule", "latency", "free links", "period", "free links", "bound, by", "µJ alone",
-           "free links", "µJ steady", "free links", "KiB weights, fullest core", "of all cores", "KB streamed", "kbit planes", "kbit copies",
-           "MiB of all cores")
+           "free links", "µJ steady", "free links", "KiB weights, fullest core", "of all cores", "KB streamed", "kbit planes",
+           "kbit copies", "MiB of all cores")
 LONGEST = 12_000
 """Operations of a list of samples in a row that is still simulated; of a longer one only the bound of the period is given."""
 BANK_BYTES = 256 << 10
