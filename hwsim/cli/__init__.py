@@ -36,6 +36,7 @@ COMMANDS = {
     "capture": "Traces from PyTorch models and NIR graphs.",
     "train": "Train a source network with PyTorch.",
     "convert": "Convert a trained network by a paper's method, or your own ANN.",
+    "deviation": "Where a converted network differs from its source, by layer.",
     "arch": "Look at and check architectures.",
     "energy": "Prices and where they come from.",
     "rtl": "The core as hardware: Verilog, testbench, synthesis.",

@@ -135,6 +135,11 @@ class Neuron:
         """
         raise NotImplementedError
 
+    def even(self, sums: NDArray[np.int64], layer: NeuronLayer) -> NDArray[np.int64] | None:
+        """Spikes (C, H, W) that leave in the stage that counts if its input sums (T, C, H, W) come evenly, the same in every
+        timestep. None where that says nothing: the model looks at the sum of all planes, or forgets."""
+        return None
+
     def problems(self, layer: NeuronLayer) -> list[str]:
         """What is wrong with `layer` for this model, in words; empty when it fits."""
         return []
@@ -153,6 +158,15 @@ def spread(value: NDArray[np.int64] | None, layer: NeuronLayer) -> NDArray[np.in
 def biased_start(layer: NeuronLayer) -> NDArray[np.int64]:
     """(C, H, W) potentials of a model whose bias enters once, before anything is added."""
     return spread(layer.initial_potential, layer) + spread(layer.bias, layer)
+
+
+def even_spikes(sums: NDArray[np.int64], layer: NeuronLayer, first: int = 0) -> NDArray[np.int64] | None:
+    """`Neuron.even` of a model that keeps what it does not send, from timestep `first` on; None where thresholds differ."""
+    thresholds, steps = layer.thresholds[first:], layer.timesteps - first
+    if len(np.unique(thresholds)) != 1:
+        return None
+    total = spread(layer.initial_potential, layer) + sums[first:].sum(axis=0) + steps * spread(layer.bias, layer)
+    return np.clip(total // int(thresholds[0]), 0, steps)
 
 
 def fire_passes(layer: NeuronLayer, context: Context) -> tuple[Pass, ...]:

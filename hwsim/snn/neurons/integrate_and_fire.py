@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.passes import PassTable
-from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, fire_passes, leak_problems, leaked, spread, stepwise_table
+from hwsim.snn.neurons.base import (
+    Context,
+    Neuron,
+    NeuronLayer,
+    even_spikes,
+    fire_passes,
+    leak_problems,
+    leaked,
+    spread,
+    stepwise_table,
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,9 @@ class IntegrateAndFire(Neuron):
             potential = potential - theta * fired[t] if self.reset == "soft" else potential * (1 - fired[t])
             potential = leaked(potential, self.leak_shift)
         return fired, potential
+
+    def even(self, sums: NDArray[np.int64], layer: NeuronLayer) -> NDArray[np.int64] | None:
+        return even_spikes(sums, layer) if self.reset == "soft" and self.leak_shift is None else None
 
     def problems(self, layer: NeuronLayer) -> list[str]:
         found = []

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable
-from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, fire_passes, spread, stepwise_table
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, even_spikes, fire_passes, spread, stepwise_table
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class TwoStage(Neuron):
             if t == tau - 1:
                 on, potential = potential >= 0, start.copy()
         return fired, potential
+
+    def even(self, sums: NDArray[np.int64], layer: NeuronLayer) -> NDArray[np.int64] | None:
+        return even_spikes(sums, layer, layer.stages[1])
 
     def problems(self, layer: NeuronLayer) -> list[str]:
         stages = tuple(layer.stages)
