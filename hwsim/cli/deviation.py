@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, progress
+from hwsim.cli.train import need_torch
 from hwsim.files import whole_folder
 from hwsim.result_file import check_target, writing
+from hwsim.snn.evenness import CASES
 from hwsim.trace.reader import Trace
-from hwsim.trace.unevenness import CASES, unevenness
+from hwsim.trace.unevenness import unevenness
 
 if TYPE_CHECKING:
     from hwsim.convert.deviation import Deviation
-    from hwsim.trace.unevenness import Unevenness
+    from hwsim.snn.evenness import Unevenness
 
 TABLE, FIGURE = "deviation.csv", "deviation.png"
 
@@ -56,8 +58,6 @@ def deviation_command(
 
 
 def _against_source(trace: Trace, source: str, samples: int) -> list[Deviation]:
-    from hwsim.cli.train import need_torch
-
     need_torch()
     # PyTorch is an extra, and a trace alone needs none.
     from hwsim.convert.deviation import deviations

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from hwsim.convert.folded import FoldedSource, SourceLayer, fold
 from hwsim.convert.integers import ConversionError, Widths, input_unit
+from hwsim.snn.evenness import counted_steps
 from hwsim.snn.network import Layer, Network
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.networks import SourceNetwork
 from hwsim.trace.reader import Trace
-from hwsim.trace.unevenness import counted_steps
 
 Floats = NDArray[np.float64]
 

@@ -8,49 +8,15 @@ layers do not count. Where T is the number of the source's levels, the even coun
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.snn.evenness import CASES, Unevenness, cases_of, counted_steps
 from hwsim.snn.forward import layer_sums
 from hwsim.snn.network import INPUT, Layer
 from hwsim.trace.manifest import trouble
 from hwsim.trace.reader import Trace
-
-CASES = ("fires for nothing", "fires more", "fires less", "fires less than always")
-"""Cases 1 to 4 of paper 002: evenly 0, more; evenly some, more; evenly some, less; evenly in each timestep, less."""
-
-
-@dataclass(frozen=True)
-class Unevenness:
-    """A layer, over the neurons and samples that were counted.
-
-    neurons   of the layer.        timesteps   T, those of the stage that counts.
-    activity  (all planes,) share of neurons that send something, by timestep or bit.
-    cases     (4,) share of neurons in each of CASES; None where even arrival says nothing.
-    error     root mean square of fired less even count, as a share of T; `size` that of the even count.
-    """
-
-    layer: str
-    neurons: int
-    timesteps: int
-    activity: tuple[float, ...]
-    cases: tuple[float, ...] | None = None
-    error: float | None = None
-    size: float | None = None
-
-    @property
-    def uneven(self) -> float | None:
-        """Share of neurons that fire another number of times than they would evenly."""
-        return None if self.cases is None else sum(self.cases)
-
-
-def cases_of(even: NDArray[np.int64], fired: NDArray[np.int64], timesteps: int) -> NDArray[np.int64]:
-    """How many neurons are in each of CASES."""
-    inside = (even > 0) & (even < timesteps)
-    masks = ((even == 0) & (fired > 0), inside & (fired > even), inside & (fired < even), (even == timesteps) & (fired < even))
-    return np.array([np.count_nonzero(mask) for mask in masks])
 
 
 def even_and_fired(trace: Trace, layer: Layer, planes: dict[str, NDArray[np.integer]]) -> tuple[NDArray[np.int64] | None,
@@ -100,8 +66,3 @@ def unevenness(
         found.append(Unevenness(layer.name, layer.neurons, steps, activity, tuple((cases[layer.name] / count).tolist()),
                                 error, size))
     return found
-
-
-def counted_steps(layer: Layer) -> int:
-    """Timesteps of the stage that counts."""
-    return layer.timesteps - (layer.stages[-2] if layer.stages else 0)

@@ -14,12 +14,12 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from hwsim.files import whole_file
-from hwsim.trace.unevenness import CASES
+from hwsim.snn.evenness import CASES
 from hwsim.view.style import INK, LARGE, PALE, RC, RULE, SMALL
 
 if TYPE_CHECKING:
     from hwsim.convert.deviation import Deviation
-    from hwsim.trace.unevenness import Unevenness
+    from hwsim.snn.evenness import Unevenness
 
 COLOURS = ("#D55E00", "#E69F00", "#56B4E9", "#0072B2")
 """Of CASES: warm for neurons that fire more, cool for those that fire less."""

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwsim.snn.evenness import cases_of
 from hwsim.snn.forward import forward, layer_sums
 from hwsim.snn.network import INPUT, Layer
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, TwoStage
 from hwsim.trace.manifest import TraceError
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
-from hwsim.trace.unevenness import cases_of, unevenness
+from hwsim.trace.unevenness import unevenness
 
 METHODS = Path(__file__).parents[2] / "traces" / "methods"
 
