@@ -109,13 +109,13 @@ def _save(name: str, layers: list[Unevenness], causes: list[Deviation], out: str
 
     from hwsim.view.deviation import save_deviation_figure
 
-    by_layer = {one.layer: asdict(one) for one in causes}
+    by_layer = {one.layer: {name: value for name, value in asdict(one).items() if name != "layer"} for one in causes}
     rows: list[dict[str, Any]] = []
     for one in layers:
         cases = one.cases or (None,) * len(CASES)
         rows.append({"layer": one.layer, "neurons": one.neurons, "timesteps": one.timesteps, "sent_per_neuron": sum(one.activity),
                      **{f"case_{n}": share for n, share in enumerate(cases, start=1)}, "error": one.error,
-                     **{key: value for key, value in by_layer.get(one.layer, {}).items() if key != "layer"}})
+                     **by_layer.get(one.layer, {})})
     with writing(out), whole_folder(out) as made:
         pd.DataFrame(rows).to_csv(made / TABLE, index=False)
-        save_deviation_figure(name, layers, causes, Path(made) / FIGURE)
+        save_deviation_figure(name, layers, by_layer, Path(made) / FIGURE)

@@ -5,21 +5,20 @@ What papers 000 (Fig. 2 and 4) and 002 (Fig. 3 and 5) draw, for the layers of on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
 from hwsim.files import whole_file
-from hwsim.snn.evenness import CASES
+from hwsim.snn.evenness import CASES, Unevenness
 from hwsim.view.style import INK, LARGE, PALE, RC, RULE, SMALL
 
-if TYPE_CHECKING:
-    from hwsim.convert.deviation import Deviation
-    from hwsim.snn.evenness import Unevenness
+Causes = Mapping[str, Mapping[str, float]]
+"""By layer, its differences by the names of CAUSES, as shares."""
 
 COLOURS = ("#D55E00", "#E69F00", "#56B4E9", "#0072B2")
 """Of CASES: warm for neurons that fire more, cool for those that fire less."""
@@ -27,7 +26,7 @@ CAUSES = {"clipping": ("clipping", "#CC79A7", "-"), "quantisation": ("quantisati
           "rest": ("uneven arrival, earlier layers, rounding", "#D55E00", "-."), "total": ("all three together", INK, "-")}
 
 
-def save_deviation_figure(name: str, layers: Sequence[Unevenness], causes: Sequence[Deviation], path: Path) -> Path:
+def save_deviation_figure(name: str, layers: Sequence[Unevenness], causes: Causes, path: Path) -> Path:
     """Write the figure as PNG, whole or not at all."""
     figure = deviation_figure(name, layers, causes)
     with whole_file(path) as part:
@@ -35,7 +34,7 @@ def save_deviation_figure(name: str, layers: Sequence[Unevenness], causes: Seque
     return path
 
 
-def deviation_figure(name: str, layers: Sequence[Unevenness], causes: Sequence[Deviation] = ()) -> Figure:
+def deviation_figure(name: str, layers: Sequence[Unevenness], causes: Causes | None = None) -> Figure:
     """One panel for what there is: activity always; cases where even arrival says something; causes where a source is known."""
     panels = [_activity, *([_cases] if any(one.cases for one in layers) else []), *([_causes] if causes else [])]
     with style.context(RC):
@@ -43,7 +42,7 @@ def deviation_figure(name: str, layers: Sequence[Unevenness], causes: Sequence[D
         axes = np.atleast_1d(figure.subplots(len(panels), sharex=True))
         figure.suptitle(name, x=0.01, ha="left", fontsize=LARGE)
         for draw, axis in zip(panels, axes, strict=True):
-            draw(figure, axis, layers, causes)
+            draw(figure, axis, layers, causes or {})
             for side in ("top", "right"):
                 axis.spines[side].set_visible(False)
         long = len(layers) > 6
@@ -52,7 +51,7 @@ def deviation_figure(name: str, layers: Sequence[Unevenness], causes: Sequence[D
     return figure
 
 
-def _activity(figure: Figure, axis: Any, layers: Sequence[Unevenness], causes: Sequence[Deviation]) -> None:
+def _activity(figure: Figure, axis: Any, layers: Sequence[Unevenness], causes: Causes) -> None:
     """Percent of neurons that send, by layer and timestep; a layer of fewer timesteps leaves the rest empty."""
     shares = np.full((max(len(one.activity) for one in layers), len(layers)), np.nan)
     for column, one in enumerate(layers):
@@ -64,7 +63,7 @@ def _activity(figure: Figure, axis: Any, layers: Sequence[Unevenness], causes: S
     figure.colorbar(image, cax=axis.inset_axes((1.01, 0, 0.012, 1)))
 
 
-def _cases(figure: Figure, axis: Any, layers: Sequence[Unevenness], causes: Sequence[Deviation]) -> None:
+def _cases(figure: Figure, axis: Any, layers: Sequence[Unevenness], causes: Causes) -> None:
     bottom = np.zeros(len(layers))
     for case, (text, colour) in enumerate(zip(CASES, COLOURS, strict=True)):
         shares = np.array([0.0 if one.cases is None else 100 * one.cases[case] for one in layers])
@@ -76,10 +75,10 @@ def _cases(figure: Figure, axis: Any, layers: Sequence[Unevenness], causes: Sequ
     _finish(axis, "neurons that fire more or less than if their input came evenly, percent")
 
 
-def _causes(figure: Figure, axis: Any, layers: Sequence[Unevenness], causes: Sequence[Deviation]) -> None:
+def _causes(figure: Figure, axis: Any, layers: Sequence[Unevenness], causes: Causes) -> None:
     places = {one.layer: place for place, one in enumerate(layers)}
     for name, (text, colour, dashes) in CAUSES.items():
-        axis.plot([places[one.layer] for one in causes], [100 * getattr(one, name) for one in causes], dashes, color=colour,
+        axis.plot([places[layer] for layer in causes], [100 * parts[name] for parts in causes.values()], dashes, color=colour,
                   marker="o", markersize=3, linewidth=1.4, label=text)
     axis.set_ylim(bottom=0)
     _finish(axis, "difference from max(y, 0), root mean square, percent of it")
