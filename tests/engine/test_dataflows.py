@@ -24,7 +24,7 @@ from tests.engine.test_engines_agree import assert_same_log, draw_program
 from tests.laws.dataflows import ORDERS, SEEDS, total
 
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
-quietly = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+quietly = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def assert_same(fast: CoreLog, reference: CoreLog, case: RandomRun) -> None:

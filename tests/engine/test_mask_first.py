@@ -27,7 +27,7 @@ from tests.engine.test_engines_agree import draw_program
 
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
 SEEDS = st.integers(0, 2**32 - 1)
-quietly = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+quietly = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def flagged_run(seed: int) -> RandomRun:

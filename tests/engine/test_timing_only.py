@@ -32,7 +32,7 @@ from tests.engine.test_several_cores import draw as draw_chip
 FAST = FastEngine()
 SHIPPED = sorted((ROOT / "traces").glob("*.h5")) + sorted((ROOT / "traces" / "methods").glob("fashion*.h5"))
 SEEDS = st.integers(0, 2**32 - 1)
-quietly = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+quietly = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def own_recording(program: Program, sample: Sample) -> Sample:
@@ -148,7 +148,7 @@ def test_most_shipped_traces_run() -> None:
     assert sum(why_not(Trace.open(path), with_flags, "layer_by_layer") is None for path in runs) >= 9
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=SEEDS)
 def test_events_by_position_leave_the_core_as_events_one_by_one(seed: int) -> None:
     """Not only the cycles: what the rules remember (pushes, pops in the FIFO, hazards to come) is the same after every list."""

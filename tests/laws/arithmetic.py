@@ -35,7 +35,7 @@ class ArithmeticLaws(Laws):
         """Random runs of every width against Python integers, synapse by synapse: every step clips at its width."""
         for bits in self.widths:
             clipped = 0
-            for seed in self.draws(12):
+            for seed in self.draws(6):
                 run, tokens = arithmetic_run(seed, bits, operator, self.events)
                 limit = 1 << bits - 1
                 states = np.random.default_rng(seed).integers(-limit, limit, run.shape)

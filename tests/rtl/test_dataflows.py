@@ -25,7 +25,7 @@ from tests.rtl.tiny_planes import TABLES, tiny_plane_runs, tiny_plane_stimuli
     "by word, one port"])
 def test_hardware_does_what_the_reference_engine_does(setting: str) -> None:
     """Every rule in some setting; each by itself in the slow test below, and in the laws."""
-    check_random(range(3), setting)
+    check_random(range(2), setting)
 
 
 @pytest.mark.slow
@@ -36,7 +36,7 @@ def test_hardware_does_what_the_reference_engine_does_in_many_runs(setting: str)
 
 @pytest.mark.parametrize("setting", ["plain", "gather", "merged"])
 def test_scanner_and_core_do_what_the_reference_engine_does(setting: str) -> None:
-    check_planes(range(20, 25), setting)
+    check_planes(range(20, 23), setting)
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ def happenings(stimulus: Stimulus, log: CoreLog) -> set[str]:
 def test_a_receiver_that_makes_the_serialiser_wait_loses_nothing() -> None:
     """`out_ready` low: later, but the same spikes in the same order, the same sums, the same counts of work."""
     waited = 0
-    for seed in (0, 5, 13, 16, 21, 24, 29):
+    for seed in (0, 13, 21, 29):
         stimuli = draw(seed)
         machine = Machine(parameters_of(stimuli))
         freely = machine.run(stimuli)
@@ -106,7 +106,7 @@ def test_a_receiver_that_makes_the_serialiser_wait_loses_nothing() -> None:
             assert (np.delete(free.counts, idle, axis=1) == np.delete(slow.counts, idle, axis=1)).all()
             assert slow.done >= free.done
             waited += slow.done > free.done
-    assert waited > 5
+    assert waited > 3
 
 
 def test_a_run_without_a_clear_goes_on_where_the_last_one_stopped() -> None:

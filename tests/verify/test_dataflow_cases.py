@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ def _shipped() -> list[Entry]:
     return found
 
 
-def shipped() -> list[Entry]:
-    return copy.deepcopy(_shipped())
+def shipped() -> Iterator[Entry]:
+    """Copies, each made when it is asked for: most tests are done after a few."""
+    return map(copy.deepcopy, _shipped())
 
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
