@@ -34,15 +34,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.chip.model import chip_model
 from hwsim.chip.placement import shares_of, weight_bits
-from hwsim.cost.energy import LEAKAGE
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.errors import HwsimError
 from hwsim.mapping import Share
 from hwsim.program import Transfer
 from hwsim.result import Result
-from hwsim.schedules import schedule_by_name
 from hwsim.simulation import make_program, placed_for, simulate
 from hwsim.snn.network import Network
 from hwsim.stream import MEASURED, back_to_back, lead_of
@@ -120,36 +117,21 @@ def measured(trace: Trace, arch: Architecture, schedule: str, samples: int) -> d
         for core, part in share.items():
             held[core] = held.get(core, 0) + weight_bits(layer, part, design.design_of(core))
     busy = result.busy_frame.sort_values(["cycles", "resource"], ascending=[False, True]).iloc[0]
-    free = free_cycles(trace, design, schedule, samples) if stream is None else sum(stream.free) / len(stream.free)
+    assert result.free_links is not None
     return {
-        "latency": float(result.cycles.mean()), "free": free, "bound": float(busy["cycles"]), "by": str(busy["resource"]),
+        "latency": float(result.cycles.mean()), "free": result.free_links["cycles"],
+        "bound": float(busy["cycles"]), "by": str(busy["resource"]),
         "period": None if stream is None else stream.period_cycles,
-        "core_uj": result.energy_pj["core"] / 1e6, "free_uj": free_energy_pj(result, free) / 1e6,
+        "core_uj": result.energy_pj["core"] / 1e6, "free_uj": result.free_links["energy_pj"]["core"] / 1e6,
         "free_period": None if stream is None else stream.free_period_cycles,
         "steady_uj": None if stream is None else stream.energy_pj(result)["core"] / 1e6,
-        "free_steady_uj": None if stream is None else free_energy_pj(result, stream.free_period_cycles) / 1e6,
+        "free_steady_uj": None if stream is None else stream.free_energy_pj(result)["core"] / 1e6,
         "weights_fullest_bytes": max(held.values()) / 8, "weights_bytes": sum(held.values()) / 8,
         "streamed_bytes": sum(int(op.bits) for op in transfers if op.memory == "weight") / 8,
         "plane_bits": sum(bits for bits, _ in sends), "copied_bits": sum(bits * (targets - 1) for bits, targets in sends),
         "memory_bytes": sum(sum(design.design_of(core).capacities.values()) for core in design.core_names) / 8,
         "run_cycles": {layer: float(cycles) for layer, cycles in run_cycles(result).items()},
     }
-
-
-def free_cycles(trace: Trace, arch: Architecture, schedule: str, samples: int) -> float:
-    """What a sample takes if links cost nothing."""
-    machine = chip_model(arch).machine(trace.network, arch, schedule_by_name(schedule), "fast")
-    assert machine.timing is not None
-    assert machine.free is not None
-    return sum(machine.free(machine.timing(trace.sample(n))) for n in range(samples)) / samples
-
-
-def free_energy_pj(result: Result, free_cycles: float) -> float:
-    """The core scope if links cost nothing: no link, no flit, and leakage over the shorter time."""
-    frame = result.energy[result.energy["scope"] != "system"]
-    leaks = float(frame.loc[frame["unit"] == LEAKAGE, "energy_pj"].sum())
-    links = float(frame.loc[frame["event"].isin(["link_bits", "link_hops"]), "energy_pj"].sum())
-    return result.energy_pj["core"] - links - leaks * (1 - free_cycles / float(result.cycles.mean()))
 
 
 def run_cycles(result: Result) -> dict[str, float]:

@@ -82,6 +82,8 @@ VOCABULARY: tuple[Event, ...] = (
 
 EVENTS: tuple[str, ...] = tuple(event.name for event in VOCABULARY)
 INDEX: dict[str, int] = {name: i for i, name in enumerate(EVENTS)}
+LINK_EVENTS = frozenset(event.name for event in VOCABULARY if event.unit in ("link", "router"))
+"""What the links between cores do."""
 SCOPES = ("compute", "core", "system")
 
 UNIT_OF = {

@@ -42,6 +42,7 @@ class Facts:
     payload_bits, value_bits  by layer, bits of a multiplication's event operand, and of a value in the buffer; 0: none.
     is_ann                    the trace holds multi-bit activations of a quantised ANN, no spikes.
     setup_cycles              once, before the first sample.
+    total_cycles_free_links   all samples together if links cost nothing (docs/schedules.md); None: there are none.
     memories_used             those that the network needs on this design (hwsim/cores/provision.py); the others are off.
     """
 
@@ -67,6 +68,7 @@ class Facts:
     accuracy_test_set: float | None
     setup_cycles: int
     memories_used: list[str]
+    total_cycles_free_links: int | None = None
 
 
 @dataclass(eq=False)
@@ -257,6 +259,7 @@ def joined(parts: Sequence[Counted], task: Task) -> dict[str, Any]:
             first.facts, samples=len(task.samples), sample_indices=list(task.samples), judged=judged,
             accuracy=100.0 * right / judged if judged else None, saturations=_sum_if_known([f.saturations for f in facts]),
             mismatches=_sum_if_known([f.mismatches for f in facts]),
+            total_cycles_free_links=_sum_if_known([f.total_cycles_free_links for f in facts]),
             mismatches_by_layer={name: sum(f.mismatches_by_layer[name] for f in facts)
                                  for name in first.facts.mismatches_by_layer}),
     }

@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hwsim.activity import INDEX, SCOPES
+from hwsim.activity import INDEX, LINK_EVENTS, SCOPES
 from hwsim.arch import Architecture, Technology
 from hwsim.cost.area import area
 from hwsim.cost.clock import check_timing
-from hwsim.cost.energy import check_prices, cycle_charges, leakage, price_activity, price_hash, scopes
+from hwsim.cost.energy import CYCLE, LEAKAGE, check_prices, cycle_charges, leakage, price_activity, price_hash, scopes
 from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import (
     DEFAULT_RATE_HZ,
@@ -103,6 +103,26 @@ class Result(Counted):
         """Picojoules of one sample in the three scopes: compute (the papers' arithmetic), core (the chip), system (core and
         channel)."""
         return scopes(self.accounts)
+
+    @property
+    def free_links(self) -> dict[str, Any] | None:
+        """Per sample, `cycles` and `energy_pj` by scope if links cost nothing: no bit and no hop, and nobody waits for a link.
+        What a real network makes of the schedule lies between. None where there are no links."""
+        total = self.facts.total_cycles_free_links
+        return None if total is None else {
+            "cycles": total / self.facts.samples, "energy_pj": self.energy_in(total / self.facts.samples, links=False)}
+
+    def energy_in(self, cycles: float, links: bool = True) -> dict[str, float]:
+        """Picojoules of one sample in the three scopes if it took so many cycles, with what links cost or without.
+
+        The work is the same. What goes with time, leakage and the logic of every cycle, is of these cycles.
+        """
+        frame = self.energy
+        timed = float(frame.loc[frame["event"].isin([LEAKAGE, CYCLE]), "energy_pj"].sum())
+        gone = timed * (1 - cycles / float(self.cycles.mean()))
+        if not links:
+            gone += float(frame.loc[frame["event"].isin(LINK_EVENTS), "energy_pj"].sum())
+        return {scope: pj - (gone if scope != "compute" else 0.0) for scope, pj in self.energy_pj.items()}
 
     @property
     def total_energy_pj(self) -> dict[str, float]:
@@ -341,7 +361,7 @@ class Result(Counted):
             "energy_delay_js": self.energy_delay_js,
             "setup_cycles": f.setup_cycles, "setup_energy_pj": self.setup_energy_pj,
             "pj_per_synaptic_operation": {k: v / operations if operations else None for k, v in self.energy_pj.items()},
-            "at_rate": self.shown_rate, "power_w": self.power_w, "utilisation": self.utilisation,
+            "free_links": self.free_links, "at_rate": self.shown_rate, "power_w": self.power_w, "utilisation": self.utilisation,
             "area_mm2": self.area_mm2, "memories_off": self.memories_off, "meets_clock": not self.clock_problems,
             "mismatches": f.mismatches, "saturations": f.saturations,
             "accuracy": f.accuracy, "accuracy_test_set": f.accuracy_test_set, "sim_id": self.sim_id,

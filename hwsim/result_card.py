@@ -24,6 +24,7 @@ def card_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("trace", f"{summary['trace']} ({summary['coding']}, T = {summary['timesteps']}), {n} sample{'s' if n > 1 else ''}"),
         ("architecture", f"{summary['arch']}, {summary['schedule']}, engine {summary['engine']}, spikes {summary['spikes']}"),
         ("cycles", f"{summary['cycles']:,.0f}{deviation}, latency {latency}"),
+        *_links_line(summary["free_links"], summary["cycles"]),
         ("operations", f"{summary['synaptic_operations']:,.0f} synaptic operations, "
                        f"utilisation {100 * summary['utilisation']:.1f} %"),
         ("energy", f"{shown['compute']} compute, {shown['core']} core, {shown['system']} system"),
@@ -58,6 +59,15 @@ def with_spread(value: float, spread: float | None, scale: float, unit: str) -> 
     shown, prefixed = text.split()
     factor = float(shown) / (value * scale) if value else 1.0
     return f"{shown} ± {spread * scale * factor:.2g} {prefixed}"
+
+
+def _links_line(free: Mapping[str, Any] | None, cycles: float) -> list[tuple[str, str]]:
+    """What links cost nothing would make of it."""
+    if free is None:
+        return []
+    energy = {scope: format_si(pj * 1e-12, "J") for scope, pj in free["energy_pj"].items()}
+    return [("free links", f"{free['cycles']:,.0f} cycles ({free['cycles'] / cycles:.3f} of them), {energy['core']} core, "
+                           f"{energy['system']} system, if links cost nothing")]
 
 
 def _rate_text(slow: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ def simulate(
         used = list(chip_model(design).memories_used(opened.network, design))
         # A wrong price, or a memory that no table describes, must not cost a simulation.
         check_prices(design, prices, None if leak_unused else used)
-        book = _Book(opened, machine.program, task)
+        book = _Book(opened, machine, task)
         for done, index in enumerate(task.samples):
             sample = opened.sample(index)
             book.add(done, index, sample, replay(sample))
@@ -231,8 +231,10 @@ def _replay(machine: Machine, task: Task, arch: Architecture) -> Callable[[Sampl
 class _Book:
     """Adds up what the engine reports, sample by sample, in memory that does not grow with the number of timesteps."""
 
-    def __init__(self, trace: Trace, program: Program, task: Task) -> None:
-        self.trace, self.program, samples = trace, program, len(task.samples)
+    def __init__(self, trace: Trace, machine: Machine, task: Task) -> None:
+        self.trace, self.program, samples = trace, machine.program, len(task.samples)
+        self.free, self.free_cycles = machine.free, 0
+        program = self.program
         self.computes = trace.has_weights and task.check
         self.operations = program.operations
         layers = len(program.network.layers)
@@ -254,6 +256,7 @@ class _Book:
 
     def add(self, at: int, index: int, sample: Sample, record: SampleRecord) -> None:
         self.cycles[at] = record.end.max(initial=0)
+        self.free_cycles += self.free(record) if self.free else 0
         counts = record.counts.sum(axis=1)
         kept = self.in_sample
         np.add.at(self.layer_counts[at], (self.core_of[kept], self.layer_of[kept]), counts[kept])
@@ -314,7 +317,7 @@ class _Book:
             accuracy=100.0 * self.right / self.judged if self.judged else None, judged=self.judged,
             accuracy_test_set=self.trace.provenance.get("accuracy_test_set"),
             setup_cycles=_setup_cycles(self.program),
-            memories_used=used,
+            memories_used=used, total_cycles_free_links=self.free_cycles if self.free else None,
         )
         assert self.operation_counts is not None
         return Result(task, facts, arch, self.cycles, self.layer_counts, self.operation_counts,

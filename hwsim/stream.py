@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from hwsim.arch import Architecture, load_architecture
 from hwsim.chip.model import chip_model
 from hwsim.cores.model import Machine, Streamed
-from hwsim.cost.energy import LEAKAGE
 from hwsim.errors import HwsimError
 from hwsim.record import SampleRecord
 from hwsim.result import Result
@@ -82,10 +81,12 @@ class Stream:
         return {name: cycles / self.period_cycles for name, cycles in self.busy.items()}
 
     def energy_pj(self, result: Result) -> dict[str, float]:
-        """Picojoules per sample in the steady state, by scope: work as alone, leakage over the period instead of the latency."""
-        leaks = float(result.energy.loc[result.energy["unit"] == LEAKAGE, "energy_pj"].sum())
-        spared = leaks * (1 - self.period_cycles / float(result.cycles.mean()))
-        return {scope: pj - (spared if scope != "compute" else 0.0) for scope, pj in result.energy_pj.items()}
+        """Picojoules per sample in the steady state, by scope: work as alone, what goes with time over the period."""
+        return result.energy_in(self.period_cycles)
+
+    def free_energy_pj(self, result: Result) -> dict[str, float]:
+        """The same if links cost nothing."""
+        return result.energy_in(self.free_period_cycles, links=False)
 
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers."""

@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 import hwsim
 from hwsim.cli import app
-from hwsim.cost.energy import LEAKAGE
+from hwsim.cost.energy import CYCLE, LEAKAGE
+from hwsim.result import Result
+from hwsim.result_reader import load_result
 from hwsim.simulation import simulate
 from hwsim.stream import StreamError, back_to_back, lead_of
 from hwsim.trace.reader import Trace
@@ -52,15 +54,39 @@ def test_free_links_are_those_of_a_chip_whose_links_are_free(rate_trace: Trace) 
     assert sum(dear.alone) > sum(dear.free)
 
 
-def test_in_the_steady_state_leakage_is_that_of_a_period(rate_trace: Trace) -> None:
+@pytest.mark.parametrize("clock_gating", ["gated", "free_running"])
+def test_in_the_steady_state_what_goes_with_time_is_that_of_a_period(rate_trace: Trace, clock_gating: str) -> None:
+    """Leakage, and the logic of every cycle: the work does not depend on when it is done."""
     arch = chip(4)
-    result, found = simulate(rate_trace, arch, schedule="pipelined", samples=3), back_to_back(rate_trace, arch, 3)
-    leaks = float(result.energy.loc[result.energy["unit"] == LEAKAGE, "energy_pj"].sum())
+    result = simulate(rate_trace, arch, schedule="pipelined", samples=3).reprice(clock_gating=clock_gating)
+    found = back_to_back(rate_trace, arch, 3)
+    events = result.energy.groupby("event")["energy_pj"].sum()
+    timed = events[LEAKAGE] + events[CYCLE]
     steady = found.energy_pj(result)
     assert steady["compute"] == result.energy_pj["compute"]
-    per_cycle = leaks / result.cycles.mean()
+    per_cycle = timed / result.cycles.mean()
     for scope in ("core", "system"):
-        assert steady[scope] == pytest.approx(result.energy_pj[scope] - leaks + per_cycle * found.period_cycles)
+        assert steady[scope] == pytest.approx(result.energy_pj[scope] - timed + per_cycle * found.period_cycles)
+
+
+def test_a_run_says_what_free_links_would_make_of_it(rate_trace: Trace, tmp_path) -> None:  # noqa: ANN001
+    """The same numbers as on a chip whose links are free, whatever its own links cost; kept on disk, and by parts."""
+    placement = by_hand(rate_trace.network, "core0", "core1", "core2")
+    dear = simulate(rate_trace, chip(4, placement=placement, hop_cycles=9, flit_bits=2), schedule="pipelined")
+    free = simulate(rate_trace, chip(4, placement=placement, hop_cycles=0, flit_bits=None), schedule="pipelined")
+    assert dear.free_links is not None
+    assert dear.free_links["cycles"] == free.cycles.mean() < dear.cycles.mean()
+    links = free.energy.loc[free.energy["event"].isin(["link_bits", "link_hops"]), "energy_pj"].sum()
+    leaks = [one.energy.loc[one.energy["event"] == LEAKAGE, "energy_pj"].sum() / one.cycles.mean() for one in (dear, free)]
+    for scope, pj in dear.free_links["energy_pj"].items():
+        spared = 0 if scope == "compute" else links + (leaks[1] - leaks[0]) * free.cycles.mean()
+        assert pj == pytest.approx(free.energy_pj[scope] - spared)
+    assert load_result(dear.save(tmp_path / "run")).free_links == dear.free_links
+    parts = [simulate(rate_trace, dear.architecture, schedule="pipelined", samples=[n]) for n in range(3)]
+    merged = Result.merge(parts).free_links
+    assert merged is not None
+    assert merged["cycles"] == dear.free_links["cycles"]
+    assert simulate(rate_trace, "event_core_16", samples=1).free_links is None
 
 
 def test_what_cannot_be_streamed_is_told(rate_trace: Trace) -> None:
