@@ -28,7 +28,7 @@ from tests.conftest import ROOT
 CASES = [
     ("rate", "event_core_64", "layer_by_layer"), ("rate", "event_core_16", "step_by_step"),
     ("bit_serial", "event_core_64", "layer_by_layer"), ("quantised", "mac_core_64", "layer_by_layer"),
-    ("quantised", "systolic_8x8", "layer_by_layer"),
+    ("quantised", "systolic_8x8", "layer_by_layer"), ("rate", "event_core_64_x4", "pipelined"),
 ]
 
 PER_SAMPLE = {"phase_energy_pj", "phase_s", "core_at_rate_nj", "system_at_rate_nj",
@@ -38,8 +38,8 @@ ONCE = {"setup_cycles", "setup_energy_pj", "area_mm2", "memories_off", "memories
         "used", "leak_unused", "rate_hz"}
 RATIOS = {"highest_rate_hz", "rows_per_cycle",
           "pj_per_synaptic_operation", "core_pj_per_sop", "power_w", "power_mw", "utilisation", "utilisation_percent"}
-MANY = {"at_rate", "shown_rate"}
-"""Mappings from such names to numbers."""
+MANY = {"at_rate", "shown_rate", "free_links"}
+"""Mappings from such names to numbers; None where there is nothing to say."""
 CHECKS = {"late_samples", "mismatches", "saturations"}
 WORDS = {"trace", "coding", "timesteps", "T", "arch", "schedule", "engine", "spikes", "check", "samples", "accuracy",
          "accuracy_test_set", "accuracy_percent", "accuracy_flag", "sim_id", "run_id", "price_id", "reason"}
@@ -64,7 +64,8 @@ def check(name: str, first: Any, second: Any, both: Any) -> None:
     if name in WORDS:
         return
     if name in MANY:
-        for key in both:
+        assert (both is None) == (first is None) == (second is None), name
+        for key in both or ():
             check(key, first[key], second[key], both[key])
         return
     if name in ONCE:
