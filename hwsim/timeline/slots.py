@@ -1,8 +1,8 @@
 """The slots of one run, read out of its log: what issued when, for how many cycles, and when EXEC was done with it.
 
-A CoreLog lists cycles and no causes. Here the rules that decide them (docs/cycle-model.md) are read backwards: from when something
-issued follows what it had waited for. Nothing is taken from an engine but its log, so the counts of the same run can be held
-against what is found. Cycles from the start of the run.
+A CoreLog lists cycles and no causes. Here the rules that decide them (docs/cycle-model.md) are read backwards: from when
+something issued follows what it had waited for. Nothing is taken from an engine but its log, so the counts of the same run can
+be held against what is found. Cycles from the start of the run.
 """
 
 from __future__ import annotations
@@ -117,9 +117,10 @@ def _pass_of(run: CoreRun, kind: Ints, word: Ints, marks: Ints) -> Ints:
     first = np.append(True, (word[order][1:] != word[order][:-1]) | (marks[order][1:] != marks[order][:-1]))
     at = np.arange(len(order))
     rank = at - np.maximum.accumulate(np.where(first, at, 0))
-    following = [[i for i, p in enumerate(run.table.passes) if run.merged or p.after_eot == n] for n in range(run.table.planes + 1)]
+    table = run.table.passes
+    following = [[i for i, p in enumerate(table) if run.merged or p.after_eot == n] for n in range(run.table.planes + 1)]
     if run.merged:
-        following = [sorted(every, key=lambda i: run.table.passes[i].after_eot) for every in following]
+        following = [sorted(every, key=lambda i: table[i].after_eot) for every in following]
     place = np.full((len(following), max(map(len, following)) + 1), -1, np.int64)
     for n, every in enumerate(following):
         place[n, : len(every)] = every

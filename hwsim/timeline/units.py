@@ -1,7 +1,7 @@
-"""What the units of a core do in every cycle of a run: busy, stalled or idle, and why; what lies in its FIFO, and what it has sent.
+"""What the units of a core do in every cycle of a run: busy, stalled or idle, and why; what lies in its FIFO, what it has sent.
 
-A unit's cycles are stretches: [start, end) in one state. Those of a unit cover the run from cycle 0 to `done` without a gap, and the
-states of ISSUE add up to what the engine counted (Counted.cycles_frame). Cycles from the start of the run.
+A unit's cycles are stretches: [start, end) in one state. Those of a unit cover the run from cycle 0 to `done` without a gap, and
+the states of ISSUE add up to what the engine counted (Counted.cycles_frame). Cycles from the start of the run.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class State(NamedTuple):
     cause: str
 
 
-_WORDS = {"acc": "accumulate", "eot": "end of timestep", "skip": "event that adds nothing", "fire": "fire pass", "shift": "shift pass",
-          "readout": "read-out pass", "requant": "requantise pass", "mask": "mask pass", "reinitialise": "reinitialise pass",
+_WORDS = {"acc": "accumulate", "eot": "end of timestep", "skip": "event that adds nothing", "fire": "fire pass",
+          "shift": "shift pass", "readout": "read-out pass", "requant": "requantise pass", "mask": "mask pass",
+          "reinitialise": "reinitialise pass",
           "load": "load a word", "store": "store a word"}
 BUSY = tuple(State(_WORDS.get(kind, kind), "busy", "busy") for kind in ISSUE_KINDS)
 STARTS, NO_EVENT, DRAINS, HAZARD_STALL, PORT_STALL, WRITER_STALL = range(len(BUSY), len(BUSY) + 6)
@@ -36,8 +37,10 @@ ISSUE = (*BUSY, State("starts", "idle", "idle"), State("no event yet", "idle", "
          State("read-after-write stall", "stall", "stall_hazard"), State("port stall", "stall", "stall_port"),
          State("serialiser stall", "stall", "stall_serialiser"))
 """First what issues, by its place in ISSUE_KINDS."""
-EXECUTE = (State("works", "busy", "busy"), State("serialiser is full", "stall", "stall_serialiser"), State("nothing to do", "idle", "idle"))
-WRITER = (State("sends", "busy", "busy"), State("a word without spikes", "busy", "busy"), State("nothing to send", "idle", "idle"))
+EXECUTE = (State("works", "busy", "busy"), State("serialiser is full", "stall", "stall_serialiser"),
+           State("nothing to do", "idle", "idle"))
+WRITER = (State("sends", "busy", "busy"), State("a word without spikes", "busy", "busy"),
+          State("nothing to send", "idle", "idle"))
 READER = (State("pushes", "busy", "busy"), State("FIFO is full", "stall", "stall"), State("reads rows", "busy", "busy"),
           State("all is read", "idle", "idle"))
 
