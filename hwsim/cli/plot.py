@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from hwsim.result import Result
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Pictures of saved runs and of studies.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  help="Pictures of saved runs and of studies.")
 
 
 class Width(StrEnum):

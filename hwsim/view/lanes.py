@@ -19,7 +19,7 @@ from hwsim.links import CHANNEL
 from hwsim.view.figure_file import FigureError, in_our_style
 from hwsim.view.heading import heading
 from hwsim.view.labels import coding_label, design, layer_name, shortened
-from hwsim.view.page import LINE, MARGIN, Page, inches, legend_lines, wrap
+from hwsim.view.page import LINE, MARGIN, Page, inches, legend_lines, ticks_that_fit, wrap
 from hwsim.view.style import INK, INPUT, NORMAL, PALE, RULE, SMALL, Look, layer_colours, percent
 from hwsim.view.width import WIDTHS, Width, scaled
 
@@ -174,7 +174,7 @@ def _draw_grid(axes: Axes, lanes: list[str]) -> None:
     axes.set_yticks(np.arange(len(lanes)) + 0.5, lanes)
     axes.tick_params(axis="y", length=0, labelsize=NORMAL if _lane_inches(axes) > 0.15 else 0, pad=5)
     axes.tick_params(axis="x", length=2.5, labelsize=SMALL)
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(ticks_that_fit(axes, 8, 0.8), steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.hlines(np.arange(1, len(lanes)), 0, 1, transform=axes.get_yaxis_transform(), color=RULE, linewidth=0.6, zorder=0)
     axes.grid(axis="x", color=RULE, linewidth=0.4)

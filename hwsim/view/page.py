@@ -111,6 +111,11 @@ def inches(text: str, size: float = NORMAL, weight: str = "normal") -> float:
     return float(_renderer().get_text_width_height_descent(text, font, ismath=False)[0]) / 72
 
 
+def ticks_that_fit(axes: Axes, most: int, each: float) -> int:
+    """How many numbers have room along x, where one takes `each` inches; `most` at most, and two at least."""
+    return min(most, max(2, int(axes.bbox.width / axes.figure.dpi / each)))
+
+
 def fitted(shorten: Callable[[int], str], longest: int, room: float, size: float = NORMAL, weight: str = "normal") -> str:
     """The longest text that `shorten` makes of so many letters, from `longest` down, and that takes at most `room` inches."""
     while longest > 8 and inches(shorten(longest), size, weight) > room:

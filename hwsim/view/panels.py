@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hwsim.view.labels import HEADING, Rows
-from hwsim.view.page import LINE, MARGIN, WIDTH, LegendEntry, Page, inches, legend_lines, paint, wrap
+from hwsim.view.page import LINE, MARGIN, WIDTH, LegendEntry, Page, inches, legend_lines, paint, ticks_that_fit, wrap
 from hwsim.view.segments import WAIT, Segment, Values, total
 from hwsim.view.style import CHANNEL, INK, LARGE, NORMAL, PALE, RULE, SMALL, Look, si_scale
 
@@ -176,7 +176,7 @@ def _draw_frame(axes: Axes, panel: Panel) -> None:
     axes.set_yticks(panel.rows.centres, panel.rows.labels if panel.labelled else [""] * len(panel.rows.labels))
     axes.tick_params(axis="y", length=0, labelsize=NORMAL, pad=5)
     axes.tick_params(axis="x", length=2.5, labelsize=SMALL)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(ticks_that_fit(axes, 6, 0.55), steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel(f"{panel.axis.unit} per sample", size=NORMAL, labelpad=3)
     axes.grid(axis="x", color=RULE, linewidth=0.6)

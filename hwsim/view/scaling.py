@@ -204,6 +204,7 @@ def _draw_legend(page: Page, entries: Sequence[tuple[float, int, str, tuple[str,
         colour, dashes = COLOURS.get(schedule, INK), _dashes(schedule, placement)
         page.figure.add_artist(Line2D(
             [x / page.width, (x + 0.19) / page.width, (x + 0.38) / page.width], [1 - y / page.height] * 3,
-            color=colour, linestyle=dashes, linewidth=THICK.get(schedule, 1.1), marker=MARKS[placement], markevery=[1], markersize=5.5,
+            color=colour, linestyle=dashes, linewidth=THICK.get(schedule, 1.1), marker=MARKS[placement], markevery=[1],
+            markersize=5.5,
             markerfacecolor="white" if placement == SPREAD else colour))
         page.text(x + 0.46, y, text, size=SMALL, va="center_baseline")

@@ -143,7 +143,10 @@ CASES: dict[str, tuple[str, Any, str]] = {
 }
 
 
-@pytest.fixture(scope="module", params=CASES)
+SLOW = ("bit serial", "dense", "gather merged")
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Trace, Timeline]:
     coding, arch, schedule = CASES[request.param]
     trace = synthetic(coding)
