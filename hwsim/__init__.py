@@ -32,6 +32,7 @@ _HOMES = {
     "MappingError": "hwsim.mapping", "ProgramError": "hwsim.program", "Result": "hwsim.result",
     "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
     "Task": "hwsim.task", "TaskError": "hwsim.task",
+    "write_timeline": "hwsim.timeline.write", "TimelineError": "hwsim.timeline.slots",
     "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
     "read_study": "hwsim.sweep.definition", "study_frame": "hwsim.sweep.rows", "SweepError": "hwsim.sweep.axis",
     "pareto": "hwsim.sweep.front", "best": "hwsim.sweep.front",
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from hwsim.sweep.front import best, pareto
     from hwsim.sweep.rows import study_frame
     from hwsim.task import Task, TaskError
+    from hwsim.timeline.slots import TimelineError
+    from hwsim.timeline.write import write_timeline
     from hwsim.trace.reader import Trace, TraceError
 
 

@@ -5,7 +5,7 @@ Cycles count from the start of the run or of the sample; docs/cycle-model.md say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -118,13 +118,23 @@ class ListTimes:
     held: tuple[tuple[str, ...], ...]
 
 
+Logged = bool | Collection[int]
+"""Which runs of a sample are reported with a CoreLog: all, none, or those of these operations."""
+
+
+def is_logged(record: Logged, operation: int) -> bool:
+    """Whether the run `operation` is to be reported with a CoreLog."""
+    return record if isinstance(record, bool) else operation in record
+
+
 class Engine(Protocol):
     """What both engines offer. `spikes` is `trace` (each layer is fed the recording) or `computed` (closed loop)."""
 
     def run_sample(
-        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+        self, program: Program, sample: Sample, spikes: str, record: Logged = False, check: bool = True
     ) -> SampleRecord:
-        """`check` False: timing only (C6). ProgramError from an engine that knows no such replay."""
+        """`record`: which runs have a log. `check` False: timing only (C6). ProgramError from an engine that knows no such
+        replay."""
         ...
 
     def run_core(

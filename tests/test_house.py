@@ -45,6 +45,7 @@ FLOORS = (
     ("result_reader",),
     ("baseline",),
     ("simulation",),
+    ("timeline",),
     ("examples", "study", "compare", "rivals", "stream", "accounts"),
     ("sweep",),
     ("view",),

@@ -31,7 +31,7 @@ COMMANDS = {
     "search": "Reference designs: every machine at its best, chosen by search.",
     "pareto": "The points of a sweep that no other beats.",
     "best": "The best points of a sweep.",
-    "plot": "Pictures of saved runs: schedules, meshes, cores, energy, latency.",
+    "plot": "Pictures of saved runs and of studies.",
     "trace": "Look at, check and make spike traces.",
     "capture": "Traces from PyTorch models and NIR graphs.",
     "train": "Train a source network with PyTorch.",

@@ -48,7 +48,7 @@ def breakeven_command(
         print_json([{name: None if value == ALWAYS else value for name, value in vars(b).items()} for b in found])
         return
     rate = work.spikes_per_neuron / work.timesteps
-    typer.echo(f"{work.trace}: {100 * rate:.2f} % spikes per neuron and step at T = {work.timesteps}, "
+    typer.echo(f"{work.trace}, {_over(work)}: {100 * rate:.2f} % spikes per neuron and step at T = {work.timesteps}, "
                f"{work.spikes_per_synapse:.3f} per synapse\n")
     rows = _rows(found, steps)
     print_table(rows, left=("account",))
@@ -68,6 +68,11 @@ def _steps(text: str) -> list[int]:
 def _counted(path: str, samples: int) -> Work:
     with Trace.open(path) as trace:
         return count_work(trace, min(samples, trace.samples))
+
+
+def _over(work: Work) -> str:
+    """How many samples were counted, in words."""
+    return "one sample" if work.samples == 1 else f"mean of {work.samples} samples"
 
 
 def _cell(found: BreakEven) -> str:
@@ -91,6 +96,7 @@ def _save(found: tuple[BreakEven, ...], work: Work, out: str) -> None:
     import pandas as pd
 
     from hwsim.view.breakeven import Curve, Threshold, save_breakeven_figure
+    from hwsim.view.labels import shortened
 
     rows: list[dict[str, Any]] = [vars(b) for b in found]
     curves = [Curve(title, [(b.timesteps, b.rate) for b in found if b.title == title and b.rate is not None])
@@ -107,4 +113,5 @@ def _save(found: tuple[BreakEven, ...], work: Work, out: str) -> None:
         pd.DataFrame(rows).to_csv(made / TABLE, index=False)
         point = (f"{work.trace}", work.timesteps, work.spikes_per_neuron / work.timesteps)
         save_breakeven_figure([c for c in curves if c.points], [point], marks,
-                              f"{work.trace}: below which rate the SNN wins, by account", Path(made) / FIGURE)
+                              f"{shortened(work.trace, 40)}, {_over(work)}: below which rate the SNN wins, by account",
+                              Path(made) / FIGURE)

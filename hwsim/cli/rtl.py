@@ -161,6 +161,7 @@ def _print_export(body: dict[str, Any]) -> None:
         core, tb, data = body["files"]
         typer.echo(f"wrote {tb} and {data}: {bench['tokens']:,} tokens, {bench['eots']}{whole} EOTs{visits}, {bench['spikes']:,} "
                    f"spikes, {bench['cycles']:,} cycles")
+        typer.echo("for a waveform (GTKWave, Surfer), put behind what follows: +wave=run.vcd, or: -fst +wave=run.fst")
         typer.echo(f"run it: {run_hint(Path(tb), Path(core))}")
 
 

@@ -13,17 +13,20 @@ from hwsim.cli.common import (
     PriceOption,
     PricesOption,
     RateOption,
+    file_to_write,
     print_json,
     print_table,
     progress,
     read_overrides,
 )
 from hwsim.cost.rate import DEFAULT_RATE_HZ
+from hwsim.errors import HwsimError
 from hwsim.program import CHANNEL
 from hwsim.result_card import card_text
 from hwsim.result_file import check_target
 from hwsim.simulation import simulate
 from hwsim.stream import back_to_back as stream_samples
+from hwsim.timeline.write import write_timeline
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -49,6 +52,13 @@ def run_command(
     back_to_back: Annotated[int | None, typer.Option(
         metavar="N", help="Also: N samples in a row without a pause, and their period (a chip with a network).")] = None,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Save the result (CSV, JSON) and figures here.")] = None,
+    timeline: Annotated[str | None, typer.Option("--timeline", metavar="FILE", help=(
+        "Write what every unit did in every cycle, for ui.perfetto.dev: a .json."))] = None,
+    timeline_samples: Annotated[str | None, typer.Option(
+        metavar="A:B", help="Of the replayed samples, those from place A up to B, B left out (default: all).")] = None,
+    timeline_cycles: Annotated[str | None, typer.Option(
+        metavar="A:B", help="Cycles A up to B, B left out, from the begin of the first of these samples (default: all).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a timeline that exists.")] = False,
     price: PriceOption = None,
     prices: PricesOption = None,
     leak_unused: LeakOption = False,
@@ -58,6 +68,7 @@ def run_command(
     """Replay one trace on one architecture, cycle by cycle, and check every output (unless --no-check)."""
     if out is not None:
         check_target(out)
+    window = _window(timeline, timeline_samples, timeline_cycles, force)
     with progress("samples") as report:
         result = simulate(trace, arch, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check,
                           overrides=read_overrides(price, prices), leak_unused=leak_unused,
@@ -69,6 +80,8 @@ def run_command(
         from hwsim.view.plot import save_figures
 
         result.save(out, draw=save_figures)
+    if timeline is not None:
+        write_timeline(result, trace, timeline, **window)
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
     row = None if back_to_back is None else stream_samples(trace, result.architecture, back_to_back, schedule=schedule,
@@ -88,6 +101,31 @@ def run_command(
         print_stream(row, result)
     if out:
         typer.echo(f"\nsaved in {out}: result.json, CSV frames, energy.png, latency.png")
+    if timeline is not None:
+        typer.echo(f"\nsaved {timeline}: open it in ui.perfetto.dev; one microsecond there is one cycle")
+
+
+def _window(
+    timeline: str | None, samples: str | None, cycles: str | None, force: bool
+) -> dict[str, tuple[int, int] | None]:
+    """What part of a timeline is written; refused before anything is replayed."""
+    if timeline is None:
+        if samples is not None or cycles is not None:
+            option = "--timeline-samples" if samples is not None else "--timeline-cycles"
+            raise HwsimError(f"{option} says what part of a timeline is written: give --timeline FILE too")
+        return {}
+    file_to_write(timeline, force)
+    return {"samples": _range("--timeline-samples", samples), "cycles": _range("--timeline-cycles", cycles)}
+
+
+def _range(option: str, text: str | None) -> tuple[int, int] | None:
+    """A:B as two numbers."""
+    if text is None:
+        return None
+    first, _, end = text.partition(":")
+    if not (first.isdecimal() and end.isdecimal()):
+        raise HwsimError(f"{option}: found {text!r}, expected A:B, two whole numbers such as 0:1000")
+    return int(first), int(end)
 
 
 def _print_result(result: Result) -> None:

@@ -45,6 +45,8 @@ class Machine:
     timing   runs one sample without sums, from its recorded spikes (C6); None: what runs it always computes.
     stream   samples in a row, from the record of each by itself; None: it knows no such list.
     free     cycles of a sample if links cost nothing, from its record; None: it knows no links.
+    logged   runs one sample (of these spikes, checked or not) and logs the runs of these operations, cycle by cycle; None: it
+             knows no cycles within a run, or logs them in another form.
     """
 
     program: Program
@@ -53,6 +55,7 @@ class Machine:
     timing: Callable[[Sample], SampleRecord] | None = None
     stream: Callable[[Sequence[SampleRecord]], Streamed] | None = None
     free: Callable[[SampleRecord], int] | None = None
+    logged: Callable[[Sample, str, bool, Collection[int]], SampleRecord] | None = None
 
 
 class CoreModel(Protocol):

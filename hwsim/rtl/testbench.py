@@ -58,6 +58,7 @@ class Bench:
         header = [f"// Self-checking testbench of {export.module}: {len(self.replay.tokens)} tokens, {self._marks()}.",
                   *(f"// {what}: {' '.join(which.split())}" for what, which in export.origin),
                   "// Run: iverilog -g2012 -o tb.vvp TESTBENCH CORE && vvp -n tb.vvp",
+                  "// With a waveform for GTKWave or Surfer: vvp -n tb.vvp +wave=run.vcd, or vvp -n tb.vvp -fst +wave=run.fst",
                   f"// or: verilator --binary --top-module {export.module}_tb TESTBENCH CORE -o bench && obj_dir/bench"]
         return Template(TEMPLATE.read_text()).substitute(
             header="\n".join([*header, *lint_off("WIDTH")]), module=export.module, row_bits=ROW_BITS, data=data_file,

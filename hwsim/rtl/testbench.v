@@ -13,6 +13,13 @@ $constants
     #1 if (data[0][31:0] !== ROWS) $$fatal(1, "cannot read the expected answers; run in their folder or give +data=FILE");
   end
 
+  // +wave=FILE: a waveform of all signals, for GTKWave or Surfer.
+  reg [8 * 1024 - 1:0] wave;
+  initial if ($$value$$plusargs("wave=%s", wave)) begin
+    $$dumpfile(wave);
+    $$dumpvars(0, ${module}_tb);
+  end
+
   reg clk = 1'b0;
   always #5 clk = ~clk;
 

@@ -30,7 +30,7 @@ def pareto(table: pd.DataFrame, minimise: Sequence[str], maximise: Sequence[str]
 
     Of rows that are equal in all columns the first stays. Raises SweepError for columns or conditions that cannot be.
     """
-    chosen = _candidates(table, [*minimise, *maximise], where)
+    chosen = candidates(table, [*minimise, *maximise], where)
     costs = np.column_stack([*(chosen[name].to_numpy(float) for name in minimise),
                              *(-chosen[name].to_numpy(float) for name in maximise)])
     return chosen.iloc[front(costs)]
@@ -38,7 +38,7 @@ def pareto(table: pd.DataFrame, minimise: Sequence[str], maximise: Sequence[str]
 
 def best(table: pd.DataFrame, minimise: str, where: Sequence[str] = (), count: int = 1) -> pd.DataFrame:
     """The `count` rows of least `minimise`, the least first. Raises SweepError."""
-    chosen = _candidates(table, [minimise], where)
+    chosen = candidates(table, [minimise], where)
     return chosen.iloc[np.argsort(chosen[minimise].to_numpy(float), kind="stable")[:count]]
 
 
@@ -62,8 +62,8 @@ def front(costs: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.array(kept, np.intp)
 
 
-def _candidates(table: pd.DataFrame, columns: Sequence[str], where: Sequence[str]) -> pd.DataFrame:
-    """The rows that meet all conditions and have a number in every column asked for."""
+def candidates(table: pd.DataFrame, columns: Sequence[str], where: Sequence[str]) -> pd.DataFrame:
+    """The rows that meet all conditions and have a number in every column asked for. Raises SweepError where there is none."""
     import pandas as pd
 
     if not columns:

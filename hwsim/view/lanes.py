@@ -17,11 +17,14 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hwsim.links import CHANNEL
 from hwsim.view.figure_file import FigureError, in_our_style
+from hwsim.view.heading import heading
 from hwsim.view.labels import coding_label, design, layer_name, shortened
-from hwsim.view.page import LINE, MARGIN, WIDTH, Page, inches, legend_lines, wrap
-from hwsim.view.style import INK, INPUT, LARGE, NORMAL, PALE, RULE, SMALL, Look, layer_colours, percent
+from hwsim.view.page import LINE, MARGIN, Page, inches, legend_lines, ticks_that_fit, wrap
+from hwsim.view.style import INK, INPUT, NORMAL, PALE, RULE, SMALL, Look, layer_colours, percent
+from hwsim.view.width import WIDTHS, Width, scaled
 
 if TYPE_CHECKING:
+    import pandas as pd
 
     from hwsim.result import Result
 
@@ -30,7 +33,7 @@ RUN, STRIP = (0.14, 0.56), (0.76, 0.1)
 """Where in its lane a run and a sent plane lie: top and height, in lanes."""
 LANE, LOW_LANE = 0.36, 0.12
 """Inches of a lane where there are few, and at least."""
-PANEL_HEAD, AXIS_FOOT, HEADER, RIGHT = 0.38, 0.52, 0.72, 0.62
+PANEL_HEAD, AXIS_FOOT, BELOW_HEADING, RIGHT = 0.38, 0.52, 0.2, 0.62
 GAP = 0.12
 """Between panels."""
 NOTE = ("A full bar is a run, t its timestep. A thin strip is a plane on its way to the cores that read it. White: the core "
@@ -71,15 +74,19 @@ def draw_lanes(result: Result, axes: Axes | None = None, *, sample: int = 0, cyc
     axes.set(xlim=cycles or (0.0, last), ylim=(len(lanes), 0))
     _draw_grid(axes, lanes)
     _draw_bars(axes, bars, layer_looks(result))
-    axes.axvline(last, color=INK, linewidth=0.8, linestyle=(0, (3, 2)), clip_on=False)
+    if last <= axes.get_xlim()[1]:
+        axes.axvline(last, color=INK, linewidth=0.8, linestyle=(0, (3, 2)), clip_on=False)
     return axes
 
 
 @in_our_style
 def schedule_figure(
-    results: Sequence[Result], *, sample: int = 0, cycles: tuple[float, float] | None = None
+    results: Sequence[Result], *, sample: int = 0, cycles: tuple[float, float] | None = None, width: Width = "screen",
 ) -> Figure:
-    """Schedules of one network below each other on one axis of time. Raises FigureError where they are not of one network."""
+    """Schedules of one network below each other on one axis of time.
+
+    Raises FigureError where they are not of one network, and for cycles in which nothing happens any more.
+    """
     if not results:
         raise FigureError("no results to draw, expected at least one")
     if len({tuple(r.facts.layers) for r in results}) > 1:
@@ -87,30 +94,37 @@ def schedule_figure(
     if len({r.architecture.clock for r in results}) > 1:
         raise FigureError("the results are of designs with different clocks, whose cycles are not alike; draw each by itself")
     parts = [_lanes_of(r, sample) for r in results]
-    span = cycles or (0.0, max(bar.end for _, bars in parts for bar in bars))
-    drawn = {bar.layer for _, bars in parts for bar in bars}
+    longest = max((bar.end for _, bars in parts for bar in bars), default=0.0)
+    if cycles is not None and cycles[0] >= longest:
+        which = f"sample {results[0].facts.sample_indices[sample]}"
+        raise FigureError(f"cycles {cycles[0]:,.0f} to {cycles[1]:,.0f}: {which} ends after {longest:,.0f} cycles, so nothing "
+                          f"happens there; give cycles from 0 to {longest:.0f}")
+    span = (cycles[0], min(cycles[1], longest)) if cycles else (0.0, longest)
+    across = WIDTHS[width].sheet
+    above = heading(_title(results), _subtitle(results, sample), width)
+    header = above.height + BELOW_HEADING
+    drawn = {bar.layer for _, bars in parts for bar in bars if bar.end > span[0] and bar.start < span[1]}
     looks = [look for name, look in layer_looks(results[0]).items() if name in drawn]
     pitch = max(LOW_LANE, min(LANE, 8.0 / sum(len(lanes) for lanes, _ in parts)))
-    entries = legend_lines([(look.label, look) for look in looks], MARGIN)
-    lines = 1 + entries[-1].line
-    notes = wrap(NOTE, WIDTH - 2 * MARGIN)
+    entries = legend_lines([(look.label, look) for look in looks], MARGIN, width=across)
+    lines = 1 + max((entry.line for entry in entries), default=-1)
+    notes = wrap(NOTE, across - 2 * MARGIN)
     heights = [PANEL_HEAD + pitch * len(lanes) for lanes, _ in parts]
-    page = Page(HEADER + sum(heights) + GAP * (len(parts) - 1) + AXIS_FOOT + LINE * (lines + len(notes)) + 0.15)
-    page.text(MARGIN, 0.28, _title(results), size=LARGE, weight="bold")
-    page.text(MARGIN, 0.52, _subtitle(results, sample), size=NORMAL, color=PALE)
+    page = Page(header + sum(heights) + GAP * (len(parts) - 1) + AXIS_FOOT + LINE * (lines + len(notes)) + 0.15, across)
+    above.draw(page)
     left = MARGIN + max(inches(name) for lanes, _ in parts for name in lanes) + 0.12
-    top = HEADER
+    top = header
     for result, (lanes, bars), height in zip(results, parts, heights, strict=True):
         last = max(bar.end for bar in bars)
         page.text(left, top + 0.24, _panel_title(result, results), size=NORMAL + 1, weight="bold")
-        page.text(WIDTH - MARGIN - RIGHT, top + 0.24, f"{last:,.0f} cycles", size=NORMAL, ha="right")
-        page.text(WIDTH - MARGIN, top + 0.24, "works", size=SMALL, color=PALE, ha="right")
-        axes = page.axes(left, top + PANEL_HEAD, WIDTH - MARGIN - RIGHT - left, pitch * len(lanes))
+        page.text(across - MARGIN - RIGHT, top + 0.24, f"{last:,.0f} cycles", size=NORMAL, ha="right")
+        page.text(across - MARGIN, top + 0.24, "works", size=SMALL, color=PALE, ha="right")
+        axes = page.axes(left, top + PANEL_HEAD, across - MARGIN - RIGHT - left, pitch * len(lanes))
         draw_lanes(result, axes, sample=sample, cycles=span)
         axes.tick_params(axis="x", labelbottom=result is results[-1])
         for lane in range(len(lanes)):
             busy = sum(bar.end - bar.start for bar in bars if bar.lane == lane and (bar.run or lanes[lane] == CHANNEL))
-            page.text(WIDTH - MARGIN, top + PANEL_HEAD + pitch * (lane + 0.5), percent(busy, last), size=SMALL, ha="right",
+            page.text(across - MARGIN, top + PANEL_HEAD + pitch * (lane + 0.5), percent(busy, last), size=SMALL, ha="right",
                       va="center_baseline", color=INK if pitch > 0.15 else "none")
         top += height + GAP
     axes.set_xlabel("cycles of one sample", size=NORMAL, labelpad=3)
@@ -118,16 +132,22 @@ def schedule_figure(
     page.legend(entries, below)
     for i, line in enumerate(notes):
         page.text(MARGIN, below + LINE * (lines + i) + 0.08, line, size=SMALL, color=PALE)
-    return page.figure
+    return scaled(page.figure, width)
 
 
-def _lanes_of(result: Result, sample: int) -> tuple[list[str], list[_Bar]]:
-    """The names of the lanes from top to bottom, and the bars in them."""
+def in_cycles(result: Result, sample: int, cycles: tuple[float, float] | None = None) -> pd.DataFrame:
+    """The rows of Result.timeline of one sample, from 0, that take time, and that touch these cycles. Raises FigureError."""
     if not 0 <= sample < result.facts.samples:
         raise FigureError(f"sample {sample} was not replayed, found {result.facts.samples} samples; give 0 to "
                           f"{result.facts.samples - 1}")
     frame = result.timeline
     frame = frame[(frame["sample"] == result.facts.sample_indices[sample]) & (frame["end_cycle"] > frame["start_cycle"])]
+    return frame if cycles is None else frame[(frame["end_cycle"] > cycles[0]) & (frame["start_cycle"] < cycles[1])]
+
+
+def _lanes_of(result: Result, sample: int) -> tuple[list[str], list[_Bar]]:
+    """The names of the lanes from top to bottom, and the bars in them."""
+    frame = in_cycles(result, sample)
     begins = frame[frame["kind"] == "run"].groupby("core")["start_cycle"].min()
     working = [name for name in result.architecture.core_names if name in begins]
     names = [CHANNEL, *sorted(working, key=lambda name: float(begins[name]))]
@@ -154,7 +174,7 @@ def _draw_grid(axes: Axes, lanes: list[str]) -> None:
     axes.set_yticks(np.arange(len(lanes)) + 0.5, lanes)
     axes.tick_params(axis="y", length=0, labelsize=NORMAL if _lane_inches(axes) > 0.15 else 0, pad=5)
     axes.tick_params(axis="x", length=2.5, labelsize=SMALL)
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(ticks_that_fit(axes, 8, 0.8), steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.hlines(np.arange(1, len(lanes)), 0, 1, transform=axes.get_yaxis_transform(), color=RULE, linewidth=0.6, zorder=0)
     axes.grid(axis="x", color=RULE, linewidth=0.4)

@@ -10,17 +10,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.colors import Colormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrow, Rectangle
 
 from hwsim.links import CHANNEL, Link, link_name
 from hwsim.view.figure_file import FigureError, in_our_style
+from hwsim.view.heading import heading
 from hwsim.view.labels import design, layer_name, mean_of, shortened
 from hwsim.view.lanes import layer_looks
 from hwsim.view.page import LINE as LINE_INCHES
 from hwsim.view.page import MARGIN, WIDTH, Page, inches, legend_lines, wrap
-from hwsim.view.style import INK, LARGE, NORMAL, PALE, RULE, SMALL, number, si_scale
+from hwsim.view.style import HEAT, INK, NORMAL, PALE, RULE, SMALL, number, si_scale
+from hwsim.view.width import WIDTHS, Width, scaled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,12 +39,10 @@ HEAD = 0.17
 """Of it, the part above the stripes, with its name."""
 OFFSET, THICK = 0.1, 0.055
 """Of a link from the line between two nodes, and how thick it is at full load of the most loaded; in nodes."""
-HEAT = LinearSegmentedColormap.from_list("heat", ["#FFF6E9", "#FBC687", "#E8743B", "#B3271E", "#5C0A12"])
-"""Pale to dark, so that it reads without hue."""
 NOTE = ("Stripes: the cycles that a core spends on each layer. Energy: what a core does, and the links that it sends over. "
         "Load: the share of the sample's time in which transfers hold a link; all links of a transfer are held for as long as it "
         "lasts. The dot is the node where the off-chip channel is attached.")
-CANVAS, PANEL_TOP, BAR_FOOT = 3.55, 1.0, 0.62
+CANVAS, TITLE_ROOM, BAR_FOOT = 3.55, 0.48, 0.62
 
 
 @in_our_style
@@ -68,32 +68,39 @@ def draw_mesh(result: Result, show: Shown = "placement", axes: Axes | None = Non
 
 
 @in_our_style
-def mesh_figure(result: Result) -> Figure:
-    """The three maps of one result side by side. Raises FigureError for a chip without a network."""
-    mesh = _mesh_of(result)
+def mesh_figure(result: Result, width: Width = "screen") -> Figure:
+    """The three maps of one result, as many side by side as have room. Raises FigureError for a chip without a network."""
+    mesh, across = _mesh_of(result), WIDTHS[width].sheet
     looks = [look for name, look in layer_looks(result).items() if name != "input"]
-    entries = legend_lines([(look.label, look) for look in looks], MARGIN)
-    notes = wrap(f"{NOTE} {_not_shown(result)}", WIDTH - 2 * MARGIN)
+    entries = legend_lines([(look.label, look) for look in looks], MARGIN, width=across)
+    notes = wrap(f"{NOTE} {_not_shown(result)}", across - 2 * MARGIN)
+    columns = {"screen": 3, "page": 2, "column": 1}[width]
+    canvas = min(CANVAS, (across - 2 * MARGIN - 0.1 * (columns - 1)) / columns)
     wide, tall = mesh.size
-    height = CANVAS * min(1.0, max(0.35, tall / max(wide, tall)))
+    height = canvas * min(1.0, max(0.35, tall / max(wide, tall)))
     lines = 1 + entries[-1].line
-    page = Page(PANEL_TOP + height + BAR_FOOT + LINE_INCHES * (lines + len(notes)) + 0.2)
-    page.text(MARGIN, 0.28, f"A map of {shortened(result.facts.arch)}: {shortened(result.facts.trace)}, "
-                            f"{result.facts.schedule.replace('_', ' ')}", size=LARGE, weight="bold")
-    page.text(MARGIN, 0.52, f"{design(result)}; {mean_of([result])}", size=NORMAL, color=PALE)
-    gap = (WIDTH - 2 * MARGIN - 3 * CANVAS) / 2
+    above = heading(f"A map of {shortened(result.facts.arch)}: {shortened(result.facts.trace)}, "
+                    f"{result.facts.schedule.replace('_', ' ')}", f"{design(result)}; {mean_of([result])}", width)
+    rows = -(-len(SHOWN) // columns)
+    # The first map has no scale below it; in a row of its own it needs no room for one.
+    spared = BAR_FOOT - 0.15 if columns == 1 else 0.0
+    row = TITLE_ROOM + height + BAR_FOOT
+    page = Page(above.height + row * rows - spared + LINE_INCHES * (lines + len(notes)) + 0.2, across)
+    above.draw(page)
+    gap = (across - 2 * MARGIN - columns * canvas) / max(1, columns - 1) if columns > 1 else 0.0
     for i, (show, title) in enumerate(SHOWN.items()):
-        left = MARGIN + i * (CANVAS + gap)
-        axes = page.axes(left, PANEL_TOP, CANVAS, height)
-        page.text(left, PANEL_TOP - 0.12, title, size=NORMAL + 1, weight="bold")
+        left = MARGIN + i % columns * (canvas + gap) if columns > 1 else (across - canvas) / 2
+        top = above.height + row * (i // columns) - (spared if i else 0.0) + TITLE_ROOM
+        axes = page.axes(left, top, canvas, height)
+        page.text(left, top - 0.12, title, size=NORMAL + 1, weight="bold")
         draw_mesh(result, show, axes)
         if show != "placement":
-            _draw_scale(page, left, PANEL_TOP + height + 0.14, *_scale_of(result, show))
-    below = PANEL_TOP + height + BAR_FOOT
+            _draw_scale(page, left, top + height + 0.14, canvas, *_scale_of(result, show))
+    below = above.height + row * rows - spared
     page.legend(entries, below)
     for i, line in enumerate(notes):
         page.text(MARGIN, below + LINE_INCHES * (lines + i) + 0.08, line, size=SMALL, color=PALE)
-    return page.figure
+    return scaled(page.figure, width)
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------------
@@ -180,7 +187,7 @@ def _square(axes: Axes, node: Node, colour: str | tuple[float, ...]) -> None:
 
 def _words(axes: Axes, x: float, y: float, candidates: Iterable[str], width: float, colour: str, size: float = SMALL) -> None:
     """The first of the candidates that is not wider than `width` nodes."""
-    text = next((one for one in candidates if inches(one, size) < width * _node_inches(axes)), "")
+    text = next((one for one in candidates if inches(one, size) < width * _node_inches(axes) - 0.02), "")
     if text:
         axes.text(x, y, text, size=size, color=colour, ha="center", va="center_baseline")
 
@@ -270,8 +277,8 @@ def _scale_of(result: Result, show: Shown) -> tuple[str, float]:
     return f"{unit} per sample", max(scale * max(energies.values()), 1e-9)
 
 
-def _draw_scale(page: Page, left: float, top: float, unit: str, largest: float) -> None:
-    axes = page.axes(left + 0.4, top, CANVAS - 0.8, 0.09)
+def _draw_scale(page: Page, left: float, top: float, canvas: float, unit: str, largest: float) -> None:
+    axes = page.axes(left + 0.4, top, canvas - 0.8, 0.09)
     axes.imshow([[i / 255 for i in range(256)]], cmap=HEAT, aspect="auto", extent=(0, largest, 0, 1))
     axes.set(yticks=[])
     axes.tick_params(axis="x", length=2, labelsize=SMALL, pad=2)

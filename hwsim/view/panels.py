@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hwsim.view.labels import HEADING, Rows
-from hwsim.view.page import LINE, MARGIN, WIDTH, LegendEntry, Page, inches, legend_lines, paint, wrap
+from hwsim.view.page import LINE, MARGIN, WIDTH, LegendEntry, Page, inches, legend_lines, paint, ticks_that_fit, wrap
 from hwsim.view.segments import WAIT, Segment, Values, total
 from hwsim.view.style import CHANNEL, INK, LARGE, NORMAL, PALE, RULE, SMALL, Look, si_scale
 
@@ -121,12 +121,18 @@ def two_panels(title: str, subtitle: str, left: Panel, right: Panel, notes: Iter
 
 def _draw(page: Page, panel: Panel, x: float, width: float, height: float) -> None:
     """The panel with its upper left corner at x, HEADER; a panel of few rows is stretched towards `height`."""
+    pitch = min(STRETCH * PITCH, height / panel.rows.height)
+    axes = page.axes(x, HEADER, width, pitch * panel.rows.height)
+    _draw_words(page, panel, x, width, pitch)
+    draw_stack(axes, panel)
+
+
+def draw_stack(axes: Axes, panel: Panel) -> None:
+    """The bars of a panel, their names and their axis; nothing of its title, headings and columns of numbers."""
     rows, axis = panel.rows, panel.axis
-    pitch = min(STRETCH * PITCH, height / rows.height)
-    axes = page.axes(x, HEADER, width, pitch * rows.height)
+    width = float(axes.bbox.width / axes.figure.dpi)
     axes.set(xlim=(0, axis.limit), ylim=(rows.height, 0))
     _draw_frame(axes, panel)
-    _draw_words(page, panel, x, width, pitch)
     edges = np.cumsum([np.zeros(len(rows.labels)), *(s.values * axis.scale for s in panel.segments)], axis=0)
     for segment, lower, upper in zip(panel.segments, edges, edges[1:], strict=False):
         there = upper > lower
@@ -170,7 +176,7 @@ def _draw_frame(axes: Axes, panel: Panel) -> None:
     axes.set_yticks(panel.rows.centres, panel.rows.labels if panel.labelled else [""] * len(panel.rows.labels))
     axes.tick_params(axis="y", length=0, labelsize=NORMAL, pad=5)
     axes.tick_params(axis="x", length=2.5, labelsize=SMALL)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(ticks_that_fit(axes, 6, 0.55), steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axes.set_xlabel(f"{panel.axis.unit} per sample", size=NORMAL, labelpad=3)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
@@ -199,9 +205,13 @@ def _legend(left: Panel, right: Panel) -> list[LegendEntry]:
     named: list[tuple[str, Look | str]] = [(s.look.label, s.look) for s in left.segments]
     named += [(MARKS[name][2], name) for name in left.marks]
     said = {s.key for s in left.segments}
-    rest: list[tuple[str, Look | str]] = [(s.look.label, s.look) for s in right.segments if s.key not in said]
+    rest = [s for s in right.segments if s.key not in said]
+    paragraphs = [(left.title, named)]
+    for number in sorted({s.network for s in rest}):  # first what is in no network's layers
+        symbols: list[tuple[str, Look | str]] = [(s.look.label, s.look) for s in rest if s.network == number]
+        paragraphs.append((f"Network {number}" if number else right.title, symbols))
     entries: list[LegendEntry] = []
-    for title, symbols in ((left.title, named), (right.title, rest)):
+    for title, symbols in paragraphs:
         line = entries[-1].line + 1 if entries else 0
         entries += [LegendEntry(MARGIN, line, title, None), *legend_lines(symbols, MARGIN + LEAD, line)]
     return entries

@@ -23,6 +23,7 @@ from hwsim.view.segments import (
     energy_by_layer_and_unit,
     energy_by_unit,
     merge_small,
+    networks,
     scope_of,
     scope_totals,
     time_by_cause,
@@ -30,7 +31,9 @@ from hwsim.view.segments import (
     time_by_layer_and_cause,
     total,
 )
+from hwsim.view.stacks import energy_stack, latency_stack
 from hwsim.view.style import CHANNEL, LEAKAGE, number, percent, with_spread
+from hwsim.view.width import Width
 
 if TYPE_CHECKING:
     from hwsim.result import Result
@@ -47,20 +50,21 @@ def save_figures(results: Sequence[Result], folder: str | Path) -> list[Path]:
             write_figure(latency_figure(results), target / "latency.png")]
 
 
-def energy_figure(results: Sequence[Result]) -> Figure:
+def energy_figure(results: Sequence[Result], width: Width = "screen") -> Figure:
     """Energy per sample. Several results: a bar each, by unit and by layer; one: a bar per layer, and a bar per unit.
 
-    Raises ValueError when there is no result.
+    Narrower than a screen it is one panel: by unit, a bar for each result, or for each layer of one. Raises ValueError when there
+    is no result.
     """
-    return _figure(results, _one_energy, _many_energies)
+    return _figure(results, _one_energy, _many_energies) if width == "screen" else energy_stack(results, width)
 
 
-def latency_figure(results: Sequence[Result]) -> Figure:
+def latency_figure(results: Sequence[Result], width: Width = "screen") -> Figure:
     """Latency per sample. Several results: a bar each, by cause and by layer; one: a bar per layer, and a bar per cause.
 
-    Raises ValueError when there is no result.
+    Narrower than a screen as `energy_figure`. Raises ValueError when there is no result.
     """
-    return _figure(results, _one_latency, _many_latencies)
+    return _figure(results, _one_latency, _many_latencies) if width == "screen" else latency_stack(results, width)
 
 
 @in_our_style
@@ -83,7 +87,7 @@ def _many_energies(results: Sequence[Result]) -> Figure:
     right = Panel("By layer", rows, energy_by_layer(ordered), axis, labelled=False)
     return two_panels("Energy of one sample", f"{mean_of(ordered)}; {SETUP_NOTE}", left, right,
                       [axis.note(total(units)), note, off(ordered), _SPREAD_NOTE if len(columns) > 3 else "",
-                       traces(ordered)], alike=True)
+                       _traces(ordered)], alike=True)
 
 
 def _many_latencies(results: Sequence[Result]) -> Figure:
@@ -101,7 +105,16 @@ def _many_latencies(results: Sequence[Result]) -> Figure:
     left = Panel("By cause", rows, causes, axis, columns)
     right = Panel("By layer", rows, time_by_layer(ordered), axis, labelled=False)
     return two_panels("Latency of one sample", f"{mean_of(ordered)}; {SETUP_NOTE}", left, right,
-                      [axis.note(latency), _SPREAD_NOTE if len(columns) > 3 else "", traces(ordered)], alike=True)
+                      [axis.note(latency), _SPREAD_NOTE if len(columns) > 3 else "", _traces(ordered)], alike=True)
+
+
+def _traces(results: Sequence[Result]) -> str:
+    """The traces as a note; of several networks, whose layers have colours of their own, those of each."""
+    every = networks(results)
+    if len(every) == 1:
+        return traces(results)
+    return " ".join(f"Network {n}, {traces([r for r in results if tuple(r.facts.layers) == names])}"
+                    for n, names in enumerate(every, start=1))
 
 
 def _spreads(spreads: Sequence[float | None], scale: float) -> list[NumberColumn]:

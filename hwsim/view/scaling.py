@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from matplotlib.axes import Axes
@@ -15,9 +16,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from hwsim.view.figure_file import FigureError, in_our_style
+from hwsim.view.heading import heading
 from hwsim.view.labels import shortened
-from hwsim.view.page import LINE, MARGIN, WIDTH, Page, inches, wrap
-from hwsim.view.style import INK, LARGE, NORMAL, PALE, RULE, SMALL
+from hwsim.view.page import LINE, MARGIN, WIDTH, Page, fitted, inches, wrap
+from hwsim.view.style import INK, NORMAL, PALE, RULE, SMALL
+from hwsim.view.width import WIDTHS, Width, scaled
 
 if TYPE_CHECKING:
     from hwsim.result import Result
@@ -29,7 +32,7 @@ COLOURS = {"layer_by_layer": "#0072B2", "step_by_step": "#E69F00", "pipelined": 
 THICK = {"layer_by_layer": 3.8, "step_by_step": 2.2, "pipelined": 1.1}
 """Points of a line: of lines that lie on each other all are seen."""
 MARKS = {WHOLE: "o", SPREAD: "s"}
-HEADER, ROW, PANEL = 0.9, 3.3, 2.55
+BELOW_HEADING, ROW, PANEL = 0.38, 3.3, 2.55
 NOTE = ("A tick below a point is the latency if links cost nothing: a real network lies between the two. Grey: the time of one "
         "core, shared by all.")
 
@@ -92,31 +95,36 @@ def draw_against_cores(points: Sequence[CorePoint], quantity: Quantity = "latenc
 
 
 @in_our_style
-def cores_figure(points: Sequence[CorePoint]) -> Figure:
-    """Latency and energy side by side, a row for each name. Raises FigureError for no points."""
+def cores_figure(points: Sequence[CorePoint], width: Width = "screen") -> Figure:
+    """Latency and energy side by side, in a column below each other, for each name. Raises FigureError for no points."""
     if not points:
         raise FigureError("no points to draw, expected at least one")
     names = list(dict.fromkeys(p.name for p in points))
-    notes = wrap(NOTE if any(p.free_cycles is not None for p in points) else NOTE.partition(". ")[2], WIDTH - 2 * MARGIN)
-    entries = _legend(list(_series(points)))
+    across, columns = WIDTHS[width].sheet, 1 if width == "column" else 2
+    notes = wrap(NOTE if any(p.free_cycles is not None for p in points) else NOTE.partition(". ")[2], across - 2 * MARGIN)
+    entries = _legend(list(_series(points)), across)
     lines = 1 + entries[-1][1]
-    page = Page(HEADER + ROW * len(names) + LINE * (lines + len(notes)) + 0.1)
-    page.text(MARGIN, 0.28, "Latency and energy against the number of cores", size=LARGE, weight="bold")
-    page.text(MARGIN, 0.52, "means over the samples, each by itself; energy with the leakage of all cores", size=NORMAL,
-              color=PALE)
-    left, width = 0.85, (WIDTH - 2 * MARGIN - 1.4) / 2
-    for row, name in enumerate(names):
-        top = HEADER + ROW * row
-        chosen = [p for p in points if p.name == name]
-        for column, quantity in enumerate(QUANTITIES):
-            x = left + column * (width + 0.75)
-            page.text(x, top, f"{QUANTITIES[quantity]}: {shortened(name)}", size=NORMAL + 1, weight="bold")
-            draw_against_cores(chosen, quantity, page.axes(x, top + 0.12, width, PANEL))
-    below = HEADER + ROW * len(names)
+    above = heading("Latency and energy against the number of cores",
+                    "means over the samples, each by itself; energy with the leakage of all cores", width)
+    header, rows = above.height + BELOW_HEADING, len(names) * len(QUANTITIES) // columns
+    page = Page(header + ROW * rows + LINE * (lines + len(notes)) + 0.1, across)
+    above.draw(page)
+    left = 0.85 if width == "screen" else 0.75
+    wide = (across - 2 * MARGIN - 0.65 * columns - 0.1) / columns
+    for i, (name, quantity) in enumerate((name, quantity) for name in names for quantity in QUANTITIES):
+        x, top = left + i % columns * (wide + 0.75), header + ROW * (i // columns)
+        title = partial(_panel_title, quantity, name)
+        page.text(x, top, fitted(title, 44, wide, NORMAL + 1, "bold"), size=NORMAL + 1, weight="bold")
+        draw_against_cores([p for p in points if p.name == name], quantity, page.axes(x, top + 0.12, wide, PANEL))
+    below = header + ROW * rows
     _draw_legend(page, entries, below)
     for i, line in enumerate(notes):
         page.text(MARGIN, below + LINE * (lines + i) + 0.08, line, size=SMALL, color=PALE)
-    return page.figure
+    return scaled(page.figure, width)
+
+
+def _panel_title(quantity: Quantity, name: str, letters: int) -> str:
+    return f"{QUANTITIES[quantity]}: {shortened(name, letters)}"
 
 
 def _series(points: Iterable[CorePoint]) -> dict[tuple[str, str], list[CorePoint]]:
@@ -177,13 +185,13 @@ def _decades(low: float, high: float) -> list[float]:
     return [m * 10.0**e for e in range(-6, 12) for m in (1, 2, 3, 5, 7) if low < m * 10.0**e < high]
 
 
-def _legend(series: Sequence[tuple[str, str]]) -> list[tuple[float, int, str, tuple[str, str]]]:
+def _legend(series: Sequence[tuple[str, str]], across: float) -> list[tuple[float, int, str, tuple[str, str]]]:
     """By series: inches from the left, line, words, and which it is."""
     x, line, found = MARGIN, 0, []
     for schedule, placement in series:
         text = f"{schedule.replace('_', ' ')}, {placement}"
         needed = 0.46 + inches(text, SMALL)
-        if x > MARGIN and x + needed > WIDTH - MARGIN:
+        if x > MARGIN and x + needed > across - MARGIN:
             x, line = MARGIN, line + 1
         found.append((x, line, text, (schedule, placement)))
         x += needed + 0.25
@@ -195,7 +203,8 @@ def _draw_legend(page: Page, entries: Sequence[tuple[float, int, str, tuple[str,
         y = top + LINE * line
         colour, dashes = COLOURS.get(schedule, INK), _dashes(schedule, placement)
         page.figure.add_artist(Line2D(
-            [x / WIDTH, (x + 0.19) / WIDTH, (x + 0.38) / WIDTH], [1 - y / page.height] * 3, color=colour, linestyle=dashes,
-            linewidth=THICK.get(schedule, 1.1), marker=MARKS[placement], markevery=[1], markersize=5.5,
+            [x / page.width, (x + 0.19) / page.width, (x + 0.38) / page.width], [1 - y / page.height] * 3,
+            color=colour, linestyle=dashes, linewidth=THICK.get(schedule, 1.1), marker=MARKS[placement], markevery=[1],
+            markersize=5.5,
             markerfacecolor="white" if placement == SPREAD else colour))
         page.text(x + 0.46, y, text, size=SMALL, va="center_baseline")

@@ -8,7 +8,7 @@ comes last and is hatched, so that the core scope ends at a place along the bar.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,11 +47,15 @@ NEVER_MERGED = ("accumulator", "lane", LEAKAGE, CHANNEL)
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """One kind of energy or time: its look and its value in every bar, joules or seconds per sample."""
+    """One kind of energy or time: its look and its value in every bar, joules or seconds per sample.
+
+    network   of a layer, where a figure has layers of several networks: its number, from 1; else 0.
+    """
 
     key: str
     look: Look
     values: Values
+    network: int = 0
 
 
 def energy_by_unit(results: Sequence[Result]) -> list[Segment]:
@@ -61,8 +65,8 @@ def energy_by_unit(results: Sequence[Result]) -> list[Segment]:
 
 def energy_by_layer(results: Sequence[Result]) -> list[Segment]:
     """Joules per sample of each layer on the chip; then, in no layer, the input, leakage and the off-chip channel."""
-    looks = {"input": INPUT, **_layer_looks(results), CYCLE: EVERY_CYCLE, LEAKAGE: UNITS[LEAKAGE], CHANNEL: UNITS[CHANNEL]}
-    return _segments([_sums(_energy_cells(r), "place") for r in results], looks)
+    after = {CYCLE: EVERY_CYCLE, LEAKAGE: UNITS[LEAKAGE], CHANNEL: UNITS[CHANNEL]}
+    return _by_layer(results, [_sums(_energy_cells(r), "place") for r in results], after)
 
 
 def energy_by_layer_and_unit(result: Result) -> tuple[list[str], list[Segment]]:
@@ -78,8 +82,7 @@ def time_by_cause(results: Sequence[Result]) -> list[Segment]:
 
 def time_by_layer(results: Sequence[Result]) -> list[Segment]:
     """Seconds per sample that the core spends in each layer, then the time in which it waits for the channel."""
-    looks = {"input": INPUT, **_layer_looks(results), WAIT: CAUSES[WAIT]}
-    return _segments([_sums(_time_cells(r), "place") for r in results], looks)
+    return _by_layer(results, [_sums(_time_cells(r), "place") for r in results], {WAIT: CAUSES[WAIT]})
 
 
 def time_by_layer_and_cause(result: Result) -> tuple[list[str], list[Segment]]:
@@ -126,10 +129,28 @@ def _segments(found: Sequence[dict[str, float]], looks: dict[str, Look]) -> list
     return [Segment(key, looks[key], table[key]) for key in shown]
 
 
-def _layer_looks(results: Sequence[Result]) -> dict[str, Look]:
-    names = list(dict.fromkeys(name for r in results for name in r.facts.layers))
-    colours = layer_colours(len(names))
-    return {name: Look(layer_name(name), colour) for name, colour in zip(names, colours, strict=True)}
+def networks(results: Sequence[Result]) -> list[tuple[str, ...]]:
+    """The layers of each network that the results are of."""
+    return list(dict.fromkeys(tuple(r.facts.layers) for r in results))
+
+
+def _by_layer(results: Sequence[Result], found: Sequence[dict[str, float]], after: dict[str, Look]) -> list[Segment]:
+    """The input, the layers of each network in a colour scale of its own, then what is in no layer.
+
+    A name that two networks share is two layers.
+    """
+    every = networks(results)
+    if len(every) == 1:
+        colours = layer_colours(len(every[0]))
+        looks = {name: Look(layer_name(name), colour) for name, colour in zip(every[0], colours, strict=True)}
+        return _segments(found, {"input": INPUT, **looks, **after})
+    number = [every.index(tuple(r.facts.layers)) for r in results]
+    apart = [{f"{n} {key}" if key in every[n] else key: value for key, value in row.items()}
+             for n, row in zip(number, found, strict=True)]
+    of = {f"{n} {name}": (n, Look(layer_name(name), colour)) for n, names in enumerate(every)
+          for name, colour in zip(names, layer_colours(len(names), n), strict=True)}
+    made = _segments(apart, {"input": INPUT, **{key: look for key, (_, look) in of.items()}, **after})
+    return [replace(s, network=of[s.key][0] + 1) if s.key in of else s for s in made]
 
 
 def merge_small(segments: list[Segment]) -> tuple[list[Segment], str]:

@@ -11,6 +11,7 @@ from math import floor, log10
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 
 
 class Look(NamedTuple):
@@ -95,13 +96,22 @@ RC = {
 }
 
 
-def layer_colours(count: int) -> list[str]:
-    """Colours for layers in network order, dark to light: lightness tells the order even without hue."""
+HEAT = LinearSegmentedColormap.from_list("heat", ["#FFF6E9", "#FBC687", "#E8743B", "#B3271E", "#5C0A12"])
+"""Of maps of numbers: pale to dark, so that it reads without hue."""
+
+
+SCALES = ("viridis", "plasma", "bone", "copper")
+"""Colour scales of layers, dark to light: one for each network of a figure."""
+
+
+def layer_colours(count: int, network: int = 0) -> list[str]:
+    """Colours for layers in network order, dark to light: lightness tells the order even without hue. Another network of the same
+    figure has another scale."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    span = colormaps["viridis"]
-    colours = np.array([span(0.97 * i / max(1, count - 1))[:3] for i in range(count)])
+    span = colormaps[SCALES[network % len(SCALES)]]
+    colours = np.array([span((0.97 if not network else 0.88) * i / max(1, count - 1))[:3] for i in range(count)])
     if count > FEW_LAYERS:
         colours[1::2] += 0.28 * (1 - colours[1::2])  # a tint of every second one keeps neighbours apart
     return [to_hex(c) for c in colours]

@@ -53,8 +53,8 @@ class Written:
         assert done.returncode == 0, done.stderr
         assert not done.stderr
 
-    def run(self, data: str = "tb.mem") -> subprocess.CompletedProcess[str]:
-        command = ["vvp", "-n", "tb.vvp", f"+data={data}"]
+    def run(self, data: str = "tb.mem", *more: str) -> subprocess.CompletedProcess[str]:
+        command = ["vvp", "-n", "tb.vvp", *more, f"+data={data}"]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
 
     def passes(self) -> None:
@@ -162,6 +162,48 @@ def test_a_verilated_testbench_passes(tmp_path: Path) -> None:
     ran = subprocess.run(["obj_dir/bench"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
     assert "PASS" in ran.stdout
+
+
+# -- waveforms
+
+
+def wires_at_edges(vcd: str, *names: str) -> list[tuple[int, ...]]:
+    """What the testbench's own wires hold at each rising edge of its clock."""
+    head, _, body = vcd.partition("$enddefinitions $end")
+    own = head.split("$scope module")[1]
+    code = {line.split()[4]: line.split()[3] for line in own.splitlines() if line.startswith("$var")}
+    held: dict[str, int] = {}
+    found = []
+    for instant in body.split("\n#")[1:]:  # a wire's code may hold a # as well
+        changes = instant.splitlines()[1:]
+        if f"1{code['clk']}" in changes:
+            found.append(tuple(held.get(code[name], 0) for name in names))
+        for change in changes:
+            value, _, wire = change[1:].partition(" ") if change.startswith("b") else (change[:1], "", change[1:])
+            held[wire] = int(value, 2) if set(value) <= {"0", "1"} and value else 0
+    return found
+
+
+@ICARUS
+def test_a_waveform_holds_every_push_and_every_spike_at_its_cycle(tmp_path: Path) -> None:
+    written = write(tmp_path, 4, "rate")
+    written.compile()
+    assert written.run("tb.mem", "+wave=run.vcd").stdout.splitlines()[-1] == "PASS"
+    edges = wires_at_edges((tmp_path / "run.vcd").read_text(), "cycle", "token_valid", "token_ready", "spike_valid")
+    assert [cycle for cycle, valid, ready, _ in edges if valid and ready] == written.replay.log.push.tolist()
+    assert [cycle for cycle, _, _, spikes in edges if spikes] == written.replay.log.spikes[:, 0].tolist()
+    assert written.run("tb.mem", "-fst", "+wave=run.fst").returncode == 0
+    assert 0 < (tmp_path / "run.fst").stat().st_size < (tmp_path / "run.vcd").stat().st_size
+    assert "$enddefinitions" not in (tmp_path / "run.fst").read_text(errors="replace")
+
+
+@ICARUS
+def test_nobody_gets_a_waveform_who_did_not_ask(tmp_path: Path) -> None:
+    written = write(tmp_path, 4, "rate")
+    written.compile()
+    before = {path.name for path in tmp_path.iterdir()}
+    assert written.run().returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == before
 
 
 # -- the command

@@ -44,10 +44,13 @@ class EventModel:
         def timing(sample: Sample) -> SampleRecord:
             return chosen.run_sample(program, sample, "trace", check=False)
 
+        def logged(sample: Sample, spikes: str, check: bool, operations: Collection[int]) -> SampleRecord:
+            return chosen.run_sample(program, sample, spikes, operations, check)
+
         return Machine(program, lambda sample, spikes: chosen.run_sample(program, sample, spikes), engine,
                        timing if engine == "fast" else None,
                        lambda records: stream(network, arch, schedule, records, chosen),
-                       None if arch.network is None else lambda record: without_links(program, record, chosen))
+                       None if arch.network is None else lambda record: without_links(program, record, chosen), logged)
 
     def operand_bits(self, network: Network, connection: Connection) -> int:
         return network.carries_payload(connection)

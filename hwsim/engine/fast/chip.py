@@ -27,7 +27,7 @@ from hwsim.engine.fast.order import ListPack
 from hwsim.engine.fast.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
 from hwsim.engine.fast.tokens import TokenCore
 from hwsim.program import CoreRun, Feed, Listed, Operation, Program, ProgramError, Run, Transfer, Wait
-from hwsim.record import CoreLog, ListTimes, SampleRecord
+from hwsim.record import CoreLog, ListTimes, Logged, SampleRecord, is_logged
 from hwsim.snn.network import INPUT, Layer, Shape
 from hwsim.snn.sample import Sample
 
@@ -41,7 +41,7 @@ class FastEngine:
         self._packed: WeakKeyDictionary[Program, ProgramPack] = WeakKeyDictionary()
 
     def run_sample(
-        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+        self, program: Program, sample: Sample, spikes: str, record: Logged = False, check: bool = True
     ) -> SampleRecord:
         """Every operation of the Program for one sample; ProgramError when it cannot be executed.
 
@@ -218,7 +218,7 @@ class _SampleRun:
     """One sample on its way through a Program."""
 
     def __init__(
-        self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: bool, check: bool
+        self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: Logged, check: bool
     ) -> None:
         self.program, self.pack, self.network, self.record, self.check = program, pack, program.network, record, check
         layers, operations = program.network.layers, program.operations
@@ -298,11 +298,12 @@ class _SampleRun:
         sources = [
             FeedPlanes(feed, synapses, [self._planes(op, feed.source)[t] for t in feed.planes], feed.planes)
             for feed, synapses in self.pack.feeds[i]]
-        core = execute_run(pack, state, self.pack.buffers, sources, op.eots, self.record, counts_pools=op.pools)
+        logged = is_logged(self.record, op.id)
+        core = execute_run(pack, state, self.pack.buffers, sources, op.eots, logged, counts_pools=op.pools)
         self._put_state(pack, op, state)
         self.counts[i, : pack.rows] = core.counts()
         self.saturations[op.layer] += core.clipped
-        if self.record:
+        if logged:
             whole = (_by_channel(part, pack.run.shape) for part in self.pack.states[op.layer])
             self.logs[op.id] = core.log(*whole)
         return core.done()

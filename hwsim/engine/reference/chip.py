@@ -25,7 +25,7 @@ from hwsim.engine.reference.order import Order
 from hwsim.engine.reference.tokens import TokenStream, given_stream, plane_stream, run_stream
 from hwsim.engine.reference.window import visits
 from hwsim.program import CoreOperation, CoreRun, Listed, Operation, Program, ProgramError, Run, Transfer
-from hwsim.record import CoreLog, ListTimes, SampleRecord
+from hwsim.record import CoreLog, ListTimes, Logged, SampleRecord, is_logged
 from hwsim.snn.network import INPUT, Connection, Layer
 from hwsim.snn.sample import Sample
 
@@ -69,7 +69,7 @@ class ReferenceEngine:
         return core.core_log()
 
     def run_sample(
-        self, program: Program, sample: Sample, spikes: str, record: bool = False, check: bool = True
+        self, program: Program, sample: Sample, spikes: str, record: Logged = False, check: bool = True
     ) -> SampleRecord:
         """One sample of a trace. spikes: `trace` feeds layers the recording, `computed` what was produced.
 
@@ -104,7 +104,7 @@ class ReferenceEngine:
 class Chip:
     """A Program in execution on one sample: the states, the outputs, and the record of both."""
 
-    def __init__(self, program: Program, sample: Sample, computed: bool, record: bool) -> None:
+    def __init__(self, program: Program, sample: Sample, computed: bool, record: Logged) -> None:
         self.program, self.sample, self.network = program, sample, program.network
         self.computed, self.record = computed, record
         self.clock = Clock()
@@ -143,7 +143,7 @@ class Chip:
             states[layer][mine] = after[mine]  # another core may be at work on the other tiles
         self.saturations[layer] += log.saturations
         self.counts[operation.id, : len(log.counts)] += log.counts
-        if self.record:
+        if is_logged(self.record, operation.id):
             self.logs[operation.id] = log
 
     def _source(self, connection: Connection) -> NDArray[np.integer]:
