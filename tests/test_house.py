@@ -22,7 +22,7 @@ LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx"}
 
 FLOORS = (
     ("errors", "units", "fields", "files", "leftovers", "rename_exchange", "yaml_file", "activity", "passes", "links",
-     "code_folders", "kernel_cache"),
+     "code_folders", "kernel_cache", "versions"),
     ("snn",),
     ("trace",),
     ("operations", "program"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -68,7 +69,7 @@ def run_command(
         # matplotlib is only loaded for a run that is kept.
         from hwsim.view.plot import save_figures
 
-        result.save(out, draw=save_figures)
+        result.save(out, draw=save_figures, command=["hwsim", *sys.argv[1:]])
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
     row = None if back_to_back is None else stream_samples(trace, result.architecture, back_to_back, schedule=schedule,
