@@ -35,6 +35,7 @@ _HOMES = {
     "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
     "read_study": "hwsim.sweep.definition", "study_frame": "hwsim.sweep.rows", "SweepError": "hwsim.sweep.axis",
     "pareto": "hwsim.sweep.front", "best": "hwsim.sweep.front",
+    "difference": "hwsim.diff", "Difference": "hwsim.diff", "DiffError": "hwsim.diff",
     "HwsimError": "hwsim.errors", "load_result": "hwsim.result_reader", "EnergyError": "hwsim.cost.energy",
 }
 """Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from hwsim.capture import CaptureError, capture_nir, capture_torch, from_nir
     from hwsim.convert.own import quantise
     from hwsim.cost.energy import EnergyError
+    from hwsim.diff import Difference, DiffError, difference
     from hwsim.errors import HwsimError
     from hwsim.examples import ExampleError, load_example
     from hwsim.mapping import MappingError

@@ -48,6 +48,7 @@ FLOORS = (
     ("examples", "study", "compare", "rivals", "stream", "accounts"),
     ("sweep",),
     ("view",),
+    ("diff",),
     ("capture", "sources", "rtl"),
     ("convert",),
     ("training", "one_call"),
