@@ -17,7 +17,7 @@ import hwsim
 
 ROOT = Path(hwsim.__file__).parent
 HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth", "scipy")
-LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx"}
+LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx", "tonic"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 
 FLOORS = (
@@ -263,7 +263,8 @@ def test_torch_is_fenced() -> None:
 def test_other_peoples_tools_come_in_through_capture_and_nowhere_else() -> None:
     for path in modules():
         if path.relative_to(ROOT).parts[0] != "capture":
-            assert not any(name.split(".")[0] in ("nir", "onnx", "spikingjelly", "snntorch") for name in imports_of(path)), path
+            tools = {"nir", "onnx", "spikingjelly", "snntorch", "tonic"}
+            assert not any(name.split(".")[0] in tools for name in imports_of(path)), path
 
 
 def test_amaranth_is_fenced() -> None:
