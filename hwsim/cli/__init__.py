@@ -34,7 +34,7 @@ COMMANDS = {
     "plot": "Pictures of saved runs: schedules, meshes, cores, energy, latency.",
     "diff": "What moved which number between two saved runs.",
     "trace": "Look at, check and make spike traces.",
-    "capture": "Traces from PyTorch models and NIR graphs.",
+    "capture": "Traces from PyTorch models and NIR graphs; events as inputs.",
     "train": "Train a source network with PyTorch.",
     "convert": "Convert a trained network by a paper's method, or your own ANN.",
     "arch": "Look at and check architectures.",
