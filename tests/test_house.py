@@ -17,7 +17,7 @@ import hwsim
 
 ROOT = Path(hwsim.__file__).parent
 HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth", "scipy")
-LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx", "tonic"}
+LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx", "tonic", "jinja2", "markdown_it"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 
 FLOORS = (
@@ -49,6 +49,7 @@ FLOORS = (
     ("sweep",),
     ("view",),
     ("diff",),
+    ("report",),
     ("capture", "sources", "rtl"),
     ("convert",),
     ("training", "one_call"),

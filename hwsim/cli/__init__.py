@@ -32,6 +32,7 @@ COMMANDS = {
     "pareto": "The points of a sweep that no other beats.",
     "best": "The best points of a sweep.",
     "plot": "Pictures of saved runs: schedules, meshes, cores, energy, latency.",
+    "report": "Saved runs as one page of HTML, with sources.",
     "diff": "What moved which number between two saved runs.",
     "trace": "Look at, check and make spike traces.",
     "capture": "Traces from PyTorch models and NIR graphs; events as inputs.",
