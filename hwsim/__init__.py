@@ -27,7 +27,7 @@ _HOMES = {
     "IntegrateAndFire": "hwsim.snn.neurons", "BitSerial": "hwsim.snn.neurons", "ReadOut": "hwsim.snn.neurons",
     "Requantise": "hwsim.snn.neurons",
     "CaptureError": "hwsim.capture", "capture_nir": "hwsim.capture", "capture_torch": "hwsim.capture",
-    "from_nir": "hwsim.capture", "quantise": "hwsim.convert.own",
+    "from_nir": "hwsim.capture", "event_planes": "hwsim.capture", "EventPlanes": "hwsim.capture", "quantise": "hwsim.convert.own",
     "Architecture": "hwsim.arch", "ArchitectureError": "hwsim.arch", "load_architecture": "hwsim.arch",
     "MappingError": "hwsim.mapping", "ProgramError": "hwsim.program", "Result": "hwsim.result",
     "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
@@ -36,6 +36,7 @@ _HOMES = {
     "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
     "read_study": "hwsim.sweep.definition", "study_frame": "hwsim.sweep.rows", "SweepError": "hwsim.sweep.axis",
     "pareto": "hwsim.sweep.front", "best": "hwsim.sweep.front",
+    "difference": "hwsim.diff", "Difference": "hwsim.diff", "DiffError": "hwsim.diff",
     "HwsimError": "hwsim.errors", "load_result": "hwsim.result_reader", "EnergyError": "hwsim.cost.energy",
 }
 """Where each public name lives. Names load on first use, so `import hwsim` costs next to nothing."""
@@ -44,9 +45,10 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture, ArchitectureError, load_architecture
-    from hwsim.capture import CaptureError, capture_nir, capture_torch, from_nir
+    from hwsim.capture import CaptureError, EventPlanes, capture_nir, capture_torch, event_planes, from_nir
     from hwsim.convert.own import quantise
     from hwsim.cost.energy import EnergyError
+    from hwsim.diff import Difference, DiffError, difference
     from hwsim.errors import HwsimError
     from hwsim.examples import ExampleError, load_example
     from hwsim.mapping import MappingError

@@ -337,15 +337,19 @@ class Result(Counted):
                               "be true of all; give them one with Result.priced(design)")
         return replace(first, task=task, **joined(results, task))
 
-    def save(self, folder: str | Path, draw: Callable[[Sequence[Result], Path], object] | None = None) -> Path:
+    def save(
+        self, folder: str | Path, draw: Callable[[Sequence[Result], Path], object] | None = None,
+        command: Sequence[str] | None = None,
+    ) -> Path:
         """Write every frame as CSV and the facts as JSON into `folder`; `hwsim.load_result` reads it back.
 
-        draw   writes figures into the same folder, in the same step: hwsim.view.plot.save_figures.
+        draw      writes figures into the same folder, in the same step: hwsim.view.plot.save_figures.
+        command   the words of the command line that made the result, to be kept with it.
         """
         return save_result(self, {"energy": self.energy, "arithmetic": self.arithmetic, "area": self.area}, {
             "overrides": dict(self.overrides), "leak_unused": self.leak_unused, "rate_hz": self.rate_hz,
             "summary": self.summary()},
-            folder, draw and (lambda made: draw([self], made)))
+            folder, draw and (lambda made: draw([self], made)), command)
 
     def summary(self) -> dict[str, Any]:
         """One flat, JSON-ready object: numbers per sample, their spread, and their totals (this module's first lines)."""

@@ -4,14 +4,14 @@ Primary: result.json (facts, architecture, overrides), samples.csv, operations.c
 counts_by_sample.csv. Derived, for people and plots, with numbers per sample: activity.csv, cycles.csv, energy.csv
 (the hardware), arithmetic.csv (the papers' account of it), area.csv, and figures. Loading makes what is derived again, so a
 loaded result can be repriced. result.json has the SHA-256 of every CSV file, and its own as `seal`: whatever was changed since is
-noticed.
+noticed. `made_with` names the versions that made the result and the command, where a command made it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
@@ -25,6 +25,7 @@ from hwsim.arch import dump_architecture
 from hwsim.counted import Counted, ResultError
 from hwsim.errors import shown
 from hwsim.files import whole_folder
+from hwsim.versions import versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,9 @@ RESULT = "result.json"
 FORMAT = "hwsim-result-3"
 """3: sealed. 2: counts of setup once, memories that are used, `leak_unused`. 1 had counts of setup once per sample."""
 
+MADE_WITH = "made_with"
+"""Field of result.json that decides no number: versions, and the command. Results that were saved before it was have none."""
+
 FIGURES = {"energy.png", "latency.png"}
 OF_A_RESULT = FIGURES | {RESULT} | {f"{name}.csv" for name in (
     "samples", "operations", "spans", "counts", "counts_by_sample", "activity", "cycles", "energy", "arithmetic", "area")}
@@ -43,12 +47,13 @@ OF_A_RESULT = FIGURES | {RESULT} | {f"{name}.csv" for name in (
 
 def save_result(
     counted: Counted, priced: Mapping[str, pd.DataFrame], said: Mapping[str, Any], folder: str | Path,
-    draw: Callable[[Path], object] | None = None,
+    draw: Callable[[Path], object] | None = None, command: Sequence[str] | None = None,
 ) -> Path:
     """Write what was counted, and what prices made of it, into `folder` (made, or replaced if it holds an earlier result).
 
     priced   frames by name, saved for people.     said   what else result.json holds, JSON-ready.
     draw     writes FIGURES into the folder that it is given.
+    command  the words of the command line that made the result, if one did.
     The files appear all at once. Raises ResultError.
     """
     target = check_target(folder)
@@ -58,7 +63,8 @@ def save_result(
             frame.to_csv(made / f"{name}.csv", index=False)
             hashes[f"{name}.csv"] = sha256((made / f"{name}.csv").read_bytes()).hexdigest()
         body = {"format": FORMAT, "sha256": hashes, "task": counted.task.to_json(), "facts": asdict(counted.facts),
-                "architecture": dump_architecture(counted.architecture), **said}
+                "architecture": dump_architecture(counted.architecture), **said,
+                MADE_WITH: {"versions": versions(), "command": None if command is None else list(command)}}
         (made / RESULT).write_text(json.dumps({**body, "seal": seal(body)}, indent=2) + "\n")
         if draw is not None:
             draw(made)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +26,7 @@ from hwsim.counted import Facts, ResultError
 from hwsim.errors import HwsimError, shown
 from hwsim.program import CHANNEL
 from hwsim.result import Result
-from hwsim.result_file import FORMAT, RESULT, seal
+from hwsim.result_file import FORMAT, MADE_WITH, RESULT, seal
 from hwsim.task import Task
 
 if TYPE_CHECKING:
@@ -53,6 +54,24 @@ def load_result(folder: str | Path) -> Result:
     return _load(root)
 
 
+@dataclass(frozen=True)
+class MadeWith:
+    """What made a saved result: versions by name (None: was not installed), and the command, where one did."""
+
+    versions: dict[str, str | None]
+    command: list[str] | None
+
+
+def made_with(folder: str | Path) -> MadeWith | None:
+    """What made the result saved in `folder`; None where it was saved before that was kept. Raises ResultError."""
+    root = Path(folder)
+    return _made_with(root, _body(root))
+
+
+def _made_with(root: Path, body: dict[str, Any]) -> MadeWith | None:
+    return _typed(root, MadeWith, body[MADE_WITH], MADE_WITH) if MADE_WITH in body else None
+
+
 def _which(root: Path) -> tuple[int, int, int] | None:
     """Which folder has the name: another one once it was replaced, by whoever runs the same thing now.
 
@@ -73,6 +92,7 @@ def _load(root: Path) -> Result:
         arch = rebuild_architecture(_mapping(root, body["architecture"], "architecture"))
         overrides = plain_overrides(_mapping(root, body["overrides"], "overrides"))
         rate_hz = check_rate(body["rate_hz"])
+        _made_with(root, body)
     except ResultError:
         raise
     except HwsimError as error:
@@ -260,7 +280,7 @@ def _body(root: Path) -> dict[str, Any]:
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         found = body.get("format") if isinstance(body, dict) else type(body).__name__
         raise ResultError(f"{path}: format is {shown(found)}, expected {FORMAT!r}; repeat the run with this version of hwsim")
-    if set(body) != FIELDS:
+    if set(body) - {MADE_WITH} != FIELDS:
         raise ResultError(f"{path}: found the fields {shown(sorted(body), 300)}, expected {sorted(FIELDS)}; repeat the run")
     if body["seal"] != seal(body):
         raise ResultError(f"{path}: it is not what was saved (its seal differs from its content); copy the folder again or "

@@ -17,12 +17,12 @@ import hwsim
 
 ROOT = Path(hwsim.__file__).parent
 HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth", "scipy")
-LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx"}
+LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx", "tonic", "jinja2", "markdown_it"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 
 FLOORS = (
     ("errors", "units", "fields", "files", "leftovers", "rename_exchange", "yaml_file", "activity", "passes", "links",
-     "code_folders", "kernel_cache"),
+     "code_folders", "kernel_cache", "versions"),
     ("snn",),
     ("trace",),
     ("operations", "program"),
@@ -49,6 +49,8 @@ FLOORS = (
     ("examples", "study", "compare", "rivals", "stream", "accounts"),
     ("sweep",),
     ("view",),
+    ("diff",),
+    ("report",),
     ("capture", "sources", "rtl"),
     ("convert",),
     ("training", "one_call"),
@@ -263,7 +265,8 @@ def test_torch_is_fenced() -> None:
 def test_other_peoples_tools_come_in_through_capture_and_nowhere_else() -> None:
     for path in modules():
         if path.relative_to(ROOT).parts[0] != "capture":
-            assert not any(name.split(".")[0] in ("nir", "onnx", "spikingjelly", "snntorch") for name in imports_of(path)), path
+            tools = {"nir", "onnx", "spikingjelly", "snntorch", "tonic"}
+            assert not any(name.split(".")[0] in tools for name in imports_of(path)), path
 
 
 def test_amaranth_is_fenced() -> None:

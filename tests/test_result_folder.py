@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import hwsim
-from hwsim.result_file import FIGURES, OF_A_RESULT, RESULT, seal
+from hwsim.result_file import FIGURES, MADE_WITH, OF_A_RESULT, RESULT, seal
+from hwsim.result_reader import made_with
 from hwsim.trace.synth import synthesise
 
 
@@ -128,6 +129,22 @@ def test_tables_that_make_no_sense_are_refused_whatever_their_hashes_say(folder:
     edited(folder, lambda body: put(body, ("sha256", path.name), sha256(path.read_bytes()).hexdigest()))
     with pytest.raises(hwsim.ResultError, match=rf"{name}\.csv"):
         hwsim.load_result(folder)
+
+
+def test_a_result_knows_what_made_it(result: hwsim.Result, folder: Path, tmp_path: Path) -> None:
+    made = made_with(folder)
+    assert made is not None
+    assert made.versions["hwsim"] == hwsim.__version__
+    assert made.command is None
+    told = made_with(result.save(tmp_path / "told", command=["hwsim", "run", "<x>"]))
+    assert told is not None
+    assert told.command == ["hwsim", "run", "<x>"]
+    edited(folder, lambda body: body.pop(MADE_WITH))
+    assert made_with(folder) is None, "a result that was saved before it was kept"
+    assert hwsim.load_result(folder).summary() == result.summary()
+    edited(folder, lambda body: body.update(made_with={"versions": {"hwsim": 1}, "command": None}))
+    with pytest.raises(hwsim.ResultError, match=r"made_with\.versions\.hwsim"):
+        made_with(folder)
 
 
 def test_figures_and_data_are_replaced_in_one_step(result: hwsim.Result, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`hwsim capture`: traces from other people's tools, PyTorch models (SpikingJelly, snnTorch) and NIR graphs."""
+"""`hwsim capture`: traces from other people's tools, PyTorch models (SpikingJelly, snnTorch) and NIR graphs; events as inputs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from hwsim.capture import capture_nir, capture_torch
+from hwsim.cli.capture_events import capture_events_command
 from hwsim.cli.common import JsonOption, file_to_write, print_json, progress
 from hwsim.cli.user_model import load_model
 from hwsim.errors import HwsimError
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from hwsim.trace.reader import Trace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-                  help="Traces from PyTorch models (SpikingJelly, snnTorch) and NIR graphs.")
+                  help="Traces from PyTorch models (SpikingJelly, snnTorch) and NIR graphs; events of a camera as inputs.")
+app.command("events")(capture_events_command)
 
 InputsOption = Annotated[str, typer.Option("--inputs", metavar="FILE", help=(
     "NPZ with 'inputs' and perhaps 'labels', or NPY: images (samples, C, H, W) or (samples, N), "

@@ -41,7 +41,7 @@ def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = (), spare:
     """
     if not rows:
         return
-    names, room, gone = list(rows[0]), _terminal_columns(), list[str]()
+    names, room, gone = list(rows[0]), terminal_columns(), list[str]()
     for name in spare:
         if room is None or _table_width(rows, names) <= room:
             break
@@ -67,7 +67,7 @@ def _table_width(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> int:
     return sum(max(len(name), *(len(str(row[name])) for row in rows)) for name in names) + 2 * (len(names) - 1)
 
 
-def _terminal_columns() -> int | None:
+def terminal_columns() -> int | None:
     """Of the terminal that stdout is, or what COLUMNS says; None for a file or a pipe, where nothing need be left out."""
     # A process that was started with a closed stream has None in its place.
     if (sys.stdout is None or not sys.stdout.isatty()) and not os.environ.get("COLUMNS", "").isdigit():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -79,7 +80,7 @@ def run_command(
         # matplotlib is only loaded for a run that is kept.
         from hwsim.view.plot import save_figures
 
-        result.save(out, draw=save_figures)
+        result.save(out, draw=save_figures, command=["hwsim", *sys.argv[1:]])
     if timeline is not None:
         write_timeline(result, trace, timeline, **window)
     for problem in result.clock_problems:
