@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hwsim.activity import UNIT_OF
 from hwsim.cores.model import core_model
 from hwsim.cores.parts import Part
+from hwsim.cost.kept import kept
 from hwsim.cost.links import ROUTER, router_leakage, router_part
 from hwsim.cost.logic import LogicPrices, Piece, logic_prices
 from hwsim.cost.memory import Macro, macros
@@ -59,6 +60,7 @@ def area(arch: Architecture, used: Collection[str] | None = None) -> pd.DataFram
     return pd.DataFrame(rows, columns=["component", "count", "area_um2", "source"])
 
 
+@kept
 def area_mm2(arch: Architecture, used: Collection[str] | None = None) -> float:
     """Area of all units and of the memories that are on, in mm2."""
     return sum(f.amount for f in area_figures(arch, used)) / 1e6

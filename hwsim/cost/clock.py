@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from hwsim.cores.logic import Path
+from hwsim.cost.kept import kept
 from hwsim.cost.logic import logic_prices
 from hwsim.cost.memory import Macro, macro, macros
 from hwsim.units import format_bits
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hwsim.arch import Architecture
 
 
+@kept
 def check_timing(arch: Architecture, used: Collection[str] | None = None) -> list[str]:
     """Memories that are slower than the clock, and paths through logic that are, one text for each; empty when all fit.
 
