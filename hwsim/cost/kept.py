@@ -1,4 +1,4 @@
-"""Answers about a design, kept: prices, leakage, area and clock are asked for many times of one design, and depend on nothing else.
+"""Answers about a design, kept: prices, leakage, area and clock are asked for many times of one design, and follow from it alone.
 
 Designs are told apart by all that they hold, never by which object they are. Tables of prices are read once in a process
 (hwsim/cost/technology), so an answer that is kept is the answer that would be found again. What is returned belongs to all who
@@ -59,4 +59,4 @@ def forget() -> None:
 
 
 def _plain(value: Any) -> Hashable:
-    return frozenset(value) if isinstance(value, Collection) and not isinstance(value, str | tuple) else value  # type: ignore[no-any-return]
+    return frozenset(value) if isinstance(value, Collection) and not isinstance(value, str | tuple) else value

@@ -1,8 +1,8 @@
 """Energy as sums alone, without a row for each price: counts in arrays times prices, pJ in each scope.
 
-The frames of hwsim/cost/energy.py say what each picojoule is for, and take a hundred times as long to make. Both multiply the same
-counts by the same prices. An array of energies has the scopes on its last axis: compute (the papers' arithmetic), core, and the
-channel, which with the core is the system (`by_scope`).
+The frames of hwsim/cost/energy.py say what each picojoule is for, and take much longer to make. Both multiply the same counts by
+the same prices. An array of energies has the scopes on its last axis: compute (the papers' arithmetic), core, and the channel,
+which with the core is the system (`by_scope`).
 """
 
 from __future__ import annotations
