@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hwsim.cost.kept import forget
+from hwsim.kept import forget
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
 

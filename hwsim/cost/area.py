@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from hwsim.activity import UNIT_OF
 from hwsim.cores.model import core_model
 from hwsim.cores.parts import Part
-from hwsim.cost.kept import kept
 from hwsim.cost.links import ROUTER, router_leakage, router_part
 from hwsim.cost.logic import LogicPrices, Piece, logic_prices
 from hwsim.cost.memory import Macro, macros
 from hwsim.cost.technology.tables import units
 from hwsim.cost.units import unit_at
+from hwsim.kept import kept
 
 if TYPE_CHECKING:
     import pandas as pd

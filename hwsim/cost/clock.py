@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from hwsim.cores.logic import Path
-from hwsim.cost.kept import kept
 from hwsim.cost.logic import logic_prices
 from hwsim.cost.memory import Macro, macro, macros
+from hwsim.kept import kept
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:

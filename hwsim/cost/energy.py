@@ -23,7 +23,6 @@ from hwsim.cores.parts import Term
 from hwsim.cores.power import MEMORY_OF, ON
 from hwsim.cost import leakage as leaking
 from hwsim.cost.area import area, area_mm2, core_mm2
-from hwsim.cost.kept import kept
 from hwsim.cost.leakage import LEAKAGE, leakage_rows, waiting_leaks, working_leaks
 from hwsim.cost.links import LinkPrice, link_price
 from hwsim.cost.logic import Charge, LogicPrices, logic_prices
@@ -35,6 +34,7 @@ from hwsim.cost.technology.tables import dram, units
 from hwsim.cost.units import unit_at
 from hwsim.cost.what_works import what_works
 from hwsim.errors import HwsimError
+from hwsim.kept import kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -372,7 +372,12 @@ def leakage(arch: Architecture, overrides: Given = None, used: Collection[str] |
 
 def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> str:
     """Identity of all prices of a chip, leakage included: equal numbers, equal hash, wherever they come from."""
-    given, lines = read_overrides(overrides), list[str]()
+    return _price_hash(arch, read_overrides(overrides), used)
+
+
+@kept
+def _price_hash(arch: Architecture, given: Overrides, used: Collection[str] | None) -> str:
+    lines = list[str]()
     for one, _ in groupby(one for one, _ in arch.kinds()):  # a core listed twice in a row and a count of 2 are the same
         prices = core_prices(one, given, used)
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from hwsim.activity import UNIT_OF
 from hwsim.cores.power import MEMORY_OF, OFF, ON, RETENTION, State
 from hwsim.cost.area import ComponentAmount, leakage_figures, leaking_components
-from hwsim.cost.kept import kept
 from hwsim.cost.memory import bank_counts, lender, macros
 from hwsim.cost.overrides import OVERRIDE, EnergyError, Overrides, meeting, nearest
 from hwsim.cost.technology.scaling import ScalingError
+from hwsim.kept import kept
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,8 +21,8 @@ import pytest
 import hwsim
 from hwsim.activity import INDEX
 from hwsim.arch import dump_architecture, rebuild_architecture
-from hwsim.cost.kept import forget
 from hwsim.cost.technology.memory_tables import memory
+from hwsim.kept import forget
 from hwsim.result import Result
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import SynthError, synthesise

@@ -1,4 +1,4 @@
-"""Answers about a design, kept: prices, leakage, area and clock are asked for many times of one design, and follow from it alone.
+"""Answers about a design, kept: its logic, prices, leakage and area are asked for many times, and follow from it alone.
 
 Designs are told apart by all that they hold, never by which object they are. Tables of prices are read once in a process
 (hwsim/cost/technology), so an answer that is kept is the answer that would be found again. What is returned belongs to all who
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    from hwsim.arch import Architecture
+from hwsim.fields import Fields
 
 MOST = 64
 """Answers that each function keeps, those asked for last."""
 
+D = TypeVar("D", bound=Fields)
 P = ParamSpec("P")
 T = TypeVar("T")
 _EVERY: list[Callable[[], None]] = []
@@ -25,10 +25,10 @@ _EVERY: list[Callable[[], None]] = []
 class _Design:
     """A design that equals every other one of the same content; it cannot be hashed itself, since it holds mappings."""
 
-    __slots__ = ("arch", "content")
+    __slots__ = ("content", "design")
 
-    def __init__(self, arch: Architecture) -> None:
-        self.arch, self.content = arch, arch.model_dump_json()
+    def __init__(self, design: Fields) -> None:
+        self.design, self.content = design, (type(design), design.model_dump_json())
 
     def __hash__(self) -> int:
         return hash(self.content)
@@ -37,16 +37,16 @@ class _Design:
         return isinstance(other, _Design) and self.content == other.content
 
 
-def kept(function: Callable[Concatenate[Architecture, P], T]) -> Callable[Concatenate[Architecture, P], T]:
-    """`function` of a design and of what has a hash, or is a collection of names, with its last answers kept."""
+def kept(function: Callable[Concatenate[D, P], T]) -> Callable[Concatenate[D, P], T]:
+    """`function` of a chip or a core, and of what has a hash or is a collection of names, with its last answers kept."""
 
     @lru_cache(MOST)
-    def answer(design: _Design, *more: Any, **named: Any) -> T:
-        return function(design.arch, *more, **named)
+    def answer(one: _Design, *more: Any, **named: Any) -> T:
+        return function(one.design, *more, **named)  # type: ignore[arg-type]
 
     @wraps(function)
-    def found(arch: Architecture, *more: P.args, **named: P.kwargs) -> T:
-        return answer(_Design(arch), *map(_plain, more), **{name: _plain(value) for name, value in named.items()})
+    def found(design: D, *more: P.args, **named: P.kwargs) -> T:
+        return answer(_Design(design), *map(_plain, more), **{name: _plain(value) for name, value in named.items()})
 
     _EVERY.append(answer.cache_clear)
     return found
