@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -294,20 +292,6 @@ def test_rows_that_are_a_folder_and_folders_that_are_a_file(path: Path, tmp_path
     for folder in (tmp_path, path):
         with pytest.raises(StudyError, match=f"{ROWS}: cannot be read as rows of a study"):
             run_study([Point.of(path, ARCH)], folder)
-
-
-def die(points: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_worker_that_dies_leaves_the_rows_made_so_far(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    points = points_of(path)
-    with ThreadPoolExecutor(1) as pool:
-        run_study(points[:2], tmp_path, executor=pool)
-    monkeypatch.setattr("hwsim.study.run_points", die)
-    with pytest.raises(StudyError, match="a worker process died"):
-        run_study(points, tmp_path, workers=1)
-    assert len(read_rows(tmp_path)) == 2
 
 
 def test_a_design_of_other_cycles_is_not_priced_as_this_one(rate_trace: Trace) -> None:

@@ -21,7 +21,8 @@ from tests.conftest import ROOT
 FREE = st.fixed_dictionaries({
     "core.lanes": st.sampled_from([3, 8, 16, 40]), "core.fifo_depth": st.sampled_from([1, 2, 9]), "core.bypass": st.booleans(),
     "core.writer": st.just("serial"), "memories.weight": st.sampled_from(["56 KiB", "112 KiB"]),
-    "memories.membrane": st.sampled_from(["2 KiB", "48 KiB", "80 KiB"]), "memories.membrane_ports": st.sampled_from(["1rw", "1r1w"]),
+    "memories.membrane": st.sampled_from(["2 KiB", "48 KiB", "80 KiB"]),
+    "memories.membrane_ports": st.sampled_from(["1rw", "1r1w"]),
     "channel.latency_cycles": st.sampled_from([0, 40])})
 """Fields of an event core that decide no sum, and values of them."""
 DESIGNS = {"rate": "event_core_16", "bit_serial": "event_core_64", "quantised": "mac_core_64"}
@@ -51,7 +52,9 @@ def test_sums_depend_on_no_field_that_is_called_free(trace_files: dict[str, Path
 
 
 @pytest.mark.parametrize("coding", list(DESIGNS))
-def test_rows_whose_sums_were_not_made_again_are_those_whose_were(trace_files: dict[str, Path], tmp_path: Path, coding: str) -> None:
+def test_rows_whose_sums_were_not_made_again_are_those_whose_were(
+    trace_files: dict[str, Path], tmp_path: Path, coding: str
+) -> None:
     points = widths(trace_files[coding], DESIGNS[coding], [NARROW[coding], 30, 20, 24])
     points += [replace(points[0], spikes="computed"), replace(points[-1], check=False), replace(points[-1], samples=[0])]
     points += [replace(point, overrides={"acc_add": 0.2}) for point in points]
@@ -97,7 +100,8 @@ def test_what_shows_nothing_of_another_point() -> None:
 
 def test_other_sums_are_other_claims(trace_files: dict[str, Path]) -> None:
     point = Point.of(trace_files["bit_serial"], "event_core_64")
-    others = [replace(point, samples=[0]), replace(point, trace=str(trace_files["rate"])), replace(point, schedule="step_by_step"),
+    others = [replace(point, samples=[0]), replace(point, trace=str(trace_files["rate"])),
+              replace(point, schedule="step_by_step"),
               *(replace(point, changes={name: value}) for name, value in {
                   "core.shift_at": "membrane", "core.dataflow": {"type": "output_stationary"}, "core.passes": "by_word",
                   "core.token": {"planes": "merged"}, "spike_buffer.kind": "aer"}.items())]
