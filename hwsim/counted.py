@@ -261,7 +261,9 @@ def joined(parts: Sequence[Counted], task: Task) -> dict[str, Any]:
     right = sum(round((f.accuracy or 0.0) * f.judged / 100) for f in facts)
     setup = first.operations["setup"].to_numpy(bool)
     samples = np.array([f.samples for f in facts])
-    bits = np.stack([part.operations["bits"].to_numpy(np.float64) for part in parts], axis=1) @ samples / samples.sum()
+    # Each is a mean of whole numbers, and their sum is exact: as in one run, only the last division rounds.
+    each = [np.rint(part.operations["bits"].to_numpy(np.float64) * n) for part, n in zip(parts, samples, strict=True)]
+    bits = np.sum(each, axis=0) / samples.sum()
     by_sample = {} if (bits == first.operations["bits"]).all() else {"operations": first.operations.assign(bits=bits)}
     return {
         "cycles": np.concatenate([part.cycles for part in parts]),

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
+from math import sqrt
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +95,16 @@ class Result(Counted):
     def accuracy(self) -> float | None:
         """Percent of the replayed samples that the hardware classified as labelled; None without labels."""
         return self.facts.accuracy
+
+    @property
+    def accuracy_interval(self) -> list[float] | None:
+        """The accuracy of which the replayed samples are a sample: percent, lower and upper end at 95 % confidence (Wilson 1927).
+
+        None without labels.
+        """
+        if self.facts.accuracy is None:
+            return None
+        return [100 * end for end in wilson(round(self.facts.accuracy * self.facts.judged / 100), self.facts.judged)]
 
     @property
     def utilisation(self) -> float:
@@ -358,7 +370,8 @@ class Result(Counted):
             "at_rate": self.shown_rate, "power_w": self.power_w, "utilisation": self.utilisation,
             "area_mm2": self.area_mm2, "memories_off": self.memories_off, "meets_clock": not self.clock_problems,
             "mismatches": f.mismatches, "saturations": f.saturations,
-            "accuracy": f.accuracy, "accuracy_test_set": f.accuracy_test_set, "sim_id": self.sim_id,
+            "accuracy": f.accuracy, "accuracy_interval": self.accuracy_interval,
+            "accuracy_test_set": f.accuracy_test_set, "sim_id": self.sim_id,
             "run_id": self.run_id,
         }
 
@@ -370,6 +383,15 @@ class Result(Counted):
     def _repr_html_(self) -> str:
         """The same as a table, for notebooks."""
         return card_html(self.summary())
+
+
+def wilson(right: int, judged: int) -> tuple[float, float]:
+    """The ends of Wilson's interval of a share, at 95 % confidence; it holds for few samples, and for shares near 0 and 1."""
+    z = NormalDist().inv_cdf(0.975)
+    share, scale = right / judged, 1 + z * z / judged
+    middle = (share + z * z / (2 * judged)) / scale
+    half = z * sqrt(share * (1 - share) / judged + (z / (2 * judged)) ** 2) / scale
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _spread(values: NDArray[Any]) -> float | None:

@@ -22,8 +22,10 @@ from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.program import CHANNEL
 from hwsim.result_card import card_text
 from hwsim.result_file import check_target
+from hwsim.shards import SHARD, simulate_in_shards
 from hwsim.simulation import simulate
 from hwsim.stream import back_to_back as stream_samples
+from hwsim.trace.reader import Trace
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -48,7 +50,10 @@ def run_command(
         bool, typer.Option(help="Compute every output and compare it; --no-check: timing only, from recorded spikes.")] = True,
     back_to_back: Annotated[int | None, typer.Option(
         metavar="N", help="Also: N samples in a row without a pause, and their period (a chip with a network).")] = None,
-    out: Annotated[str | None, typer.Option(metavar="DIR", help="Save the result (CSV, JSON) and figures here.")] = None,
+    out: Annotated[str | None, typer.Option(
+        metavar="DIR", help="Save the result (CSV, JSON) and figures here; a long run that was stopped goes on.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help=(
+        f"Processes for more than {2 * SHARD} samples (default: one for each processor)."))] = None,
     price: PriceOption = None,
     prices: PricesOption = None,
     leak_unused: LeakOption = False,
@@ -59,9 +64,11 @@ def run_command(
     if out is not None:
         check_target(out)
     with progress("samples") as report:
-        result = simulate(trace, arch, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check,
-                          overrides=read_overrides(price, prices), leak_unused=leak_unused,
-                          rate_hz=DEFAULT_RATE_HZ if rate is None else rate, progress=report)
+        how: dict[str, Any] = {
+            "schedule": schedule, "engine": engine, "spikes": spikes, "samples": samples, "check": check,
+            "overrides": read_overrides(price, prices), "leak_unused": leak_unused,
+            "rate_hz": DEFAULT_RATE_HZ if rate is None else rate, "progress": report}
+        result = _in_shards(trace, arch, out, workers, how) if _many(trace, samples) else simulate(trace, arch, **how)
     if rate is not None:
         result.at_rate(rate)  # refuses one that was asked for and that is out of reach
     if out:
@@ -88,6 +95,23 @@ def run_command(
         print_stream(row, result)
     if out:
         typer.echo(f"\nsaved in {out}: result.json, CSV frames, energy.png, latency.png")
+
+
+def _many(trace: str, samples: int | None) -> bool:
+    """Whether a run is worth several processes, and going on with."""
+    if samples is not None:
+        return samples > 2 * SHARD
+    with Trace.open(trace) as opened:
+        return opened.samples > 2 * SHARD
+
+
+def _in_shards(trace: str, arch: str | None, out: str | None, workers: int | None, how: dict[str, Any]) -> Result:
+    try:
+        return simulate_in_shards(trace, arch, folder=out, workers=workers, **how)
+    except KeyboardInterrupt:
+        if out:
+            typer.echo(f"stopped; {out} keeps what is done, and the same command goes on", err=True)
+        raise
 
 
 def _print_result(result: Result) -> None:

@@ -94,7 +94,8 @@ class Pool:
             if not ready and self.alive:
                 self.alive()
             broken = False
-            for future in ready:
+            # In the order of the queue, and answers before what ends the study: no answer that is there is lost.
+            for future in sorted((one for one in running if one in ready), key=_failed):
                 job = running.pop(future)
                 try:
                     answer = future.result()
@@ -132,6 +133,10 @@ class Pool:
             self.executor = self.renew()
             future = self.executor.submit(job.function, *job.arguments())
         running[future] = job
+
+
+def _failed(future: Future[Any]) -> bool:
+    return future.cancelled() or future.exception() is not None
 
 
 def processors() -> int:
