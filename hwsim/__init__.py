@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "simulate": "hwsim.simulation", "SimulationError": "hwsim.simulation",
+    "simulate": "hwsim.simulation", "simulate_in_shards": "hwsim.shards", "SimulationError": "hwsim.simulation",
     "estimate": "hwsim.one_call", "Estimate": "hwsim.one_call", "EstimateError": "hwsim.one_call",
     "load_example": "hwsim.examples", "ExampleError": "hwsim.examples",
     "Trace": "hwsim.trace.reader", "TraceError": "hwsim.trace.reader",
@@ -34,6 +34,7 @@ _HOMES = {
     "Task": "hwsim.task", "TaskError": "hwsim.task",
     "write_timeline": "hwsim.timeline.write", "TimelineError": "hwsim.timeline.slots",
     "Point": "hwsim.study", "run_study": "hwsim.study", "StudyError": "hwsim.study",
+    "Study": "hwsim.sweep.study",
     "read_study": "hwsim.sweep.definition", "study_frame": "hwsim.sweep.rows", "SweepError": "hwsim.sweep.axis",
     "pareto": "hwsim.sweep.front", "best": "hwsim.sweep.front",
     "difference": "hwsim.diff", "Difference": "hwsim.diff", "DiffError": "hwsim.diff",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from hwsim.program import ProgramError
     from hwsim.result import RepriceError, Result, ResultError
     from hwsim.result_reader import load_result
+    from hwsim.shards import simulate_in_shards
     from hwsim.simulation import SimulationError, simulate
     from hwsim.snn.network import Connection, InputSpec, Layer, Network, NetworkError
     from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from hwsim.sweep.definition import read_study
     from hwsim.sweep.front import best, pareto
     from hwsim.sweep.rows import study_frame
+    from hwsim.sweep.study import Study
     from hwsim.task import Task, TaskError
     from hwsim.timeline.slots import TimelineError
     from hwsim.timeline.write import write_timeline

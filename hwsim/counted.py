@@ -127,11 +127,18 @@ class Counted:
 
     def setup_of(self, memories: Collection[str] | None) -> tuple[pd.DataFrame, int]:
         """The part of setup that loads these memories (None: all of it): its counts as in `setup_activity`, and its cycles."""
-        chosen = self.operations["setup"].to_numpy(bool)
-        if memories is not None:
-            chosen = chosen & self.operations["memory"].isin(memories).to_numpy(bool)
-        kept, channel = self.operations[chosen], self.architecture.channel_spec()
-        return self._frame(self.operation_counts[chosen], kept), sum(channel.cycles(int(bits)) for bits in kept["bits"])
+        chosen = self.loads(memories)
+        return self._frame(self.operation_counts[chosen], self.operations[chosen]), self.load_cycles(memories)
+
+    def load_cycles(self, memories: Collection[str] | None) -> int:
+        """Cycles of the channel in the part of setup that loads these memories; None: all of it."""
+        channel = self.architecture.channel_spec()
+        return sum(channel.cycles(int(bits)) for bits in self.operations["bits"].to_numpy()[self.loads(memories)])
+
+    def loads(self, memories: Collection[str] | None) -> NDArray[np.bool_]:
+        """(operations,) those of setup that load these memories; None: all of setup."""
+        setup = self.operations["setup"].to_numpy(bool)
+        return setup if memories is None else setup & self.operations["memory"].isin(memories).to_numpy(bool)
 
     @cached_property
     def activity_by_sample(self) -> pd.DataFrame:
@@ -144,6 +151,19 @@ class Counted:
             **self._named(core, layer, event), "count": self.layer_counts[s, core, layer, event],
         })
 
+    def counts_of(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Counts of the chosen operations, over all timesteps: (cores, layers + 1, events), the input last."""
+        return self._placed(self.operation_counts[chosen].sum(axis=1), self.operations[chosen])
+
+    def _placed(self, counts: NDArray[np.int64], operations: pd.DataFrame) -> NDArray[np.int64]:
+        """Counts (operations, ...) added up by core and layer."""
+        names = self.architecture.core_names
+        at = {"": 0, **{name: i for i, name in enumerate(names)}}  # a wait has no core, and counts nothing
+        cores = np.array([at[name] for name in operations["core"].tolist()], np.int64)
+        where = np.zeros((len(names), len(self.facts.layers) + 1, *counts.shape[1:]), np.int64)
+        np.add.at(where, (cores, operations["layer"].to_numpy()), counts)  # the input is layer -1, the last row
+        return where
+
     def _named(
         self, core: NDArray[np.intp], layer: NDArray[np.intp], event: NDArray[np.intp], **between: NDArray[np.intp]
     ) -> dict[str, NDArray[Any]]:
@@ -155,11 +175,7 @@ class Counted:
     def _frame(self, counts: NDArray[np.int64], operations: pd.DataFrame) -> pd.DataFrame:
         import pandas as pd
 
-        names = list(self.architecture.core_names)
-        # A wait has no core, and counts nothing.
-        cores = operations["core"].map({"": 0, **{name: i for i, name in enumerate(names)}}).to_numpy(np.int64)
-        where = np.zeros((len(names), len(self.facts.layers) + 1, *counts.shape[1:]), np.int64)
-        np.add.at(where, (cores, operations["layer"].to_numpy()), counts)  # the input is layer -1, the last row
+        where = self._placed(counts, operations)
         core, layer, step, event = np.nonzero(where)
         return pd.DataFrame({**self._named(core, layer, event, timestep=step), "count": where[core, layer, step, event]})
 
@@ -247,7 +263,9 @@ def joined(parts: Sequence[Counted], task: Task) -> dict[str, Any]:
     right = sum(round((f.accuracy or 0.0) * f.judged / 100) for f in facts)
     setup = first.operations["setup"].to_numpy(bool)
     samples = np.array([f.samples for f in facts])
-    bits = np.stack([part.operations["bits"].to_numpy(np.float64) for part in parts], axis=1) @ samples / samples.sum()
+    # Each is a mean of whole numbers, and their sum is exact: as in one run, only the last division rounds.
+    each = [np.rint(part.operations["bits"].to_numpy(np.float64) * n) for part, n in zip(parts, samples, strict=True)]
+    bits = np.sum(each, axis=0) / samples.sum()
     by_sample = {} if (bits == first.operations["bits"]).all() else {"operations": first.operations.assign(bits=bits)}
     return {
         "cycles": np.concatenate([part.cycles for part in parts]),

@@ -16,19 +16,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
+from math import sqrt
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hwsim.activity import INDEX, LINK_EVENTS, SCOPES
+from hwsim.activity import INDEX, LINK_EVENTS
 from hwsim.arch import Architecture, Technology
-from hwsim.cost.area import area
+from hwsim.cost.area import area, area_mm2
 from hwsim.cost.clock import check_timing
-from hwsim.cost.energy import CYCLE, LEAKAGE, check_prices, cycle_charges, leakage, price_activity, price_hash, scopes
-from hwsim.cost.overrides import plain_overrides
+from hwsim.cost.energy import CYCLE, LEAKAGE, check_prices, price_activity, price_hash
+from hwsim.cost.overrides import plain_overrides, read_overrides
 from hwsim.cost.rate import (
     DEFAULT_RATE_HZ,
     AtRate,
@@ -40,6 +42,7 @@ from hwsim.cost.rate import (
     reaches,
     unreached,
 )
+from hwsim.cost.sums import by_scope, counted_pj, working_pj
 from hwsim.counted import Counted, ResultError, joined
 from hwsim.errors import HwsimError
 from hwsim.result_card import card_html, card_text
@@ -94,6 +97,16 @@ class Result(Counted):
         return self.facts.accuracy
 
     @property
+    def accuracy_interval(self) -> list[float] | None:
+        """The accuracy of which the replayed samples are a sample: percent, lower and upper end at 95 % confidence (Wilson 1927).
+
+        None without labels.
+        """
+        if self.facts.accuracy is None:
+            return None
+        return [100 * end for end in wilson(round(self.facts.accuracy * self.facts.judged / 100), self.facts.judged)]
+
+    @property
     def utilisation(self) -> float:
         """Synaptic operations over what the adders could have done in the elapsed cycles."""
         return self.total_synaptic_operations / max(1, self.total_cycles * self.architecture.additions_per_cycle)
@@ -102,7 +115,26 @@ class Result(Counted):
     def energy_pj(self) -> dict[str, float]:
         """Picojoules of one sample in the three scopes: compute (the papers' arithmetic), core (the chip), system (core and
         channel)."""
-        return scopes(self.accounts)
+        return by_scope(self._pj)
+
+    @cached_property
+    def _pj(self) -> NDArray[np.float64]:
+        """(3,) what `energy_pj` is made of: the sums of `accounts`."""
+        return self._pj_of(~self.operations["setup"].to_numpy(bool), self.facts.samples, float(self.cycles.mean()))
+
+    def _pj_of(self, chosen: NDArray[np.bool_], samples: int, cycles: float) -> NDArray[np.float64]:
+        """(3,) pJ of the chosen operations per sample, and of so many elapsed cycles."""
+        counts = self.counts_of(chosen)[None] / samples
+        found: NDArray[np.float64] = self._counted_pj(counts)[0] + cycles * self._working_pj
+        return found
+
+    def _counted_pj(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        return counted_pj(counts, self.architecture, self.facts.layers, read_overrides(self.overrides), self.used,
+                          self.facts.payload_bits, self.facts.value_bits)
+
+    @cached_property
+    def _working_pj(self) -> NDArray[np.float64]:
+        return working_pj(self.architecture, read_overrides(self.overrides), self.used)
 
     @property
     def free_links(self) -> dict[str, Any] | None:
@@ -132,14 +164,7 @@ class Result(Counted):
     @cached_property
     def sample_energy_pj(self) -> dict[str, NDArray[np.float64]]:
         """Picojoules of each sample in the three scopes: (samples,) each, in the order of `cycles`."""
-        priced = price_activity(self.activity_by_sample, self.architecture, 0, self.facts.payload_bits, self.overrides,
-                                self.used, self.facts.value_bits)
-        table = priced.pivot_table(index="sample", columns="scope", values="energy_pj", aggfunc="sum")
-        own = table.reindex(index=self.facts.sample_indices, columns=SCOPES).fillna(0.0).to_numpy(np.float64, copy=True)
-        leaks_mw = leakage(self.architecture, self.overrides, self.used)["leakage_mw"].sum()
-        clocked_pj = sum(pj for _, pj, _, _ in cycle_charges(self.architecture, self.used))
-        compute, core, channel = own.T
-        core = core + self.cycles * (leaks_mw * self.architecture.period_ns + clocked_pj)
+        compute, core, channel = (self._counted_pj(self.layer_counts) + self.cycles[:, None] * self._working_pj).T
         return {"compute": compute, "core": core, "system": core + channel}
 
     @property
@@ -181,7 +206,7 @@ class Result(Counted):
     @cached_property
     def area_mm2(self) -> float:
         """Area of all units and of the memories that are on."""
-        return float(self.area["area_um2"].sum()) / 1e6
+        return area_mm2(self.architecture, self.used)
 
     @cached_property
     def clock_problems(self) -> list[str]:
@@ -231,8 +256,7 @@ class Result(Counted):
     @cached_property
     def setup_energy_pj(self) -> float:
         """System energy of what is done once (loading weights that stay); leakage of its cycles included."""
-        return scopes(price_activity(self.setup_activity, self.architecture, self.facts.setup_cycles,
-                                     self.facts.payload_bits, self.overrides, self.used, self.facts.value_bits))["system"]
+        return by_scope(self._pj_of(self.loads(None), 1, self.facts.setup_cycles))["system"]
 
     @cached_property
     def area(self) -> pd.DataFrame:
@@ -259,8 +283,10 @@ class Result(Counted):
         cycles, setup = float(self.cycles.mean()), self.operations["setup"].astype(bool)
         memories = self.operations["memory"]
         lost = lost_between_samples(self.architecture, self.facts.memories_used, set(memories), set(memories[setup]))
-        loads, load_cycles = self.setup_of(lost)
-        work = Work(self.accounts, cycles, loads, load_cycles, lost, self.facts.payload_bits)
+        load_cycles = self.load_cycles(lost)
+        work = Work(lambda: self.accounts, self._pj, cycles, lambda: self.setup_of(lost)[0],
+                    self._pj_of(self.loads(lost), 1, load_cycles) if lost else np.zeros(3), load_cycles, lost,
+                    self.facts.payload_bits)
         late = int((self.cycles > self.architecture.clock / rate_hz * (1 + 1e-9)).sum())
         return energy_at_rate(work, self.architecture, rate_hz, self.overrides, self.used, per_idle_cycle or {}, late)
 
@@ -368,7 +394,8 @@ class Result(Counted):
             "free_links": self.free_links, "at_rate": self.shown_rate, "power_w": self.power_w, "utilisation": self.utilisation,
             "area_mm2": self.area_mm2, "memories_off": self.memories_off, "meets_clock": not self.clock_problems,
             "mismatches": f.mismatches, "saturations": f.saturations,
-            "accuracy": f.accuracy, "accuracy_test_set": f.accuracy_test_set, "sim_id": self.sim_id,
+            "accuracy": f.accuracy, "accuracy_interval": self.accuracy_interval,
+            "accuracy_test_set": f.accuracy_test_set, "sim_id": self.sim_id,
             "run_id": self.run_id,
         }
 
@@ -380,6 +407,15 @@ class Result(Counted):
     def _repr_html_(self) -> str:
         """The same as a table, for notebooks."""
         return card_html(self.summary())
+
+
+def wilson(right: int, judged: int) -> tuple[float, float]:
+    """The ends of Wilson's interval of a share, at 95 % confidence; it holds for few samples, and for shares near 0 and 1."""
+    z = NormalDist().inv_cdf(0.975)
+    share, scale = right / judged, 1 + z * z / judged
+    middle = (share + z * z / (2 * judged)) / scale
+    half = z * sqrt(share * (1 - share) / judged + (z / (2 * judged)) ** 2) / scale
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _spread(values: NDArray[Any]) -> float | None:

@@ -86,7 +86,9 @@ def _accuracy_text(summary: Mapping[str, Any]) -> str:
     here, whole = summary["accuracy"], summary["accuracy_test_set"]
     if here is None and whole is None:
         return "unknown: the trace has no labels, or no recorded read-out"
-    return f"{percent(here)} on these samples, {percent(whole)} on the whole test set"
+    low_high = summary["accuracy_interval"]
+    sure = f" ({low_high[0]:.1f} to {low_high[1]:.1f} % with 95 % confidence)" if low_high else ""
+    return f"{percent(here)} on these samples{sure}, {percent(whole)} on the whole test set"
 
 
 def _check_text(summary: Mapping[str, Any]) -> str:

@@ -43,6 +43,8 @@ FIGURES = {"energy.png", "latency.png"}
 OF_A_RESULT = FIGURES | {RESULT} | {f"{name}.csv" for name in (
     "samples", "operations", "spans", "counts", "counts_by_sample", "activity", "cycles", "energy", "arithmetic", "area")}
 """All files of a saved result. A folder that holds others is not replaced."""
+SHARDS = "shards"
+"""In the folder of a run that was stopped: what it has so far (hwsim/shards.py)."""
 
 
 def save_result(
@@ -95,9 +97,12 @@ def check_target(
     Raises ResultError.
     """
     target = Path(folder)
-    if target.exists() and not (target / mark).is_file() and (not target.is_dir() or any(target.iterdir())):
+    found = {path.name for path in target.iterdir()} if target.is_dir() else set[str]()
+    if mark == RESULT:  # a run that was stopped may have left its shards there
+        found -= {SHARDS}
+    if target.exists() and not (target / mark).is_file() and (not target.is_dir() or found):
         raise ResultError(f"{target}: exists and is not {what}; name an empty or new folder")
-    if target.is_dir() and (foreign := sorted({path.name for path in target.iterdir()} - files)):
+    if foreign := sorted(found - files):
         raise ResultError(f"{target}: holds {shown(foreign[0], 80, str)}, which is no part of {what} and would be lost; move it, "
                           "or name another folder")
     above = next(p for p in (target, *target.absolute().parents) if p.exists())

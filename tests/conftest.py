@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hwsim.kept import forget
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
 
@@ -15,6 +16,17 @@ from hwsim.trace.synth import synthesise
 pytest.register_assert_rewrite("tests.laws")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def no_kept_prices_of_changed_code(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that changes what prices are made of asks anew, and leaves no answers behind."""
+    if "monkeypatch" not in request.fixturenames:
+        yield
+        return
+    forget()
+    yield
+    forget()
 
 
 @pytest.fixture(autouse=True, scope="session")

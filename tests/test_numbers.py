@@ -42,6 +42,7 @@ MANY = {"at_rate", "shown_rate", "free_links"}
 """Mappings from such names to numbers; None where there is nothing to say."""
 CHECKS = {"late_samples", "mismatches", "saturations"}
 WORDS = {"trace", "coding", "timesteps", "T", "arch", "schedule", "engine", "spikes", "check", "samples", "accuracy",
+         "accuracy_interval",
          "accuracy_test_set", "accuracy_percent", "accuracy_flag", "sim_id", "run_id", "price_id", "reason"}
 
 

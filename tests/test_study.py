@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +123,7 @@ def test_rows_are_those_of_single_runs_and_are_made_once(path: Path, tmp_path: P
         alone = hwsim.simulate(path, point.design(), overrides=point.overrides)
         assert {name: row[name] for name in alone.summary()} == json.loads(json.dumps(alone.summary()))
         assert row["labels"] == point.labels
-    monkeypatch.setattr("hwsim.study.run_points", None)  # nothing is left to run
+    monkeypatch.setattr("hwsim.study.work.simulate", None)  # nothing is left to run
     again = run_study(points[::-1], tmp_path, executor=ThreadPoolExecutor(1))
     assert again == json.loads(json.dumps(rows[::-1]))
     assert len(read_rows(tmp_path)) == 4
@@ -133,7 +131,7 @@ def test_rows_are_those_of_single_runs_and_are_made_once(path: Path, tmp_path: P
 
 def test_a_timing_only_point_is_another_point_with_the_same_numbers(path: Path, tmp_path: Path) -> None:
     points = [Point.of(path, ARCH, check=check) for check in (True, False)]
-    assert len({identify(point).key for point in points}) == 2
+    assert len({identify(point) for point in points}) == 2
     rows = run_study(points, tmp_path, executor=ThreadPoolExecutor(1))
     assert [row["check"] for row in rows] == [True, False]
     assert [row["mismatches"] for row in rows] == [0, None]
@@ -147,7 +145,7 @@ def test_points_have_a_rate_and_are_told_apart_by_what_is_on_between_samples(pat
     gated = rebuild_architecture({**dump_architecture(design), "power": {"idle": {"logic": "off"}}})
     points = [Point.of(path, design), Point.of(path, design, rate_hz=30), Point.of(path, design, rate_hz=100.0),
               Point.of(path, gated)]
-    assert len({identify(point).key for point in points}) == 3
+    assert len({identify(point) for point in points}) == 3
     rows = run_study(points[1:], tmp_path, executor=ThreadPoolExecutor(1))
     assert [row["at_rate"]["rate_hz"] for row in rows] == [30, 100, 30]
     systems = [row["at_rate"]["energy_pj"]["system"] for row in rows]
@@ -157,13 +155,13 @@ def test_points_have_a_rate_and_are_told_apart_by_what_is_on_between_samples(pat
 
 
 def test_points_of_other_prices_are_simulated_once(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import hwsim.study as study
+    from hwsim.study import work
 
     ran = []
-    monkeypatch.setattr(study, "simulate", lambda *a, **k: ran.append(a) or hwsim.simulate(*a, **k))
+    monkeypatch.setattr(work, "simulate", lambda *a, **k: ran.append(a) or hwsim.simulate(*a, **k))
     design = hwsim.load_architecture(ARCH)
     others = [design.model_copy(update={"clock": 2 * 10**8, "name": "slow"}), design]
-    rows = study.run_study([Point.of(path, one) for one in others], tmp_path, executor=ThreadPoolExecutor(1))
+    rows = run_study([Point.of(path, one) for one in others], tmp_path, executor=ThreadPoolExecutor(1))
     assert len(ran) == 1
     assert [row["arch"] for row in rows] == ["slow", ARCH]
     assert rows[0]["sim_id"] == rows[1]["sim_id"]
@@ -202,9 +200,9 @@ def test_a_line_that_a_kill_cut_off_costs_its_own_point_only(path: Path, tmp_pat
 
 def test_another_model_version_is_another_row(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     point = Point.of(path, ARCH)
-    key = identify(point).key
+    key = identify(point)
     monkeypatch.setattr("hwsim.simulation.Task", lambda **fields: Task(**fields, model_version="0"))
-    assert identify(point).key != key
+    assert identify(point) != key
 
 
 def test_a_file_that_is_no_studys_is_refused(path: Path, tmp_path: Path) -> None:
@@ -232,7 +230,7 @@ NO_POINTS: list[tuple[dict[str, Any], str]] = [
 def test_no_mistake_in_a_point_ends_the_study_or_costs_a_run(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: dict[str, Any], expected: str,
 ) -> None:
-    monkeypatch.setattr("hwsim.study.simulate", None)  # nothing runs
+    monkeypatch.setattr("hwsim.study.work.simulate", None)  # nothing runs
     bad = replace(Point.of(path, ARCH), **what)
     rows = run_study([bad, bad], tmp_path, executor=ThreadPoolExecutor(1))
     assert [row["error"][:len(expected)] for row in rows] == [expected] * 2
@@ -243,7 +241,7 @@ def test_whatever_goes_wrong_in_a_run_is_its_rows_error(path: Path, tmp_path: Pa
     def fails(*what: object, **more: object) -> Result:
         raise ZeroDivisionError("no reason")
 
-    monkeypatch.setattr("hwsim.study.simulate", fails)
+    monkeypatch.setattr("hwsim.study.work.simulate", fails)
     (row,) = run_study([Point.of(path, ARCH)], tmp_path, executor=ThreadPoolExecutor(1))
     assert row["error"] == "ZeroDivisionError: no reason"
 
@@ -259,7 +257,7 @@ def test_a_number_that_is_not_finite_is_its_rows_error(path: Path, tmp_path: Pat
 def test_prices_may_be_a_file(path: Path, tmp_path: Path) -> None:
     (tmp_path / "prices.yaml").write_text("acc_add: 0.2\n")
     points = [Point.of(path, ARCH, overrides=given) for given in ({"acc_add": 0.2}, str(tmp_path / "prices.yaml"))]
-    assert identify(points[0]).key == identify(points[1]).key
+    assert identify(points[0]) == identify(points[1])
     one, other = run_study(points, tmp_path, executor=ThreadPoolExecutor(1))
     assert one == other
     assert "error" not in one
@@ -294,20 +292,6 @@ def test_rows_that_are_a_folder_and_folders_that_are_a_file(path: Path, tmp_path
     for folder in (tmp_path, path):
         with pytest.raises(StudyError, match=f"{ROWS}: cannot be read as rows of a study"):
             run_study([Point.of(path, ARCH)], folder)
-
-
-def die(points: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_worker_that_dies_leaves_the_rows_made_so_far(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    points = points_of(path)
-    with ThreadPoolExecutor(1) as pool:
-        run_study(points[:2], tmp_path, executor=pool)
-    monkeypatch.setattr("hwsim.study.run_points", die)
-    with pytest.raises(StudyError, match="a worker process died"):
-        run_study(points, tmp_path, workers=1)
-    assert len(read_rows(tmp_path)) == 2
 
 
 def test_a_design_of_other_cycles_is_not_priced_as_this_one(rate_trace: Trace) -> None:

@@ -25,9 +25,11 @@ from hwsim.errors import HwsimError
 from hwsim.program import CHANNEL
 from hwsim.result_card import card_text
 from hwsim.result_file import check_target
+from hwsim.shards import SHARD, simulate_in_shards
 from hwsim.simulation import simulate
 from hwsim.stream import back_to_back as stream_samples
 from hwsim.timeline.write import write_timeline
+from hwsim.trace.reader import Trace
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -52,7 +54,10 @@ def run_command(
         bool, typer.Option(help="Compute every output and compare it; --no-check: timing only, from recorded spikes.")] = True,
     back_to_back: Annotated[int | None, typer.Option(
         metavar="N", help="Also: N samples in a row without a pause, and their period (a chip with a network).")] = None,
-    out: Annotated[str | None, typer.Option(metavar="DIR", help="Save the result (CSV, JSON) and figures here.")] = None,
+    out: Annotated[str | None, typer.Option(
+        metavar="DIR", help="Save the result (CSV, JSON) and figures here; a long run that was stopped goes on.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help=(
+        f"Processes for more than {2 * SHARD} samples (default: one for each processor)."))] = None,
     timeline: Annotated[str | None, typer.Option("--timeline", metavar="FILE", help=(
         "Write what every unit did in every cycle, for ui.perfetto.dev: a .json."))] = None,
     timeline_samples: Annotated[str | None, typer.Option(
@@ -71,9 +76,11 @@ def run_command(
         check_target(out)
     window = _window(timeline, timeline_samples, timeline_cycles, force)
     with progress("samples") as report:
-        result = simulate(trace, arch, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check,
-                          overrides=read_overrides(price, prices), leak_unused=leak_unused,
-                          rate_hz=DEFAULT_RATE_HZ if rate is None else rate, progress=report)
+        how: dict[str, Any] = {
+            "schedule": schedule, "engine": engine, "spikes": spikes, "samples": samples, "check": check,
+            "overrides": read_overrides(price, prices), "leak_unused": leak_unused,
+            "rate_hz": DEFAULT_RATE_HZ if rate is None else rate, "progress": report}
+        result = _in_shards(trace, arch, out, workers, how) if _many(trace, samples) else simulate(trace, arch, **how)
     if rate is not None:
         result.at_rate(rate)  # refuses one that was asked for and that is out of reach
     if out:
@@ -127,6 +134,23 @@ def _range(option: str, text: str | None) -> tuple[int, int] | None:
     if not (first.isdecimal() and end.isdecimal()):
         raise HwsimError(f"{option}: found {text!r}, expected A:B, two whole numbers such as 0:1000")
     return int(first), int(end)
+
+
+def _many(trace: str, samples: int | None) -> bool:
+    """Whether a run is worth several processes, and going on with."""
+    if samples is not None:
+        return samples > 2 * SHARD
+    with Trace.open(trace) as opened:
+        return opened.samples > 2 * SHARD
+
+
+def _in_shards(trace: str, arch: str | None, out: str | None, workers: int | None, how: dict[str, Any]) -> Result:
+    try:
+        return simulate_in_shards(trace, arch, folder=out, workers=workers, **how)
+    except KeyboardInterrupt:
+        if out:
+            typer.echo(f"stopped; {out} keeps what is done, and the same command goes on", err=True)
+        raise
 
 
 def _print_result(result: Result) -> None:

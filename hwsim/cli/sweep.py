@@ -10,7 +10,7 @@ import typer
 
 from hwsim.cli.common import JsonOption, print_json, progress
 from hwsim.errors import HwsimError
-from hwsim.study import run_study
+from hwsim.study import Row, study_rows
 from hwsim.sweep.definition import read_study, space_of_options
 from hwsim.sweep.rows import CSV, save
 from hwsim.sweep.space import MANY, Space
@@ -35,6 +35,11 @@ def sweep_command(
     seed: Annotated[int, typer.Option(min=0, help="Of the Latin hypercube.")] = 1,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Timing only, without arithmetic, where it can be.")] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one for each processor).")] = None,
+    dask: Annotated[str | None, typer.Option(
+        metavar="ADDRESS", help="Run on a Dask cluster instead: its scheduler, such as tcp://host:8786.")] = None,
+    skip_proven: Annotated[bool, typer.Option("--skip-proven/--make-every-sum", help=(
+        "Where another point's run showed that sums are right, they are not made again (default); the rows are the same."))
+    ] = True,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write rows.parquet as well.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help=f"More than {MANY:,} points are meant.")] = False,
     as_json: JsonOption = False,
@@ -44,20 +49,27 @@ def sweep_command(
     if len(space) > MANY and not yes:
         raise HwsimError(f"found {len(space):,} points, more than {MANY:,}; drop values, draw some with --latin-hypercube N, or "
                          "say --yes")
+    if workers and dask:
+        raise HwsimError("--workers: found --dask as well, expected one of them: a cluster has its own workers")
+    # A long sweep is not held in memory: its rows are counted as they pass.
+    failed, held, count = Counter[str](), dict[int, Row](), 0
     with progress("points") as report:
-        rows = run_study(space.points(), out, workers=workers, progress=report)
+        for i, row in study_rows(space.points(), out, workers=workers, dask=dask, progress=report, skip_proven=skip_proven):
+            count += 1
+            failed.update([row["error"]] if "error" in row else [])
+            if as_json:
+                held[i] = row
     save(out, parquet)
-    failed = Counter(row["error"] for row in rows if "error" in row)
     if as_json:
-        print_json(rows)
+        print_json([held[i] for i in sorted(held)])
         return
-    points = "1 point" if len(rows) == 1 else f"{len(rows):,} points"
-    typer.echo(f"{points}, {sum(failed.values()):,} failed; {Path(out) / CSV}")
-    for reason, count in failed.most_common(REASONS):
-        typer.echo(f"  {count:,} x {reason.splitlines()[0]}", err=True)
+    points = "1 point" if count == 1 else f"{count:,} points"
+    typer.echo(f"{points}, {failed.total():,} failed; {Path(out) / CSV}")
+    for reason, times in failed.most_common(REASONS):
+        typer.echo(f"  {times:,} x {reason.splitlines()[0]}", err=True)
     if len(failed) > REASONS:
         typer.echo(f"  and {len(failed) - REASONS:,} other reasons; the column `error` has them", err=True)
-    if sum(failed.values()) == len(rows):
+    if failed.total() == count:
         raise typer.Exit(1)
 
 

@@ -36,6 +36,11 @@ class CoreDesign(Fields):
     """Dotted names of the fields that decide cycles and counts; a test holds that every field is here or in `price_fields`."""
     first_values: ClassVar[Mapping[str, Any]] = {}
     """Of timing fields that came later, the values that change nothing: a design that has them is the design that it was."""
+    width_fields: ClassVar[tuple[str, ...]] = ()
+    """Timing fields that are widths of sums. A wider sum than one that never saturated is the same sum. Empty: of a kind whose
+    replays always compute, so nobody asks."""
+    sum_free_fields: ClassVar[tuple[str, ...]] = ()
+    """Timing fields that decide when sums are made and where they lie, and never a sum nor the order of its terms."""
     price_fields: ClassVar[tuple[str, ...]] = ()
     """Dotted names of the fields that decide energy or area only."""
 

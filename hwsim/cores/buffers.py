@@ -41,9 +41,9 @@ class Memories(Fields):
     """Banks that a memory has at least; by default as few as a row needs, ceil(bits / 128). Smaller banks are faster."""
 
 
-MEMORY_FIELDS = ("memories.weight", "memories.membrane", "memories.current", "memories.bias", "memories.mask",
-                 "memories.banks", "spike_buffer.kind", "spike_buffer.capacity", "spike_buffer.address_bits",
-                 "spike_buffer.scan_bits")
+CAPACITIES = ("memories.weight", "memories.membrane", "memories.current", "memories.bias", "memories.mask",
+              "spike_buffer.capacity")
+MEMORY_FIELDS = (*CAPACITIES, "memories.banks", "spike_buffer.kind", "spike_buffer.address_bits", "spike_buffer.scan_bits")
 """Fields of both that decide cycles or counts: all of them. Banks decide which of them an access touches."""
 
 

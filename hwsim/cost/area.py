@@ -21,6 +21,7 @@ from hwsim.cost.logic import LogicPrices, Piece, logic_prices
 from hwsim.cost.memory import Macro, macros
 from hwsim.cost.technology.tables import units
 from hwsim.cost.units import unit_at
+from hwsim.kept import kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,7 @@ def area(arch: Architecture, used: Collection[str] | None = None) -> pd.DataFram
     return pd.DataFrame(rows, columns=["component", "count", "area_um2", "source"])
 
 
+@kept
 def area_mm2(arch: Architecture, used: Collection[str] | None = None) -> float:
     """Area of all units and of the memories that are on, in mm2."""
     return sum(f.amount for f in area_figures(arch, used)) / 1e6

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from hwsim.cores.logic import Path
 from hwsim.cost.logic import logic_prices
 from hwsim.cost.memory import Macro, macro, macros
+from hwsim.kept import kept
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture
 
 
+@kept
 def check_timing(arch: Architecture, used: Collection[str] | None = None) -> list[str]:
     """Memories that are slower than the clock, and paths through logic that are, one text for each; empty when all fit.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -34,6 +34,7 @@ from hwsim.cost.technology.tables import dram, units
 from hwsim.cost.units import unit_at
 from hwsim.cost.what_works import what_works
 from hwsim.errors import HwsimError
+from hwsim.kept import kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +98,8 @@ class PriceList:
     overrides: Overrides
     memories: Mapping[str, Macro]
     logic: LogicPrices | None
+    _prices: dict[tuple[str, int | None], Price] = field(default_factory=dict, repr=False)
+    _charges: dict[tuple[str, int | None], list[tuple[str, Price]]] = field(default_factory=dict, repr=False)
 
     def price(self, event: str, payload_bits: int | None = None) -> Price:
         """The price of one count of `event` in the scope that the vocabulary names, pJ: of arithmetic the papers' price, of
@@ -107,6 +110,11 @@ class PriceList:
 
         Raises EnergyError when there is none, NotProvisionedError when the design has no such hardware.
         """
+        if (event, payload_bits) not in self._prices:
+            self._prices[event, payload_bits] = self._find(event, payload_bits)
+        return self._prices[event, payload_bits]
+
+    def _find(self, event: str, payload_bits: int | None) -> Price:
         if event not in PRICED:
             reason = "it counts cycles, which are no energy" if event in INDEX else "it is no event of hwsim.activity"
             raise EnergyError(f"{event}: no price, {reason}")
@@ -172,6 +180,11 @@ class PriceList:
         event's own unit, in this account as in the papers'; a factor multiplies all that the event costs. Raises what `price`
         raises.
         """
+        if (event, payload_bits) not in self._charges:
+            self._charges[event, payload_bits] = self._find_charges(event, payload_bits)
+        return self._charges[event, payload_bits]
+
+    def _find_charges(self, event: str, payload_bits: int | None) -> list[tuple[str, Price]]:
         own, known = self.price(event, payload_bits), VOCABULARY[INDEX[event]]
         if self.logic is None or known.scope == "system":
             return [(known.unit, own)]
@@ -188,6 +201,13 @@ class PriceList:
                 "docs/assumptions.md names what is not priced, and a core model says in its logic (hwsim/cores) which gates an "
                 "event uses")
         return gates if change is None or change.factor else [(gates[0][0], own), *gates[1:]]
+
+    def by_scope(self, event: str, payload: int) -> tuple[float, float, float]:
+        """pJ of one count of `event` in compute, core and on the channel; `payload` 0: its width does not matter."""
+        found = [0.0, 0.0, 0.0]
+        for _, scope, pj, _, _ in _lines(self, event, payload):
+            found[SCOPES.index(scope)] += pj
+        return found[0], found[1], found[2]
 
     def _gates(self, event: str, counted: str) -> Price:
         """What the event's own unit takes."""
@@ -314,6 +334,7 @@ def price_list(arch: Architecture, overrides: Given = None, used: Collection[str
     return prices
 
 
+@kept
 def core_prices(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> PriceList:
     """The prices of one of a chip's cores; what leaks is the whole chip's."""
     try:
@@ -351,7 +372,12 @@ def leakage(arch: Architecture, overrides: Given = None, used: Collection[str] |
 
 def price_hash(arch: Architecture, overrides: Given = None, used: Collection[str] | None = None) -> str:
     """Identity of all prices of a chip, leakage included: equal numbers, equal hash, wherever they come from."""
-    given, lines = read_overrides(overrides), list[str]()
+    return _price_hash(arch, read_overrides(overrides), used)
+
+
+@kept
+def _price_hash(arch: Architecture, given: Overrides, used: Collection[str] | None) -> str:
+    lines = list[str]()
     for one, _ in groupby(one for one, _ in arch.kinds()):  # a core listed twice in a row and a count of 2 are the same
         prices = core_prices(one, given, used)
         lines += [f"{p.event} {p.pj:.12g}" for p in prices.prices()]
@@ -445,6 +471,7 @@ def _lines(prices: PriceList, event: str, payload: int) -> list[tuple[str, str, 
     return [(unit, scope, p.pj, p.formula, p.citation) for unit, scope, p in found]
 
 
+@kept
 def cycle_charges(arch: Architecture, used: Collection[str] | None = None) -> list[tuple[str, float, str, str]]:
     """(component, pJ per elapsed cycle, formula, source) of what logic costs whatever happens, of all cores."""
     found: dict[tuple[str, str, str], float] = {}

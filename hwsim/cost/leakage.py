@@ -17,6 +17,7 @@ from hwsim.cost.area import ComponentAmount, leakage_figures, leaking_components
 from hwsim.cost.memory import bank_counts, lender, macros
 from hwsim.cost.overrides import OVERRIDE, EnergyError, Overrides, meeting, nearest
 from hwsim.cost.technology.scaling import ScalingError
+from hwsim.kept import kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,7 @@ class Leak:
     source: str
 
 
+@kept
 def working_leaks(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> list[Leak]:
     """What leaks while a sample runs; memories that the network does not use stand at the end, off.
 
@@ -49,6 +51,7 @@ def working_leaks(arch: Architecture, overrides: Overrides, used: Collection[str
     return on + [Leak(UNIT_OF[name], OFF, banks, 0.0, NOT_USED) for name, banks in _unused(arch, used).items()]
 
 
+@kept
 def waiting_leaks(arch: Architecture, overrides: Overrides, used: Collection[str] | None) -> list[Leak]:
     """What leaks between samples, each component in the state that the design's `power` says; the same components in the same
     order. An override is of what is on; other states leak their part of it.

@@ -19,6 +19,7 @@ from hwsim.cost.technology.memory_tables import TableMemory, memory
 from hwsim.cost.technology.sources import TechnologyError, beside, weakest
 from hwsim.cost.technology.sweep import Sweep
 from hwsim.errors import HwsimError
+from hwsim.kept import kept
 from hwsim.units import format_bits
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Macro:
 _NONE = Access(0.0, "no memory", "capacity is 0", "computed")
 
 
+@kept
 def macros(arch: Architecture, used: Collection[str] | None = None) -> dict[str, Macro]:
     """Every memory of a design that is on, by name; one of capacity 0 is none.
 

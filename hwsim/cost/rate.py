@@ -9,16 +9,20 @@ runs waits off chip, so that the highest rate is that of samples back to back. E
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hwsim.activity import INDEX, VOCABULARY
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.activity import INDEX, SCOPES, VOCABULARY
 from hwsim.cores.power import OFF, ON
-from hwsim.cost.energy import CYCLE, Given, cycle_rows, price_activity, scopes
+from hwsim.cost.energy import CYCLE, Given, cycle_rows, price_activity
 from hwsim.cost.leakage import LEAKAGE, leakage_rows, waiting_leaks
 from hwsim.cost.overrides import PRICED, read_overrides
+from hwsim.cost.sums import by_scope, clocked_pj, waiting_pj
 from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 DEFAULT_RATE_HZ = 30.0
 """What tables show beside full speed: the frames of a camera."""
 LOWEST_RATE_HZ = 1e-6
-BUSY, RELOAD, IDLE = "busy", "reload", "idle"
+PHASES = BUSY, RELOAD, IDLE = "busy", "reload", "idle"
 _ROUNDING = 1e-9
 """Relative: 1 / (1 / x) is not always x."""
 
@@ -49,16 +53,20 @@ def check_rate(rate_hz: Any) -> float:
 class Work:
     """What a design does with one sample.
 
-    accounts        its rows of energy at full speed in both accounts, leakage included (`Result.accounts`).
+    accounts        makes its rows of energy at full speed in both accounts, leakage included (`Result.accounts`).
+    pj              (3,) their sums (hwsim/cost/sums.py).
     cycles          that it takes; a mean over samples is one too.
-    reload          counts of what setup loads into memories that are off between samples, and `reload_cycles` that it takes.
+    reload          makes the counts of what setup loads into memories that are off between samples; `reload_pj` (3,) is what
+                    loading them costs in all, `reload_cycles` what it takes.
     reloaded        those memories.
     payload_bits    by layer, the width of multiplications' operands.
     """
 
-    accounts: pd.DataFrame
+    accounts: Callable[[], pd.DataFrame]
+    pj: NDArray[np.float64]
     cycles: float
-    reload: pd.DataFrame
+    reload: Callable[[], pd.DataFrame]
+    reload_pj: NDArray[np.float64]
     reload_cycles: int
     reloaded: Collection[str]
     payload_bits: Mapping[str, int]
@@ -71,7 +79,7 @@ class AtRate:
     rate_hz, highest_hz   samples per second: this rate, and the highest, samples back to back.
     busy_s, reload_s, idle_s   seconds of the period's phases; they add up to 1 / rate_hz.
     late_samples          samples that take longer than the period themselves, so that the next one waits.
-    accounts              as `Result.accounts`, per sample, with a column `phase`: busy, reload, idle.
+    phase_pj              by phase, (3,) pJ per sample (hwsim/cost/sums.py).
     """
 
     rate_hz: float
@@ -80,7 +88,13 @@ class AtRate:
     reload_s: float
     idle_s: float
     late_samples: int
-    accounts: pd.DataFrame
+    phase_pj: Mapping[str, NDArray[np.float64]]
+    _accounts: Callable[[], pd.DataFrame]
+
+    @cached_property
+    def accounts(self) -> pd.DataFrame:
+        """As `Result.accounts`, per sample, with a column `phase`: busy, reload, idle."""
+        return self._accounts()
 
     @property
     def period_s(self) -> float:
@@ -89,7 +103,7 @@ class AtRate:
     @property
     def energy_pj(self) -> dict[str, float]:
         """Picojoules per sample in the three scopes: compute, core, system (hwsim/cost/energy.py, `scopes`)."""
-        return scopes(self.accounts)
+        return by_scope(sum(self.phase_pj.values(), np.zeros(3)))
 
     @cached_property
     def energy(self) -> pd.DataFrame:
@@ -110,10 +124,10 @@ class AtRate:
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers, JSON-ready."""
-        phases = self.energy.groupby("phase")["energy_pj"].sum()
         return {
             "rate_hz": self.rate_hz, "highest_rate_hz": self.highest_hz, "energy_pj": self.energy_pj, "power_w": self.power_w,
-            "phase_energy_pj": {phase: float(phases.get(phase, 0.0)) for phase in (BUSY, RELOAD, IDLE)},
+            "phase_energy_pj": {phase: by_scope(self.phase_pj.get(phase, np.zeros(3)))["system"]
+                                for phase in PHASES},
             "phase_s": {BUSY: self.busy_s, RELOAD: self.reload_s, IDLE: self.idle_s}, "late_samples": self.late_samples}
 
 
@@ -157,8 +171,6 @@ def energy_at_rate(
     per_idle_cycle   events that each core goes on with in a cycle in which it waits (a clock that runs free), unless its logic is
                      off; by event, with their count per cycle.
     """
-    import pandas as pd
-
     rate, highest = check_rate(rate_hz), highest_rate_hz(arch, work.cycles)
     if not reaches(rate, highest):
         raise RateError(f"rate: {rate:g} samples per second is above what {arch.name} reaches: a sample takes {work.cycles:,.0f} "
@@ -168,21 +180,34 @@ def energy_at_rate(
     # A gap too short to load them again keeps these memories on.
     design = arch if reload else _kept_on(arch, work.reloaded)
     idle = wait - work.reload_cycles if reload else wait
-    given, keys = read_overrides(overrides), [c for c in ("core", "layer", "timestep") if c in work.accounts]
-    phases = [work.accounts.assign(phase=BUSY)]
+    given, clocked = read_overrides(overrides), arch.power.between_samples(None) != OFF
+    going_on = _going_on(arch, per_idle_cycle, idle, given, used) if idle and clocked and per_idle_cycle else None
+    spent = {BUSY: work.pj}
     if reload:
-        loads = price_activity(work.reload, arch, work.reload_cycles, work.payload_bits, given, used)
-        phases.append(loads.assign(phase=RELOAD))
+        spent[RELOAD] = work.reload_pj
     if idle:
-        phases.append(leakage_rows(design, waiting_leaks(design, given, used), idle, keys).assign(phase=IDLE))
-        if arch.power.between_samples(None) != OFF:  # the clock goes on
-            phases.append(cycle_rows(arch, used, idle, keys).assign(phase=IDLE))
-            if per_idle_cycle:
-                phases.append(_going_on(arch, per_idle_cycle, idle, given, used).assign(phase=IDLE))
-    energy = pd.concat([frame for frame in phases if len(frame)], ignore_index=True)[[*work.accounts.columns, "phase"]]
+        spent[IDLE] = idle * (waiting_pj(design, given, used) + np.array([0.0, clocked_pj(arch, used) if clocked else 0.0, 0.0]))
+        if going_on is not None:
+            sums = going_on.groupby("scope")["energy_pj"].sum()
+            spent[IDLE] = spent[IDLE] + [float(sums.get(scope, 0.0)) for scope in SCOPES]
+
+    def accounts() -> pd.DataFrame:
+        import pandas as pd
+
+        busy = work.accounts()
+        keys, phases = [c for c in ("core", "layer", "timestep") if c in busy], [busy.assign(phase=BUSY)]
+        if reload:
+            loads = price_activity(work.reload(), arch, work.reload_cycles, work.payload_bits, given, used)
+            phases.append(loads.assign(phase=RELOAD))
+        if idle:
+            phases.append(leakage_rows(design, waiting_leaks(design, given, used), idle, keys).assign(phase=IDLE))
+            phases += [frame.assign(phase=IDLE) for frame in (cycle_rows(arch, used, idle, keys), going_on)
+                       if clocked and frame is not None]
+        return pd.concat([frame for frame in phases if len(frame)], ignore_index=True)[[*busy.columns, "phase"]]
+
     seconds = 1 / arch.clock
     return AtRate(rate, highest, work.cycles * seconds, work.reload_cycles * seconds if reload else 0.0, idle * seconds,
-                  late_samples, energy)
+                  late_samples, spent, accounts)
 
 
 def _kept_on(arch: Architecture, memories: Collection[str]) -> Architecture:

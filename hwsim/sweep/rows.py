@@ -6,12 +6,16 @@ Energies are microjoules a sample, by scope: `compute_uj`, `core_uj`, `energy_uj
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
+from csv import DictWriter
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.files import whole_file
-from hwsim.study import ROWS, read_rows
+from hwsim.study import ROWS
+from hwsim.study.proof import in_words
+from hwsim.study.rows import each_row
 from hwsim.sweep.axis import SweepError
 
 if TYPE_CHECKING:
@@ -46,62 +50,87 @@ def plain_row(row: Row) -> dict[str, Any]:
             value = value.get(part) if isinstance(value, dict) else None
         label = name if name not in found else f"{name}_measured"
         found[label] = value * factor if isinstance(value, int | float) and not isinstance(value, bool) and factor != 1 else value
-    return found | {name: row.get(name) for name in WORDS}
+    said = {"arithmetic": in_words(row["arithmetic"])} if "arithmetic" in row else {"arithmetic": None}
+    return found | said | {name: row.get(name) for name in WORDS}
 
 
-def frame(rows: Iterable[Row]) -> pd.DataFrame:
-    """The table of a study's rows, in their order."""
-    import pandas as pd
+def last_rows(folder: str | Path) -> Iterator[Row]:
+    """The last row of every point of a study's folder, one by one. Raises SweepError where there is none, or of several model
+    versions."""
+    yield from _rows_at(folder, _places(folder))
 
-    return pd.DataFrame([plain_row(row) for row in rows])
 
-
-def load(folder: str | Path) -> list[Row]:
-    """The last row of every point of a study's folder. Raises SweepError where there is none, or of several model versions."""
-    rows = {row["key"]: row for row in read_rows(folder)}
-    if not rows:
+def _places(folder: str | Path) -> list[int]:
+    """Where the last row of every point begins, in bytes."""
+    last: dict[str, int] = {}
+    versions, done, failed = set[str](), set[bytes](), dict[str, bytes]()
+    for at, row in each_row(folder):
+        key = row["key"]
+        last[key] = at
+        failed.pop(key, None)
+        if "error" in row:
+            failed[key] = _labels(row)
+            continue
+        versions.add(str(row.get("model_version")))
+        done.add(_labels(row))
+    if not last:
         raise SweepError(f"{folder}: found no rows of a study, expected a folder that `hwsim sweep --out` made")
-    versions = sorted({str(row["model_version"]) for row in rows.values() if "model_version" in row})
     if len(versions) > 1:
-        raise SweepError(f"{folder}: found rows of model versions {', '.join(versions)}, which do not compare; run the study "
-                         "again in a new folder")
-    done = {_labels(row) for row in rows.values() if "error" not in row}
+        raise SweepError(f"{folder}: found rows of model versions {', '.join(sorted(versions))}, which do not compare; run the "
+                         "study again in a new folder")
     # A point that failed when it was not yet known what it was has another key than the same point when it succeeds.
-    return [row for row in rows.values() if "error" not in row or _labels(row) not in done]
+    return [at for key, at in last.items() if failed.get(key) not in done]
 
 
-def _labels(row: Row) -> str:
-    return json.dumps(row.get("labels", {}), sort_keys=True)
+def _rows_at(folder: str | Path, places: list[int]) -> Iterator[Row]:
+    with (Path(folder) / ROWS).open("rb") as file:
+        for at in places:
+            file.seek(at)
+            yield json.loads(file.readline())
+
+
+def _labels(row: Row) -> bytes:
+    """What tells points apart that have no other key, in a few bytes."""
+    return sha256(json.dumps(row.get("labels", {}), sort_keys=True).encode()).digest()[:16]
 
 
 def study_frame(folder: str | Path) -> pd.DataFrame:
-    """The table of all points of a study's folder. Raises SweepError as `load` does."""
-    return frame(load(folder))
+    """The table of all points of a study's folder. Raises SweepError where there is none, or of several model versions."""
+    import pandas as pd
+
+    return pd.DataFrame([plain_row(row) for row in last_rows(folder)])
 
 
 def save(folder: str | Path, parquet: bool = False) -> list[Path]:
     """Write the table of a study's folder: rows.csv, and rows.parquet where it is asked for; the paths of both.
 
     Another study may add rows to the same folder while a table is written, and write its own table before this one is in its
-    place. So the table is written again until it has all rows. Raises SweepError as `load` does, and where nothing here writes
-    Parquet.
+    place. So the table is written again until it has all rows. Raises SweepError as `study_frame` does, and where nothing here
+    writes Parquet.
     """
     while True:
         size = (Path(folder) / ROWS).stat().st_size if (Path(folder) / ROWS).exists() else 0
-        written = _save(frame(load(folder)), folder, parquet)
+        written = _save(folder, parquet)
         if (Path(folder) / ROWS).stat().st_size == size:
             return written
 
 
-def _save(table: pd.DataFrame, folder: str | Path, parquet: bool) -> list[Path]:
-    written = [Path(folder) / CSV]
-    with whole_file(written[0]) as part:
-        table.to_csv(part, index=False)
+def _save(folder: str | Path, parquet: bool) -> list[Path]:
+    """Row by row, so that a table of any length takes little memory; Parquet has a type for each column and takes the whole."""
+    written, places = [Path(folder) / CSV], _places(folder)
+    labels, numbers = dict[str, None](), dict[str, None]()
+    for row in _rows_at(folder, places):
+        labels |= dict.fromkeys(row.get("labels", {}))
+        numbers |= dict.fromkeys(plain_row(row))
+    with whole_file(written[0]) as part, part.open("w", newline="") as file:
+        table = DictWriter(file, list(labels | numbers))
+        table.writeheader()
+        table.writerows(plain_row(row) for row in _rows_at(folder, places))
     if parquet:
         written.append(Path(folder) / PARQUET)
         try:
             with whole_file(written[1]) as part:
-                _as_text(table).to_parquet(part, index=False)
+                _as_text(study_frame(folder)).to_parquet(part, index=False)
         except ImportError:
             raise SweepError("Parquet needs the package pyarrow; pip install hwsim[parquet], or take rows.csv") from None
     return written

@@ -13,7 +13,6 @@ The best of a front is its knee: the least product of the columns `minimise` (hw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -28,6 +27,7 @@ from hwsim.cost.energy import check_prices
 from hwsim.errors import HwsimError
 from hwsim.simulation import keeps_weights
 from hwsim.study import HIGHEST, Point, run_study
+from hwsim.study.pools import Here
 from hwsim.sweep.axis import Axis, SweepError
 from hwsim.sweep.front import front, knee
 from hwsim.sweep.rows import plain_row
@@ -223,7 +223,7 @@ class Searcher:
     def _simulate(self, found: Found, every: Sequence[Places]) -> None:
         traces = self.search.choose[found.machine.side]
         points = [self._point(found.machine, places, trace) for places in every for trace in traces]
-        rows = run_study(points, self.folder, workers=self.workers, executor=_Here() if self.workers == 1 else None)
+        rows = run_study(points, self.folder, workers=self.workers, executor=Here() if self.workers == 1 else None)
         for n, places in enumerate(every):
             found.rows[places] = dict(zip(traces, rows[n * len(traces):(n + 1) * len(traces)], strict=True))
         self._done += len(every)
@@ -234,15 +234,3 @@ class Searcher:
         values = {axis.field: axis.values[at] for axis, at in zip(machine.axes, places, strict=True)}
         design = replace(Point(trace, machine.arch, changes=machine.changes(places)), samples=self.search.samples)
         return replace(design, labels={"machine": machine.name, "trace": trace, **values})
-
-
-class _Here(Executor):
-    """Works in this process: points are small, and starting a process takes longer than many of them."""
-
-    def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        try:
-            done.set_result(function(*args, **named))
-        except BaseException as error:  # told by the future, as any executor does
-            done.set_exception(error)
-        return done

@@ -22,6 +22,7 @@ import hwsim
 from hwsim.activity import INDEX
 from hwsim.arch import dump_architecture, rebuild_architecture
 from hwsim.cost.technology.memory_tables import memory
+from hwsim.kept import forget
 from hwsim.result import Result
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import SynthError, synthesise
@@ -187,6 +188,7 @@ def test_a_memory_technology(tmp_path: Path, rate_trace: Trace) -> None:
     assert energy == pytest.approx(written * prices["membrane_write_accumulate"])
     table.unlink()
     memory.cache_clear()
+    forget()
     with pytest.raises(hwsim.HwsimError, match=r"no table named '.*slow_writes\.yaml'; allowed are cacti_hp, cacti_lop"):
         hwsim.simulate(rate_trace, arch)
 

@@ -11,7 +11,6 @@ from typer.testing import CliRunner, Result
 
 import hwsim
 from hwsim.cli import app
-from hwsim.study import Row
 from hwsim.sweep import rows
 from hwsim.trace.reader import Trace
 
@@ -58,19 +57,19 @@ def test_a_sweep_gives_the_numbers_of_single_runs_and_goes_on_where_it_stopped(p
 def test_a_table_has_the_rows_that_another_sweep_added_while_it_was_written(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, mine = rows.load, tmp_path / "mine"
+    real, mine = rows._places, tmp_path / "mine"
     assert run("sweep", path, "--arch", "event_core_16", "--set", "core.lanes=4", "--samples", 1, "--workers", 1, "-o",
                tmp_path / "other").exit_code == 0
     theirs = [(tmp_path / "other" / "rows.jsonl").read_bytes()]
 
-    def load(folder: Path) -> list[Row]:
+    def places(folder: Path) -> list[int]:
         found = real(folder)
         if theirs:
             with (mine / "rows.jsonl").open("ab") as file:
                 file.write(theirs.pop())
         return found
 
-    monkeypatch.setattr(rows, "load", load)
+    monkeypatch.setattr(rows, "_places", places)
     assert sweep(path, mine).exit_code == 0
     assert len(pd.read_csv(mine / "rows.csv")) == 4
 

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from hwsim.checks.dataflow import core_problems
 from hwsim.cores.base import CoreFields
-from hwsim.cores.buffers import MEMORY_FIELDS, BufferedDesign, Memories
+from hwsim.cores.buffers import CAPACITIES, MEMORY_FIELDS, BufferedDesign, Memories
 from hwsim.cores.event.dataflow_fields import (
     EVENT_DATAFLOWS,
     EventDriven,
@@ -104,6 +104,9 @@ class EventDesign(BufferedDesign):
                      "core.fifo_depth", "core.bypass", "core.shift_at", "core.dataflow", "core.token", "core.lane.multiplier",
                      "core.writer", "core.passes", "core.mask_first", "memories.membrane_ports",
                      "memories.membrane_gate_by_channel", *MEMORY_FIELDS)
+    width_fields = ("core.potential_bits", "core.current_bits")
+    sum_free_fields = ("count", "core.lanes", "core.fifo_depth", "core.bypass", "core.writer", "memories.membrane_ports",
+                       "memories.membrane_gate_by_channel", *CAPACITIES, "memories.banks", "spike_buffer.address_bits")
     first_values = {"core.mask_first": False, "memories.membrane_gate_by_channel": False}
 
     @model_validator(mode="after")

@@ -7,10 +7,13 @@ docs/energy-model.md, "Logic", says what each event uses and why.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hwsim.cores.event.dataflow_fields import MergedPlanes, OutputStationary
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.logic import Block, Clocked, Logic, Moves, Path, Sums, Use, Within, Work, busiest, moves_of
 from hwsim.cores.parts import POOL_BITS, Term, requantiser, token_bits
+from hwsim.kept import kept
 
 SCATTER_BUSIEST = ("membrane", "current", "weight", "mask", "spike", "bias")
 """Every accumulated row reads and writes a word of potentials, and reads a row of weights; the others follow by far."""
@@ -38,13 +41,27 @@ FIELDS = {
 
 def logic(design: EventDesign, payload_bits: int | None) -> Logic:
     """The core's logic; multiplications have an operand of `payload_bits` (None: the multiplier's own width)."""
+    own = _logic(design)
+    if payload_bits is None:
+        return own
+    rest = {event: uses for event, uses in own.events.items() if event != "mult"}
+    return replace(own, events=rest | _multiplication(design, payload_bits))
+
+
+@kept
+def _logic(design: EventDesign) -> Logic:
     return Logic(
-        blocks=tuple(_blocks(design)), events=_Uses(design, payload_bits).by_event(),
+        blocks=tuple(_blocks(design)), events={**_Uses(design).by_event(), **_multiplication(design, design.core.payload_bits)},
         every_cycle=(Work("sequencer", "sequencer", "cycle", {}), Clocked(IDLE_FLIP_FLOPS, "states that never rest")),
         moves=_moves(design),
         busiest=busiest(GATHER_BUSIEST if design.has_accumulator_file else SCATTER_BUSIEST, design.capacities),
         paths=_paths(design), fields=FIELDS,
     )
+
+
+def _multiplication(design: EventDesign, operand: int) -> dict[str, tuple[Use, ...]]:
+    """What `mult` uses with an operand of so many bits; 0: there is none."""
+    return {"mult": (Sums("multiplier", (("mult", (design.core.weight_bits, operand)),)),)} if operand else {}
 
 
 def _moves(design: EventDesign) -> dict[str, tuple[Moves, ...]]:
@@ -153,11 +170,10 @@ def _paths(design: EventDesign) -> tuple[Path, ...]:
 class _Uses:
     """What one count of each event uses."""
 
-    def __init__(self, design: EventDesign, payload_bits: int | None) -> None:
+    def __init__(self, design: EventDesign) -> None:
         self.design, self.core = design, design.core
         self.wide = {"potential_bits": design.core.potential_bits}
         self.word = {"lanes": design.core.lanes, **self.wide}
-        self.operand = design.core.payload_bits if payload_bits is None else payload_bits
 
     def by_event(self) -> dict[str, tuple[Use, ...]]:
         return {**self._tokens(), **self._rows(), **self._lanes(), **self._passes(), **self._sends()}
@@ -223,14 +239,11 @@ class _Uses:
         if self.design.merges_planes:
             per_lane.append(Work("bit_slots", "bit_slots", "term", {}))
         within: tuple[Use, ...] = (Within("lane", "the lane's accumulation, which weighs planes (acc_add)"),)
-        found: dict[str, tuple[Use, ...]] = {
+        return {
             "acc_add": tuple(per_lane), "weight_shift": within,
             "reg_bits": (Within("lane", "a lane holds no register: words go from memory to memory; bypass and word registers are "
                                 "in the clock"),),
         }
-        if self.operand:
-            found["mult"] = (Sums("multiplier", (("mult", (self.core.weight_bits, self.operand)),)),)
-        return found
 
     def _passes(self) -> dict[str, tuple[Use, ...]]:
         """What neurons do in passes, and the words that passes write."""
