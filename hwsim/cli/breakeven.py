@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ def breakeven_command(
     trace: Annotated[str, typer.Argument(help="The SNN's trace (HDF5): its shapes, and which neurons spike how often.")],
     ann: Annotated[str | None, typer.Option("--ann", metavar="TRACE", help="The trace of its ANN.")] = None,
     timesteps: Annotated[str, typer.Option(metavar="T,T,...", help="Numbers of steps.")] = STEPS,
-    samples: Annotated[int, typer.Option(help="Count the first N samples.")] = 8,
+    samples: Annotated[int | None, typer.Option(help="Count the first N samples (default: all that both traces have).")] = None,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where breakeven.csv and breakeven.png go.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,7 +37,7 @@ def breakeven_command(
     steps = _steps(timesteps)
     if out is not None:
         check_target(out, TABLE, "a saved table of break-even rates", {TABLE, FIGURE})
-    work, rival = _counted(trace, samples), None if ann is None else _counted(ann, samples)
+    work, rival = _counted(trace, ann, samples)
     if work.is_ann:
         raise WorkError(f"{trace}: is a quantised ANN, expected an SNN; give the ANN with --ann, and the SNN first")
     if rival is not None:
@@ -65,9 +66,11 @@ def _steps(text: str) -> list[int]:
     return sorted({int(part) for part in parts})
 
 
-def _counted(path: str, samples: int) -> Work:
-    with Trace.open(path) as trace:
-        return count_work(trace, min(samples, trace.samples))
+def _counted(path: str, ann: str | None, samples: int | None) -> tuple[Work, Work | None]:
+    """Both traces, over as many samples as asked for, or as both have."""
+    with Trace.open(path) as trace, (nullcontext() if ann is None else Trace.open(ann)) as rival:
+        wanted = min(t.samples for t in (trace, rival) if t is not None) if samples is None else samples
+        return count_work(trace, wanted), None if rival is None else count_work(rival, wanted)
 
 
 def _cell(found: BreakEven) -> str:
