@@ -1,7 +1,8 @@
-"""hwsim's own bill: the trace replayed on the best design of each dataflow, its ANN on the best ANN machine of it, in three scopes.
+"""hwsim's own bill: a trace replayed on the best design of each dataflow, its ANN on the best ANN machine, in three scopes.
 
 Which designs is said by ours.yaml; a search chose them (docs/sweeps.md, "Reference designs"). A trace that a design's spike
-buffer does not hold, or whose neurons have flags, gets the same design with larger memories (`fitted`). What a trace does not use is off.
+buffer does not hold, or whose neurons have flags, gets the same design with larger memories (`fitted`). What a trace does not
+use is off.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ def fitted(design: Architecture, trace: Trace) -> Architecture:
     for spikes, words, mask in sorted(product(range(DOUBLINGS + 1), range(4), needs_flags), key=sum):
         try:
             larger = design.with_spike_buffer(capacity=f"{design.spike_buffer.capacity << spikes} bit")
-            larger = larger.with_memories(membrane=f"{design.capacities['membrane'] << words} bit", **{"mask": FLAGS} if mask else {})
+            sizes = {"membrane": f"{design.capacities['membrane'] << words} bit"} | ({"mask": FLAGS} if mask else {})
+            larger = larger.with_memories(**sizes)
             if why_not(trace, larger) is None:
                 return at_highest_clock(larger)
         except HwsimError:  # no such memory on this kind of core, or a bank beyond the table
@@ -107,10 +109,10 @@ class Runs:
         self._known: dict[tuple[str, str], Result | str] = {}
 
     def of(self, trace: Trace, arch: str, fields: Mapping[str, Any] | None = None) -> Result | str:
-        """What a trace takes on a design with some fields changed, or why it does not run there."""
+        """What a trace takes on a design, or why it does not run there. With other fields it has the highest clock it reaches."""
         try:
             design = load_architecture(arch)
-            changed = fitted(design.with_fields(fields) if fields else design, trace)
+            changed = fitted(at_highest_clock(design.with_fields(fields)) if fields else design, trace)
             key = (trace.content_hash, repr((changed.timing(), changed.technology, changed.clock)))
             if key not in self._known:
                 found = simulate(trace, changed, samples=self._samples)

@@ -100,8 +100,8 @@ def _ours() -> list[str]:
     lines = [f"### {', '.join(f'`hwsim_{name}`' for name in data.designs)}", "",
              f"* Source: {data.paper}. Equations: [cycle model](cycle-model.md), [energy model](energy-model.md).",
              "* Machines: the shipped designs named here, each the best of its kind that a search found "
-             "([reference designs](sweeps.md#reference-designs)). A trace that does not fit, or whose neurons have flags, gets the "
-             "same design with a larger spike buffer or membrane memory, a memory of flags, and the clock that it then reaches."]
+             "([reference designs](sweeps.md#reference-designs)). A trace that does not fit, or whose neurons have flags, gets "
+             "the same design with a larger spike buffer or membrane memory, a memory of flags, and the clock that it then has."]
     for name, design in data.designs.items():
         changed = f", with `{design.fields}`" if design.fields else ""
         lines.append(f"  * `{name}`: SNN on `{design.snn}`, ANN on `{design.ann}`{changed}.")

@@ -26,6 +26,7 @@ COMMANDS = {
     "rivals": "A design against every ANN machine: equal lanes, area, latency.",
     "assume": "Who wins, SNN or ANN, under whose way of counting energy.",
     "breakeven": "The spike rate at which an SNN stops winning, by account.",
+    "sensitivity": "Which comparisons survive the spread of published prices.",
     "claims": "What the papers claim, computed again, with a verdict.",
     "sweep": "Many designs, traces, schedules and prices; resumable.",
     "search": "Reference designs: every machine at its best, chosen by search.",
