@@ -65,8 +65,8 @@ def sensitivity_command(
     print_table([_row(f) for f in found.findings], left=("comparison", "scope", "takes less", "moved most by"),
                 spare=("moved most by", "5-95 %"))
     print_notes([
-        "ratio: the rival's energy over that of the trace at nominal prices; above 1 the trace takes less. flips, %: probability that "
-        f"the order turns round over {found.draws} draws of all prices (95 % interval); seed {found.seed}",
+        "ratio: the rival's energy over that of the trace at nominal prices; above 1 the trace takes less. flips, %: probability "
+        f"that the order turns round over {found.draws} draws of all prices (95 % interval); seed {found.seed}",
         *map(_designs_note, found.designs), *(f"{title}: lacks: {why}" for title, why in found.lacks)])
     if out is not None:
         typer.echo(f"saved in {out}: {TABLE}, {BARS}, {FIGURE}")
@@ -74,9 +74,9 @@ def sensitivity_command(
 
 def _designs_note(one: Shares) -> str:
     parts = ", ".join(f"{name} {100 * part:.0f}" for name, part in one.by_choice.items())
-    return (f"{one.scope}: the SNN takes less on {one.won} of {len(one.ratios)} designs at nominal prices; of the ratio's variance "
-            f"the design makes {100 * one.designs:.0f} % (alone: {parts}), prices {100 * one.prices:.0f} %, both together "
-            f"{100 * one.both:.0f} %")
+    return (f"{one.scope}: the SNN takes less on {one.won} of {len(one.ratios)} designs at nominal prices; of the ratio's "
+            f"variance the design makes {100 * one.designs:.0f} % (alone: {parts}), prices {100 * one.prices:.0f} %, both "
+            f"together {100 * one.both:.0f} %")
 
 
 def _row(f: Finding) -> dict[str, str]:

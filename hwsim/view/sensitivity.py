@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BLUE, GREEN, ORANGE = "#0072B2", "#009E73", "#E69F00"
-MOST_BARS = 7
+MOST_BARS, LEAST_WIDTH = 7, 1.004
+"""Bars of a panel, and how far apart the ends of one must lie to be seen."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def save_sensitivity_figure(tornados: Sequence[Tornado], splits: Sequence[Split]
 
 
 def _tornado(axes: Axes, one: Tornado) -> None:
-    bars = one.bars[:MOST_BARS]
+    bars = [bar for bar in one.bars[:MOST_BARS] if bar[2] / bar[1] > LEAST_WIDTH] or one.bars[:1]
     axes.axvspan(one.low, one.high, color=RULE, alpha=0.6, linewidth=0, zorder=0)
     for row, (_, low, high) in enumerate(bars):
         axes.barh(row, high - low, left=low, height=0.62, color=BLUE, alpha=0.85, zorder=2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def _options(ranges: Ranges, held: Held, name: str, shares: NDArray[np.float64])
     return [options[n] for n in _place(shares, len(options))]
 
 
-def _allowed(options: list, wanted: str | None) -> list:  # type: ignore[type-arg]
+def _allowed(options: list[Any], wanted: str | None) -> list[Any]:
     if wanted is None:
         return options
     return [option for option in options if option == wanted or (isinstance(option, float) and option == float(wanted))]
@@ -148,7 +149,7 @@ def steps(ranges: Ranges, held: Held) -> list[Step]:
                            _one(ranges, held, base, {name: one.factor(end.value)})) for end in (one.low, one.high)]
     for name, choice in ranges.choices.items():
         if name not in held.options:
-            found += [Step(name, choice.title, option, _one(ranges, held, base._replace(**{name: option}), {}))
+            found += [Step(name, choice.title, option, _one(ranges, held, Setting(**{**base._asdict(), name: option}), {}))
                       for option in choice.options[1:]]
     cells = [(p, v) for p, profile in ranges.profiles.items() for v in profile.supplies_v
              if held.options.get(MEMORY, p) == p and float(held.options.get(SUPPLY, v)) == v]

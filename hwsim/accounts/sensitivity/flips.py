@@ -110,10 +110,10 @@ def found(comparison: Comparison, prices: Prices, alone: list[Step], nominal: Pr
     """A finding for each scope. `alone`: everything that moves, one at a time; `nominal`: one draw."""
     for scope in SCOPES:
         every, at = ratios(comparison, prices, scope), float(ratios(comparison, nominal, scope)[0])
-        chance, low, high = probability((every > 1) != (at > 1))
-        yield Finding(comparison.title, scope, comparison.own_name, comparison.rival_name, at,
-                      *(float(q) for q in np.quantile(every, (0.05, 0.95))), chance, low, high,
-                      tornado(comparison, alone, at, scope))
+        chance, at_least, at_most = probability((every > 1) != (at > 1))
+        low, high = (float(end) for end in np.quantile(every, (0.05, 0.95)))
+        yield Finding(comparison.title, scope, comparison.own_name, comparison.rival_name, at, low, high, chance, at_least,
+                      at_most, tornado(comparison, alone, at, scope))
 
 
 def tornado(comparison: Comparison, alone: list[Step], at: float, scope: str) -> tuple[Bar, ...]:

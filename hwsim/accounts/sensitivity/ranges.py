@@ -89,7 +89,7 @@ class Ranges(Fields):
     @model_validator(mode="after")
     def _sourced(self) -> Ranges:
         used = [end.source for r in self.every().values() for one in r for end in (one.low, one.nominal, one.high)]
-        used += [c.source for c in (*self.choices.values(), *self.profiles.values())]
+        used += [choice.source for choice in self.choices.values()] + [profile.source for profile in self.profiles.values()]
         if unknown := sorted(set(used) - set(self.sources)):
             raise ValueError(f"source {unknown[0]!r} is not listed under sources")
         return self

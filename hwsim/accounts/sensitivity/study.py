@@ -105,7 +105,8 @@ def _comparisons(
         here = runs.of(own, design.snn, design.fields)
         rivals = [(f"ANN, {design.title}", runs.of(ann, design.ann, design.fields), "ANN")] if ann is not None else []
         if design.snn not in seen:
-            rivals += [(f"{_called(one)}, {design.title}", runs.of(one, design.snn, design.fields), _called(one)) for one in others]
+            rivals += [(f"{_called(one)}, {design.title}", runs.of(one, design.snn, design.fields), _called(one))
+                       for one in others]
         seen.add(design.snn)
         for title, there, name in rivals:
             if isinstance(here, Result) and isinstance(there, Result):
