@@ -27,6 +27,8 @@ COMMANDS = {
     "assume": "Who wins, SNN or ANN, under whose way of counting energy.",
     "breakeven": "The spike rate at which an SNN stops winning, by account.",
     "sensitivity": "Which comparisons survive the spread of published prices.",
+    "suite": "Frozen suites of machines, prices and accounts.",
+    "card": "One page on who wins, by a frozen suite; verify one.",
     "claims": "What the papers claim, computed again, with a verdict.",
     "sweep": "Many designs, traces, schedules and prices; resumable.",
     "search": "Reference designs: every machine at its best, chosen by search.",

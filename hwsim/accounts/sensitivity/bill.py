@@ -19,6 +19,7 @@ from hwsim.cores.model import core_model
 from hwsim.cores.power import MEMORY_OF
 from hwsim.cost.energy import price_activity
 from hwsim.cost.leakage import LEAKAGE
+from hwsim.cost.rate import Work, energy_at_rate
 from hwsim.cost.units import unit_at
 from hwsim.result import Result
 
@@ -48,7 +49,13 @@ class Priced:
     rate_hz: float | None = None
 
     def __post_init__(self) -> None:
-        self.bill = lru_cache(maxsize=None)(self._bill)
+        self.bill, self.frame = lru_cache(maxsize=None)(self._bill), lru_cache(maxsize=None)(self._frame)
+
+    def at(self, rate_hz: float | None) -> Priced:
+        """The same at a rate; what is priced at full speed is priced once for all rates."""
+        other = Priced(self.result, self.technology, rate_hz)
+        other.frame = self.frame
+        return other
 
     def plain(self, setting: Setting) -> Setting:
         """The setting without what the design does not have: links of a chip of one core."""
@@ -60,15 +67,25 @@ class Priced:
         by = ["core", "layer", "unit", "event"]
         return self.result.activity.groupby(by, sort=False, as_index=False)["count"].sum()
 
-    def _bill(self, setting: Setting) -> Bill:
-        """Raises what `Result.reprice` raises, and RateError."""
+    def _frame(self, setting: Setting) -> tuple[Any, Architecture]:
+        """Priced activity and leakage at full speed, and the design at this setting."""
         r = self.result
         technology = r.architecture.technology.model_copy(update={**self.technology, **setting._asdict()})
         design = r.architecture.model_copy(update={"technology": technology})
-        if self.rate_hz is not None:
+        return price_activity(self._activity, design, float(r.cycles.mean()), r.facts.payload_bits, None, r.used,
+                              r.facts.value_bits), design
+
+    def _bill(self, setting: Setting) -> Bill:
+        """Raises what `Result.reprice` raises, and RateError."""
+        frame, design = self.frame(setting)
+        r = self.result
+        if self.rate_hz is None:
+            return bill_of(frame, design)
+        if design.power.idle:  # something is off between samples, and perhaps loaded again
             return bill_of(replace(r, architecture=design, overrides={}).at_rate(self.rate_hz).accounts, design)
-        return bill_of(price_activity(self._activity, design, float(r.cycles.mean()), r.facts.payload_bits, None, r.used,
-                                      r.facts.value_bits), design)
+        loads, load_cycles = r.setup_of([])
+        work = Work(frame, float(r.cycles.mean()), loads, load_cycles, [], r.facts.payload_bits)
+        return bill_of(energy_at_rate(work, design, self.rate_hz, None, r.used, {}, 0).accounts, design)
 
 
 def bill_of(frame: Any, arch: Architecture) -> dict[tuple[str, str], float]:
