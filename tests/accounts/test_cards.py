@@ -62,7 +62,7 @@ def test_a_changed_price_or_design_is_a_new_suite(small: Suite) -> None:
     other = small.model_copy(update={"machines": {"mine": machine.model_copy(update={"ann": "systolic"})}})
     assert [name for name in there if parts(other)[name] != there[name]] == ["machines"]
     tables = suites._prices(small)
-    assert {"units/datta_45nm", "memory/cacti_lop", "logic/nangate_45nm", "dram/dramsim3", "links/noxim", "scaling"} <= set(tables)
+    assert {"units/datta_45nm", "memory/cacti_lop", "logic/nangate_45nm", "dram/dramsim3", "scaling"} <= set(tables)
 
 
 def test_a_suite_is_released_once(tmp_path: Path) -> None:
