@@ -16,11 +16,15 @@ One [trace](glossary.md#trace), the trace of the ANN that its network was conver
 energy that hwsim has ([how to add one](recipes.md#an-account)). Numbers are means per [sample](glossary.md#sample). Energies
 of the others follow from what is counted in the traces alone: [synaptic operations](glossary.md#synaptic-operation), events,
 spikes, [timesteps](glossary.md#timestep), shapes, and whether the input is [direct](glossary.md#direct-input) or
-[hybrid](glossary.md#hybrid-input). The last rows are hwsim's own, in three [scopes](glossary.md#scope): replayed on cores of each
-dataflow, whose [tokens](glossary.md#token) carry one [plane](glossary.md#plane) or
-[merged planes](glossary.md#merged-planes); the ANN's cores have multipliers in their [lanes](glossary.md#lane). This page is the
+[hybrid](glossary.md#hybrid-input). The last rows are hwsim's own, in three [scopes](glossary.md#scope): replayed on the best
+design of each [dataflow](glossary.md#dataflow), whose [tokens](glossary.md#token) carry one [plane](glossary.md#plane) or
+[merged planes](glossary.md#merged-planes), beside the best machine of the ANN. This page is the
 file `assume.md` that the command below writes; nobody edits it by hand.
 """
+
+
+LEGEND = ("Energies are nJ per sample, means; ops are operations; 001 on a chip's weights is relative to the ANN; thresholds are "
+          "spikes. ANN / SNN above 1: the SNN wins; of a threshold's band both ends are given.")
 
 
 def heading(found: Assumed) -> str:
@@ -45,6 +49,11 @@ def amounts(row: Row) -> tuple[str, str]:
     return f"{snn * factor:{form}}{unit}", f"{total(row.ann) * factor:{form}}{unit}"
 
 
+def ratio_text(row: Row) -> str:
+    """The ANN's over the SNN's; of a band both ends."""
+    return " to ".join(f"{ratio:.2f}" for ratio in row.ratios) or "-"
+
+
 def verdict(rows: Sequence[Row]) -> str:
     """One sentence: how many accounts say what."""
     won = {who: sum(row.winner == who for row in rows) for who in ("SNN", "ANN", "even", "undecided")}
@@ -57,12 +66,11 @@ def page(found: Assumed) -> str:
     """The whole as Markdown: the table, then each account with its source, equations, reading, numbers and what it leaves out."""
     ann = "" if found.ann is None else f" --ann {found.ann.trace}.h5"
     lines = [_INTRODUCTION, "```", f"hwsim assume {found.snn.trace}.h5{ann} --samples {found.snn.samples} --out DIR", "```", "",
-             heading(found).replace("\n", ";\n") + ".", "",
+             heading(found).replace("\n", ";\n") + ".", "", f"**{verdict(found.rows)}** {LEGEND}", "",
              "| account | SNN, nJ | ANN, nJ | ANN / SNN | wins |", "|---|---|---|---|---|"]
     for row in found.rows:
-        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-        lines.append(f"| {row.title} | {' | '.join(amounts(row))} | {ratio} | {row.winner or f'lacks: {row.lacks}'} |")
-    lines += ["", verdict(found.rows), "", "## The accounts", ""]
+        lines.append(f"| {row.title} | {' | '.join(amounts(row))} | {ratio_text(row)} | {row.winner or f'lacks: {row.lacks}'} |")
+    lines += ["", "## The accounts", ""]
     families: dict[int, list[Account]] = {}
     for account in all_accounts():
         families.setdefault(id(account.data), []).append(account)
@@ -91,8 +99,10 @@ def _ours() -> list[str]:
     data = our_data()
     lines = [f"### {', '.join(f'`hwsim_{name}`' for name in data.designs)}", "",
              f"* Source: {data.paper}. Equations: [cycle model](cycle-model.md), [energy model](energy-model.md).",
-             "* Machines: the SNN's is the shipped design named here with these changes; the ANN's is the same with multipliers "
-             "in its lanes, or the shipped design that is named."]
+             "* Machines: the shipped designs named here, each the best of its kind that a search found "
+             "([reference designs](sweeps.md#reference-designs)). A trace that does not fit, or whose neurons have flags, gets "
+             "the same design with a larger spike buffer or membrane memory, a memory of flags, and the clock that it then has."]
     for name, design in data.designs.items():
-        lines.append(f"  * `{name}`: {design.snn}, {f'`{design.core}`' if design.core else 'unchanged'}; ANN: {design.ann}.")
+        changed = f", with `{design.fields}`" if design.fields else ""
+        lines.append(f"  * `{name}`: SNN on `{design.snn}`, ANN on `{design.ann}`{changed}.")
     return [*lines, *(f"* Scope {scope} leaves out: {', '.join(out)}." for scope, out in data.leaves_out.items())]

@@ -41,6 +41,14 @@ class Row:
         return (sum(self.band) / 2 if self.counts == "threshold" else total(self.ann)) / snn
 
     @property
+    def ratios(self) -> tuple[float, ...]:
+        """The ratio, or of a band both ends over the measure; none where the ratio is None."""
+        if self.ratio is None:
+            return ()
+        ends = (end / total(self.snn) for end in dict.fromkeys(self.band)) if self.counts == "threshold" else (self.ratio,)
+        return tuple(ends)
+
+    @property
     def winner(self) -> str | None:
         """SNN, ANN, even, or undecided (inside a band); None where an input is lacking."""
         if (ratio := self.ratio) is None:

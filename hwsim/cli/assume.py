@@ -10,7 +10,7 @@ import typer
 
 from hwsim.accounts.assume import Assumed, assume, frame_rows
 from hwsim.accounts.base import total
-from hwsim.accounts.page import amounts, heading, page, verdict
+from hwsim.accounts.page import LEGEND, amounts, heading, page, ratio_text, verdict
 from hwsim.accounts.row import Row
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, progress
 from hwsim.files import whole_file, whole_folder
@@ -42,13 +42,10 @@ def assume_command(
         print_json({"trace": found.snn.trace, "ann": found.ann.trace if found.ann else None, "samples": found.snn.samples,
                     "rows": list(frame_rows(found.rows))})
         return
-    typer.echo(heading(found))
-    typer.echo("")
+    typer.echo(f"{heading(found)}\n\n{verdict(found.rows)}\n")
     notes: list[str] = []
     print_table([_cells(row, notes) for row in found.rows], left=("account", "wins", "leaves out"))
-    print_notes(notes)
-    typer.echo("\nnJ per sample, means; ANN/SNN above 1: the SNN wins. Units of rows without nJ stand beside their numbers.")
-    typer.echo(verdict(found.rows))
+    print_notes([LEGEND, *notes])
     if out is not None:
         typer.echo(f"saved in {out}: {TABLE}, {FIGURE}, {PAGE}")
 
@@ -65,7 +62,7 @@ def _note(text: str, notes: list[str]) -> str:
 def _cells(row: Row, notes: list[str]) -> dict[str, str]:
     snn, ann = amounts(row)
     lacks = f"lacks {_note(row.lacks, notes)}" if row.lacks else ""
-    return {"account": row.title, "SNN": snn, "ANN": ann, "ANN/SNN": "-" if row.ratio is None else f"{row.ratio:.2f}",
+    return {"account": row.title, "SNN": snn, "ANN": ann, "ANN/SNN": ratio_text(row),
             "wins": row.winner or lacks or "-", "leaves out": _note("leaves out " + "; ".join(row.leaves_out), notes)}
 
 

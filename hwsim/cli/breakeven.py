@@ -1,7 +1,8 @@
-"""`hwsim breakeven`: the spike rate at which an SNN stops winning, under each published account, over the number of steps."""
+"""`hwsim breakeven`: the spike rate at which an SNN stops winning, by account in closed form, and simulated on a grid."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,10 @@ import typer
 
 from hwsim.accounts.base import variants_of
 from hwsim.accounts.breakeven import ALWAYS, BreakEven, break_evens
+from hwsim.accounts.crossing.crossings import Crossing
 from hwsim.accounts.published.thresholds import Threshold as PublishedThreshold
 from hwsim.accounts.work import Work, WorkError, check_twins, count_work
+from hwsim.cli import crossings
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table
 from hwsim.errors import HwsimError
 from hwsim.files import whole_folder
@@ -19,7 +22,7 @@ from hwsim.trace.reader import Trace
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-TABLE, FIGURE = "breakeven.csv", "breakeven.png"
+TABLE, FIGURE, SIMULATED = "breakeven.csv", "breakeven.png", "simulated.csv"
 STEPS = "1,2,4,8,16"
 
 
@@ -28,34 +31,54 @@ def breakeven_command(
     trace: Annotated[str, typer.Argument(help="The SNN's trace (HDF5): its shapes, and which neurons spike how often.")],
     ann: Annotated[str | None, typer.Option("--ann", metavar="TRACE", help="The trace of its ANN.")] = None,
     timesteps: Annotated[str, typer.Option(metavar="T,T,...", help="Numbers of steps.")] = STEPS,
-    samples: Annotated[int, typer.Option(help="Count the first N samples.")] = 8,
+    samples: Annotated[int | None, typer.Option(
+        help=f"Count the first N samples (default: all that both traces have; {crossings.SAMPLES} with --simulate).")] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Replay scaled traces on a grid; --study keeps it.")] = False,
+    study: Annotated[str | None, typer.Option(metavar="DIR", help="Of --simulate: its rows; a stopped one goes on.")] = None,
+    rates: Annotated[str, typer.Option(help="Of --simulate: spikes per neuron and step.")] = crossings.RATES,
+    width: Annotated[str, typer.Option(help="Of --simulate: channels of hidden layers, over those of the trace.")] = "1",
+    kernel: Annotated[str, typer.Option(help="Of --simulate: kernels of convolutions, so fan-out (default: own).")] = "",
+    design: Annotated[list[str] | None, typer.Option(help="Of --simulate: a pair of `hwsim assume`; repeatable.")] = None,
+    memory: Annotated[list[str] | None, typer.Option(help="Of --simulate: a memory profile; repeatable.")] = None,
+    at_hz: Annotated[str, typer.Option(help="Of --simulate: samples per second, beside full speed.")] = "30",
+    workers: Annotated[int | None, typer.Option(min=1, help="Of --simulate: processes.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Of --simulate: a grid that takes long is meant.")] = False,
+    point: Annotated[list[str] | None, typer.Option(metavar="TRACE", help="A trace to mark in the figure; repeatable.")] = None,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where breakeven.csv and breakeven.png go.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Spikes per neuron and step at which SNN and ANN take the same, under each account; in closed form, nothing is simulated."""
+    """Spikes per neuron and step at which SNN and ANN take the same: by account in closed form, and simulated on a grid."""
     steps = _steps(timesteps)
+    before = out is not None and (Path(out) / TABLE).is_file()
     if out is not None:
-        check_target(out, TABLE, "a saved table of break-even rates", {TABLE, FIGURE})
-    work, rival = _counted(trace, samples), None if ann is None else _counted(ann, samples)
+        check_target(out, TABLE, "a saved table of break-even rates", {TABLE, FIGURE, SIMULATED})
+    work, rival = _counted(trace, ann, samples)
     if work.is_ann:
         raise WorkError(f"{trace}: is a quantised ANN, expected an SNN; give the ANN with --ann, and the SNN first")
     if rival is not None:
         check_twins(work, rival)
     found = break_evens(work, rival, steps)
+    asked = crossings.Asked(rates, width, kernel, design or [], memory or [], at_hz, study, workers, yes)
+    lines = crossings.simulated(trace, ann, steps, samples, asked) if simulate else []
     if out is not None:
-        _save(found, work, out)
+        _save(found, lines, [work, *(_counted(path, None, samples)[0] for path in point or [])], out)
     if as_json:
-        print_json([{name: None if value == ALWAYS else value for name, value in vars(b).items()} for b in found])
+        closed = [{name: None if value == ALWAYS else value for name, value in vars(b).items()} for b in found]
+        print_json({"closed_form": closed, "simulated": crossings.plain(lines)} if simulate else closed)
         return
     rate = work.spikes_per_neuron / work.timesteps
     typer.echo(f"{work.trace}, {_over(work)}: {100 * rate:.2f} % spikes per neuron and step at T = {work.timesteps}, "
                f"{work.spikes_per_synapse:.3f} per synapse\n")
-    rows = _rows(found, steps)
-    print_table(rows, left=("account",))
+    if simulate:
+        print_table(crossings.table_rows(lines, steps), left=("simulated", "scope", "at"))
+        print_notes(crossings.notes(lines))
+        typer.echo("")
+    print_table(_rows(found, steps), left=("account",))
     print_notes(["percent of neurons that may spike in a step; below it the SNN wins. always: even if all neurons spike in each "
                  "step; never: even without a spike; -: the account lacks an input", *_lacks(found)])
     if out is not None:
-        typer.echo(f"saved in {out}: {TABLE}, {FIGURE}")
+        typer.echo(f"saved in {out}{', in place of an earlier one' if before else ''}: {TABLE}, {FIGURE}"
+                   f"{', ' + SIMULATED if simulate else ''}")
 
 
 def _steps(text: str) -> list[int]:
@@ -65,9 +88,11 @@ def _steps(text: str) -> list[int]:
     return sorted({int(part) for part in parts})
 
 
-def _counted(path: str, samples: int) -> Work:
-    with Trace.open(path) as trace:
-        return count_work(trace, min(samples, trace.samples))
+def _counted(path: str, ann: str | None, samples: int | None) -> tuple[Work, Work | None]:
+    """Both traces, over as many samples as asked for, or as both have."""
+    with Trace.open(path) as trace, (nullcontext() if ann is None else Trace.open(ann)) as rival:
+        wanted = min(t.samples for t in (trace, rival) if t is not None) if samples is None else samples
+        return count_work(trace, wanted), None if rival is None else count_work(rival, wanted)
 
 
 def _over(work: Work) -> str:
@@ -91,16 +116,18 @@ def _lacks(found: tuple[BreakEven, ...]) -> list[str]:
     return list(dict.fromkeys(f"{b.title} lacks: {b.lacks}" for b in found if b.lacks))
 
 
-def _save(found: tuple[BreakEven, ...], work: Work, out: str) -> None:
+def _save(found: tuple[BreakEven, ...], lines: list[Crossing], works: list[Work], out: str) -> None:
     # pandas and matplotlib are not loaded before there is something to save.
     import pandas as pd
 
     from hwsim.view.breakeven import Curve, Threshold, save_breakeven_figure
     from hwsim.view.labels import shortened
 
+    work = works[0]
     rows: list[dict[str, Any]] = [vars(b) for b in found]
-    curves = [Curve(title, [(b.timesteps, b.rate) for b in found if b.title == title and b.rate is not None])
-              for title in dict.fromkeys(b.title for b in found)]
+    curves = [Curve(title, points) for title, points in crossings.curve_points(lines).items()]
+    curves += [Curve(title, [(b.timesteps, b.rate) for b in found if b.title == title and b.rate is not None])
+               for title in dict.fromkeys(b.title for b in found)]
     synapses = work.spikes_per_synapse / work.spikes_per_neuron
     marks = []
     for account in variants_of("threshold", PublishedThreshold):
@@ -111,7 +138,9 @@ def _save(found: tuple[BreakEven, ...], work: Work, out: str) -> None:
         marks.append(Threshold(account.title, low * factor, high * factor, t))
     with writing(out), whole_folder(out) as made:
         pd.DataFrame(rows).to_csv(made / TABLE, index=False)
-        point = (f"{work.trace}", work.timesteps, work.spikes_per_neuron / work.timesteps)
-        save_breakeven_figure([c for c in curves if c.points], [point], marks,
+        if lines:
+            pd.DataFrame(crossings.plain(lines)).to_csv(made / SIMULATED, index=False)
+        points = [(one.trace, one.timesteps, one.spikes_per_neuron / one.timesteps) for one in works]
+        save_breakeven_figure([c for c in curves if c.points], points, marks,
                               f"{shortened(work.trace, 40)}, {_over(work)}: below which rate the SNN wins, by account",
                               Path(made) / FIGURE)

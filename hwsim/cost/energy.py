@@ -424,13 +424,15 @@ def price_activity(
     if not arch.is_one_core and "core" not in activity:
         raise EnergyError(f"activity: {arch.name} has {len(arch.core_names)} cores; give a column core")
     given = read_overrides(overrides)
-    check_prices(arch, given, used)
+    kinds = [(core_prices(one, given, used), count) for one, count in arch.kinds()]
+    waiting_leaks(arch, given, used)
     keys = [c for c in activity.columns if c not in ("unit", "event", "count")]
     columns = [*keys, "unit", "component", "event", "state", "scope", "count", "price_pj", "energy_pj", "formula", "source"]
-    found = []
-    for name in arch.core_names:
-        mine = activity if arch.is_one_core else activity[activity["core"] == name]
-        found.append(_priced(mine, core_prices(arch.view(name), given, used), payload_bits, value_bits or {})[columns])
+    found, names = [], list(arch.core_names)
+    for prices, count in kinds:
+        mine = activity if arch.is_one_core else activity[activity["core"].isin(names[:count])]
+        found.append(_priced(mine, prices, payload_bits, value_bits or {})[columns])
+        names = names[count:]
     cycles = cycle_rows(arch, used, elapsed_cycles, keys)[columns]
     leaks = leakage_rows(arch, working_leaks(arch, given, used), elapsed_cycles, keys)[columns]
     return pd.concat([frame for frame in (*found, cycles, leaks) if len(frame)], ignore_index=True)

@@ -75,11 +75,15 @@ def _draw(axes: Axes, row: int, mark: Mark) -> None:
         return
     colour = {"SNN": SNN, "ANN": ANN}.get(mark.wins or "", OPEN)
     if mark.low and mark.high and mark.low != mark.high:
+        # A band has no number of its own, so no point is drawn in it.
         axes.plot([mark.low, mark.high], [row, row], color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt", zorder=2)
+        _said(axes, row, f"{number(mark.low)} to {number(mark.high)}", mark.high, True, colour)
+        return
     axes.plot([1, mark.ratio], [row, row], color=colour, linewidth=1.6, zorder=2)
     axes.plot([mark.ratio], [row], "o", color=colour, markersize=5, zorder=3)
-    right = mark.ratio >= 1
-    axes.annotate(f"{number(mark.ratio)}", (max(mark.ratio, mark.high or 0) if right else min(mark.ratio, mark.low or
-    mark.ratio), row),
-                  xytext=(7 if right else -7, 0), textcoords="offset points", va="center", ha="left" if right else "right",
-                  fontsize=SMALL, color=colour)
+    _said(axes, row, number(mark.ratio), mark.ratio, mark.ratio >= 1, colour)
+
+
+def _said(axes: Axes, row: int, text: str, x: float, right: bool, colour: str) -> None:
+    axes.annotate(text, (x, row), xytext=(7 if right else -7, 0), textcoords="offset points", va="center",
+                  ha="left" if right else "right", fontsize=SMALL, color=colour)

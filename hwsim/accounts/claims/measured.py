@@ -28,7 +28,7 @@ PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "004": (("methods/cifar10_resnet20_single_spike_t5", "methods/cifar10_resnet20_ann_t4"),),
 }
 """By paper, the traces of its method and of the ANN, below the folder of traces."""
-OURS = tuple(f"hwsim_{flow}_{scope}" for flow in ("scatter", "gather") for scope in ("compute", "core", "system"))
+OURS = tuple(f"hwsim_{flow}_{scope}" for flow in ("event_driven", "output_stationary") for scope in ("compute", "core", "system"))
 RATES = ("fashion_mnist_rate_t4", "fashion_mnist_rate_t8", "fashion_mnist_rate_t16", "fashion_mnist_bit_serial_t4")
 PLANES = ("fashion_mnist_bit_serial_t4", "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_vgg16_bit_serial_t4")
 

@@ -1,0 +1,108 @@
+"""Where a simulated SNN stops winning: the spike rate at which its energy crosses that of its ANN, by design, scope, steps.
+
+Between two rates of the grid the energy is taken to be a straight line, and a crossing names the two. Beside it stands the rate
+that a straight line through the first and the last rate gives (`straight`): the closed form of a machine whose energy is a
+constant and so much for each spike. Where both agree, it is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwsim.accounts.crossing.grid import ANN, SNN
+from hwsim.activity import SCOPES
+from hwsim.study import Row
+
+SHAPE = ("design", "width", "kernel", "memory", "rate_hz")
+"""What both sides have in common."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One line of the grid.
+
+    rate       spikes per neuron and step at which both take the same; 0: the SNN takes more at the lowest rate already; None: it
+               takes less at the highest, or a side lacks numbers.
+    between    the rates of the grid on both sides of it.     straight   by the straight line through the ends; None without one.
+    lacks      why there are no numbers.                      ann_pj     what the ANN takes.
+    """
+
+    design: str
+    scope: str
+    timesteps: int
+    width: float
+    kernel: int | None
+    memory: str
+    rate_hz: float | None
+    rate: float | None
+    between: tuple[float, float] | None
+    straight: float | None
+    ann_pj: float | None
+    lacks: str = ""
+
+    @property
+    def said(self) -> str:
+        """For a table, in percent."""
+        if self.lacks:
+            return "-"
+        if self.rate is None:
+            return "always"
+        return "never" if self.rate == 0 else f"{100 * self.rate:.2f}"
+
+
+def crossings(rows: Iterable[Row]) -> list[Crossing]:
+    """Every line of a grid's rows in every scope."""
+    lines: dict[tuple[Any, ...], list[Row]] = {}
+    rivals: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        at = tuple(row["labels"][name] for name in SHAPE)
+        if row["labels"]["side"] == ANN:
+            rivals[at] = row
+        else:
+            assert row["labels"]["side"] == SNN
+            lines.setdefault((*at, row["labels"]["timesteps"]), []).append(row)
+    return [_crossing(key, scope, line, rivals[key[:-1]]) for key, line in lines.items() for scope in SCOPES]
+
+
+def _crossing(key: tuple[Any, ...], scope: str, line: list[Row], rival: Row) -> Crossing:
+    design, width, kernel, memory, hz, steps = key
+    ordered = sorted(line, key=lambda row: float(row["labels"]["rate"]))
+    energies, lacks = [], list[str]()
+    for row in (*ordered, rival):
+        energy, why = _energy(row, scope, hz)
+        energies.append(energy)
+        lacks += [why] if why else []
+    head = (design, scope, steps, width, kernel, memory, hz)
+    if lacks:
+        return Crossing(*head, None, None, None, None, lacks[0])
+    rates = [float(row["labels"]["rate"]) for row in ordered]
+    *own, ann = energies
+    rate, between = where(rates, own, ann)
+    return Crossing(*head, rate, between, straight(rates, own, ann), ann)
+
+
+def _energy(row: Row, scope: str, hz: float | None) -> tuple[float, str]:
+    if "error" in row:
+        return 0.0, str(row["error"])
+    energy = row["energy_pj"] if hz is None else row["at_rate"]["energy_pj"]
+    if energy is None:
+        return 0.0, f"{hz:g} samples per second are out of reach; the highest are {row['at_rate']['highest_rate_hz']:.0f}"
+    return float(energy[scope]), ""
+
+
+def where(rates: Sequence[float], own: Sequence[float], ann: float) -> tuple[float | None, tuple[float, float] | None]:
+    """The first rate at which `own` reaches `ann`, and the two rates that it lies between."""
+    if own[0] >= ann:
+        return 0.0, None
+    for (r0, e0), (r1, e1) in zip(zip(rates, own, strict=True), list(zip(rates, own, strict=True))[1:], strict=False):
+        if e1 >= ann:
+            return r0 + (r1 - r0) * (ann - e0) / (e1 - e0), (r0, r1)
+    return None, None
+
+
+def straight(rates: Sequence[float], own: Sequence[float], ann: float) -> float | None:
+    """The rate at which the straight line through the ends reaches `ann`; None where it falls."""
+    slope = (own[-1] - own[0]) / (rates[-1] - rates[0])
+    return rates[0] + (ann - own[0]) / slope if slope > 0 else None

@@ -1,0 +1,146 @@
+"""The grid of a simulated break-even: scaled traces on designs, at memory profiles and inference rates, as a study.
+
+Traces are files in the study's folder; rows are those of hwsim/study.py, so a grid goes on where it was stopped. The ANN is
+replayed at each width and kernel, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from hwsim.accounts.ours import Design, fitted, our_data
+from hwsim.arch import Architecture, load_architecture
+from hwsim.cost.rate import DEFAULT_RATE_HZ
+from hwsim.errors import HwsimError
+from hwsim.study import Point, Row, identify, read_rows, run_points, run_study
+from hwsim.trace.reader import Trace
+from hwsim.trace.scaled import Shape, scaled
+
+LONG_S = 1800.0
+"""Seconds above which a grid asks whether that is meant."""
+FEW = 24
+"""Simulations that are not timed before they run."""
+TRACES = "traces"
+SNN, ANN = "snn", "ann"
+
+
+class GridError(HwsimError):
+    """A grid that cannot be, or that would take long; the text says which values are possible, or how long."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What varies. `designs` are names of hwsim/accounts/ours.yaml; `timesteps` and `kernels` None: as recorded; `rates_hz` None:
+    at full speed."""
+
+    rates: Sequence[float]
+    timesteps: Sequence[int | None] = (None,)
+    widths: Sequence[float] = (1.0,)
+    kernels: Sequence[int | None] = (None,)
+    designs: Sequence[str] = ()
+    memories: Sequence[str] = ("cacti_lop",)
+    rates_hz: Sequence[float | None] = (None,)
+
+    def pairs(self) -> dict[str, Design]:
+        """The designs by name, all of them where none is named. Raises GridError."""
+        known = our_data().designs
+        if unknown := [name for name in self.designs if name not in known]:
+            raise GridError(f"--design: found {unknown[0]!r}, allowed are {', '.join(known)}")
+        return {name: known[name] for name in self.designs or known}
+
+    def check(self) -> None:
+        """Raises GridError."""
+        if len(self.rates) < 2 or list(self.rates) != sorted(set(self.rates)):
+            raise GridError(f"rates: found {', '.join(f'{r:g}' for r in self.rates)}, expected at least two, rising")
+        self.pairs()
+
+
+def points(snn: Trace, ann: Trace, grid: Grid, folder: Path, samples: int) -> list[Point]:
+    """Every point of the grid; the scaled traces are made in `folder` where they are not there yet."""
+    return [*_spiking(snn, grid, folder, samples), *_rivals(ann, grid, folder, samples)]
+
+
+def _spiking(snn: Trace, grid: Grid, folder: Path, samples: int) -> Iterator[Point]:
+    for width in grid.widths:
+        for kernel in grid.kernels:
+            for steps in grid.timesteps:
+                for rate in grid.rates:
+                    made = _made(snn, Shape(rate, steps, width, kernel), folder, samples)
+                    with Trace.open(made) as trace:
+                        shape = {"width": width, "kernel": kernel, "timesteps": trace.timesteps, "rate": rate}
+                        for name, design in grid.pairs().items():
+                            machine = fitted(load_architecture(design.snn), trace)
+                            yield from _at_prices(SNN, made, machine, name, shape, grid, samples)
+
+
+def _rivals(ann: Trace, grid: Grid, folder: Path, samples: int) -> Iterator[Point]:
+    for width in grid.widths:
+        for kernel in grid.kernels:
+            made = _made(ann, Shape(width=width, kernel=kernel), folder, samples)
+            with Trace.open(made) as trace:
+                for name, design in grid.pairs().items():
+                    shape = {"width": width, "kernel": kernel}
+                    yield from _at_prices(ANN, made, fitted(load_architecture(design.ann), trace), name, shape, grid, samples)
+
+
+def _at_prices(
+    side: str, trace: Path, design: Architecture, name: str, shape: dict[str, Any], grid: Grid, samples: int
+) -> Iterator[Point]:
+    """The same counts at every memory profile and inference rate."""
+    for memory in grid.memories:
+        for hz in grid.rates_hz:
+            labels = {"side": side, "design": name, **shape, "memory": memory, "rate_hz": hz}
+            # An array's cycles are closed forms, which always compute.
+            yield Point.of(trace, design, samples=samples, check=hasattr(design.core, "rows"), labels=labels,
+                           rate_hz=DEFAULT_RATE_HZ if hz is None else hz, changes={"technology.memory": memory})
+
+
+def _made(trace: Trace, shape: Shape, folder: Path, samples: int) -> Path:
+    """The file of a scaled trace, named by all that it is made of."""
+    parts = (trace.content_hash[:12], samples, shape.rate, shape.timesteps, shape.width, shape.kernel)
+    path = folder / TRACES / f"{'_'.join('own' if part is None else str(part) for part in parts)}.h5"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scaled(trace, shape, path, samples).close()
+    return path
+
+
+def run_grid(
+    every: list[Point], folder: Path, *, long_is_meant: bool = False, workers: int | None = None,
+    executor: Executor | None = None, progress: Callable[[int, int], None] | None = None,
+) -> list[Row]:
+    """The rows of all points. Raises GridError for a grid that would take longer than LONG_S, unless that is meant."""
+    if not long_is_meant and (seconds := estimate(every, folder, workers)) > LONG_S:
+        raise GridError(f"this grid would take about {said(seconds)}; give --yes, or fewer values; what is done is kept in "
+                        f"{folder}")
+    return run_study(every, folder, workers=workers, executor=executor, progress=progress)
+
+
+def estimate(every: list[Point], folder: Path, workers: int | None = None) -> float:
+    """Seconds that the points take whose rows are not there: one in the middle is timed. 0 for a few."""
+    there = {row["key"] for row in read_rows(folder) if "error" not in row}
+    tasks: dict[str, Point] = {}
+    for point in every:
+        try:
+            known = identify(point)
+        except HwsimError:  # its own mistake, told in its row
+            continue
+        if known.key not in there:
+            tasks.setdefault(known.task, known.point)
+    if len(tasks) <= FEW:
+        return 0.0
+    middle = list(tasks.values())[len(tasks) // 2]
+    run_points([middle])  # compiles what is not compiled yet
+    start = monotonic()
+    run_points([middle])
+    return (monotonic() - start) * len(tasks) / (workers or 1)
+
+
+def said(seconds: float) -> str:
+    """A time in words."""
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{seconds / 60:.0f} minutes"

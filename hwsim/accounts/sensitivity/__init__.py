@@ -1,0 +1,1 @@
+"""Which comparisons stand when each price moves within its published range; docs/sensitivity.md."""

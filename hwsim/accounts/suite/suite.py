@@ -1,0 +1,173 @@
+"""A suite: what a card is made with, by name, and the hash of each of its parts.
+
+A released suite holds the hashes of its machines, prices, ranges, accounts and models. Loading it computes them again and refuses
+a suite of which any part is not what was released. So two cards of one suite are comparable, and another price is another suite.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from hwsim.accounts.assume import charged
+from hwsim.accounts.base import checked, total
+from hwsim.accounts.registry import all_accounts
+from hwsim.accounts.sensitivity.ranges import Held, Ranges, held, published_ranges
+from hwsim.accounts.work import count_work
+from hwsim.arch import dump_architecture, load_architecture
+from hwsim.cost.technology.sources import FOLDER
+from hwsim.errors import HwsimError, shown
+from hwsim.examples import load_example
+from hwsim.fields import Fields
+from hwsim.task import MODEL_VERSION
+from hwsim.yaml_file import read_yaml
+
+HERE = Path(__file__).parent
+DIGITS = 10
+"""Of an account's totals, significant: machines agree in them."""
+
+
+class SuiteError(HwsimError):
+    """A suite that is not there, or that is not what was released."""
+
+
+class Machine(Fields):
+    """Two designs, of the SNN and of its ANN."""
+
+    title: str
+    snn: str
+    ann: str
+    schedule: str = "layer_by_layer"
+    """Of both."""
+
+
+class Suite(Fields):
+    """A suite's file."""
+
+    name: str
+    machines: dict[str, Machine] = Field(min_length=1)
+    ranges: str
+    """Name of the ranges of prices."""
+    held: list[str]
+    """Prices that are not drawn."""
+    scopes: list[str]
+    rates_hz: list[float | None]
+    """Samples per second; null: back to back."""
+    samples: int
+    """The first of each trace that are replayed; fewer where a trace has fewer."""
+    draws: int
+    seed: int
+    hashes: dict[str, str] = {}
+    """SHA-256 of each part, 64 hexadecimal digits; empty: not released."""
+
+    @property
+    def hash(self) -> str:
+        """Of the whole."""
+        return digest(self.model_dump())
+
+    def prices(self) -> tuple[Ranges, Held]:
+        """The ranges of prices, and what is held of them."""
+        return published_ranges(), held(published_ranges(), self.held)
+
+
+def digest(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def suites() -> dict[str, Path]:
+    """The suites that come with hwsim, by name."""
+    found = {}
+    for path in sorted(HERE.glob("*.yaml")):
+        found[str(read_yaml(path).data["name"])] = path
+    return found
+
+
+def newest() -> str:
+    """The name of the suite that is taken where none is named."""
+    return list(suites())[-1]
+
+
+@cache
+def load_suite(name: str | None = None) -> Suite:
+    """A released suite by name, or the newest; every part of it is looked at.
+
+    Raises SuiteError for one that is not there, was not released, or is not what was released.
+    """
+    known = suites()
+    wanted = name or newest()
+    if wanted not in known:
+        raise SuiteError(f"{shown(wanted, how=str)}: no such suite; there are {', '.join(known)}")
+    suite = checked(Suite, read_yaml(known[wanted]))
+    if not suite.hashes:
+        raise SuiteError(f"suite {wanted}: was not released; `python -m hwsim.accounts.suite.release {known[wanted].name}` does "
+                         "it")
+    check_released(suite)
+    return suite
+
+
+def check_released(suite: Suite) -> None:
+    """Raises SuiteError with every part that is not what was released."""
+    here = parts(suite)
+    wrong = [f"{part}: found {here.get(part, '-')[:12]}, released as {suite.hashes.get(part, '-')[:12]}"
+             for part in dict.fromkeys((*suite.hashes, *here)) if here.get(part) != suite.hashes.get(part)]
+    if wrong:
+        raise SuiteError(f"suite {suite.name}: {'; '.join(wrong)}; a released suite never changes: use the hwsim that it was "
+                         "released with, or release what is here under a new name (docs/cards.md)")
+
+
+def parts(suite: Suite) -> dict[str, str]:
+    """The hash of each part, as it is here."""
+    return {part: digest(content(suite)) for part, content in PARTS.items()}
+
+
+def _machines(suite: Suite) -> Any:
+    """Every field of every design, and which is whose."""
+    names = dict.fromkeys(name for m in suite.machines.values() for name in (m.snn, m.ann))
+    designs = {name: _plain(dump_architecture(load_architecture(name))) for name in names}
+    return {"designs": designs, "machines": {name: m.model_dump() for name, m in suite.machines.items()}}
+
+
+def _prices(suite: Suite) -> Any:
+    """The shipped tables, as data, and the rule of scaling."""
+    tables = {f"{path.parent.name}/{path.stem}": _plain(read_yaml(path).data) for path in sorted(FOLDER.glob("*/*.yaml"))}
+    return {**tables, "scaling": (FOLDER / "scaling_stillmaker_baas.csv").read_text()}
+
+
+def _ranges(suite: Suite) -> Any:
+    if published_ranges().name != suite.ranges:
+        return {}
+    return {"held": suite.held, **published_ranges().model_dump()}
+
+
+def _accounts(suite: Suite) -> Any:
+    """What each account's file says, and what it charges for the example traces: its equations."""
+    with load_example("rate") as snn, load_example("ann") as ann:
+        work, rival = count_work(snn, 1), count_work(ann, 1)
+    found = {}
+    for account in all_accounts():
+        row = charged(account, work, rival)
+        sides = {"snn": row.snn, "ann": row.ann}
+        found[account.name] = {"data": account.data.model_dump(),
+                               "bills": {side: f"{total(bill):.{DIGITS}g}" for side, bill in sides.items()}, "lacks": row.lacks}
+    return found
+
+
+def _models(suite: Suite) -> Any:
+    return {"model_version": MODEL_VERSION}
+
+
+PARTS: dict[str, Callable[[Suite], Any]] = {
+    "machines": _machines, "prices": _prices, "ranges": _ranges, "accounts": _accounts, "models": _models}
+
+
+def _plain(value: Any) -> Any:
+    """With keys of text, as JSON has them."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,113 @@
+"""Simulated break-even: crossings by closed form, a grid that goes on, and one that would take long."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import hwsim.accounts.crossing.grid as grids
+from hwsim.accounts.crossing.crossings import crossings, straight, where
+from hwsim.accounts.crossing.grid import Grid, GridError, estimate, points, run_grid, said
+from hwsim.accounts.ours import our_data
+from hwsim.cli import app
+from hwsim.simulation import simulate
+from hwsim.study import ROWS
+from hwsim.trace.reader import Trace
+from hwsim.trace.scaled import Shape, scaled
+
+
+def test_a_straight_line_crosses_where_algebra_says() -> None:
+    rates = [0.1, 0.2, 0.4]
+    own = [10 + 50 * r for r in rates]
+    assert where(rates, own, 22.5) == (pytest.approx(0.25), (0.2, 0.4))
+    assert straight(rates, own, 22.5) == pytest.approx(0.25)
+    assert where(rates, own, 12) == (0.0, None)
+    assert where(rates, own, 99) == (None, None)
+    assert straight(rates, [3, 3, 3], 4) is None
+    bent = [10, 20, 22]
+    assert where(rates, bent, 21)[0] == pytest.approx(0.3)
+    assert straight(rates, bent, 21) == pytest.approx(0.1 + 0.3 * 11 / 12)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, rate_trace: Trace, quantised_trace: Trace) -> tuple[Path, list, list]:
+    folder = tmp_path_factory.mktemp("grid")
+    grid = Grid([0.02, 0.6], [4], designs=["output_stationary"], memories=["cacti_lop", "cacti_hp"], rates_hz=[None, 30])
+    every = points(rate_trace, quantised_trace, grid, folder, 1)
+    with ThreadPoolExecutor(1) as pool:
+        return folder, every, run_grid(every, folder, executor=pool)
+
+
+def test_a_crossing_is_between_two_simulations(
+    made: tuple[Path, list, list], rate_trace: Trace, quantised_trace: Trace
+) -> None:
+    """On both sides of it the simulated SNN takes less, and more, than the simulated ANN; at the rate and profile that is said."""
+    design = our_data().designs["output_stationary"]
+    found = crossings(made[2])
+    assert len(found) == 2 * 2 * 3
+    seen = [c for c in found if c.between and c.memory == "cacti_hp" and c.scope == "core" and c.rate_hz is None]
+    assert seen
+    for c in seen:
+        low, high = c.between
+        assert low <= c.rate <= high
+        ann = simulate(quantised_trace, design.ann, samples=1, check=False).reprice(memory="cacti_hp").energy_pj["core"]
+        assert c.ann_pj == pytest.approx(ann)
+        less, more = (simulate(scaled(rate_trace, Shape(r, c.timesteps), samples=1), design.snn, samples=1, check=False)
+                      .reprice(memory="cacti_hp").energy_pj["core"] for r in (low, high))
+        assert less < ann <= more
+
+
+def test_a_grid_goes_on(made: tuple[Path, list, list]) -> None:
+    folder, every, rows = made
+    before = (folder / ROWS).read_text()
+    assert len(before.splitlines()) == len(every) == 2 * 2 * (2 + 1)
+    assert estimate(every, folder) == 0
+    with ThreadPoolExecutor(1) as pool:
+        assert [row["key"] for row in run_grid(every, folder, executor=pool)] == [row["key"] for row in rows]
+    assert (folder / ROWS).read_text() == before
+
+
+def test_a_grid_that_would_take_hours_says_how_long(
+    made: tuple[Path, list, list], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = made[1]
+    monkeypatch.setattr(grids, "FEW", 1)
+    assert estimate(every, tmp_path) > 0
+    monkeypatch.setattr(grids, "estimate", lambda *_: 9000.0)
+    with pytest.raises(GridError, match="would take about 2.5 hours; give --yes, or fewer values"):
+        run_grid(every, tmp_path)
+    assert said(600) == "10 minutes"
+    assert not (tmp_path / ROWS).exists()
+
+
+def test_grids_that_cannot_be() -> None:
+    with pytest.raises(GridError, match="rates: found 0.1, expected at least two, rising"):
+        Grid([0.1]).check()
+    with pytest.raises(GridError, match="--design: found 'mine', allowed are event_driven"):
+        Grid([0.1, 0.2], designs=["mine"]).check()
+
+
+def test_the_command(trace_files: dict[str, Path], tmp_path: Path) -> None:
+    arguments = ["breakeven", str(trace_files["rate"]), "--ann", str(trace_files["quantised"]), "--simulate"]
+    lacking = CliRunner().invoke(app, arguments)
+    assert "--study DIR is missing" in str(lacking.exception)
+    alone = CliRunner().invoke(app, [*arguments[:2], "--simulate", "--study", str(tmp_path)])
+    assert "needs the ANN's trace" in str(alone.exception)
+    wrong = CliRunner().invoke(app, [*arguments, "--study", str(tmp_path), "--rates", "0.1,x"])
+    assert "--rates: found '0.1,x', expected numbers" in str(wrong.exception)
+
+
+@pytest.mark.slow
+def test_the_whole_command(trace_files: dict[str, Path], tmp_path: Path) -> None:
+    arguments = ["breakeven", str(trace_files["rate"]), "--ann", str(trace_files["quantised"]), "--simulate", "--study",
+                 str(tmp_path / "study"), "--timesteps", "2,4", "--rates", "0.02,0.4", "--samples", "1", "--workers", "1"]
+    shown = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    assert shown.exit_code == 0, shown.exception
+    assert max(map(len, shown.stdout.splitlines())) <= 120
+    assert (tmp_path / "out" / "simulated.csv").is_file()
+    body = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert {c["scope"] for c in body["simulated"]} == {"compute", "core", "system"}
