@@ -102,7 +102,8 @@ def _axes(given: Any, where: str) -> dict[str, Axis]:
 def winner_file(design: Architecture, search: Search, path: str) -> str:
     """The best design of a machine as an architecture file that says where it comes from; `path` is that of the search."""
     (machine,) = (machine for machine in search.machines if machine.name == design.name)
-    ships = "".join(f"\nWritten as the search file says, whatever was best: {name}: {value}." for name, value in machine.ships.items())
+    ships = "".join(f"\nWritten as the search file says, whatever was best: {field}: {value}."
+                    for field, value in machine.ships.items())
     said = f"{chip_model(design).size(design.only)}, {machine.name.replace('_', ' ')}; chosen by search"
     return design_file(design.model_copy(update={"description": said}), (
         f"The best design of the machine {machine.name} that this search found: hwsim search {path} -o DIR\n"

@@ -317,10 +317,9 @@ def _variant(variant: Variant, core: Sequence[Row], rows: Sequence[Row]) -> str:
         times = ratio(variant, rows, "energy_fj") if operation == variant.changed else 1.0
         source = "variant" if operation == variant.changed else "core"
         made += f"      {operation}: {_figure([(times * fj / 1e3, names) for fj, names in terms], source)}\n"
-    for column, scale in (("area_um2", 1.0), ("leakage_nw", RATIO**LEAKAGE_POWER)):
-        times = scale * ratio(variant, rows, column)
-        made += f"    {column}: {_size(unit, core, column, lambda v, times=times: v * times, 'variant')}\n"
-    return made
+    area, leakage = ratio(variant, rows, "area_um2"), ratio(variant, rows, "leakage_nw") * RATIO**LEAKAGE_POWER
+    made += f"    area_um2: {_size(unit, core, 'area_um2', lambda v: v * area, 'variant')}\n"
+    return made + f"    leakage_nw: {_size(unit, core, 'leakage_nw', lambda v: v * leakage, 'variant')}\n"
 
 
 def text(folder: Path = FOLDER) -> str:
