@@ -16,7 +16,7 @@ from typing import Any
 
 from hwsim.errors import HwsimError
 
-MODEL_VERSION = "2"
+MODEL_VERSION = "3"
 """Moves with every change that moves a cycle or a count; CHANGELOG.md, "Model changes"."""
 
 

@@ -34,7 +34,7 @@ def search_command(
         found = Searcher(search, out, report, workers).run()
     written = []
     for name, design in found.winners:
-        text = winner_file(name, design, study, search.minimise)
+        text = winner_file(design, search, study)
         written.append(Path(out) / f"{name}.yaml")
         with whole_file(written[-1]) as part:
             part.write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from amaranth import Module
@@ -48,6 +48,8 @@ COLUMNS = ("unit", "lanes", "potential_bits", "scan_bits", "accumulators", "adde
 SIZES = COLUMNS[1:7]
 POTENTIAL_TOGGLES = 0.33
 PLANES, WEIGHT_BITS = 4, 8
+PLANE_BY_PLANE = "with the toggles of real layers, plane by plane"
+"""Said of the lane that shifts a weight by its plane and of the one that does not, which differ in nothing else."""
 
 
 class EntryReader(wiring.Component):
@@ -97,14 +99,16 @@ class Writes(wiring.Component):
 # --- runs that the hardware is elaborated for ------------------------------------------------------------------------
 
 
-def parameters(lanes: int = 8, potential_bits: int = 24, scan_bits: int = 64, **dataflow: Any) -> Parameters:
+def parameters(lanes: int = 8, potential_bits: int = 24, scan_bits: int = 64, shift_at: Literal["weight", "membrane"] = "weight",
+               **dataflow: Any) -> Parameters:
     """A convolution 3 x 3 from 16 x 14 x 14 to four groups of channels, bit planes: a middle layer of the shipped traces."""
     channels = 4 * lanes
-    spec = CoreSpec(lanes, potential_bits, potential_bits, 16, True, "weight", "bitmap", scan_bits, **dataflow)
+    spec = CoreSpec(lanes, potential_bits, potential_bits, 16, True, shift_at, "bitmap", scan_bits, **dataflow)
     weights = np.random.default_rng(SEED).integers(-127, 128, (channels, 16, 3, 3))
     wire = Connection("before", "conv2d", (16, 14, 14), weights, kernel=3, padding=1)
-    table = PassTable(PLANES, tuple(Pass(PLANES, "fire", 1 << 10, timestep=n, shift=n) for n in range(PLANES)),
-                      np.zeros((channels, 14, 14), np.int64), weigh_planes=True)
+    doubles = tuple(Pass(n, "shift", timestep=n - 1) for n in range(1, PLANES)) if shift_at == "membrane" else ()
+    table = PassTable(PLANES, (*doubles, *(Pass(PLANES, "fire", 1 << 10, timestep=n, shift=n) for n in range(PLANES))),
+                      np.zeros((channels, 14, 14), np.int64), weigh_planes=shift_at == "weight")
     run = CoreRun(spec, (channels, 14, 14), (0, 4), (wire,), table, potential_bits, potential_bits, clear=True)
     return Parameters(run, PLANES + 1 if run.merged else 2)
 
@@ -140,15 +144,18 @@ def drive_word(p: Parameters, more: bool) -> Callable[[Streams], Iterator[tuple[
     return drive
 
 
-def drive_lane(p: Parameters) -> Callable[[Streams], Iterator[tuple[str, float]]]:
-    """Accumulations; per term where tokens are merged. A potential is the sum of what was added, as small as it is in a layer."""
+def drive_lane(p: Parameters, plane: int | None = None) -> Callable[[Streams], Iterator[tuple[str, float]]]:
+    """Accumulations; per term where tokens are merged. A potential is the sum of what was added, as small as it is in a layer.
+
+    plane   of all events; None: of any plane, in no order, as merged tokens bring them.
+    """
     def drive(streams: Streams) -> Iterator[tuple[str, float]]:
         stimulus, adders = Stimulus(), p.run.core.adders if p.run.merged else 1
-        word, layout = operation(p, kind=Kind.ACCUMULATE)
+        word, layout = operation(p, kind=Kind.ACCUMULATE, plane=plane or 0)
         draw = random.Random(SEED)
 
         def step() -> dict[str, list[int]]:
-            given = placed(word, layout, "plane", stimulus.bits(0.5, 2))
+            given = placed(word, layout, "plane", stimulus.bits(0.5, 2)) if plane is None else word
             if p.run.merged:
                 slot = layout["slot"]
                 size = slot.width
@@ -165,6 +172,14 @@ def drive_lane(p: Parameters) -> Callable[[Streams], Iterator[tuple[str, float]]
 
         for name, energy in per_operation(streams, "accumulate", step):
             yield name, energy / adders
+    return drive
+
+
+def drive_planes(p: Parameters) -> Callable[[Streams], Iterator[tuple[str, float]]]:
+    """Accumulations of one plane after the other, as many of each, which is how planes come one by one."""
+    def drive(streams: Streams) -> Iterator[tuple[str, float]]:
+        found = [energy for plane in range(PLANES) for _, energy in drive_lane(p, plane)(streams)]
+        yield "accumulate", sum(found) / PLANES
     return drive
 
 
@@ -266,6 +281,9 @@ def benches() -> Iterator[Bench]:
     for bits in (16, 24, 32):
         p = parameters(4, bits)
         yield Bench("plain_lane", {"potential_bits": bits}, partial(Lane, p), drive_lane(p))
+        yield Bench("weighing_lane", {"potential_bits": bits}, partial(Lane, p), drive_planes(p), PLANE_BY_PLANE)
+        p = parameters(4, bits, shift_at="membrane")
+        yield Bench("adding_lane", {"potential_bits": bits}, partial(Lane, p), drive_planes(p), PLANE_BY_PLANE)
         for adders in (1, 2, 4):
             p = parameters(4, bits, planes_per_token="all", adders=adders, multiplier="bit_serial")
             yield Bench("merged_lane", {"potential_bits": bits, "adders": adders}, partial(MergedLane, p), drive_lane(p))

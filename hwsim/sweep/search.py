@@ -47,13 +47,17 @@ Places = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Machine:
-    """One kind of machine: a base design, fields that differ from it, and the axes of its space."""
+    """One kind of machine: a base design, fields that differ from it, and the axes of its space.
+
+    ships   fields of the best design that are written as these, whatever the search found: a rule from elsewhere decides them.
+    """
 
     name: str
     side: str
     arch: str
     fixed: Mapping[str, Any]
     axes: tuple[Axis, ...]
+    ships: Mapping[str, Any] = field(default_factory=dict)
 
     def changes(self, places: Places) -> dict[str, Any]:
         """Fields of the design at these places."""
@@ -62,7 +66,14 @@ class Machine:
 
     def design(self, places: Places) -> Architecture:
         """The design by itself. Raises HwsimError where there is none, or where something of it has no price."""
-        found = Point(".", self.arch, changes=self.changes(places)).design()
+        return self._made(self.changes(places))
+
+    def shipped(self, places: Places) -> Architecture:
+        """The design as it is written down, at the highest clock of that. Raises HwsimError as `design`."""
+        return self._made({**self.changes(places), **self.ships})
+
+    def _made(self, changes: Mapping[str, Any]) -> Architecture:
+        found = Point(".", self.arch, changes=changes).design()
         check_prices(found)
         area_mm2(found)
         return found.model_copy(update={"name": self.name})
@@ -152,7 +163,7 @@ class Outcome:
     def winners(self) -> list[tuple[str, Architecture]]:
         """The best design of each machine, as a design by itself."""
         chosen = [(f, self.winner(f)) for f in self.found]
-        return [(f.machine.name, f.machine.design(places)) for f, places in chosen if places is not None]
+        return [(f.machine.name, f.machine.shipped(places)) for f, places in chosen if places is not None]
 
 
 class Searcher:

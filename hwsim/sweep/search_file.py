@@ -6,7 +6,7 @@ Keys: `choose`, `report` and `holds` (paths of traces by side, from the folder o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,11 @@ def _machines(data: Mapping[str, Any], where: str, folder: Path) -> tuple[Machin
     found = []
     for name, given in data["machines"].items():
         place = f"{where}: machines.{name}"
-        if not isinstance(given, Mapping) or not {"side", "arch"} <= set(given) <= {"side", "arch", "fixed", "axes"}:
-            raise SweepError(f"{place}: found {shown(given)}, expected side, arch and, if you like, fixed and axes")
+        if not isinstance(given, Mapping) or not {"side", "arch"} <= set(given) <= {"side", "arch", "fixed", "axes", "ships"}:
+            raise SweepError(f"{place}: found {shown(given)}, expected side, arch and, if you like, fixed, axes and ships")
+        for part in ("fixed", "ships"):
+            if not isinstance(given.get(part, {}), Mapping):
+                raise SweepError(f"{place}.{part}: found {shown(given[part])}, expected a mapping from field to value")
         if given["side"] not in SIDES:
             raise SweepError(f"{place}.side: found {shown(given['side'])}, expected {' or '.join(SIDES)}")
         own = given.get("axes", {})
@@ -83,7 +86,7 @@ def _machines(data: Mapping[str, Any], where: str, folder: Path) -> tuple[Machin
         if arch.endswith((".yaml", ".yml")):
             arch = str(folder / arch)
         found.append(Machine(str(name), given["side"], arch, dict(given.get("fixed", {})),
-                             tuple(axis for field, axis in axes.items() if field not in dropped)))
+                             tuple(axis for field, axis in axes.items() if field not in dropped), dict(given.get("ships", {}))))
     return tuple(found)
 
 
@@ -96,13 +99,16 @@ def _axes(given: Any, where: str) -> dict[str, Axis]:
     return axes
 
 
-def winner_file(name: str, design: Architecture, search: str, minimise: Sequence[str]) -> str:
-    """The best design of a machine as an architecture file that says where it comes from."""
-    said = f"{chip_model(design).size(design.only)}, {name.replace('_', ' ')}; chosen by search"
+def winner_file(design: Architecture, search: Search, path: str) -> str:
+    """The best design of a machine as an architecture file that says where it comes from; `path` is that of the search."""
+    (machine,) = (machine for machine in search.machines if machine.name == design.name)
+    ships = "".join(f"\nWritten as the search file says, whatever was best: {field}: {value}."
+                    for field, value in machine.ships.items())
+    said = f"{chip_model(design).size(design.only)}, {machine.name.replace('_', ' ')}; chosen by search"
     return design_file(design.model_copy(update={"description": said}), (
-        f"The best design of the machine {name} that this search found: hwsim search {search} -o DIR\n"
-        f"Best: the least product of {', '.join(minimise)}, over the traces it was chosen on. The clock is the highest that\n"
-        "it reaches (hwsim arch check). docs/sweeps.md, \"Reference designs\", says what was searched."))
+        f"The best design of the machine {machine.name} that this search found: hwsim search {path} -o DIR\n"
+        f"Best: the least product of {', '.join(search.minimise)}, over the traces it was chosen on. The clock is the highest\n"
+        "that it reaches (hwsim arch check). docs/sweeps.md, \"Reference designs\", says what was searched." + ships))
 
 
 # --- designs as files --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -71,6 +72,33 @@ def test_measured_rows_lie_around_the_formulas(unit: str, operation: str) -> Non
     assert len(ratios) > 10
     assert low <= min(ratios)
     assert max(ratios) <= high
+
+
+def test_a_lane_without_the_weights_shifter_is_the_lane_times_what_synthesis_says() -> None:
+    """Rows of both under equal stimuli, size by size; where they differ in nothing the ratio is 1."""
+    rows, (variant,) = make.read("nangate45_units.csv"), make.VARIANTS
+    sizes = {"potential_bits": 20}
+    lane, adding = TABLE.units["lane"], TABLE.units["adding_lane"]
+    for column, plain, other in (
+        ("energy_fj", lane.energy_pj["accumulate"], adding.energy_pj["accumulate"]), ("area_um2", lane.area_um2, adding.area_um2),
+        ("leakage_nw", lane.leakage_nw, adding.leakage_nw),
+    ):
+        by_size = [[float(r[column]) for r in rows if r["unit"] == name] for name in ("weighing_lane", "adding_lane")]
+        ratios = [b / a for a, b in zip(*by_size, strict=True)]
+        assert all(ratio < 1 for ratio in ratios), "gates that are not there"
+        assert other.at(sizes) / plain.at(sizes) == pytest.approx(np.mean(ratios), rel=1e-3)
+    assert adding.energy_pj["fire"] == lane.energy_pj["fire"]
+    assert make.ratio(make.Variant("same", "lane", ("plain_lane", "plain_lane"), ""), rows, "energy_fj") == 1
+    assert variant.of == "lane"
+
+
+def test_who_shifts_no_weight_has_no_shifter_for_it() -> None:
+    """Spikes of a hybrid input are the exception: each of their shifts is charged."""
+    designs = {"weight": design(), "membrane": design(core__shift_at="membrane"), "mac": load_architecture("mac_core_64")}
+    lanes = {name: {block.unit for block in priced(arch).logic.blocks if "lane" in block.unit} for name, arch in designs.items()}
+    assert lanes == {"weight": {"lane"}, "membrane": {"adding_lane"}, "mac": {"adding_lane"}}
+    shifts = {name: sum(charge.pj for _, charge in price_list(arch).charges("weight_shift")) for name, arch in designs.items()}
+    assert shifts["weight"] == shifts["mac"] == 0 < shifts["membrane"]
 
 
 def test_flip_flops_area_and_clock_of_whole_cores_are_the_sums_of_units() -> None:

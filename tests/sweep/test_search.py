@@ -19,7 +19,7 @@ from hwsim.simulation import keeps_weights
 from hwsim.study import Point
 from hwsim.sweep.axis import SweepError
 from hwsim.sweep.search import Outcome, Searcher
-from hwsim.sweep.search_file import design_file, search_of
+from hwsim.sweep.search_file import design_file, search_of, winner_file
 from hwsim.trace.kept import kept_trace
 from tests.conftest import ROOT
 
@@ -75,6 +75,25 @@ def test_the_best_is_the_knee_of_the_front(found: Outcome) -> None:
         assert np.prod(costs) == pytest.approx(min(np.prod(c) for c in every))
         assert [c for *_, c in found.front(trace)] == sorted({c for c in every if not any(
             all(np.array(o) <= c) and o != c for o in every)})
+
+
+def test_what_another_rule_decides_is_written_whatever_was_best(
+    trace_files: dict[str, Path], found: Outcome, folder: Path
+) -> None:
+    """The search is the same; the written design differs in that field, runs at its own highest clock, and says so."""
+    data = search_data(trace_files)
+    data["machines"]["events"]["ships"] = {"core.shift_at": "weight"}
+    search = search_of(data, "search", Path("/"))
+    again = Searcher(search, folder).run()
+    plain, written = dict(found.winners)["events"], dict(again.winners)["events"]
+    assert (plain.only.core.shift_at, written.only.core.shift_at) == ("membrane", "weight")
+    assert written == plain.with_core(shift_at="weight")
+    assert written.clock == pytest.approx(highest_clock_mhz(written) * 1e6)
+    text = winner_file(written, search, "s.yaml")
+    assert "# Written as the search file says, whatever was best: core.shift_at: weight." in text
+    data["machines"]["events"]["ships"] = "weight"
+    with pytest.raises(SweepError, match="machines.events.ships: found 'weight', expected a mapping from field to value"):
+        search_of(data, "search", Path("/"))
 
 
 def test_a_winner_is_best_over_all_traces_of_its_side(found: Outcome) -> None:

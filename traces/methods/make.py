@@ -4,6 +4,9 @@
     python traces/methods/make.py --table                                        writes docs/methods.md's tables from it
     python traces/methods/make.py --keep CHECKPOINT...                           takes over what `hwsim train` made
 
+`python -m benchmarks.headlines --only methods` replays the traces in the tree again, with today's designs and prices, and
+writes the tables; accuracies stay. `model` of a row is the version of the model that its cycles and energies are of.
+
 An entry is converted, its accuracy measured on the whole test set, a trace of the first test images recorded and replayed
 on the core. Each entry is in measured.json as soon as it is done, so a stopped run goes on where it stopped; an entry is made
 again when its checkpoint, its settings or hwsim's version change. Checkpoints lie beside this file; README.md says how
@@ -25,9 +28,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hwsim.files import whole_file
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))  # beside benchmarks
 
-HERE = Path(__file__).parent
+from benchmarks.headlines.blocks import has_block, write_blocks
+from hwsim.files import whole_file
+from hwsim.task import MODEL_VERSION
+
 MEASURED = HERE / "measured.json"
 PAGE = HERE.parents[1] / "docs" / "methods.md"
 CORE, ANN_CORE = "event_core_64_flags", "mac_core_64"
@@ -149,9 +156,14 @@ def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
     return {
         **asdict(entry), "source_accuracy": loaded.description.accuracy, "accuracy": about["accuracy_test_set"],
         "spikes_per_neuron": round(found.spikes_per_neuron, 3), "operations": round(result.synaptic_operations),
-        "cycles": round(float(result.cycles.mean())),
-        **{f"{scope}_nj": round(pj / 1000, 1) for scope, pj in result.energy_pj.items()}, **activity,
+        **replayed(result), **activity,
     }
+
+
+def replayed(result: Any) -> dict[str, Any]:
+    """What depends on the core and its prices: cycles and energies per sample."""
+    return {"cycles": round(float(result.cycles.mean())), "model": MODEL_VERSION,
+            **{f"{scope}_nj": round(pj / 1000, 1) for scope, pj in result.energy_pj.items()}}
 
 
 def spikes_by_plane(trace: Any) -> dict[str, Any]:
@@ -230,38 +242,47 @@ def load() -> dict[str, Any]:
 
 
 def table(group: str, measured: dict[str, Any]) -> str:
-    """The rows of one group in the order of `entries`."""
+    """The rows of one group in the order of `entries`; cycles and energies of another model version are in brackets."""
     lines = ["| method | T | source % | converted % | spikes a neuron | operations | cycles | compute nJ | core nJ | system nJ |",
              "|---|---|---|---|---|---|---|---|---|---|"]
     for entry in entries(group):
         if (row := measured.get(entry.name)) is None:
             continue
-        steps = f"{entry.tau} + {entry.timesteps}" if entry.tau else str(entry.timesteps)
-        label = entry.method.replace("_", " ")
-        if entry.method == "noise_adaptor":
-            label += ", noise" if entry.variant else ", no noise"
-        if entry.method == "alpha_beta":
-            label += ", fine-tuned" if entry.variant else ""
-        if entry.coefficient:
-            label += f", lambda {entry.coefficient}"
+        numbers = [f"{row['cycles']:,}", f"{row['compute_nj']:,.1f}", f"{row['core_nj']:,.0f}", f"{row['system_nj']:,.0f}"]
+        if row.get("model") != MODEL_VERSION:
+            numbers = [f"({number})" for number in numbers]
         lines.append(
-            f"| {label} | {steps} | {row['source_accuracy']:.2f} | {row['accuracy']:.2f} | {row['spikes_per_neuron']:.2f} | "
-            f"{row['operations']:,} | {row['cycles']:,} | {row['compute_nj']:,.1f} | {row['core_nj']:,.0f} | "
-            f"{row['system_nj']:,.0f} |")
+            f"| {label(entry)} | {steps(entry)} | {row['source_accuracy']:.2f} | {row['accuracy']:.2f} | "
+            f"{row['spikes_per_neuron']:.2f} | {row['operations']:,} | {' | '.join(numbers)} |")
     return "\n".join(lines)
+
+
+def steps(entry: Entry) -> str:
+    """The timesteps of a row: those that are thrown away first, where there are any."""
+    return f"{entry.tau} + {entry.timesteps}" if entry.tau else str(entry.timesteps)
+
+
+def label(entry: Entry) -> str:
+    """The method of a row, with what tells two sources of it apart."""
+    text = entry.method.replace("_", " ")
+    if entry.method == "noise_adaptor":
+        text += ", noise" if entry.variant else ", no noise"
+    if entry.method == "alpha_beta":
+        text += ", fine-tuned" if entry.variant else ""
+    return text + (f", lambda {entry.coefficient}" if entry.coefficient else "")
+
+
+def tables(measured: dict[str, Any]) -> dict[str, str]:
+    """Every table that the page has a place for, by name."""
+    page = PAGE.read_text(encoding="utf-8")
+    made = {name: text for group in GROUPS
+            for name, text in ((group, table(group, measured)), (f"{group}_widths", widths_table(group, measured)))}
+    return {name: text for name, text in made.items() if has_block(page, name)}
 
 
 def write_tables(measured: dict[str, Any]) -> None:
     """Replace what stands between the marks of each group's tables."""
-    page = PAGE.read_text()
-    for group in GROUPS:
-        for name, text in ((group, table(group, measured)), (f"{group}_widths", widths_table(group, measured))):
-            begin, end = f"<!-- table {name} -->\n", f"<!-- end {name} -->"
-            if begin in page:
-                head, rest = page.split(begin)
-                page = head + begin + text + "\n" + end + rest.split(end)[1]
-    with whole_file(PAGE) as part:
-        part.write_text(page)
+    write_blocks(PAGE, tables(measured))
 
 
 def keep(checkpoint: str, coefficient: str | None = None) -> None:

@@ -28,6 +28,7 @@ POINTER_FLIP_FLOPS = 8
 """Clocked with each token besides its bits: the FIFO's pointers and counter."""
 
 FIELDS = {
+    "adding_lane": ("core.shift_at: membrane or core.kind: multiply_accumulate", "core.shift_at: weight"),
     "accumulator_file": ("core.dataflow: {type: output_stationary}", "{type: event_driven}"),
     "visits": ("core.dataflow: {type: output_stationary}", "{type: event_driven}"),
     "bit_slots": ("core.token: {planes: merged}", "{planes: single}"),
@@ -130,7 +131,12 @@ def _blocks(design: EventDesign) -> list[Block]:
 def _lane_block(design: EventDesign, wide: dict[str, int]) -> Block:
     if design.merges_planes:
         return Block("lane", design.core.lanes, "merged_lane", {**wide, "adders": _terms_per_slot(design)})
-    return Block("lane", design.core.lanes, "lane", wide)
+    return Block("lane", design.core.lanes, _lane_of_one_plane(design), wide)
+
+
+def _lane_of_one_plane(design: EventDesign) -> str:
+    """Weights are shifted by their plane, or nowhere: potentials are doubled between planes, and values are multiplied."""
+    return "adding_lane" if design.core.requantises or design.core.shift_at == "membrane" else "lane"
 
 
 def _front_blocks(design: EventDesign) -> list[Block]:
@@ -227,20 +233,24 @@ class _Uses:
         return (Work("write_multiplexer", "write_multiplexer", "lane", self.wide, self.core.lanes),)
 
     def _lanes(self) -> dict[str, tuple[Use, ...]]:
-        """Additions of synapses. The lane that was synthesised shifts, adds and saturates.
+        """Additions of synapses. The lane that was synthesised shifts, adds and saturates, or adds and saturates.
 
         Sums of planes that are merged but not weighed (`sum_add`) are not here: a design does not say how many a lane holds.
+        A lane that only adds meets a shifted weight in one place: spikes of a hybrid input (R11), each charged as a shift.
         """
-        per_lane: list[Use] = [Work("lane", "merged_lane" if self.design.merges_planes else "lane", "accumulate", self.wide)]
+        unit = "merged_lane" if self.design.merges_planes else _lane_of_one_plane(self.design)
+        per_lane: list[Use] = [Work("lane", unit, "accumulate", self.wide)]
         if not self.design.has_accumulator_file:
             per_lane.append(Work("write_multiplexer", "write_multiplexer", "lane", self.wide))
             if self.core.bypass:
                 per_lane.append(Work("bypass", "bypass", "lane", self.wide))
         if self.design.merges_planes:
             per_lane.append(Work("bit_slots", "bit_slots", "term", {}))
-        within: tuple[Use, ...] = (Within("lane", "the lane's accumulation, which weighs planes (acc_add)"),)
+        shifts: tuple[Use, ...] = (Within("lane", "the lane's accumulation, which weighs planes (acc_add)"),)
+        if unit == "adding_lane" and not self.core.requantises:
+            shifts = (Sums("shifter", (("shift", (self.core.potential_bits,)),)),)
         return {
-            "acc_add": tuple(per_lane), "weight_shift": within,
+            "acc_add": tuple(per_lane), "weight_shift": shifts,
             "reg_bits": (Within("lane", "a lane holds no register: words go from memory to memory; bypass and word registers are "
                                 "in the clock"),),
         }

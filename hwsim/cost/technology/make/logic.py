@@ -95,6 +95,23 @@ SYNTHESISED = (
     Synthesised("odin_bistability", ((),), {"word": ((),)}, {}),
 )
 
+
+@dataclass(frozen=True)
+class Variant:
+    """A unit like one of UNITS, from which it differs by what two rows of nangate45_units.csv differ by, size by size.
+
+    changed   the operation whose energy differs; other operations cost what they cost in `of`.
+    """
+
+    name: str
+    of: str
+    rows: tuple[str, str]
+    changed: str
+
+
+VARIANTS = (Variant("adding_lane", "lane", ("weighing_lane", "adding_lane"), "accumulate"),)
+"""The lane of single planes without the shifter of the weight, as cores have it that double potentials, or that multiply."""
+
 UNITS_SOURCES = """\
   unit:
     text: >-
@@ -116,6 +133,11 @@ UNITS_SOURCES = """\
     text: >-
       as the lane of single planes: under equal stimuli a term of a merged lane takes 0.7 to 1.3 times what an accumulation of
       the plain one does, 1.0 in the mean (nangate45_units.csv, plain_lane and merged_lane)
+    confidence: computed
+  variant:
+    text: >-
+      as the lane that was measured on real layers, times what the same lane without the shifter of the weight takes of it under
+      equal stimuli, plane by plane (nangate45_units.csv, weighing_lane and adding_lane: the mean ratio of all widths)
     confidence: computed
 """
 
@@ -282,11 +304,30 @@ def _synthesised(unit: Synthesised, rows: Sequence[Row]) -> str:
     return made
 
 
+def ratio(variant: Variant, rows: Sequence[Row], column: str) -> float:
+    """What the variant has of a column, over what the unit beside it has: the mean of all sizes."""
+    plain, other = ([float(r[column]) for r in rows if r["unit"] == name] for name in variant.rows)
+    return float(np.mean([b / a for a, b in zip(plain, other, strict=True)]))
+
+
+def _variant(variant: Variant, core: Sequence[Row], rows: Sequence[Row]) -> str:
+    unit = next(unit for unit in UNITS if unit.name == variant.of)
+    made = f"  {variant.name}:\n    energy_pj:\n"
+    for operation, (_, terms) in unit.energies.items():
+        times = ratio(variant, rows, "energy_fj") if operation == variant.changed else 1.0
+        source = "variant" if operation == variant.changed else "core"
+        made += f"      {operation}: {_figure([(times * fj / 1e3, names) for fj, names in terms], source)}\n"
+    area, leakage = ratio(variant, rows, "area_um2"), ratio(variant, rows, "leakage_nw") * RATIO**LEAKAGE_POWER
+    made += f"    area_um2: {_size(unit, core, 'area_um2', lambda v: v * area, 'variant')}\n"
+    return made + f"    leakage_nw: {_size(unit, core, 'leakage_nw', lambda v: v * leakage, 'variant')}\n"
+
+
 def text(folder: Path = FOLDER) -> str:
     """The whole file."""
     core, units = read("nangate45_core.csv", folder), read("nangate45_units.csv", folder)
     made = HEAD.replace("{more_sources}", UNITS_SOURCES)
     made += "".join(_core_unit(unit, core) for unit in UNITS)
+    made += "".join(_variant(variant, core, units) for variant in VARIANTS)
     return made + "".join(_synthesised(unit, units) for unit in SYNTHESISED)
 
 
