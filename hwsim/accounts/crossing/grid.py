@@ -17,7 +17,9 @@ from hwsim.accounts.ours import Design, fitted, our_data
 from hwsim.arch import Architecture, load_architecture
 from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.errors import HwsimError
-from hwsim.study import Point, Row, identify, read_rows, run_points, run_study
+from hwsim.study import Point, Row, identify, read_rows, run_study
+from hwsim.study.point import outline
+from hwsim.study.work import run_points
 from hwsim.trace.reader import Trace
 from hwsim.trace.scaled import Shape, scaled
 
@@ -127,17 +129,16 @@ def estimate(every: list[Point], folder: Path, workers: int | None = None) -> fl
     tasks: dict[str, Point] = {}
     for point in every:
         try:
-            known = identify(point)
+            if identify(point) not in there:
+                tasks.setdefault(outline(point).task, point)
         except HwsimError:  # its own mistake, told in its row
             continue
-        if known.key not in there:
-            tasks.setdefault(known.task, known.point)
     if len(tasks) <= FEW:
         return 0.0
     middle = list(tasks.values())[len(tasks) // 2]
-    run_points([middle])  # compiles what is not compiled yet
+    run_points([middle], (), None)  # compiles what is not compiled yet
     start = monotonic()
-    run_points([middle])
+    run_points([middle], (), None)
     return (monotonic() - start) * len(tasks) / (workers or 1)
 
 

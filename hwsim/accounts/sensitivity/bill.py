@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+from hwsim.activity import SCOPES
 from hwsim.arch import Architecture
 from hwsim.cores.logic import CLOCK, WIRES
 from hwsim.cores.model import core_model
@@ -83,8 +84,8 @@ class Priced:
             return bill_of(frame, design)
         if design.power.idle:  # something is off between samples, and perhaps loaded again
             return bill_of(replace(r, architecture=design, overrides={}).at_rate(self.rate_hz).accounts, design)
-        loads, load_cycles = r.setup_of([])
-        work = Work(frame, float(r.cycles.mean()), loads, load_cycles, [], r.facts.payload_bits)
+        sums = frame.groupby("scope")["energy_pj"].sum().reindex(SCOPES, fill_value=0.0).to_numpy(float)
+        work = Work(lambda: frame, sums, float(r.cycles.mean()), lambda: r.setup_of([])[0], 0 * sums, 0, [], r.facts.payload_bits)
         return bill_of(energy_at_rate(work, design, self.rate_hz, None, r.used, {}, 0).accounts, design)
 
 
