@@ -67,7 +67,7 @@ def scaled_tables(folder: Path, values: dict[str, float], memory: str) -> dict[s
         data["wires"]["pf_per_mm"]["value"] *= factor["wires"]
         for name in ("cell_pj", "tree_pj", "gates_pj"):
             data["flip_flop"][name]["value"] *= factor["clock"]
-        lanes = {"lane", "merged_lane", "accumulator_file"}
+        lanes = {"lane", "adding_lane", "merged_lane", "plane_sums", "accumulator_file"}
         for name, unit in data["units"].items():
             controls = f"logic.{name}" in RANGES.ranges["control"].keys
             times = factor["lane"] if name in lanes else factor["control"] if controls else 1
