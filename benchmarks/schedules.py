@@ -195,7 +195,7 @@ def print_tables(options: argparse.Namespace) -> None:
             print(".", end="", file=sys.stderr, flush=True)
         groups.setdefault((row["trace"], row["memory"]), []).append(row)
     for (name, memory), members in groups.items():
-        print(f"\n{name}, {members[0]['samples']} samples, {MEMORIES[memory]}\n")
+        print(f"\n## {name}: {members[0]['samples']} samples, {MEMORIES[memory]}\n")
         print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
         for row in members:
             if "refused" not in row:

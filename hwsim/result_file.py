@@ -35,7 +35,7 @@ RESULT = "result.json"
 FORMAT = "hwsim-result-3"
 """3: sealed. 2: counts of setup once, memories that are used, `leak_unused`. 1 had counts of setup once per sample."""
 
-FIGURES = {"energy.png", "latency.png"}
+FIGURES = {"accuracy.png", "energy.png", "latency.png"}
 OF_A_RESULT = FIGURES | {RESULT} | {f"{name}.csv" for name in (
     "samples", "operations", "spans", "counts", "counts_by_sample", "activity", "cycles", "energy", "arithmetic", "area")}
 """All files of a saved result. A folder that holds others is not replaced."""

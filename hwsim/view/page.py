@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from hwsim.view.style import FONT, INK, NORMAL, PALE, SMALL, Look
+from hwsim.view.style import FONT, NORMAL, PALE, SMALL, Look
 
 WIDTH, MARGIN, DPI = 11.5, 0.2, 160
 LINE = 0.19
@@ -30,7 +30,7 @@ class LegendEntry(NamedTuple):
     x: float
     line: int
     text: str
-    symbol: Look | str | None
+    symbol: Look | None
 
 
 class Page:
@@ -59,9 +59,9 @@ class Page:
             self.swatch(entry.x, top + LINE * entry.line, entry.symbol)
             self.text(entry.x + 0.22, top + LINE * entry.line, entry.text, size=SMALL, va="center_baseline")
 
-    def marker(self, x: float, y: float, marker: str, filling: str) -> None:
-        self.figure.add_artist(Line2D([x / WIDTH], [1 - y / self.height], marker=marker, markersize=5, color=INK,
-                                      markerfacecolor=filling, markeredgewidth=0.7, linestyle=""))
+    def marker(self, x: float, y: float, marker: str, colour: str) -> None:
+        self.figure.add_artist(Line2D([x / WIDTH], [1 - y / self.height], marker=marker, markersize=6, color=colour,
+                                      markeredgewidth=0, linestyle=""))
 
 
 class Picture(Figure):
@@ -102,7 +102,7 @@ def wrap(text: str, width: float) -> list[str]:
     return lines
 
 
-def legend_lines(symbols: Iterable[tuple[str, Look | str]], left: float, line: int = 0) -> list[LegendEntry]:
+def legend_lines(symbols: Iterable[tuple[str, Look]], left: float, line: int = 0) -> list[LegendEntry]:
     """Words of a legend with their symbols, side by side from `left` on, wrapped at the margin; `line` is the first."""
     entries: list[LegendEntry] = []
     x = left
