@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from hwsim.fields import Fields
 from hwsim.links import CHANNEL, LINK_ENCODINGS, RESERVED_ENCODINGS, LinkEncoding, MeshSpec, Node, node_problems
@@ -38,6 +38,13 @@ def _names_of_cores(value: Any) -> Any:
     return {layer: (cores,) if isinstance(cores, str) else cores for layer, cores in value.items()}
 
 
+_PLACEMENT_SCHEMA = {"anyOf": [
+    {"enum": list(PLACEMENTS)},
+    {"type": "object", "additionalProperties": {"anyOf": [
+        {"type": "string"}, {"type": "array", "items": {"type": "string"}}]}}]}
+"""What `_names_of_cores` reads."""
+
+
 class LinkNetwork(Fields):
     """A mesh of nodes with two directed links between neighbours; a core per node, and the channel on one of them."""
 
@@ -57,7 +64,8 @@ class LinkNetwork(Fields):
     """Where the channel is attached."""
     nodes: dict[str, Place] | None = None
     """By core, its node; left out: row by row, core0 on (0, 0), core1 on (1, 0), ..."""
-    placement: Annotated[Literal["auto", "spread"] | dict[str, tuple[str, ...]], BeforeValidator(_names_of_cores)] = "auto"
+    placement: Annotated[Literal["auto", "spread"] | dict[str, tuple[str, ...]], BeforeValidator(_names_of_cores),
+                         WithJsonSchema(_PLACEMENT_SCHEMA)] = "auto"
     """Which cores compute which layer: auto, one core for each group of layers, found; spread, every layer on all cores; or by
     layer a core or a list of cores."""
     buffer_planes: int | None = Field(default=None, ge=1, le=4096)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from hwsim.checks.dataflow import core_problems
 from hwsim.cores.base import CoreFields
@@ -71,8 +71,20 @@ class EventFields(CoreFields):
         return self
 
 
+def _with_long_membrane(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema take the long form of the membrane memory, which `_membrane_with_ports` reads."""
+    fields = schema["properties"]
+    ports, gated = ({key: value for key, value in fields[f"membrane_{name}"].items() if key != "title"}
+                    for name in ("ports", "gate_by_channel"))
+    long = {"type": "object", "additionalProperties": False, "required": ["capacity"], "properties": {
+        "capacity": {"anyOf": fields["membrane"]["anyOf"]}, "ports": ports, "gate_by_channel": gated}}
+    fields["membrane"]["anyOf"] = [*fields["membrane"]["anyOf"], long]
+
+
 class EventMemories(Memories):
     """The memories of an event core."""
+
+    model_config = ConfigDict(json_schema_extra=_with_long_membrane)
 
     membrane_ports: Literal["1r1w", "1rw"] = "1r1w"
     """1r1w: a read and a write port. 1rw: one port for both, of the membrane and of the current memory (R23)."""
