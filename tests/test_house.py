@@ -17,12 +17,12 @@ import hwsim
 
 ROOT = Path(hwsim.__file__).parent
 HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth", "scipy")
-LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx"}
+LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx", "distributed"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 
 FLOORS = (
     ("errors", "units", "fields", "files", "leftovers", "rename_exchange", "yaml_file", "activity", "passes", "links",
-     "code_folders", "kernel_cache"),
+     "code_folders", "kernel_cache", "kept"),
     ("snn",),
     ("trace",),
     ("operations", "program"),
@@ -45,7 +45,7 @@ FLOORS = (
     ("result_reader",),
     ("baseline",),
     ("simulation",),
-    ("examples", "study", "compare", "rivals", "stream", "accounts"),
+    ("examples", "study", "compare", "rivals", "stream", "shards", "accounts"),
     ("sweep",),
     ("view",),
     ("capture", "sources", "rtl"),
