@@ -83,7 +83,7 @@ def layer_table(result: Result, place: str) -> tuple[Table, list[Explanation]]:
         rows.append([
             Cell(name, name), Cell(count(spent), spent, f"{place}-layer-cycles"),
             *(Cell(share(cycles, spent), cycles / max(1.0, spent), f"{place}-layer-{key}") for key, cycles in (
-                ("busy", part.get("busy", 0.0)), ("stalled", stalls), ("idle", part.get("idle", 0.0)))),
+                ("busy", sum(part.get(cause, 0.0) for cause in WORKING)), ("stalled", stalls), ("idle", part.get("idle", 0.0)))),
             Cell(count(operations), operations, f"{place}-layer-operations"),
             Cell(picojoules(switched, 4), switched, f"{place}-layer-energy")])
     return Table(["layer", "cycles", "busy", "stalled", "idle", "synaptic operations", "switching energy"], 1, rows), [
