@@ -124,8 +124,8 @@ def against(
     quantised = ann if isinstance(ann, Trace) else ann_in(spiking, samples) if ann is None else Trace.open(ann)
     try:
         if quantised is None:
-            raise RivalsError(f"{spiking.name}: is {spiking.coding}, and only a bit-serial trace holds its ANN; give the trace of "
-                              "the quantised ANN as well")
+            raise RivalsError(f"{spiking.name}: is {spiking.coding}, and only a bit-serial trace holds its ANN; give the trace "
+                              "of the quantised ANN as well")
         if not quantised.network.is_ann or spiking.network.is_ann:
             raise RivalsError(f"found {spiking.name} ({spiking.coding}) and {quantised.name} ({quantised.coding}), expected a "
                               "spiking trace first and the trace of its quantised ANN second")

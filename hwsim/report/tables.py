@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwsim.activity import VOCABULARY
 from hwsim.cost.explanation import explain_rows
+from hwsim.counted import WORKING
 from hwsim.program import CHANNEL
 from hwsim.report.quantities import COUNTS, cycle_rules
 from hwsim.report.sources import Sources
@@ -83,7 +84,8 @@ def layer_table(result: Result, place: str) -> tuple[Table, list[Explanation]]:
         rows.append([
             Cell(name, name), Cell(count(spent), spent, f"{place}-layer-cycles"),
             *(Cell(share(cycles, spent), cycles / max(1.0, spent), f"{place}-layer-{key}") for key, cycles in (
-                ("busy", sum(part.get(cause, 0.0) for cause in WORKING)), ("stalled", stalls), ("idle", part.get("idle", 0.0)))),
+                ("busy", sum(part.get(cause, 0.0) for cause in WORKING)), ("stalled", stalls),
+                ("idle", part.get("idle", 0.0)))),
             Cell(count(operations), operations, f"{place}-layer-operations"),
             Cell(picojoules(switched, 4), switched, f"{place}-layer-energy")])
     return Table(["layer", "cycles", "busy", "stalled", "idle", "synaptic operations", "switching energy"], 1, rows), [
