@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 _NO_ROW = ("_banks", "_bits", "_transfer")
 """Ends of events that access a part of a row, or belong to transfers, which use ports for free."""
+SLOTS = {"fire": "fire_slots", "clear": "clear_slots", "move": "move_slots"}
+"""Causes of busy cycles that no event decides, and the columns of `operations` that hold them, per sample."""
+ACCUMULATE, BUSY = "accumulate", "busy"
+WORKING = (ACCUMULATE, *SLOTS, BUSY)
+"""Causes of cycles in which something issues; `busy` where it is not known what."""
 WAIT = "wait"
 """The cause of cycles in which a resource has nothing to do."""
 
@@ -183,9 +188,11 @@ class Counted:
     def cycles_frame(self) -> pd.DataFrame:
         """Cycles by resource and layer: resource, layer, cause, cycles (per sample), total_cycles.
 
-        A core is `busy`, stalls (`stall_hazard`, `stall_port`, `stall_serialiser`), idles within its runs (`idle`), or has
-        nothing to run (`wait`): it waits for the channel or for other cores. The channel is `busy` or waits. The causes of
-        each resource add up to the elapsed cycles, and none is negative.
+        A core works, stalls (`stall_hazard`, `stall_port`, `stall_serialiser`), idles within its runs (`idle`: the scanner has
+        found no event yet, or the pipeline drains), or has nothing to run (`wait`): it waits for the channel or for other cores.
+        An event core's work is told apart: `accumulate` (events and end marks), `fire` (passes), `clear`, and `move` (words
+        between memory and accumulators); that of others, and the channel's, is `busy`. The causes of each resource add up to
+        the elapsed cycles, and none is negative.
         """
         import pandas as pd
 
@@ -212,6 +219,9 @@ class Counted:
         if ports := int(counts[INDEX["cycles_stall_port"]]):
             parts["stall_port"] = ports
         parts["idle"] = spent - sum(parts.values())
+        if set(SLOTS.values()) <= set(operations.columns):
+            fixed = {cause: int(operations.loc[chosen, column].sum()) * self.facts.samples for cause, column in SLOTS.items()}
+            parts = {ACCUMULATE: parts.pop(BUSY) - sum(fixed.values()), **fixed, **parts}
         return [(core, self.facts.layers[layer], cause, n) for cause, n in parts.items()]
 
     def _channel_cycles(self) -> list[tuple[str, str, str, int]]:

@@ -153,6 +153,14 @@ class CoreRun:
         return self.positions * (self.groups[1] - self.groups[0])
 
     @property
+    def fixed_slots(self) -> dict[str, int]:
+        """Busy slots that no event decides: `fire`, all passes over all words; `clear`; and `move`, words loaded into
+        accumulators and stored from them (R1, R9, R19). What else is busy accumulates."""
+        gathers, passes = self.core.order == "gather", self.words * len(self.table.passes)
+        moved = (not self.clear) + self.keep if gathers else 0
+        return {"fire": passes, "clear": self.words if self.clear and not gathers else 0, "move": moved * self.words}
+
+    @property
     def merged(self) -> bool:
         """Whether a token carries all planes (R21)."""
         return self.core.planes_per_token == "all"

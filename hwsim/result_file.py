@@ -39,7 +39,7 @@ FORMAT = "hwsim-result-3"
 MADE_WITH = "made_with"
 """Field of result.json that decides no number: versions, and the command. Results that were saved before it was have none."""
 
-FIGURES = {"energy.png", "latency.png"}
+FIGURES = {"accuracy.png", "energy.png", "latency.png"}
 OF_A_RESULT = FIGURES | {RESULT} | {f"{name}.csv" for name in (
     "samples", "operations", "spans", "counts", "counts_by_sample", "activity", "cycles", "energy", "arithmetic", "area")}
 """All files of a saved result. A folder that holds others is not replaced."""

@@ -22,7 +22,7 @@ from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture, rebuild_architecture
 from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import check_rate
-from hwsim.counted import Facts, ResultError
+from hwsim.counted import SLOTS, Facts, ResultError
 from hwsim.errors import HwsimError, shown
 from hwsim.program import CHANNEL
 from hwsim.result import Result
@@ -150,6 +150,9 @@ class _Tables:
                     "a column bits that is not all numbers from 0")
         self.expect("operations", found["op"].tolist() == list(range(len(found))), "operations out of order")
         self.expect("operations", found["setup"].dtype == np.bool_ and len(found) > 0, "a column setup that is not True or False")
+        for name in {*SLOTS.values()} & set(found.columns):
+            self.expect("operations", found[name].dtype == np.int64 and bool(found[name].between(0, MOST).all()),
+                        f"a column {name} that is not all whole numbers from 0")
         names = {*self.arch.core_names, ""}  # a wait has no core; what goes over links alone takes no turn
         self.expect("operations", set(found["core"]) <= names and set(found["resource"]) <= {*names, CHANNEL},
                     "a core that the architecture does not have")

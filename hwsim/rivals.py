@@ -22,6 +22,7 @@ from hwsim.cost.clock import at_highest_clock
 from hwsim.errors import HwsimError
 from hwsim.simulation import AlwaysComputesError, simulate, why_not
 from hwsim.trace.reader import Trace
+from hwsim.trace.twin import ann_in
 
 if TYPE_CHECKING:
     from hwsim.result import Result
@@ -105,21 +106,26 @@ def _numbers(arch: Architecture | None, result: Result | None) -> dict[str, Any]
 
 
 def against(
-    trace: str | Path | Trace, ann: str | Path | Trace, arch: str | Path | Architecture, *, schedule: str = SCHEDULE,
+    trace: str | Path | Trace, ann: str | Path | Trace | None, arch: str | Path | Architecture, *, schedule: str = SCHEDULE,
     samples: int | None = None, overrides: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Against:
     """A design on a trace beside every rival on the trace of the quantised ANN that it came from. All replays are timing only
-    where they can be, of the first `samples` of each trace (None: all).
+    where they can be, of the first `samples` of each trace (None: all). `ann` None: the ANN in a bit-serial trace.
 
-    Raises RivalsError for a design that has no rivals or a trace that is no quantised ANN's; as `simulate` does for the design.
+    Raises RivalsError for a design that has no rivals, and for a trace that is no quantised ANN's or holds none; as `simulate`
+    does for the design.
     """
     design = load_architecture(arch)
     if not has_baselines(design):
         raise RivalsError(why_no_baselines(design) or f"{design.name}: core.kind is {design.cores[0].core.kind}, expected event: "
                           "rivals are made for an event core")
-    spiking, quantised = (t if isinstance(t, Trace) else Trace.open(t) for t in (trace, ann))
+    spiking = trace if isinstance(trace, Trace) else Trace.open(trace)
+    quantised = ann if isinstance(ann, Trace) else ann_in(spiking, samples) if ann is None else Trace.open(ann)
     try:
+        if quantised is None:
+            raise RivalsError(f"{spiking.name}: is {spiking.coding}, and only a bit-serial trace holds its ANN; give the trace "
+                              "of the quantised ANN as well")
         if not quantised.network.is_ann or spiking.network.is_ann:
             raise RivalsError(f"found {spiking.name} ({spiking.coding}) and {quantised.name} ({quantised.coding}), expected a "
                               "spiking trace first and the trace of its quantised ANN second")
@@ -127,7 +133,7 @@ def against(
         return Against(own, tuple(_Match(design, own, quantised, samples, overrides, progress).entries()))
     finally:
         for given, opened in ((trace, spiking), (ann, quantised)):
-            if opened is not given:
+            if opened is not None and opened is not given:
                 opened.close()
 
 

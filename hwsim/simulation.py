@@ -23,11 +23,11 @@ from hwsim.cores.model import Machine
 from hwsim.cost.energy import check_prices
 from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
-from hwsim.counted import Facts
+from hwsim.counted import SLOTS, Facts
 from hwsim.engine import ENGINES
 from hwsim.errors import HwsimError
 from hwsim.links import link_name
-from hwsim.program import Program, ProgramError, Transfer
+from hwsim.program import Program, ProgramError, Run, Transfer, Wait
 from hwsim.record import SampleRecord
 from hwsim.result import Result
 from hwsim.schedules import SCHEDULES, Schedule, schedule_by_name
@@ -340,8 +340,9 @@ def _setup_cycles(program: Program) -> int:
 
 
 def operations_frame(program: Program, bits: NDArray[np.float64]) -> Any:
-    """The operations as a frame: op, kind, resource, core, layer, tile, memory, first_timestep, last_timestep, bits, setup; and
-    with a network links, the names of those that a transfer holds.
+    """The operations as a frame: op, kind, resource, core, layer, tile, memory, first_timestep, last_timestep, bits, setup; with
+    a network links, the names of those that a transfer holds; where all runs are event cores', fire_slots, clear_slots and
+    move_slots, the busy slots that no event decides.
 
     bits   (operations,) of transfers per sample, as samples counted them; used where the Program says none itself.
     """
@@ -353,10 +354,16 @@ def operations_frame(program: Program, bits: NDArray[np.float64]) -> Any:
         {"op": op.id, "kind": op.kind, "resource": op.resource, "core": op.core, "layer": op.layer, "tile": op.tile,
          "memory": op.memory if isinstance(op, Transfer) else "", "first_timestep": op.timesteps[0],
          "last_timestep": op.timesteps[1] - 1, "bits": _bits_of(op, bits[op.id]), "setup": op.setup,
-         "links": held.get(op.id, "")}
+         "links": held.get(op.id, ""), **_slots_of(op)}
         for op in program.operations
     ])
-    return found if program.mesh is not None else found.drop(columns="links")
+    events = all(isinstance(op, Run | Transfer | Wait) for op in program.operations)
+    return found.drop(columns=([] if program.mesh is not None else ["links"]) + ([] if events else list(SLOTS.values())))
+
+
+def _slots_of(op: Any) -> dict[str, int]:
+    known = op.body.fixed_slots if isinstance(op, Run) else dict.fromkeys(SLOTS, 0)
+    return {SLOTS[cause]: slots for cause, slots in known.items()}
 
 
 def _bits_of(op: Any, counted: float) -> int | float:

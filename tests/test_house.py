@@ -17,12 +17,12 @@ import hwsim
 
 ROOT = Path(hwsim.__file__).parent
 HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth", "scipy")
-LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx", "tonic", "jinja2", "markdown_it"}
+LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx", "tonic", "jinja2", "markdown_it", "distributed"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 
 FLOORS = (
     ("errors", "units", "fields", "files", "leftovers", "rename_exchange", "yaml_file", "activity", "passes", "links",
-     "code_folders", "kernel_cache", "versions"),
+     "code_folders", "kernel_cache", "versions", "kept"),
     ("snn",),
     ("trace",),
     ("operations", "program"),
@@ -46,7 +46,7 @@ FLOORS = (
     ("baseline",),
     ("simulation",),
     ("timeline",),
-    ("examples", "study", "compare", "rivals", "stream", "accounts"),
+    ("examples", "study", "compare", "rivals", "stream", "shards", "accounts"),
     ("sweep",),
     ("view",),
     ("diff",),

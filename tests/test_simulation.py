@@ -13,6 +13,7 @@ import pytest
 import hwsim
 from hwsim.activity import INDEX
 from hwsim.compare import Comparison, comparison_row
+from hwsim.counted import WORKING
 from hwsim.result_file import seal
 from hwsim.snn.forward import layer_sums
 from hwsim.snn.network import INPUT, Connection, Layer, Network
@@ -97,6 +98,34 @@ def test_samples_are_independent(rate_trace: Trace, engine: str) -> None:
     turned = hwsim.simulate(rate_trace, "event_core_16", engine=engine, samples=[2, 0])
     np.testing.assert_array_equal(turned.cycles, whole.cycles[[2, 0]])
     np.testing.assert_array_equal(turned.layer_counts, whole.layer_counts[[2, 0]])
+
+
+GATHER = {"type": "output_stationary", "accumulators": 2}
+
+
+@pytest.mark.parametrize(("coding", "arch", "schedule", "fields"), [
+    *((*case, {}) for case in CASES[:-1]), ("rate", "event_core_16", "step_by_step", {"dataflow": GATHER}),
+    ("bit_serial", "event_core_64", "layer_by_layer", {"dataflow": GATHER}),
+    ("bit_serial", "event_core_64", "layer_by_layer", {"token": {"planes": "merged", "adders": 2}}),
+])
+def test_busy_cycles_are_told_apart_as_the_engine_counts_what_they_do(
+    traces: dict[str, Trace], coding: str, arch: str, schedule: str, fields: dict[str, Any]
+) -> None:
+    """Slots of passes, clears and moves are a closed form of the run; the engine counts words that are read and written."""
+    result = hwsim.simulate(traces[coding], hwsim.load_architecture(arch).with_core(**fields), schedule=schedule)
+    cores = result.cycles_frame[result.cycles_frame["resource"] != "channel"]
+    told, counted = (frame.groupby(name)[f"total_{what}"].sum() for frame, name, what in (
+        (cores, "cause", "cycles"), (result.activity, "event", "count")))
+    assert told[[cause for cause in WORKING if cause in told]].sum() == counted["cycles_busy"]
+    assert "busy" not in told
+    assert told.min() >= 0
+    gathers, moves = "dataflow" in fields, counted.get("membrane_read_load", 0) + counted.get("membrane_write_store", 0)
+    assert told["move"] == (moves if gathers else 0)
+    assert told["clear"] == (0 if gathers else counted.get("membrane_write_clear", 0))
+    if gathers:  # each of the other operations on words is an accumulation, of which end marks are none
+        assert told["fire"] <= counted["accumulator_access"] - moves <= told["fire"] + told["accumulate"]
+    else:
+        assert told["fire"] == sum(counted.get(f"membrane_read_{kind}", 0) for kind in ("fire", "shift", "readout", "mask"))
 
 
 @pytest.mark.parametrize(("coding", "arch", "schedule"), CASES)

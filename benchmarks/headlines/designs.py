@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.headlines.blocks import table
-from benchmarks.headlines.replays import ANN, RATES, ROOT, SERIAL, core_uj, replay, say, system_uj
+from benchmarks.headlines.replays import ANN, RATES, ROOT, SERIAL, core_uj, path_of, replay, say, system_uj
 from hwsim.arch import Architecture, load_architecture
 from hwsim.chip.model import chip_model
 from hwsim.cores.event.dataflow_fields import MergedPlanes, OutputStationary
@@ -85,14 +85,16 @@ def reported() -> dict[str, list[Result]]:
 
 def winners(work: Path) -> dict[str, str]:
     """The shipped designs on the network that they were not chosen on."""
-    rows = []
-    for trace, results in reported().items():
-        for result in results:
-            arch, uj = result.architecture, f"{system_uj(result):.2f}"
-            rows.append((f"`{arch.name}`", in_words(arch), f"{arch.clock / 1e6:g}", f"{result.area_mm2:.2f}", LABELS[trace],
-                         f"{result.latency_s * 1e6:.1f}", f"{core_uj(result):.2f}", f"**{uj}**" if result is results[0] else uj))
+    rows = [winner(trace, result, result is results[0]) for trace, results in reported().items() for result in results]
     return {"search_winners": table(("machine", "design", "MHz", "mm2", "trace", "us", "core uJ", "system uJ"), rows),
             "search_says": says()}
+
+
+def winner(trace: str, result: Result, best: bool) -> tuple[str, ...]:
+    """A design's row; the best of its trace in bold."""
+    arch, uj = result.architecture, f"{system_uj(result):.2f}"
+    return (f"`{arch.name}`", in_words(arch), f"{arch.clock / 1e6:g}", f"{result.area_mm2:.2f}", LABELS[trace],
+            f"{result.latency_s * 1e6:.1f}", f"{core_uj(result):.2f}", f"**{uj}**" if best else uj)
 
 
 def says() -> str:
@@ -116,20 +118,23 @@ def says() -> str:
 
 def shift(work: Path) -> dict[str, str]:
     """Where planes are weighed, at the weight or at the membrane, on shipped designs that take them one by one."""
-    rows = []
-    for trace, samples in SHIFTED_ON.items():
-        for name in SHIFTED if trace == SERIAL else SHIFTED[2:3]:
-            weight, membrane = (simulate(ROOT / "traces" / f"{trace}.h5", load_architecture(name).with_core(shift_at=place),
-                                         samples=samples) for place in ("weight", "membrane"))
-            assert weight.mismatches == membrane.mismatches == 0
-            rows.append((
-                trace.rpartition("/")[2], str(samples), f"`{name}`", *(f"{_shifts(r):,.0f}" for r in (weight, membrane)),
-                *(f"{r.energy_pj['compute'] / 1e6:.3g}" for r in (weight, membrane)),
-                *(f"{core_uj(r):,.4g}" for r in (weight, membrane)), f"{100 * (core_uj(membrane) / core_uj(weight) - 1):+.1f} %",
-                f"{100 * (membrane.latency_s / weight.latency_s - 1):+.1f} %"))
+    rows = [shift_row(trace, name) for trace in SHIFTED_ON for name in (SHIFTED if trace == SERIAL else SHIFTED[2:3])]
     return {"shift": table((
         "trace", "samples", "design", "shifts at the weight", "at the membrane", "compute uJ, weight", "membrane",
         "core uJ, weight", "membrane", "core energy", "latency"), rows)}
+
+
+def shift_row(trace: str, name: str) -> tuple[str, ...]:
+    """A design at both places, on the first samples of a trace."""
+    samples = SHIFTED_ON[trace]
+    both = weight, membrane = [
+        simulate(path_of(trace), load_architecture(name).with_core(shift_at=place), samples=samples)
+        for place in ("weight", "membrane")]
+    assert weight.mismatches == membrane.mismatches == 0
+    return (trace.rpartition("/")[2], str(samples), f"`{name}`", *(f"{_shifts(r):,.0f}" for r in both),
+            *(f"{r.energy_pj['compute'] / 1e6:.3g}" for r in both), *(f"{core_uj(r):,.4g}" for r in both),
+            f"{100 * (core_uj(membrane) / core_uj(weight) - 1):+.1f} %",
+            f"{100 * (membrane.latency_s / weight.latency_s - 1):+.1f} %")
 
 
 def _shifts(result: Result) -> float:

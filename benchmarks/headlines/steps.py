@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.headlines import baselines, designs, flips, methods
+from benchmarks.headlines import baselines, designs, figures, flips, methods, pages
 
 
 @dataclass(frozen=True)
@@ -36,4 +36,11 @@ STEPS = (
     Step("flips", "docs/baselines.md", "who wins when dataflow, profile, ports, supply, rate or account change, 8 samples",
          "30 s", flips.flips),
     Step("published", "docs/baselines.md", "published pJ per synaptic operation beside ours", "10 s", baselines.published),
+    Step("readme", "README.md", "the best design of each code, as in the table of winners", "10 s", pages.readme),
+    Step("figures", None, "docs/figures: accuracy against energy, energy, latency; 16 samples", "20 s", figures.figures),
+    Step("claims", None, "docs/claims.md, by hwsim claims", "1 min", pages.claims),
+    Step("accounts", None, "docs/assumptions-of-others.md, by hwsim assume", "30 s", pages.assumptions),
+    Step("notebooks", None, "notebooks 01 and 02, executed", "3 min", pages.notebooks),
+    Step("schedules", None, "docs/schedules-table.md and docs/figures/cores.png, by benchmarks/schedules.py", "1 h",
+         pages.schedules, usual=False),
 )

@@ -17,6 +17,7 @@ from hwsim.accounts.registry import all_accounts
 from hwsim.accounts.row import Row
 from hwsim.accounts.work import Work, WorkError, check_twins, count_work
 from hwsim.trace.reader import Trace
+from hwsim.trace.twin import ann_in
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ def assume(
 ) -> Assumed:
     """A trace under all accounts.
 
-    ann         the trace of the ANN that the network was converted from; without it, accounts that need its activations lack
-    them. samples     how many of the first samples count (all that both traces have).
+    ann         the trace of the ANN that the network was converted from. None: the one in a bit-serial trace; of another trace,
+                accounts that need the ANN's activations lack them.
+    samples     how many of the first samples count (all that both traces have).
     simulated   whether to replay the trace on the shipped dataflows as well (hwsim/accounts/ours.yaml).
     progress    called with (steps done, steps in all).
 
@@ -46,7 +48,7 @@ def assume(
     """
     with _opened(trace) as snn_trace:
         if ann is None:
-            return _assume(snn_trace, None, samples, simulated, progress)
+            return _assume(snn_trace, ann_in(snn_trace, samples), samples, simulated, progress)
         with _opened(ann) as ann_trace:
             return _assume(snn_trace, ann_trace, samples, simulated, progress)
 

@@ -25,7 +25,8 @@ TABLE, FIGURE, PAGE = "assume.csv", "assume.png", "assume.md"
 def assume_command(
     trace: Annotated[str, typer.Argument(help="The SNN's trace (HDF5).")],
     ann: Annotated[
-        str | None, typer.Option("--ann", metavar="TRACE", help="The trace of the ANN that it was converted from.")] = None,
+        str | None, typer.Option("--ann", metavar="TRACE", help=(
+            "The trace of the ANN that it was converted from (default: the one in a bit-serial trace)."))] = None,
     samples: Annotated[int | None, typer.Option(help="Count the first N samples (default: all that both traces have).")] = None,
     simulate: Annotated[bool, typer.Option(help="Replay on the shipped dataflows as well; --no-simulate: counts only.")] = True,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where assume.csv, assume.png and assume.md go.")] = None,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hwsim.accounts.claims.measured import on_traces
-from hwsim.accounts.claims.page import numbers, page, verdict_sentence
+from hwsim.accounts.claims.measured import OnTraces, on_traces
+from hwsim.accounts.claims.page import claim_ratios, numbers, page, verdict_sentence
 from hwsim.accounts.claims.verdicts import Checked, check_claims
 from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, progress
 from hwsim.errors import HwsimError
@@ -17,7 +17,7 @@ from hwsim.result_file import check_target, writing
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-PAGE = "claims.md"
+PAGE, FIGURE = "claims.md", "claims.png"
 
 
 @app.command()
@@ -30,15 +30,14 @@ def claims_command(
 ) -> None:
     """Each claim of the five papers: printed, computed by the same formula, and whether it is reproduced."""
     if out is not None:
-        check_target(out, PAGE, "a saved page of claims", {PAGE})
+        check_target(out, PAGE, "a saved page of claims", {PAGE, FIGURE})
     chosen = _chosen(check_claims(), claim or [])
     measured = None
     if traces is not None:
         with progress("traces") as report:
             measured = on_traces(chosen, Path(traces), simulate, report)
     if out is not None:
-        with writing(out), whole_folder(out) as made, whole_file(made / PAGE) as part:
-            part.write_text(page(chosen, measured))
+        _save(chosen, measured, out)
     if as_json:
         print_json([{"claim": c.name, **c.claim.model_dump(), "ours": c.ours,
                      "on_traces": {trace: ratios for (name, trace), ratios in measured.ratios.items() if name == c.name}
@@ -52,7 +51,19 @@ def claims_command(
         typer.echo(f"{name} on {trace}: " + ", ".join(f"{a} {r:.2f}" if r is not None else f"{a} -" for a, r in ratios.items()))
     typer.echo(f"\n{verdict_sentence(chosen)}")
     if out is not None:
-        typer.echo(f"saved in {out}: {PAGE}")
+        typer.echo(f"saved in {out}: {PAGE}{f', {FIGURE}' if measured and claim_ratios(chosen, measured) else ''}")
+
+
+def _save(chosen: tuple[Checked, ...], measured: OnTraces | None, out: str) -> None:
+    rows = [] if measured is None else claim_ratios(chosen, measured)
+    with writing(out), whole_folder(out) as made:
+        with whole_file(made / PAGE) as part:
+            part.write_text(page(chosen, measured))
+        if rows:
+            # matplotlib is not loaded before there is something to draw.
+            from hwsim.view.claims import ClaimRow, save_claims_figure
+
+            save_claims_figure([ClaimRow(*row) for row in rows], "Claims of compute energy, and what is simulated", made / FIGURE)
 
 
 def _chosen(claims: tuple[Checked, ...], names: list[str]) -> tuple[Checked, ...]:

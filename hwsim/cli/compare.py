@@ -1,7 +1,8 @@
-"""`hwsim compare`: one table and two figures."""
+"""`hwsim compare`: one table, and figures of accuracy against energy, of energy and of latency."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,16 +69,32 @@ def compare_command(
     if not found.results:
         raise HwsimError("none of the traces runs on any of the architectures:\n"
                          + "\n".join(f"{trace} {why}" for trace, _, _, why in found.refused))
-    _save(found, out)
+    drawn = _save(found, out)
     if as_json:
         print_json(_json_rows(found))
     else:
         _print_table(found)
-        typer.echo(f"\nsaved in {out}: compare.csv, energy.png, latency.png")
+        typer.echo(f"\nsaved in {out}: {', '.join([TABLE, *drawn])}")
+        if hint := _rivals_hint(found, traces):
+            typer.echo(hint)
     for problem in dict.fromkeys(p for r in found.results for p in r.clock_problems):
         typer.echo(f"warning: {problem}", err=True)
     for line in _refusals(found):
         typer.echo(line, err=True)
+
+
+def _rivals_hint(found: Comparison, traces: Sequence[str]) -> str:
+    """The command that has the third column, equal latency, and all rivals: for the first spiking trace that has a twin here."""
+    spiking = [r for r in found.results if not r.facts.is_ann]
+    twins = [r for r in found.results if r.facts.is_ann and "+" in r.facts.arch]
+    for ann in twins:
+        for own in spiking:
+            if own.facts.arch == ann.facts.arch.partition("+")[0]:
+                by_name = {Path(trace).stem: trace for trace in traces}
+                first, second = (by_name.get(r.facts.trace, r.facts.trace) for r in (own, ann))
+                return ("these baselines have equal lanes or equal area, and the design's clock; every ANN machine, at equal "
+                        f"latency too, each at its own clock:\nhwsim rivals {first} {second} --arch {own.facts.arch}")
+    return ""
 
 
 def _check_target(out: str) -> None:
@@ -105,13 +122,14 @@ def _refusals(found: Comparison) -> list[str]:
             for (design, schedule, reasons), traces in shared.items()]
 
 
-def _save(found: Comparison, out: str) -> None:
+def _save(found: Comparison, out: str) -> list[str]:
+    """Write the table and the figures; the names of the figures."""
     # matplotlib is not loaded before there is something to draw.
     from hwsim.view.plot import save_figures
 
     with writing(out), whole_folder(out) as made:
         found.table.to_csv(made / TABLE, index=False)
-        save_figures(found.results, made)
+        return [path.name for path in save_figures(found.results, made)]
 
 
 def _print_table(found: Comparison) -> None:

@@ -17,8 +17,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def rivals_command(
     trace: Annotated[str, typer.Argument(help="Spiking trace (HDF5).")],
-    ann: Annotated[str, typer.Argument(help="Trace of the quantised ANN that it came from (HDF5).")],
     arch: Annotated[str, typer.Option("--arch", help="Event core: a YAML file or a shipped design.")],
+    ann: Annotated[str | None, typer.Argument(
+        help="Trace of the quantised ANN that it came from (HDF5); left out, the one in a bit-serial trace.")] = None,
     schedule: Annotated[str, typer.Option(help="Of the spiking trace: layer_by_layer or step_by_step.")] = "layer_by_layer",
     samples: Annotated[int | None, typer.Option(min=1, help="Replay the first N samples of each trace (default: all).")] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", metavar="FILE", help="Write all rows as CSV.")] = None,

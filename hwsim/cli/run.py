@@ -21,6 +21,7 @@ from hwsim.cli.common import (
     read_overrides,
 )
 from hwsim.cost.rate import DEFAULT_RATE_HZ
+from hwsim.counted import WORKING
 from hwsim.errors import HwsimError
 from hwsim.program import CHANNEL
 from hwsim.result_card import card_text
@@ -180,8 +181,9 @@ def _layer_rows(result: Result) -> list[dict[str, Any]]:
         part = cycles.loc[name]
         spent = part.drop(labels=["wait"], errors="ignore").sum()
         stalls = sum(part.get(cause, 0) for cause in ("stall_hazard", "stall_port", "stall_serialiser"))
+        busy = sum(part.get(cause, 0) for cause in WORKING)
         rows.append({
-            "layer": name, "cycles": f"{spent:,.0f}", "busy": f"{100 * part.get('busy', 0) / max(1, spent):.0f} %",
+            "layer": name, "cycles": f"{spent:,.0f}", "busy": f"{100 * busy / max(1, spent):.0f} %",
             "stalled": f"{100 * stalls / max(1, spent):.0f} %", "synaptic operations": f"{adds.get(name, 0):,.0f}",
             "switching energy": format_si(energy.get(name, 0.0) * 1e-12, "J"),
         })

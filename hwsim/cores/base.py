@@ -95,6 +95,11 @@ class CoreDesign(Fields):
         return False
 
     @property
+    def plane_sums(self) -> int:
+        """Planes whose sums a lane keeps beside each accumulator (R21)."""
+        return 0
+
+    @property
     def lists_events(self) -> bool:
         """Whether a row of the spike buffer is an event's entry of a list."""
         return False

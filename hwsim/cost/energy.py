@@ -176,6 +176,8 @@ class PriceList:
     def charges(self, event: str, payload_bits: int | None = None) -> list[tuple[str, Price]]:
         """All that one count of `event` costs on chip and on the channel, by component; its own unit first.
 
+        `payload_bits` as in `price`; of acc_add, the sums of planes to which a layer adds (R21), None for potentials.
+
         Arithmetic is charged by the gates that do it, at the design's supply. A price that the user gave replaces that of the
         event's own unit, in this account as in the papers'; a factor multiplies all that the event costs. Raises what `price`
         raises.
@@ -196,6 +198,9 @@ class PriceList:
         if known.scope == "core" and (known.unit in MEMORY_OF or known.unit in ("link", "router")):
             return [(known.unit, own), *gates]
         if not gates:
+            if event == "sum_add":
+                raise NotProvisionedError(f"{event}: {self.arch.name} keeps no sums of planes; give core.token sums: n, the "
+                                          "planes of the rate code (R21), or token: {planes: single}")
             raise NotProvisionedError(
                 f"{event}: no gates of {self.arch.name} are known for one {known.counted}, so it has no price on chip; "
                 "docs/assumptions.md names what is not priced, and a core model says in its logic (hwsim/cores) which gates an "
@@ -280,8 +285,9 @@ class PriceList:
             if not gated:
                 raise NotProvisionedError(f"{event}: {self.arch.name} has no gated banks: an access to its {name} memory is to "
                                           "a whole row")
-            raise EnergyError(f"{event}: no price; nothing says yet what a bank costs while others of its row are gated, so give "
-                              f"the picojoules of one access yourself (--price {event}=...)")
+            access = memory.write if "_write" in event else memory.read
+            return Price(event, access.pj, f"one of {memory.row_banks} banks of a row: {memory.bank(access)}", access.source,
+                         access.confidence)
         if gated:
             return Price(event, 0.0, f"0: the banks that it touches are priced, {name}_read_banks and {name}_write_banks",
                          memory.read.source, memory.read.confidence)
@@ -454,6 +460,8 @@ def _priced(
     read = kept["event"] == "payload_read_bits"
     kept["payload"] = kept["layer"].map(dict(payload_bits)).where(multiplied, 0).fillna(0).astype("int64")
     kept["payload"] += kept["layer"].map(dict(value_bits)).where(read, 0).fillna(0).astype("int64")
+    with_sums = set(kept.loc[kept["event"] == "sum_add", "layer"])
+    kept.loc[(kept["event"] == "acc_add") & kept["layer"].isin(with_sums), "payload"] = prices.arch.only.plane_sums
     distinct = kept[["event", "payload"]].drop_duplicates()
     rows = [(e, b, *line) for e, b in distinct.itertuples(index=False) for line in _lines(prices, e, b)]
     table = pd.DataFrame(rows, columns=["event", "payload", "unit", "scope", "price_pj", "formula", "source"])

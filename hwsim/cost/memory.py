@@ -95,6 +95,10 @@ class Macro:
         shape = f"{format_bits(self.bank_bits)} x {self.word_bits} bit"
         return f"{self.row_banks} x {access.formula} (bank {shape}, {self.kind})"
 
+    def bank(self, access: Access) -> str:
+        """The formula of an access to one bank."""
+        return f"{access.formula} (bank {format_bits(self.bank_bits)} x {self.word_bits} bit, {self.kind})"
+
     def _there(self) -> Macro:
         if not self.banks:
             raise MemoryProfileError(f"{self.name} memory: its capacity is 0, there is nothing to read or write; "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.activity import EVENTS
+from hwsim.activity import EVENTS, INDEX
 from hwsim.cost.energy import EnergyError, core_prices, cycle_charges
 from hwsim.cost.leakage import waiting_leaks, working_leaks
 from hwsim.cost.overrides import PRICED, Overrides
@@ -45,6 +45,8 @@ def counted_pj(
             bits = payload_bits[names[layer]]
         elif name == "payload_read_bits":
             bits = value_bits.get(names[layer], 0)
+        elif name == "acc_add" and counts[:, core, layer, INDEX["sum_add"]].any():
+            bits = of_core[core].arch.only.plane_sums
         found[at] = of_core[core].by_scope(name, bits)
     kept = counts[:, places[:, 0], places[:, 1], places[:, 2]]
     # A sum for each scope and sample: a matrix product would round by how many samples there are.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwsim.activity import SCOPES, VOCABULARY
 from hwsim.chip.model import chip_model
-from hwsim.counted import WAIT
+from hwsim.counted import WAIT, WORKING
 from hwsim.diff.settings import flat
 from hwsim.program import CHANNEL
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 CORES = "cores"
 """All cores of a chip together, whose number may differ between designs."""
-RULES = {"busy": "R5", "stall_hazard": "R6", "stall_port": "R23", "stall_serialiser": "R7", "idle": "R2", WAIT: "C1"}
+RULES = {**dict.fromkeys(WORKING, "R5"), "stall_hazard": "R6", "stall_port": "R23", "stall_serialiser": "R7", "idle": "R2",
+         WAIT: "C1"}
 """The rule of docs/cycle-model.md that makes each cause, on cores whose cycles those rules decide."""
 NO_MEASURE = ("timesteps", "samples", "check", "meets_clock", "at_rate.late_samples")
 """Settings and answers that are no measures."""

@@ -76,6 +76,7 @@ def _checked(runs: Sequence[str | Path]) -> list[Path]:
 
 def page(results: Sequence[Result], made: Sequence[MadeWith | None], title: str | None = None, command: str = "") -> str:
     """The page as text. Raises ReportError where a package is missing."""
+    template, assumptions = _environment().get_template("report.html.j2"), _assumptions()
     sources = Sources()
     sections = [_section(f"r{index + 1}", result, one, sources)
                 for index, (result, one) in enumerate(zip(results, made, strict=True))]
@@ -86,13 +87,13 @@ def page(results: Sequence[Result], made: Sequence[MadeWith | None], title: str 
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     drawn = [svg for _, svg in (*shared, *(figure for section in sections for figure in section["figures"]))]
     f = results[0].facts
-    return _environment().get_template("report.html.j2").render(
+    return template.render(
         title=title or (f"{len(results)} runs compared" if several else f"{f.trace} on {f.arch}"), version=__version__,
         sections=sections, shared=shared,
         comparison=comparison(results, [s["quantities"] for s in sections]) if several else None,
         beside=spiking_beside_ann(results), moved=_moved(results, made) if several else [], sources=sources.texts, bibtex=BIBTEX,
         style=style, script=script, script_hash=_csp_hash(script), colours=[(c, in_the_dark(c)) for c in colours_of(drawn)],
-        assumptions=_assumptions(), not_modelled=NOT_MODELLED, command=command, cards=CARDS, headlines=HEADLINES)
+        assumptions=assumptions, not_modelled=NOT_MODELLED, command=command, cards=CARDS, headlines=HEADLINES)
 
 
 def _csp_hash(script: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwsim.activity import SCOPES
+from hwsim.chip.model import chip_model
 from hwsim.cost.energy import NOT_MODELLED
 from hwsim.cost.overridden import overridden
 from hwsim.report.words import count, picojoules, share, si, spread
@@ -14,7 +15,7 @@ from hwsim.units import percent
 if TYPE_CHECKING:
     from hwsim.result import Result
 
-CYCLE_RULES = "docs/cycle-model.md (rules R1 to R25, C1 to C6); hwsim's replay"
+COUNTS = "docs/cycle-model.md, What is counted"
 ENERGY_RULES = "docs/energy-model.md; the lines below and their numbered sources"
 SCOPE_IS = {
     "compute": "Energy of one sample's arithmetic alone, at published prices of additions, comparisons and shifts: what papers "
@@ -65,11 +66,18 @@ def _time(result: Result) -> list[Quantity]:
         Quantity("cycles", "Cycles", mean, f"{mean:,.0f}" + ("" if s["cycles"] is None else f" ± {s['cycles']:,.0f}"),
                  "Elapsed cycles of one sample, from the first operation to the last, on an idle machine.",
                  f"{samples}; {f.schedule} schedule, engine {f.engine}, cycle model version {result.task.model_version}",
-                 f"Setup ({f.setup_cycles:,} cycles, once) is not in it. {_feed(result)}", CYCLE_RULES),
+                 f"Setup ({f.setup_cycles:,} cycles, once) is not in it. {_feed(result)}", cycle_rules(result)),
         Quantity("latency", "Latency", result.latency_s, spread(result.latency_s, s["latency_s"], 1, "s"),
                  "Time of one sample.", f"{mean:,.0f} cycles / {si(arch.clock, 'Hz')}",
-                 f"The clock is the design file's; {clock}.", f"{CYCLE_RULES}; clock of the design"),
+                 f"The clock is the design file's; {clock}.", f"{cycle_rules(result)}; clock of the design"),
     ]
+
+
+def cycle_rules(result: Result) -> str:
+    """Where the rules stand that decide the cycles of the run's kind of core."""
+    if chip_model(result.architecture).timed:
+        return "docs/cycle-model.md, rules R1 to R25 and C1 to C6"
+    return "the rules of this kind of core: docs/baselines.md, docs/odin.md"
 
 
 def _feed(result: Result) -> str:
@@ -85,11 +93,11 @@ def _work(result: Result) -> list[Quantity]:
                  "Synapses used by events: one weight added to one neuron." + (
                      " In a quantised ANN each is a multiplication and an addition; zero activations take none." if ann else ""),
                  "counted in every sample (event acc_add), mean over samples",
-                 "Only synapses within bounds count; lanes without a neuron do not.", CYCLE_RULES),
+                 "Only synapses within bounds count; lanes without a neuron do not.", COUNTS),
         Quantity("utilisation", "Lane utilisation", result.utilisation, share(result.utilisation, 1),
                  "Synaptic operations over what the adders could have done in the elapsed cycles.",
                  f"{count(operations)} of {count(most)} ({result.architecture.additions_per_cycle} additions per cycle)",
-                 "Waiting for the channel and passes over neurons count as time.", CYCLE_RULES),
+                 "Waiting for the channel and passes over neurons count as time.", cycle_rules(result)),
     ]
 
 
@@ -138,7 +146,8 @@ def _rates(result: Result) -> list[Quantity]:
                  "Power states between samples are the design's; switching between them is free.", ENERGY_RULES),
         Quantity("power", "Power", result.power_w, si(result.power_w, "W"),
                  "Watts of the whole system while it runs.",
-                 f"{picojoules(result.energy_pj['system'])} / {si(result.latency_s, 's')}", "Samples back to back.", ENERGY_RULES),
+                 f"{picojoules(result.energy_pj['system'])} / {si(result.latency_s, 's')}", "Samples back to back.",
+                 ENERGY_RULES),
         Quantity("area", "Area", result.area_mm2, f"{result.area_mm2:.3g} mm²",
                  "Area of all units and of the memories that are on.",
                  f"sum of {len(area)} rows of the area table; the largest: {leaking}",
@@ -167,7 +176,7 @@ def _checks(result: Result) -> list[Quantity]:
         Quantity("saturations", "Saturations", None if f.saturations is None else float(f.saturations),
                  "not counted" if f.saturations is None else f"{f.saturations:,}",
                  "Steps of the arithmetic, in all samples, whose result did not fit its width and was clipped.",
-                 "counted where sums are made", "Widths are the design's.", CYCLE_RULES),
+                 "counted where sums are made", "Widths are the design's.", COUNTS),
     ]
 
 

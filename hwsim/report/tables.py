@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from hwsim.activity import VOCABULARY
 from hwsim.cost.explanation import explain_rows
+from hwsim.counted import WORKING
 from hwsim.program import CHANNEL
+from hwsim.report.quantities import COUNTS, cycle_rules
 from hwsim.report.sources import Sources
 from hwsim.report.words import count, picojoules, share
 
@@ -82,25 +84,26 @@ def layer_table(result: Result, place: str) -> tuple[Table, list[Explanation]]:
         rows.append([
             Cell(name, name), Cell(count(spent), spent, f"{place}-layer-cycles"),
             *(Cell(share(cycles, spent), cycles / max(1.0, spent), f"{place}-layer-{key}") for key, cycles in (
-                ("busy", part.get("busy", 0.0)), ("stalled", stalls), ("idle", part.get("idle", 0.0)))),
+                ("busy", sum(part.get(cause, 0.0) for cause in WORKING)), ("stalled", stalls),
+                ("idle", part.get("idle", 0.0)))),
             Cell(count(operations), operations, f"{place}-layer-operations"),
             Cell(picojoules(switched, 4), switched, f"{place}-layer-energy")])
     return Table(["layer", "cycles", "busy", "stalled", "idle", "synaptic operations", "switching energy"], 1, rows), [
-        Explanation(f"{place}-layer-{key}", title, [("what it is", what), ("assumed", assumed), ("source", source)], [])
+        Explanation(f"{place}-layer-{key}", title, [
+            ("what it is", what), ("assumed", assumed), ("source", source or cycle_rules(result))], [])
         for key, title, what, assumed, source in _LAYER_COLUMNS]
 
 
-_RULES = "docs/cycle-model.md, What is counted"
 _LAYER_COLUMNS = (
     ("cycles", "Cycles of a layer", "Cycles in which cores run the layer, all cores together, mean over samples.",
-     "Waiting for the channel belongs to no layer.", _RULES),
-    ("busy", "Busy", "Share of the layer's cycles in which an operation issues.", "An operation takes one slot.",
-     f"{_RULES}; rule R5"),
+     "Waiting for the channel belongs to no layer.", ""),
+    ("busy", "Busy", "Share of the layer's cycles in which an operation issues.", "An operation takes one slot.", ""),
     ("stalled", "Stalled", "Share in which the next operation waits: for a word that is being written, a memory's one port, or "
-     "the serialiser.", "The receiver of spikes is always ready.", f"{_RULES}; rules R6, R7, R23"),
-    ("idle", "Idle", "The rest: no event has arrived yet, or the pipeline drains.", "-", f"{_RULES}; rules R2, R8"),
+     "the serialiser.", "The receiver of spikes is always ready.", ""),
+    ("idle", "Idle", "The rest: no event has arrived yet, or the pipeline drains.", "It is what busy and stalled cycles leave.",
+     ""),
     ("operations", "Synaptic operations", "Synapses used by events: one weight added to one neuron.", "In-bounds synapses only.",
-     f"{_RULES}; event acc_add"),
+     COUNTS),
     ("energy", "Switching energy", "The layer's core energy without leakage and clock of every cycle, which belong to no layer.",
      "Prices are those of the lines below.", "docs/energy-model.md; the lines of energy"),
 )

@@ -2,12 +2,12 @@
 
 Each bit of a token adds its weight to the sum of its own plane, `adders` of them per slot. A pass first adds the sums of the
 planes that it ends, one saturating step each, to the potentials on their way from the accumulators to the lanes. The sums are
-zero after it.
+zero after it: a bit by plane and accumulator says which sums hold anything.
 """
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -44,6 +44,7 @@ class PlaneSums(wiring.Component):
         operation = self.operation
         self.begins = wire(m, "begins", operation.fresh | (operation.kind == Kind.LOAD))
         self.accumulates = wire(m, "accumulates", operation.kind == Kind.ACCUMULATE)
+        self._valid(m)
         self.clips: list[Value] = []
         for lane in range(self.p.lanes):
             self._lane(m, lane)
@@ -54,41 +55,56 @@ class PlaneSums(wiring.Component):
         ]
         return m
 
-    def _lane(self, m: Module, lane: int) -> None:
-        operation, planes = self.operation, self.p.run.table.planes
-        files = [Array(Signal(signed(self.p.run.potential_bits), name=f"sum{lane}_{plane}_{i}")
-                       for i in range(self.p.accumulators)) for plane in range(planes)]
-        now = Array(wire(m, f"now{lane}_{plane}", Mux(self.begins, 0, file[operation.accumulator]))
-                    for plane, file in enumerate(files))
-        after = [Signal.like(one, name=f"after{lane}_{plane}") for plane, one in enumerate(now)]
-        m.d.comb += [one.eq(other) for one, other in zip(after, now, strict=True)]
-        self._add_to_sums(m, lane, now, after)
-        self._add_sums(m, lane, now, after)
-        with m.If(self.completes):
-            m.d.sync += [file[operation.accumulator].eq(one) for file, one in zip(files, after, strict=True)]
+    def _valid(self, m: Module) -> None:
+        """Which sums of the word hold something: the others are zero, whatever is in their registers.
 
-    def _add_to_sums(self, m: Module, lane: int, now: Array, after: list[Signal]) -> None:
-        """An adder for each term of the slot: the sum of the term's plane plus the weight."""
-        active = wire(m, f"active{lane}", self.accumulates & self.operation.active[lane])
+        So nothing has to write zeros, and a register is clocked when a term of its own plane comes, and at no other time.
+        """
+        operation, first, count = self.operation, self.operation.sum_from, self.operation.sum_count
+        self.there, self.taken, valid = list[Signal](), list[Signal](), list[Signal]()
+        for plane in range(self.p.run.table.planes):
+            kept = Array(Signal(name=f"kept{plane}_{i}") for i in range(self.p.accumulators))
+            any_kept = kept[operation.accumulator]
+            valid.append(wire(m, f"valid_{plane}", Mux(self.begins, 0, any_kept)))
+            self.there.append(wire(m, f"there_{plane}", self.accumulates & Cat(
+                term.there & (term.bit == plane) for term in operation.slot.terms).any()))
+            self.taken.append(wire(m, f"taken_{plane}", ~self.accumulates & (first <= plane) & (plane < first + count)))
+            with m.If(self.completes):
+                m.d.sync += any_kept.eq((valid[plane] | self.there[plane]) & ~self.taken[plane])
+        self.valid = Array(valid)
+
+    def _lane(self, m: Module, lane: int) -> None:
+        """The sums of one lane, a register for each plane and accumulator."""
+        operation = self.operation
+        files = [Array(Signal(signed(self.p.run.potential_bits), name=f"sum{lane}_{plane}_{i}")
+                       for i in range(self.p.accumulators)) for plane in range(self.p.run.table.planes)]
+        held = Array(wire(m, f"held{lane}_{plane}", file[operation.accumulator]) for plane, file in enumerate(files))
+        results = self._add_to_sums(m, lane, held)
+        self._add_sums(m, lane, held)
+        for plane, file in enumerate(files):
+            made = results[0]
+            for term, result in zip(list(operation.slot.terms)[1:], results[1:], strict=True):
+                made = Mux(term.there & (term.bit == plane), result, made)
+            with m.If(self.completes & self.there[plane]):
+                m.d.sync += file[operation.accumulator].eq(made)
+
+    def _add_to_sums(self, m: Module, lane: int, held: Array) -> list[Value]:
+        """An adder for each term of the slot: the sum of the term's plane plus the weight, of lanes that have the synapse."""
+        active = wire(m, f"active{lane}", self.operation.active[lane])
+        results: list[Value] = []
         for k, term in enumerate(self.operation.slot.terms):
-            adds = wire(m, f"adds{lane}_{k}", active & term.there)
-            operands = Mux(adds, now[term.bit], 0) + Mux(adds, self.weights[lane], 0)
+            adds = wire(m, f"adds{lane}_{k}", self.accumulates & term.there)
+            operands = Mux(adds & self.valid[term.bit], held[term.bit], 0) + Mux(adds & active, self.weights[lane], 0)
             result, clipped = saturate(m, f"result{lane}_{k}", operands, self.p.run.potential_bits)
             self.clips.append(clipped)
-            for plane, one in enumerate(after):
-                with m.If(adds & (term.bit == plane)):
-                    m.d.comb += one.eq(result)
+            results.append(result)
+        return results
 
-    def _add_sums(self, m: Module, lane: int, now: Array, after: list[Signal]) -> None:
-        """One step for each sum that the operation adds, in the order of planes."""
-        operation, value = self.operation, self.potentials[lane]
-        for step in range(self.p.most_sums):
-            adds = wire(m, f"steps{lane}_{step}", ~self.accumulates & (step < operation.sum_count))
-            plane = wire(m, f"plane{lane}_{step}", operation.sum_from + step)
+    def _add_sums(self, m: Module, lane: int, held: Array) -> None:
+        """A step for each plane, which adds its sum if the operation takes it; accumulations pass the steps by."""
+        value = wire(m, f"stepped{lane}", Mux(self.accumulates, 0, self.potentials[lane]))
+        for plane, (taken, valid) in enumerate(zip(self.taken, self.valid, strict=True)):
             value, clipped = saturate(
-                m, f"step{lane}_{step}", value + Mux(adds, now[plane], 0), self.p.run.potential_bits)
+                m, f"step{lane}_{plane}", value + Mux(taken & valid, held[plane], 0), self.p.run.potential_bits)
             self.clips.append(clipped)
-            for n, one in enumerate(after):
-                with m.If(adds & (plane == n)):
-                    m.d.comb += one.eq(0)
-        m.d.comb += self.summed[lane].eq(value)
+        m.d.comb += self.summed[lane].eq(Mux(self.accumulates, self.potentials[lane], value))

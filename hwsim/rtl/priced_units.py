@@ -28,6 +28,7 @@ from hwsim.program import CoreRun, CoreSpec
 from hwsim.rtl.accumulators import AccumulatorFile
 from hwsim.rtl.bit_slots import BitSlots
 from hwsim.rtl.buffer_rows import BufferRows
+from hwsim.rtl.dataflow_benches import dataflow_benches
 from hwsim.rtl.gates.bench import SEED, STEPS, STREAMS, Bench, Stimulus, per_operation, same, sliced
 from hwsim.rtl.gates.liberty import Library, read_library
 from hwsim.rtl.gates.netlist import Netlist, synthesise
@@ -43,9 +44,9 @@ from hwsim.rtl.word_register import WordRegister
 from hwsim.rtl.word_writer import WordWriter
 from hwsim.snn.network import Connection
 
-COLUMNS = ("unit", "lanes", "potential_bits", "scan_bits", "accumulators", "adders", "bits", "flip_flops", "area_um2",
-           "leakage_nw", "event", "energy_fj", "vdd_v", "how")
-SIZES = COLUMNS[1:7]
+COLUMNS = ("unit", "lanes", "potential_bits", "scan_bits", "accumulators", "adders", "bits", "planes", "banks",
+           "flip_flops", "area_um2", "leakage_nw", "event", "energy_fj", "vdd_v", "how")
+SIZES = COLUMNS[1:9]
 POTENTIAL_TOGGLES = 0.33
 PLANES, WEIGHT_BITS = 4, 8
 PLANE_BY_PLANE = "with the toggles of real layers, plane by plane"
@@ -297,6 +298,7 @@ def benches() -> Iterator[Bench]:
         p = parameters(scan_bits=bits)
         yield Bench("row_scanner", {"scan_bits": bits}, partial(WindowScanner, BufferRows(p, (PLANES,))), drive_scanner(p))
     yield from odin_benches()
+    yield from dataflow_benches(parameters)
 
 
 def rows_of(bench: Bench, library: Library, liberty: str, yosys: str) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ it, their weights kept on chip; this looks at shapes, never at spikes. Every des
 one of whose memories more than a row per cycle is asked for, in the mean, is none.
 
 The best of a front is its knee: the least product of the columns `minimise` (hwsim/sweep/front.py). Rows are those of a study
-(hwsim/study.py), so a search that was stopped goes on.
+(hwsim/study), so a search that was stopped goes on.
 """
 
 from __future__ import annotations

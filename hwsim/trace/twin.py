@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
-from hwsim.snn.neurons import MODELS
+from hwsim.snn.neurons import MODELS, BitSerial
 from hwsim.snn.sample import Sample
 from hwsim.trace.manifest import TraceError, trouble
 from hwsim.trace.reader import Trace
@@ -59,6 +59,12 @@ def twin(trace: Trace, path: str | Path | None = None, samples: int | None = Non
             if progress is not None:
                 progress(index + 1, wanted)
         return writer.finish()
+
+
+def ann_in(trace: Trace, samples: int | None = None) -> Trace | None:
+    """The quantised ANN in a bit-serial trace, in memory; None where there is none. Raises TraceError as `twin` does."""
+    spiking = trace.coding == BitSerial.coding and trace.has_weights
+    return twin(trace, samples=samples) if spiking else None
 
 
 def _input_twin(spec: InputSpec, where: str) -> InputSpec:

@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from hwsim.view.style import FONT, INK, NORMAL, PALE, SMALL, Look
+from hwsim.view.style import FONT, NORMAL, PALE, SMALL, Look
 
 WIDTH, MARGIN, DPI = 11.5, 0.2, 160
 LINE = 0.19
@@ -44,7 +44,7 @@ class LegendEntry(NamedTuple):
     x: float
     line: int
     text: str
-    symbol: Look | Mark | str | None
+    symbol: Look | Mark | None
 
 
 class Page:
@@ -79,9 +79,9 @@ class Page:
     def mark(self, x: float, y: float, mark: Mark) -> None:
         self.figure.add_artist(Line2D([x / self.width], [1 - y / self.height], markersize=5, markeredgewidth=1.0, **mark.paint))
 
-    def marker(self, x: float, y: float, marker: str, filling: str) -> None:
-        self.figure.add_artist(Line2D([x / self.width], [1 - y / self.height], marker=marker, markersize=5, color=INK,
-                                      markerfacecolor=filling, markeredgewidth=0.7, linestyle=""))
+    def marker(self, x: float, y: float, marker: str, colour: str) -> None:
+        self.figure.add_artist(Line2D([x / self.width], [1 - y / self.height], marker=marker, markersize=6, color=colour,
+                                      markeredgewidth=0, linestyle=""))
 
 
 class Picture(Figure):
@@ -136,7 +136,7 @@ def wrap(text: str, width: float, size: float = SMALL, weight: str = "normal") -
 
 
 def legend_lines(
-    symbols: Iterable[tuple[str, Look | Mark | str]], left: float, line: int = 0, width: float = WIDTH
+    symbols: Iterable[tuple[str, Look | Mark]], left: float, line: int = 0, width: float = WIDTH
 ) -> list[LegendEntry]:
     """Words of a legend with their symbols, side by side from `left` on, wrapped at the margin; `line` is the first."""
     entries: list[LegendEntry] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwsim.activity import EVENTS, INDEX, UNIT_OF, VOCABULARY
-from hwsim.counted import WAIT
+from hwsim.counted import WAIT, WORKING
 from hwsim.view.figure_file import FigureError
 from hwsim.view.labels import coding_label
 
@@ -71,7 +71,7 @@ def utilisation_rows(result: Result) -> pd.DataFrame:
     rows = []
     for layer in result.facts.layers:
         spent = frame[frame["layer"] == layer].groupby("cause")["spent"].sum()
-        used, busy = float(adds.get(layer, 0.0)), float(spent.get("busy", 0.0))
+        used, busy = float(adds.get(layer, 0.0)), sum(float(spent.get(cause, 0.0)) for cause in WORKING)
         parts = {"additions": used, "no_addition": busy - used,
                  "stall": float(sum(n for cause, n in spent.items() if str(cause).startswith("stall"))),
                  "idle": float(spent.get("idle", 0.0))}

@@ -27,7 +27,7 @@ from hwsim.view.segments import (
     total,
 )
 from hwsim.view.sheet import Sheet, one_axes
-from hwsim.view.style import CHANNEL, LEAKAGE, NORMAL, SMALL, number
+from hwsim.view.style import NORMAL, SMALL, number
 from hwsim.view.width import WIDTHS, Width
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def draw_energy(results: Sequence[Result], axes: Axes | None = None) -> Axes:
     if axes is None:
         return energy_stack(results).axes[0]
     labels, segments, _ = _energies(results)
-    return _draw(axes, labels, segments, "J", (CHANNEL, LEAKAGE))
+    return _draw(axes, labels, segments, "J")
 
 
 @in_our_style
@@ -59,21 +59,21 @@ def draw_latency(results: Sequence[Result], axes: Axes | None = None) -> Axes:
     if axes is None:
         return latency_stack(results).axes[0]
     labels, segments = _times(results)
-    return _draw(axes, labels, segments, "s", ())
+    return _draw(axes, labels, segments, "s")
 
 
 @in_our_style
 def energy_stack(results: Sequence[Result], width: Width = "column") -> Figure:
     """The bars of `draw_energy` with title, legend and notes."""
     labels, segments, note = _energies(results)
-    return _figure("Energy of one sample", results, labels, segments, ("J", (CHANNEL, LEAKAGE)), width, [note, off(results)])
+    return _figure("Energy of one sample", results, labels, segments, "J", width, [note, off(results)])
 
 
 @in_our_style
 def latency_stack(results: Sequence[Result], width: Width = "column") -> Figure:
     """The bars of `draw_latency` with title, legend and notes."""
     labels, segments = _times(results)
-    return _figure("Latency of one sample", results, labels, segments, ("s", ()), width, [])
+    return _figure("Latency of one sample", results, labels, segments, "s", width, [])
 
 
 def _energies(results: Sequence[Result]) -> tuple[list[str], list[Segment], str]:
@@ -93,8 +93,8 @@ def _check(results: Sequence[Result]) -> None:
         raise FigureError("no results to draw, expected at least one")
 
 
-def _draw(axes: Axes, labels: list[str], segments: list[Segment], base: str, may_cut: tuple[str, ...]) -> Axes:
-    axis = Axis.fitting(segments, base, may_cut)
+def _draw(axes: Axes, labels: list[str], segments: list[Segment], base: str) -> Axes:
+    axis = Axis.fitting(segments, base)
     room = LONGEST_LABEL * axes.figure.get_figwidth()
     draw_stack(axes, Panel("", Rows([_fitting(label, room) for label in labels]), segments, axis))
     for y, value in zip(np.arange(len(labels)) + 0.5, total(segments), strict=True):
@@ -109,16 +109,15 @@ def _fitting(label: str, room: float) -> str:
 
 
 def _figure(
-    what: str, results: Sequence[Result], labels: list[str], segments: list[Segment], unit: tuple[str, tuple[str, ...]],
+    what: str, results: Sequence[Result], labels: list[str], segments: list[Segment], base: str,
     width: Width, notes: list[str],
 ) -> Figure:
     across = WIDTHS[width].sheet
     left = MARGIN + max(inches(_fitting(label, LONGEST_LABEL * across), NORMAL) for label in labels) + 0.12
     seen = [s for s in segments if s.values.max() > SEEN * total(segments).max()]
-    base, may_cut = unit
-    axis = Axis.fitting(segments, base, may_cut)
+    axis = Axis.fitting(segments, base)
     sub = f"{title(results[0])}; {design(results[0])}" if len(results) == 1 else ", ".join(
         dict.fromkeys(shortened(r.facts.arch, 30) for r in results))
     sheet = Sheet(what, f"{sub}; {mean_of(results)}", PITCH * len(labels), left, [(s.look.label, s.look) for s in seen],
-                  [*notes, axis.note(total(segments)), f"At the right: the whole bar, {axis.unit}."], right=MARGIN + NUMBERS)
-    return one_axes(sheet, width, lambda axes: _draw(axes, labels, segments, base, may_cut))
+                  [*notes, f"At the right: the whole bar, {axis.unit}."], right=MARGIN + NUMBERS)
+    return one_axes(sheet, width, lambda axes: _draw(axes, labels, segments, base))

@@ -72,12 +72,16 @@ UNITS: dict[str, Look] = {
 """Every unit, in the order of the stack: arithmetic, rest of the core scope, system scope."""
 
 CAUSES: dict[str, Look] = {
-    "busy": Look("busy", "#0072B2"),
+    "accumulate": Look("accumulate (events)", "#0072B2"),
+    "fire": Look("fire (passes)", "#009E73"),
+    "clear": Look("clear", "#8FD3FF"),
+    "move": Look("move words to and from accumulators", "#F0E442"),
+    "busy": Look("busy (not told apart)", "#173A4D"),
     "stall_hazard": Look("read-after-write stall", "#D55E00"),
     "stall_port": Look("port stall", "#3D0F5C"),
     "stall_serialiser": Look("serialiser stall", "#E69F00"),
-    "idle": Look("idle (no events yet, draining)", "#C4C4C4"),
-    "wait": Look("waits for the channel", "#FFFFFF", hatched=True),
+    "idle": Look("scan (no event found yet, or draining)", "#C4C4C4"),
+    "wait": Look("load (waits for the channel)", "#FFFFFF", hatched=True),
 }
 """Every cause of a cycle, in the order of the stack."""
 

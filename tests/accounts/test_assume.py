@@ -157,3 +157,11 @@ def test_the_page_is_what_the_command_writes() -> None:
 @pytest.mark.slow
 def test_the_page_with_its_simulated_rows_is_what_the_command_writes() -> None:
     assert shipped_page(simulated=True) == PAGE.read_text()
+
+
+def test_a_bit_serial_trace_holds_its_ann() -> None:
+    """Without the ANN's trace it is made of the SNN's, and every account says the same."""
+    snn, ann = (TRACES / "methods" / f"fashion_mnist_tiny_{name}_t4.h5" for name in ("bit_serial", "ann"))
+    given, alone = (assume(snn, other, samples=2, simulated=False) for other in (ann, None))
+    assert [(row.account, row.snn, row.ann, row.winner) for row in alone.rows] == [
+        (row.account, row.snn, row.ann, row.winner) for row in given.rows]

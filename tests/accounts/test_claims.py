@@ -11,17 +11,22 @@ import pytest
 from typer.testing import CliRunner
 
 from hwsim.accounts.base import AccountError
-from hwsim.accounts.claims.measured import on_traces, silent_sums
-from hwsim.accounts.claims.page import page
+from hwsim.accounts.claims.measured import OnTraces, on_traces, silent_sums
+from hwsim.accounts.claims.page import claim_ratios, page
+from hwsim.accounts.claims.potentials import DESIGNS, RATES, STEPS, accesses
 from hwsim.accounts.claims.verdicts import Claim, check_claim, check_claims, claim_data, contradiction, near
 from hwsim.accounts.claims.vgg16 import layers
 from hwsim.accounts.registry import all_accounts
 from hwsim.accounts.work import count_work
+from hwsim.arch import load_architecture
 from hwsim.cli import app
+from hwsim.simulation import simulate
 from hwsim.snn.forward import connection_sums
 from hwsim.snn.network import INPUT
 from hwsim.trace.reader import Trace
+from hwsim.trace.scaled import Shape, scaled
 from hwsim.trace.synth import synthesise
+from hwsim.view.claims import ClaimRow, claims_figure
 from tests.conftest import ROOT
 from tests.convert.test_printed_equations import PRINTED
 
@@ -133,6 +138,36 @@ def test_sums_without_a_spike_are_those_whose_sum_over_ones_is_zero() -> None:
                     silent, sums = silent + int((received == 0).sum()), sums + received.size
     assert 0 < silent < sums
     assert silent_sums(trace, 2) == pytest.approx(100 * silent / sums)
+
+
+def test_potentials_are_touched_by_spikes_and_by_steps(rate_trace: Trace) -> None:
+    """In layer-by-layer gather order never in memory (claim `same_updates`); in scatter order twice for each word of an event."""
+    found = {(a.design, a.timesteps, a.rate): a for a in accesses(rate_trace, 1, (STEPS[0], STEPS[-1]), RATES[1:])}
+    assert len(found) == len(DESIGNS) * 2 * len(RATES[1:])
+    assert all(a.memory == 0 < a.accumulators for a in found.values() if a.design == "output_stationary")
+    for rate in RATES[1:]:
+        few, many = (found["event_driven", steps, rate] for steps in (STEPS[0], STEPS[-1]))
+        assert many.memory / few.memory == pytest.approx(STEPS[-1] / STEPS[0], rel=0.2)
+        assert few.accumulators == 0
+    machine = load_architecture("event_driven")
+    made = scaled(rate_trace, Shape(RATES[1], STEPS[0]), samples=1)
+    reads = simulate(made, machine, check=False).activity.groupby("event")["count"].sum()
+    own = sum(reads.get(name, 0.0) for name in reads.index if name.startswith(("membrane_read", "membrane_write")))
+    neurons = sum(layer.neurons for layer in rate_trace.network)
+    assert found["event_driven", STEPS[0], RATES[1]].memory == pytest.approx(own * machine.core.lanes / neurons)
+    assert reads["membrane_read_accumulate"] == reads["membrane_write_accumulate"]
+
+
+def test_the_figure_has_what_is_printed_and_what_is_measured() -> None:
+    ratios = {("ann_over_snn_of_000", "mine"): {"datta2024_int8_half": 6.0, "hwsim_event_driven_core": 0.4, "datta2021": None},
+              ("same_updates", "mine"): {"hwsim_event_driven_core": 0.4}}
+    measured = OnTraces(ratios, {}, {}, {}, [])
+    rows = claim_ratios(tuple(CLAIMS.values()), measured)
+    assert rows == [("000, 9.4\non mine", {"printed": [7.2, 15.1], "account": [6.0], "core": [0.4]})]
+    figure = claims_figure([ClaimRow(*row) for row in rows], "made")
+    drawn = {line.get_label(): list(line.get_xdata()) for line in figure.axes[0].lines}
+    assert drawn["printed by the paper"] == [7.2, 15.1]
+    assert drawn["simulated: whole core"] == [0.4]
 
 
 def test_printed_errors_that_a_test_switches_on_are_named() -> None:

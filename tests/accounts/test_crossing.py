@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, rate_trace: Trace, quantised_
 def test_a_crossing_is_between_two_simulations(
     made: tuple[Path, list, list], rate_trace: Trace, quantised_trace: Trace
 ) -> None:
-    """On both sides of it the simulated SNN takes less, and more, than the simulated ANN; at the rate and profile that is said."""
+    """On both sides of it the simulated SNN takes less, and more, than the simulated ANN, at what is said."""
     design = our_data().designs["output_stationary"]
     found = crossings(made[2])
     assert len(found) == 2 * 2 * 3

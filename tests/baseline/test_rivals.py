@@ -129,3 +129,8 @@ def test_what_has_no_rivals_is_refused(bit_serial_trace: Trace, quantised_trace:
         against(bit_serial_trace, quantised_trace, "systolic_8x8")
     with pytest.raises(RivalsError, match="expected a spiking trace first"):
         against(quantised_trace, bit_serial_trace, SMALL)
+
+
+def test_only_a_bit_serial_trace_holds_its_rival(rate_trace: Trace) -> None:
+    with pytest.raises(RivalsError, match="is rate, and only a bit-serial trace holds its ANN"):
+        against(rate_trace, None, SMALL)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -31,6 +32,7 @@ from hwsim.cost.energy import (
 )
 from hwsim.cost.overridden import overridden, without_effect
 from hwsim.cost.overrides import plain_overrides
+from hwsim.cost.technology.sources import FOLDER
 from hwsim.result import Result
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
@@ -98,7 +100,7 @@ def test_a_factor_follows_the_width_of_a_multiplication(bits: int) -> None:
     assert price_list(ARCH, {"mul*": "x3"}).price("mult", bits).pj == pytest.approx(3 * price_list(ARCH).price("mult", bits).pj)
 
 
-def test_a_group_is_of_what_is_there_and_a_value_may_stand_where_no_table_has_a_price() -> None:
+def test_a_group_is_of_what_is_there_and_a_value_may_stand_where_no_table_has_a_price(tmp_path: Path) -> None:
     prices = price_list(ARCH, {"*": 1.0})
     assert {p.event for p in prices.prices()} == {p.event for p in price_list(ARCH).prices()}
     assert {p.pj for p in prices.prices()} == {1.0}
@@ -106,9 +108,16 @@ def test_a_group_is_of_what_is_there_and_a_value_may_stand_where_no_table_has_a_
         prices.price("accumulator_access")
     gated = rebuild_architecture({**dump_architecture(ARCH), "memories": dump_architecture(ARCH)["memories"] | {
         "membrane": {"capacity": "192 KiB", "gate_by_channel": True}}})
-    with pytest.raises(EnergyError, match="membrane_read_banks: no price"):
-        price_list(gated, {"membrane_*_banks": "x2"})
-    assert price_list(gated, {"*_banks": 2.0}).price("membrane_read_banks").pj == 2.0
+    own, doubled = (price_list(gated, given).price("membrane_read_banks").pj for given in ({}, {"membrane_*_banks": "x2"}))
+    assert doubled == 2 * own > 0
+    table = yaml.safe_load((FOLDER / "units" / "datta_45nm.yaml").read_text(encoding="utf-8"))
+    del table["operations"]["compare"]
+    (tmp_path / "units.yaml").write_text(yaml.safe_dump(table))
+    lacking = rebuild_architecture({**dump_architecture(ARCH), "technology": dump_architecture(ARCH)["technology"] | {
+        "units": str(tmp_path / "units.yaml")}})
+    with pytest.raises(EnergyError, match="cmp: no price"):
+        price_list(lacking, {"cm*": "x2"})
+    assert price_list(lacking, {"cm*": 2.0}).price("cmp").pj == 2.0
     off = price_list(ARCH, {"current_*": "x2"}, ["weight", "membrane", "spike", "bias"])
     with pytest.raises(NotProvisionedError, match="current memory of event_core_64 is off"):
         off.price("current_read")

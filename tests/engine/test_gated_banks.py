@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import hwsim
 from hwsim.activity import EVENTS, INDEX
 from hwsim.arch import Architecture, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.cost.energy import EnergyError, price_list
+from hwsim.cost.energy import price_list
 from hwsim.cost.memory import macros
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
@@ -139,25 +139,25 @@ def test_the_core_counts_the_banks_that_the_memory_has(name: str) -> None:
             assert -(-spec.lanes * bits // bank) == found[memory].row_banks
 
 
-def test_banks_have_no_price_until_somebody_gives_one_and_their_rows_then_cost_nothing() -> None:
-    with pytest.raises(EnergyError, match="membrane_read_banks: no price.*--price membrane_read_banks"):
-        price_list(gating())
-    prices = price_list(gating(), PRICES)
-    assert prices.price("membrane_read_banks").pj == 0.5
+def test_each_bank_has_its_price_and_rows_then_cost_nothing() -> None:
+    prices, whole = price_list(gating()), price_list(load_architecture("event_core_64"))
+    assert 12 * prices.price("membrane_read_banks").pj == pytest.approx(whole.price("membrane_read_fire").pj)
+    assert price_list(gating(), PRICES).price("membrane_read_banks").pj == 0.5
     assert prices.price("membrane_read_fire").pj == prices.price("membrane_write_transfer").pj == 0
     assert "membrane_read_banks" in prices.price("membrane_read_fire").formula
     assert prices.price("weight_read").pj > 0
 
 
-def test_narrow_layers_touch_fewer_banks() -> None:
+def test_narrow_layers_touch_fewer_banks_and_save_their_energy() -> None:
     """The tiny network has 8 and 16 channels on 64 lanes of 24 bits: 2 and 3 of 12 banks."""
     trace = synthesise("tiny", samples=1)
-    plain, found = (hwsim.simulate(trace, arch, overrides=given) for arch, given in (
-        ("event_core_64", None), (gating(), PRICES)))
+    plain, found = (hwsim.simulate(trace, arch) for arch in ("event_core_64", gating()))
     assert plain.cycles.tolist() == found.cycles.tolist()
     frame = found.activity
+    of_banks, of_rows = (each.energy.groupby(["layer", "unit"])["energy_pj"].sum() for each in (found, plain))
     for layer, banks in (("conv1", 2), ("conv2", 2), ("conv3", 3), ("conv4", 3), ("out", 2)):
         mine = frame[frame["layer"] == layer].groupby("event")["count"].sum()
         rows = sum(mine.get(name, 0) for name in accesses("membrane", "read"))
         assert rows > 0
         assert mine["membrane_read_banks"] == banks * rows
+        assert of_banks[layer, "membrane_memory"] == pytest.approx(of_rows[layer, "membrane_memory"] * banks / 12)

@@ -39,7 +39,7 @@ HARDWARE_DATAFLOWS: tuple[Mutant, ...] = (
         Edit("operation", "_as_told", "effects.reads_weights & begins(p, operation)", "effects.reads_weights")),
     rtl("R21", "a negative value is added",
         Edit("merged_lane", "_accumulate", "Mux(self.operation.slot.negative, -shifted, shifted)", "shifted")),
-    rtl("R21", "sums go on from visit to visit", Edit("plane_sums", "_lane", "Mux(self.begins, 0, any_kept)", "any_kept")),
+    rtl("R21", "sums go on from visit to visit", Edit("plane_sums", "_valid", "Mux(self.begins, 0, any_kept)", "any_kept")),
     rtl("R22", "EXEC waits for the word writer",
         Edit("word_writer", "elaborate", "self.ready.eq(1)", "self.ready.eq(~self.busy)")),
     rtl("R22", "lanes in reverse",

@@ -95,7 +95,8 @@ def test_width_and_kernel_change_shapes_alone(quantised_trace: Trace) -> None:
 
 @pytest.mark.parametrize(("shape", "problem"), [
     (Shape(0.0), "rate: found 0, allowed are more than 0 and at most 1"), (Shape(timesteps=65), "timesteps: found 65, allowed"),
-    (Shape(width=99), "width: found 99, allowed are 0.0625 to 16"), (Shape(kernel=4), "kernel: found 4, allowed are odd numbers")])
+    (Shape(width=99), "width: found 99, allowed are 0.0625 to 16"),
+    (Shape(kernel=4), "kernel: found 4, allowed are odd numbers")])
 def test_what_cannot_be_is_refused(shape: Shape, problem: str, rate_trace: Trace) -> None:
     with pytest.raises(ScaleError, match=problem):
         scaled(rate_trace, shape)

@@ -23,6 +23,8 @@ from hwsim.activity import SCOPES, VOCABULARY
 from hwsim.arch import load_architecture
 from hwsim.trace.synth import synthesise
 from hwsim.view import plot
+from hwsim.view.accuracy import accuracy_figure
+from hwsim.view.figure_file import FigureError
 from hwsim.view.labels import grouped
 from hwsim.view.segments import (
     energy_by_layer,
@@ -46,7 +48,7 @@ PRICES = {"lane": 0.5, "clock": 0.4, "wires": 0.4,
 def stand_in(
     arch: str = "event_core_64", name: str | None = None, coding: str = "rate", timesteps: int = 4,
     schedule: str = "layer_by_layer", layers: tuple[str, ...] = LAYERS, samples: int = 3, seed: int = 0,
-    trace: str = "", channel: float = 1.0, activity: float = 1.0, off: list[str] | None = None,
+    trace: str = "", channel: float = 1.0, activity: float = 1.0, off: list[str] | None = None, accuracy: float | None = None,
 ) -> Any:
     """A result with every event in every layer; `channel` scales what goes off the chip, `activity` the rest.
 
@@ -77,7 +79,8 @@ def stand_in(
     facts = SimpleNamespace(
         is_ann=coding == "quantised",
         trace=trace or f"net-{coding}-t{timesteps}", coding=coding, timesteps=timesteps, arch=design.name,
-        schedule=schedule, samples=samples, layers=list(layers), spikes="trace", engine="fast")
+        schedule=schedule, samples=samples, layers=list(layers), spikes="trace", engine="fast", accuracy=accuracy,
+        accuracy_test_set=None)
     return SimpleNamespace(facts=facts, architecture=design, cycles=elapsed, energy=energy, energy_pj=scopes,
                            cycles_frame=cycles_frame,
                            latency_s=float(elapsed.mean()) / design.clock, spread=spread, memories_off=off or [])
@@ -121,8 +124,9 @@ def drawn(axes: Any) -> list[float]:
 def test_bars_of_both_panels_add_up_to_the_energy_of_the_frames(count: int) -> None:
     results = many(count)
     ordered, _ = grouped(results)
-    for axes in plot.energy_figure(results).axes:
-        assert drawn(axes) == pytest.approx([energy_j(r) for r in ordered])
+    by_unit, channel, by_layer = map(np.array, map(drawn, plot.energy_figure(results).axes))
+    for on_chip in (by_unit, by_layer):
+        assert on_chip + channel == pytest.approx([energy_j(r) for r in ordered])
 
 
 @pytest.mark.parametrize("count", [2, 13, 26])
@@ -160,14 +164,13 @@ def test_layers_of_one_result_hold_what_the_frame_holds() -> None:
     assert names == [*LAYERS, CAUSES["wait"].label]
 
 
-def test_scope_marks_stand_where_the_stack_has_passed_that_scope() -> None:
+def test_bars_on_the_chip_are_the_core_scope_and_the_channel_stands_apart() -> None:
     results, _ = grouped(many(6))
-    left = plot.energy_figure(results).axes[0]
-    (core,) = (line.get_xdata() / SCALES[unit_of(left)] for line in left.lines if line.get_marker() == "v")
-    assert core == pytest.approx([1e-12 * r.energy_pj["core"] for r in results]), "the compute scope is in no bar"
-    units = energy_by_unit(results)
-    solid = [s for s in units if s.key != CHANNEL]
-    assert total(solid) == pytest.approx(core)
+    by_unit, channel, by_layer = plot.energy_figure(results).axes
+    core = [1e-12 * r.energy_pj["core"] for r in results]
+    assert drawn(by_unit) == pytest.approx(core), "the compute scope is in no bar"
+    assert drawn(by_layer) == pytest.approx(core)
+    assert drawn(channel) == pytest.approx([1e-12 * (r.energy_pj["system"] - r.energy_pj["core"]) for r in results])
 
 
 def test_merging_small_units_keeps_the_total_and_says_what_it_merged() -> None:
@@ -183,15 +186,14 @@ def test_merging_small_units_keeps_the_total_and_says_what_it_merged() -> None:
     assert "2 %" in note
 
 
-def test_only_what_leaves_the_chip_is_cut_and_the_figure_says_so() -> None:
+def test_no_bar_is_cut_and_the_channel_squeezes_nothing() -> None:
     results = [stand_in(), stand_in(timesteps=8, channel=300.0)]
-    left, right = plot.energy_figure(results).axes
-    solid = max(r.energy.loc[r.energy["scope"] != "system", "energy_pj"].sum() * 1e-12 for r in results)
-    limit = left.get_xlim()[1] / SCALES[unit_of(left)]
-    assert solid < limit < max(energy_j(r) for r in results)
-    assert left.get_xlim() == right.get_xlim()
-    assert any("gap" in t for t in texts(plot.energy_figure(results)))
-    assert not any("gap" in t for t in texts(plot.energy_figure(results[:1] * 2)))
+    for figure in (plot.energy_figure(results), plot.latency_figure(results), plot.energy_figure(results[1:])):
+        for axes in figure.axes:
+            assert max(drawn(axes)) < axes.get_xlim()[1] / SCALES[unit_of(axes)] < 1.1 * max(drawn(axes))
+    by_unit, channel, by_layer = plot.energy_figure(results).axes
+    assert by_unit.get_xlim() == by_layer.get_xlim()
+    assert channel.get_xlim()[1] / SCALES[unit_of(channel)] > 10 * by_unit.get_xlim()[1] / SCALES[unit_of(by_unit)]
 
 
 def test_nothing_at_all_can_be_drawn() -> None:
@@ -378,6 +380,38 @@ def test_a_unit_keeps_its_colour_in_every_figure() -> None:
                     seen.setdefault(bars.get_label(), set()).add(matplotlib.colors.to_hex(bar.get_facecolor()))
     for look in UNITS.values():
         assert seen.get(look.label, {look.colour.lower()}) == {look.colour.lower()}
+
+
+# -- accuracy against energy -------------------------------------------------------------------------------------------
+
+
+def measured(count: int) -> list[Any]:
+    """Results of which each second is as accurate as the one before it."""
+    return [r for i, r in enumerate(many(count)) if not setattr(r.facts, "accuracy", 90.0 - 3 * (i // 2))]
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_points_stand_at_the_system_energy_and_the_accuracy_of_their_results(count: int) -> None:
+    results, _ = grouped(measured(count))
+    (axes,) = accuracy_figure(results).axes
+    points = [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines]
+    assert points == [pytest.approx((SCALES[unit_of(axes)] * 1e-12 * r.energy_pj["system"], r.facts.accuracy)) for r in results]
+    assert all(axes.get_xlim()[0] < x < axes.get_xlim()[1] and axes.get_ylim()[0] < y < axes.get_ylim()[1] for x, y in points)
+    assert legible(accuracy_figure(results))
+
+
+def test_the_whole_test_set_counts_before_a_few_samples() -> None:
+    results = measured(2)
+    results[0].facts.accuracy_test_set = 77.7
+    assert [line.get_ydata()[0] for line in accuracy_figure(results).axes[0].lines].count(77.7) == 1
+
+
+def test_accuracy_is_drawn_first_and_only_where_all_of_several_have_one(tmp_path: Path) -> None:
+    assert [p.name for p in plot.save_figures(measured(3), tmp_path)] == ["accuracy.png", "energy.png", "latency.png"]
+    for results in (measured(1), [*measured(2), stand_in()]):
+        with pytest.raises(FigureError, match="expected two or more with one each"):
+            accuracy_figure(results)
+        assert len(plot.save_figures(results, tmp_path / "without")) == 2
 
 
 # -- files and manners ------------------------------------------------------------------------------------------------

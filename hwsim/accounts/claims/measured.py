@@ -14,6 +14,7 @@ import numpy as np
 
 from hwsim.accounts.assume import Assumed, assume
 from hwsim.accounts.base import AccountError, total
+from hwsim.accounts.claims.potentials import Accesses, accesses
 from hwsim.accounts.claims.verdicts import Checked
 from hwsim.accounts.work import count_work
 from hwsim.snn.forward import pool
@@ -44,6 +45,8 @@ class OnTraces:
     """By trace: percent of paper 000's bill (8 bits) that each line is."""
     silent: dict[str, float]
     """By trace: percent of the sums behind the first layer, over neurons and steps, that no spike reaches."""
+    accesses: list[Accesses]
+    """Accesses to potentials against T and sparsity; empty where nothing was simulated."""
 
 
 def on_traces(
@@ -70,7 +73,11 @@ def on_traces(
         if name in PLANES:
             bill = assume(_there(folder, name), samples=SAMPLES, simulated=False).row("datta2024_int8_half").snn
             shares[name] = {line.what: 100 * line.amount / total(bill) for line in bill}
-    return OnTraces(ratios, activity, shares, silent)
+    found_accesses: list[Accesses] = []
+    if simulated:
+        with Trace.open(_there(folder, RATES[0])) as trace:
+            found_accesses = accesses(trace, SAMPLES)
+    return OnTraces(ratios, activity, shares, silent, found_accesses)
 
 
 def silent_sums(trace: Trace, samples: int) -> float:

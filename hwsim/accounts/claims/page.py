@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hwsim.accounts.claims.measured import SAMPLES, OnTraces
+from hwsim.accounts.claims.potentials import Accesses
 from hwsim.accounts.claims.verdicts import Checked, claim_data
+from hwsim.accounts.ours import our_data
 from hwsim.accounts.registry import all_accounts
 
 _INTRODUCTION = """# What the papers claim, computed again
@@ -20,7 +22,10 @@ _TRACES = """## The claims on shipped traces
 
 The ratio of the ANN's energy to the SNN's, so above 1 the SNN wins, on the [trace](glossary.md#trace) of each paper's method
 and that of its ANN, the mean of {samples} [samples](glossary.md#sample): under the paper's own account, and simulated in three
-[scopes](glossary.md#scope) on the event-driven and on the output-stationary core.
+[scopes](glossary.md#scope) on the best event-driven and output-stationary designs, beside the best ANN machines of the same
+[dataflow](glossary.md#dataflow). The command draws the figure as well (`claims.png`).
+
+![What is printed, what the paper's account gives here, what is simulated](figures/claims.png)
 """
 
 
@@ -108,4 +113,40 @@ def _on_traces(measured: OnTraces) -> list[str]:
     lines += [row(name, *(f"{share[kind]:.1f}" for kind in kinds)) for name, share in measured.shares.items()]
     lines += ["", "Sums behind the first layer that no spike reaches in a step (claim `potentials_are_always_touched`):", "",
               *table("trace", "percent")]
-    return [*lines, *(row(name, f"{share:.1f}") for name, share in measured.silent.items()), ""]
+    lines += [row(name, f"{share:.1f}") for name, share in measured.silent.items()]
+    return [*lines, "", *(_accesses(measured.accesses) if measured.accesses else [])]
+
+
+def _accesses(found: Sequence[Accesses]) -> list[str]:
+    """The table of accesses to potentials, and what it says of the claim."""
+    titles = {name: design.title for name, design in our_data().designs.items()}
+    by = {(a.design, a.timesteps, a.rate): a.memory for a in found}
+    name, few, most = found[0].design, min(a.timesteps for a in found), max(a.timesteps for a in found)
+    low, high = min(a.rate for a in found), max(a.rate for a in found)
+    lines = ["Reads and writes of potentials per neuron and sample, simulated on fashion_mnist_rate_t4 scaled to other rates "
+             "(spikes per neuron and step) and steps: of the membrane memory, and in parentheses of accumulators. Paper 000 says "
+             "that they follow T and not sparsity (claim `potentials_are_always_touched`). On the event-driven core they follow "
+             f"both: from {100 * low:g} to {100 * high:g} % they grow {by[name, most, high] / by[name, most, low]:.1f} times, "
+             f"from T = {few} to {most} {by[name, most, high] / by[name, few, high]:.1f} times.", "",
+             *table("design", "T", *(f"{100 * rate:g} %" for rate in dict.fromkeys(a.rate for a in found)))]
+    places = dict.fromkeys((a.design, a.timesteps) for a in found)
+    for design, steps in places:
+        mine = [a for a in found if (a.design, a.timesteps) == (design, steps)]
+        lines.append(row(titles[design], str(steps), *(f"{a.memory:.1f} ({a.accumulators:.1f})" for a in mine)))
+    return [*lines, ""]
+
+
+def claim_ratios(claims: Sequence[Checked], measured: OnTraces) -> list[tuple[str, dict[str, list[float]]]]:
+    """For the figure: claims with printed ratios, each on its traces, with ratios by kind."""
+    found = []
+    for (name, trace), ratios in measured.ratios.items():
+        claim = next(c.claim for c in claims if c.name == name)
+        if not claim.ratios:
+            continue
+        kinds: dict[str, list[float]] = {"printed": claim.ratios}
+        for account, ratio in ratios.items():
+            if ratio is not None:
+                scope = account.rpartition("_")[2] if account.startswith("hwsim_") else "account"
+                kinds.setdefault(scope, []).append(ratio)
+        found.append((f"{claim.paper}, {claim.place}\non {trace.removeprefix('methods/')}", kinds))
+    return found

@@ -47,6 +47,8 @@ class Claim(Fields):
     note: str = ""
     implied: list[str] = []
     """Results that follow from the printed numbers and say what they would take."""
+    ratios: list[float] = []
+    """Energies of the ANN over the SNN that the paper prints, for the figure."""
     accounts: list[str] = []
     """Accounts (hwsim assume) that are the claim on a trace of ours."""
 

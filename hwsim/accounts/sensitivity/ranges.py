@@ -187,7 +187,7 @@ def _check(name: str, value: float, known: list[Range], where: str = "") -> None
     if not any(one.low.value <= value <= one.high.value for one in known):
         said = "; ".join(dict.fromkeys(
             f"{one.low.value:g} to {one.high.value:g} {one.unit} ({one.low.source}, {one.high.source})" for one in known))
-        raise RangeError(f"{where}{name}: found {value:g}, published is {said}; docs/sensitivity.md lists the sources")
+        raise RangeError(f"{where}{name}: found {value:g}, published is {said}; `hwsim sensitivity --ranges` lists the sources")
 
 
 def check_ranges(ranges: Ranges) -> None:

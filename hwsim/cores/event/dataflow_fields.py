@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 
 class _Record(BaseModel):
@@ -42,6 +50,14 @@ class MergedPlanes(_Record):
     planes: Literal["merged"]
     adders: int = Field(default=1, ge=1, le=62)
     """Set bits of a token that a lane adds in one cycle."""
+    sums: int = Field(default=0, ge=0, le=62)
+    """Planes that are not weighed (a rate code's) whose sums a lane keeps beside each accumulator; 0: it has none."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A token without sums is written, and hashed, as it was before there were any."""
+        found: dict[str, Any] = dump(self)
+        return found if self.sums else {name: value for name, value in found.items() if name != "sums"}
 
 
 class Lane(_Record):

@@ -49,7 +49,7 @@ class EventFields(CoreFields):
     dataflow: Annotated[EventDriven | OutputStationary, EVENT_DATAFLOWS] = EventDriven()
     """{type: event_driven}, or {type: output_stationary, accumulators: n} (rules R19 and R20)."""
     token: Token = SinglePlane()
-    """{planes: single}: a token is one spike. {planes: merged, adders: n}: it is what a neuron sends in all planes (R21)."""
+    """{planes: single}: a token is one spike. {planes: merged, adders: n}: what a neuron sends in all planes; `sums`: R21."""
     lane: Lane = Lane()
     """{multiplier: parallel} or {multiplier: bit_serial}, which needs merged planes."""
     writer: Literal["serial", "word"] = "serial"
@@ -123,7 +123,13 @@ class EventDesign(BufferedDesign):
 
     @model_validator(mode="after")
     def _settings_go_together(self) -> EventDesign:
-        if problems := core_problems(self.core_spec()):
+        problems = list(core_problems(self.core_spec()))
+        if self.plane_sums and not self.has_accumulator_file:
+            problems.append(f"token.sums is {self.plane_sums}, and an event-driven core has no accumulators that sums could "
+                            "stand beside (R21); use dataflow: {type: output_stationary}, or sums: 0")
+        if self.plane_sums and self.core.requantises:
+            problems.append(f"token.sums is {self.plane_sums}, and values have one plane, which needs no sums; leave it out")
+        if problems:
             raise ValueError("; ".join(problems))
         return self
 
@@ -131,6 +137,12 @@ class EventDesign(BufferedDesign):
     def merges_planes(self) -> bool:
         """Whether a token is what a neuron sends in all planes (R21)."""
         return isinstance(self.core.token, MergedPlanes)
+
+    @property
+    def plane_sums(self) -> int:
+        """Planes whose sums a lane keeps beside each accumulator (R21)."""
+        token = self.core.token
+        return token.sums if isinstance(token, MergedPlanes) else 0
 
     @property
     def loop_nest(self) -> tuple[NestLine, ...]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from hwsim.cores.event.dataflow_fields import MergedPlanes, OutputStationary
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.logic import Block, Clocked, Logic, Moves, Path, Sums, Use, Within, Work, busiest, moves_of
-from hwsim.cores.parts import POOL_BITS, Term, requantiser, token_bits
+from hwsim.cores.parts import POOL_BITS, Term, bits_of_bank, requantiser, token_bits
 from hwsim.kept import kept
 
 SCATTER_BUSIEST = ("membrane", "current", "weight", "mask", "spike", "bias")
@@ -34,6 +34,8 @@ FIELDS = {
     "bit_slots": ("core.token: {planes: merged}", "{planes: single}"),
     "word_register": ("core.token: {planes: merged} or core.passes: by_word", "{planes: single} and by_pass"),
     "word_writer": ("core.writer: word", "serial"),
+    "plane_sums": ("core.token: {sums: n}", "sums: 0"),
+    "bank_select": ("memories.membrane: {gate_by_channel: true}", "false"),
     "mask_check": ("core.mask_first: true", "false"),
     "row_scanner": ("spike_buffer.kind: bitmap", "aer"),
     "entry_reader": ("spike_buffer.kind: aer", "bitmap"),
@@ -41,12 +43,14 @@ FIELDS = {
 
 
 def logic(design: EventDesign, payload_bits: int | None) -> Logic:
-    """The core's logic; multiplications have an operand of `payload_bits` (None: the multiplier's own width)."""
+    """The core's logic; multiplications have an operand of `payload_bits` (None: the multiplier's own width), and so many sums of
+    planes take the additions of a rate code whose planes are merged (R21)."""
     own = _logic(design)
     if payload_bits is None:
         return own
     rest = {event: uses for event, uses in own.events.items() if event != "mult"}
-    return replace(own, events=rest | _multiplication(design, payload_bits))
+    to_sums = {"acc_add": _Uses(design, True).by_event()["acc_add"]} if payload_bits and design.plane_sums else {}
+    return replace(own, events=rest | _multiplication(design, payload_bits) | to_sums)
 
 
 @kept
@@ -69,15 +73,19 @@ def _moves(design: EventDesign) -> dict[str, tuple[Moves, ...]]:
     """Rows move whole. But where each lane that works is counted, those without a channel are not charged: they hold zeros.
 
     An addition then stands for its lane's part of the row of weights and, in scatter order, for its potential (or current) that
-    is read and written back. Lanes that add bits of merged tokens are counted once for each bit, so there rows are charged.
+    is read and written back. Lanes that add bits of merged tokens are counted once for each bit, so there rows are charged. Of a
+    gated memory the banks that an access touches are counted, and move whole.
     """
-    rows = dict(moves_of({name: bits for name, bits in design.row_bits.items() if name != "current"},
-                         {"weight": "weight", "membrane": "membrane"}))
+    gated = {name: bits_of_bank(design.row_bits[name]) for name in _gated(design)}
+    of_banks = {f"{name}_{way}_banks": (Moves(name, bits, "membrane"),)
+                for name, bits in gated.items() for way in ("read", "write")}
+    rows = {**moves_of({name: bits for name, bits in design.row_bits.items() if name != "current" and name not in gated},
+                       {"weight": "weight", "membrane": "membrane"}), **of_banks}
     if design.merges_planes:
-        return rows | moves_of({"current": design.row_bits["current"]}, {"current": "membrane"})
+        return rows | ({} if gated else moves_of({"current": design.row_bits["current"]}, {"current": "membrane"}))
     lane: tuple[Moves, ...] = (Moves("weight", design.core.weight_bits, "weight"),)
     counted = ["weight_read"]
-    if not design.has_accumulator_file:
+    if not design.has_accumulator_file and not gated:
         lane = (Moves("membrane", design.core.potential_bits, "membrane", 2), *lane)
         counted += ["membrane_read_accumulate", "membrane_write_accumulate"]
     return {event: moved for event, moved in rows.items() if event not in counted} | {"acc_add": lane}
@@ -124,8 +132,26 @@ def _blocks(design: EventDesign) -> list[Block]:
                   Block("requantiser", 1, terms=requantiser(core.potential_bits))]
     if core.mask_first:
         found.append(Block("mask_check", 1, "mask_check", {"lanes": core.lanes}))
+    for banks in _gated(design).values():
+        found.append(Block("bank_select", 2, "bank_select", {"banks": banks}))  # of reads and of writes
     writer = "word_writer" if core.writer == "word" else "serialiser"
     return [*found, Block(writer, 1, writer, {"lanes": core.lanes})]
+
+
+def _gated(design: EventDesign) -> dict[str, int]:
+    """Memories whose banks are chosen by channel, and the banks of a row (R25)."""
+    if not design.gates_banks:
+        return {}
+    return {name: design.row_bits[name] // bits_of_bank(design.row_bits[name]) for name in ("membrane", "current")
+            if design.capacities[name]}
+
+
+def _sum_sizes(design: EventDesign) -> dict[str, int]:
+    """Of the plane sums of all lanes."""
+    flow = design.core.dataflow
+    assert isinstance(flow, OutputStationary), "sums stand beside accumulators"
+    return {"lanes": design.core.lanes, "potential_bits": design.core.potential_bits, "accumulators": flow.accumulators,
+            "planes": design.plane_sums, "adders": _terms_per_slot(design)}
 
 
 def _lane_block(design: EventDesign, wide: dict[str, int]) -> Block:
@@ -154,7 +180,8 @@ def _word_blocks(design: EventDesign, word: dict[str, int]) -> list[Block]:
     """What holds words between operations, or hands the word being written to a read of it."""
     flow = design.core.dataflow
     if isinstance(flow, OutputStationary):
-        return [Block("accumulator_file", 1, "accumulator_file", {**word, "accumulators": flow.accumulators})]
+        sums = [Block("plane_sums", 1, "plane_sums", _sum_sizes(design))] if design.plane_sums else []
+        return [Block("accumulator_file", 1, "accumulator_file", {**word, "accumulators": flow.accumulators}), *sums]
     found = [Block("bypass", 1, "bypass", word)] if design.core.bypass else []
     return [*found, *([Block("word_register", 1, "word_register", word)] if _keeps_words(design) else [])]
 
@@ -166,7 +193,9 @@ def _paths(design: EventDesign) -> tuple[Path, ...]:
     if design.has_accumulator_file:
         return weight, Path("accumulators, lane, accumulators", "potential_to_write", wide), address
     held = [name for name in ("membrane", "current") if design.capacities[name]]
-    return (weight, address,
+    flags = [Path("registers, mask memory, mask check", "registers_to_address", memory="mask")] if (
+        design.core.mask_first and design.capacities["mask"]) else []
+    return (weight, address, *flags,
             *(Path(f"{name} memory, lane, write port", "potential_to_write", wide, name) for name in held))
 
 
@@ -176,13 +205,18 @@ def _paths(design: EventDesign) -> tuple[Path, ...]:
 class _Uses:
     """What one count of each event uses."""
 
-    def __init__(self, design: EventDesign) -> None:
+    def __init__(self, design: EventDesign, to_sums: bool = False) -> None:
         self.design, self.core = design, design.core
         self.wide = {"potential_bits": design.core.potential_bits}
         self.word = {"lanes": design.core.lanes, **self.wide}
+        self.adds_to_sums = to_sums
 
     def by_event(self) -> dict[str, tuple[Use, ...]]:
-        return {**self._tokens(), **self._rows(), **self._lanes(), **self._passes(), **self._sends()}
+        found = {**self._tokens(), **self._rows(), **self._lanes(), **self._passes(), **self._sends()}
+        for memory, banks in _gated(self.design).items():
+            select = Work("bank_select", "bank_select", "access", {"banks": banks})
+            found |= {event: (select, *found.get(event, ())) for event in moves_of({memory: 1}, {})}
+        return found
 
     def _tokens(self) -> dict[str, tuple[Use, ...]]:
         """From the spike buffer to the head of the FIFO. What the FIFO's gates do for a token, they do when it is pushed."""
@@ -235,8 +269,8 @@ class _Uses:
     def _lanes(self) -> dict[str, tuple[Use, ...]]:
         """Additions of synapses. The lane that was synthesised shifts, adds and saturates, or adds and saturates.
 
-        Sums of planes that are merged but not weighed (`sum_add`) are not here: a design does not say how many a lane holds.
         A lane that only adds meets a shifted weight in one place: spikes of a hybrid input (R11), each charged as a shift.
+        Layers of a rate code whose planes are merged add to the plane sums instead, which say so (`sum_add`).
         """
         unit = "merged_lane" if self.design.merges_planes else _lane_of_one_plane(self.design)
         per_lane: list[Use] = [Work("lane", unit, "accumulate", self.wide)]
@@ -246,14 +280,20 @@ class _Uses:
                 per_lane.append(Work("bypass", "bypass", "lane", self.wide))
         if self.design.merges_planes:
             per_lane.append(Work("bit_slots", "bit_slots", "term", {}))
+        if self.adds_to_sums:
+            per_lane[0] = Work("plane_sums", "plane_sums", "term", _sum_sizes(self.design))
+            per_lane.append(Clocked(self.core.potential_bits, "the sum of a plane"))
         shifts: tuple[Use, ...] = (Within("lane", "the lane's accumulation, which weighs planes (acc_add)"),)
         if unit == "adding_lane" and not self.core.requantises:
             shifts = (Sums("shifter", (("shift", (self.core.potential_bits,)),)),)
-        return {
+        found: dict[str, tuple[Use, ...]] = {
             "acc_add": tuple(per_lane), "weight_shift": shifts,
             "reg_bits": (Within("lane", "a lane holds no register: words go from memory to memory; bypass and word registers are "
                                 "in the clock"),),
         }
+        if self.design.plane_sums:
+            found["sum_add"] = (Work("plane_sums", "plane_sums", "sum", _sum_sizes(self.design)),)
+        return found
 
     def _passes(self) -> dict[str, tuple[Use, ...]]:
         """What neurons do in passes, and the words that passes write."""

@@ -18,7 +18,7 @@ from hwsim.units import format_bits
 def misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
     """Reasons, other than the sizes of tiles, why the network cannot run; empty when there are none."""
     reasons = schedule.misfits(network) + schedule.links_misfits(arch.network is not None)
-    reasons += _of_entries(network, arch) + placement_problems(arch, network)
+    reasons += _of_entries(network, arch, schedule) + placement_problems(arch, network)
     if arch.network is not None:
         reasons += _link_misfits(network, arch, schedule)
     if not reasons:
@@ -48,14 +48,14 @@ def _link_misfits(network: Network, arch: Architecture, schedule: Schedule) -> l
     return found
 
 
-def _of_entries(network: Network, arch: Architecture) -> list[str]:
+def _of_entries(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
     """What does not fit the units and widths of the chip's cores; an entry of `cores` is named where others fit."""
     found: dict[str, list[str]] = {}
     for where, one in arch.entries():
         design = one.only
         assert isinstance(design, EventDesign)
         widths = [text for layer in network for text in _width_misfits(network, layer, design)]
-        for reason in _unit_misfits(network, design) + widths:
+        for reason in _unit_misfits(network, design) + _sum_misfits(network, design, schedule) + widths:
             found.setdefault(reason, []).append(where)
     return [text if len(set(places)) == len(arch.cores) else f"{', '.join(dict.fromkeys(places))}: {text}"
             for text, places in found.items()]
@@ -79,6 +79,22 @@ def _unit_misfits(network: Network, design: EventDesign) -> list[str]:
         reasons.append("a hybrid input's first plane holds values and the others spikes, which share no merged token; use "
                        "token: {planes: single}")
     return reasons
+
+
+def _sum_misfits(network: Network, design: EventDesign, schedule: Schedule) -> list[str]:
+    """Merged planes that are not weighed need a sum each, beside every accumulator (R21)."""
+    if not design.has_accumulator_file or not design.merges_planes:
+        return []
+    tables = ((layer, lower(network, layer, design.core.shift_at)) for layer in network
+              if any(not network.carries_payload(connection) for connection in layer.connections))
+    needed = {layer.name: 1 if schedule.apart and runs_in_time(network) else table.planes
+              for layer, table in tables if not table.weigh_planes}
+    most = max(needed.values(), default=0)
+    if most <= design.plane_sums:
+        return []
+    layers = ", ".join(name for name, planes in needed.items() if planes > design.plane_sums)
+    return [f"layers {layers}: planes of a rate code are merged, which takes {most} sums beside each accumulator, and core.token "
+            f"has sums: {design.plane_sums}; give it sums: {most}, or use token: {{planes: single}}"]
 
 
 def _width_misfits(network: Network, layer: Layer, design: EventDesign) -> list[str]:

@@ -16,7 +16,8 @@ from pydantic import Field
 
 from hwsim.cost.technology.sources import Name, Positive, SourcedValue, Strict, Table, load
 
-Size = Literal["lanes", "potential_bits", "token_bits", "fifo_depth", "scan_bits", "accumulators", "adders", "bits"]
+Size = Literal["lanes", "potential_bits", "token_bits", "fifo_depth", "scan_bits", "accumulators", "adders", "bits", "planes",
+               "banks"]
 
 
 class Term(Strict):
@@ -43,7 +44,7 @@ class Figure(Strict):
 
 _SAID: dict[str, str] = {
     "lanes": "lanes", "potential_bits": "bit", "token_bits": "bit", "fifo_depth": "tokens", "scan_bits": "bit",
-    "accumulators": "words", "adders": "adders", "bits": "bit",
+    "accumulators": "words", "adders": "adders", "bits": "bit", "planes": "planes", "banks": "banks",
 }
 
 

@@ -74,9 +74,12 @@ class Synthesised:
     size: Fit
     energies: dict[str, Fit]
     given: dict[str, tuple[tuple[tuple[float, tuple[str, ...]], ...], str]]
+    registers: Fit = ()
+    """What its flip-flops go with, where that is not the same."""
 
 
 WORD, HELD = ("lanes", "potential_bits"), ("lanes", "potential_bits", "accumulators")
+SUMS = ("lanes", "potential_bits", "accumulators", "planes")
 SYNTHESISED = (
     Synthesised("register", (("bits",),), {"bits": (("bits",),)}, {}),
     Synthesised("entry_reader", ((),), {"entry": ((),)}, {}),
@@ -88,6 +91,11 @@ SYNTHESISED = (
         "accumulate": (((20.0, ("potential_bits",)),), "merged"), "fire": (((3.3, ("potential_bits",)),), "core")}),
     Synthesised("bit_slots", ((),), {"term": ((),)}, {}),
     Synthesised("word_writer", (("lanes",), ()), {"spike": ((),)}, {}),
+    Synthesised("plane_sums", (SUMS, ("lanes", "potential_bits", "planes"), ("lanes", "potential_bits", "adders")),
+                {"term": (("potential_bits",), ("potential_bits", "accumulators", "planes"), ("potential_bits", "adders")),
+                 "sum": (("potential_bits",), ("potential_bits", "planes"))}, {}, (SUMS,)),
+    Synthesised("mask_check", (("lanes",), ()), {"word": (("lanes",), ())}, {}),
+    Synthesised("bank_select", (("banks",), ()), {"access": (("banks",), ())}, {}),
     Synthesised("odin_neuron", ((),), {"operation": ((),)}, {}),
     Synthesised("odin_controller", ((),), {"cycle": ((),)}, {}),
     Synthesised("odin_link", ((),), {"spike": ((),)}, {}),
@@ -300,7 +308,7 @@ def _synthesised(unit: Synthesised, rows: Sequence[Row]) -> str:
     made += f"    area_um2: {_fitted(once, 'area_um2', unit.size, 1.0, 'unit_size')}\n"
     made += f"    leakage_nw: {_fitted(once, 'leakage_nw', unit.size, RATIO**LEAKAGE_POWER, 'unit_leakage')}\n"
     if any(int(r["flip_flops"]) for r in once):
-        made += f"    flip_flops: {_fitted(once, 'flip_flops', unit.size, 1.0, 'unit_size')}\n"
+        made += f"    flip_flops: {_fitted(once, 'flip_flops', unit.registers or unit.size, 1.0, 'unit_size')}\n"
     return made
 
 
