@@ -17,6 +17,7 @@ from hwsim.chip.model import chip_model
 from hwsim.cost.energy import NOT_MODELLED
 from hwsim.cost.overridden import overridden_text
 from hwsim.diff import Difference
+from hwsim.diff.moved import PARTS
 from hwsim.errors import HwsimError, shown
 from hwsim.files import whole_file
 from hwsim.report.compared import comparison, spiking_beside_ann
@@ -113,10 +114,21 @@ def _section(place: str, result: Result, made: MadeWith | None, sources: Sources
     kind = coding_label(f.coding) if f.is_ann else f"{coding_label(f.coding)}, T = {f.timesteps}"
     return {
         "place": place, "facts": f, "kind": kind, "quantities": found, "tables": tables, "explanations": explanations,
-        "notes": _notes(result), "provenance": provenance(result, made),
+        "cited": _cited(result, sources), "notes": _notes(result), "provenance": provenance(result, made),
         "design": None if is_shipped(result) else design_file(result), "description": result.architecture.description,
         "figures": [_figure(energy_figure([result]), f"{place}-energy", f"Energy of one sample of {f.trace} on {f.arch}"),
                     _figure(latency_figure([result]), f"{place}-latency", f"Latency of one sample of {f.trace} on {f.arch}")]}
+
+
+def _cited(result: Result, sources: Sources) -> dict[str, list[int]]:
+    """By key of a quantity that prices or areas made, the numbers of their sources."""
+    accounts = result.accounts
+    lines = {scope: sorted({sources.number(str(text)) for text in accounts.loc[accounts["scope"].isin(parts), "source"]})
+             for scope, parts in PARTS.items()}
+    area = sorted({sources.number(str(text)) for text in result.area["source"]})
+    made_by = {"energy-compute": "compute", "energy-core": "core", "energy-system": "system", "per-operation": "core",
+               "edp": "system", "at-rate": "system", "power": "system", "setup": "system"}
+    return {key: lines[scope] for key, scope in made_by.items()} | {"area": area}
 
 
 def _figure(figure: Any, name: str, words: str) -> tuple[str, str]:
