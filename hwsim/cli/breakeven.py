@@ -16,6 +16,7 @@ from hwsim.errors import HwsimError
 from hwsim.files import whole_folder
 from hwsim.result_file import check_target, writing
 from hwsim.trace.reader import Trace
+from hwsim.view.labels import shortened
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -96,7 +97,6 @@ def _save(found: tuple[BreakEven, ...], work: Work, out: str) -> None:
     import pandas as pd
 
     from hwsim.view.breakeven import Curve, Threshold, save_breakeven_figure
-    from hwsim.view.labels import shortened
 
     rows: list[dict[str, Any]] = [vars(b) for b in found]
     curves = [Curve(title, [(b.timesteps, b.rate) for b in found if b.title == title and b.rate is not None])

@@ -224,6 +224,6 @@ def _draw_entry(page: Page, entry: LegendEntry, top: float) -> None:
         return
     if isinstance(entry.symbol, Look):
         page.swatch(entry.x, y, entry.symbol)
-    else:
+    elif isinstance(entry.symbol, str):
         page.marker(entry.x + 0.08, y, *MARKS[entry.symbol][:2])
     page.text(entry.x + 0.22, y, entry.text, size=SMALL, va="center_baseline")

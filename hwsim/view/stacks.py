@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hwsim.counted import WAIT
 from hwsim.view.figure_file import FigureError, in_our_style
 from hwsim.view.labels import Rows, design, mean_of, off, shortened, title
 from hwsim.view.page import MARGIN, fitted, inches
@@ -59,7 +60,7 @@ def draw_latency(results: Sequence[Result], axes: Axes | None = None) -> Axes:
     if axes is None:
         return latency_stack(results).axes[0]
     labels, segments = _times(results)
-    return _draw(axes, labels, segments, "s", ())
+    return _draw(axes, labels, segments, "s", (WAIT,))
 
 
 @in_our_style
@@ -73,7 +74,7 @@ def energy_stack(results: Sequence[Result], width: Width = "column") -> Figure:
 def latency_stack(results: Sequence[Result], width: Width = "column") -> Figure:
     """The bars of `draw_latency` with title, legend and notes."""
     labels, segments = _times(results)
-    return _figure("Latency of one sample", results, labels, segments, ("s", ()), width, [])
+    return _figure("Latency of one sample", results, labels, segments, ("s", (WAIT,)), width, [])
 
 
 def _energies(results: Sequence[Result]) -> tuple[list[str], list[Segment], str]:
@@ -95,7 +96,7 @@ def _check(results: Sequence[Result]) -> None:
 
 def _draw(axes: Axes, labels: list[str], segments: list[Segment], base: str, may_cut: tuple[str, ...]) -> Axes:
     axis = Axis.fitting(segments, base, may_cut)
-    room = LONGEST_LABEL * axes.figure.get_figwidth()
+    room = LONGEST_LABEL * float(axes.figure.bbox.width / axes.figure.dpi)
     draw_stack(axes, Panel("", Rows([_fitting(label, room) for label in labels]), segments, axis))
     for y, value in zip(np.arange(len(labels)) + 0.5, total(segments), strict=True):
         axes.annotate(number(axis.scale * value), (1, y), xycoords=("axes fraction", "data"), xytext=(5, 0),
