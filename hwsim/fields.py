@@ -22,6 +22,14 @@ _PLAIN_OR_NONE = (bool, int, float, bool | None, int | None, float | None)
 """Types whose values YAML has itself: text for one of them is a mistake, however much it looks like a number."""
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 class Fields(BaseModel):
     """Fields that are all known by name; a field that is not is a mistake. Instances do not change."""
 
@@ -36,8 +44,8 @@ class Fields(BaseModel):
         if isinstance(value, bool) and bool not in kinds:
             raise ValueError(f"found {value}, allowed is a value of another kind")
         reads_text = any(isinstance(step, BeforeValidator) for step in field.metadata)
-        if isinstance(value, str) and field.annotation in _PLAIN_OR_NONE and not reads_text:
-            raise ValueError(f"found text, {shown(value)}, allowed is a value without quotes")
+        if isinstance(value, str) and field.annotation in _PLAIN_OR_NONE and not reads_text and _is_number(value):
+            raise ValueError(f"found text, {shown(value)}, allowed is a number, without quotes")
         if field.annotation is bool and not isinstance(value, bool):
             raise ValueError(f"found {shown(value)}, allowed are true and false")
         return value

@@ -32,9 +32,12 @@ def name_of(path: Path) -> str:
 
 
 @cache
-def prose(path: Path) -> str:
-    """The text, as long as the file's: code, comments, headings and titles of rules (`**R14 Read-out ...**`) are blanks."""
-    text = path.read_text()
+def prose(page: Path | str) -> str:
+    """The text, as long as the file's: code, comments, headings and titles of rules (`**R14 Read-out ...**`) are blanks.
+
+    A page is given by its path, or by its text.
+    """
+    text = page.read_text() if isinstance(page, Path) else page
     for pattern, flags in ((r"```.*?```", re.DOTALL), (r"<!--.*?-->", re.DOTALL), (r"^#+ .*$", re.MULTILINE),
                            (r"(?<=\n\n)(?: {4,}(?![*-] ).*\n)+", 0), (r"\*\*[A-Z]\d+ [^*\n]*\*\*", 0),
                            (r"`[^`\n]+(?:\n[^`\n]+)?`", 0)):

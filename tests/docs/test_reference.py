@@ -1,0 +1,29 @@
+"""The pages of docs/reference are what the code says, and nothing of it is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+import hwsim
+from docs.tools.reference import FOLDER, PAGES, page
+from hwsim.arch_schema import architecture_schema
+from hwsim.cli import COMMANDS
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_what_the_code_says(name: str) -> None:
+    assert (FOLDER / name).read_text(encoding="utf-8") == page(name), "run python -m docs.tools.reference"
+
+
+def test_every_command_name_and_field_has_its_place() -> None:
+    commands, names, fields = ((FOLDER / name).read_text(encoding="utf-8") for name in PAGES)
+    assert all(f"\n## hwsim {name}\n" in commands for name in COMMANDS)
+    public = [name for name in hwsim.__all__ if not name.startswith("__")]
+    assert not [name for name in public if not {f"### {name}()", f"### class {name}", f"| `{name}` |"} & lines(names)]
+    named = {field for body in architecture_schema()["$defs"].values() for field in body.get("properties", {})}
+    assert not [field for field in named if f"| `{field}` |" not in fields]
+
+
+def lines(text: str) -> set[str]:
+    """Lines, and the first cells of rows."""
+    return {*text.splitlines(), *(f"{line.split(' |')[0]} |" for line in text.splitlines() if line.startswith("| "))}
