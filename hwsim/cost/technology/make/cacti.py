@@ -1,9 +1,10 @@
 """Makes the rows of a CACTI sweep again: `python -m hwsim.cost.technology.make.cacti CACTI SWEEP.csv.gz [--check] [--own]`.
 
-CACTI is the program of CACTI 7, in its own folder with tech_params. The sweep says which memories: capacity (bytes), word (bits),
-cell, temperature (K), ports, and the organisation that was chosen for each (Ndwl/Ndbl/Nspd/Ndcm/Ndsam1/Ndsam2), which CACTI is
-told to take. The rows go to the standard output in the sweep's format; hwsim/cost/technology/make/memories.py makes the profiles of
-them. --check says instead how far each column is from the sweep's. --own lets CACTI choose the organisation of least read energy.
+CACTI is the program of CACTI 7, in its own folder with tech_params. The sweep says which memories: capacity (bytes), word
+(bits), cell, temperature (K), ports, and the organisation that was chosen for each (Ndwl/Ndbl/Nspd/Ndcm/Ndsam1/Ndsam2), which
+CACTI is told to take. The rows go to the standard output in the sweep's format; hwsim/cost/technology/make/memories.py makes the
+profiles of them. --check says instead how far each column is from the sweep's. --own lets CACTI choose the organisation of least
+read energy.
 """
 
 from __future__ import annotations
