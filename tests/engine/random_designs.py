@@ -157,13 +157,17 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
     })
 
 
-def random_dataflow(rng: Rng) -> dict[str, object]:
-    """Settings of R19 to R24 that a core with a bitmap can have; networks that they do not suit are refused."""
+def random_dataflow(rng: Rng, sums: int = 0) -> dict[str, object]:
+    """Settings of R19 to R24 that a core with a bitmap can have; networks that they do not suit are refused.
+
+    sums   of planes, of a core that merges planes beside accumulators.
+    """
     flow = {"type": "output_stationary", "accumulators": int(rng.integers(1, 5))}
     token = {"planes": "merged", "adders": int(rng.integers(1, 4))}
+    gathers = rng.random() < 0.7
     return {
-        "dataflow": flow if rng.random() < 0.7 else {"type": "event_driven"},
-        "token": token if rng.random() < 0.4 else {"planes": "single"},
+        "dataflow": flow if gathers else {"type": "event_driven"},
+        "token": (token | {"sums": sums * gathers} if rng.random() < 0.4 else {"planes": "single"}),
         "writer": str(rng.choice(["serial", "word"])), "passes": str(rng.choice(["by_pass", "by_word"]))}
 
 
@@ -175,7 +179,7 @@ def random_chip(rng: Rng, network: Network, coding: str) -> Architecture:
         count = int(rng.integers(1, left + 1))
         one = dump_architecture(random_architecture(rng, network, coding))
         if one["spike_buffer"]["kind"] == "bitmap" and rng.random() < 0.4:
-            one["core"] |= random_dataflow(rng)
+            one["core"] |= random_dataflow(rng, 0 if coding == "quantised" else 62)
         entries.append({"count": count, **{name: one[name] for name in SHORT_FORM}})
         left -= count
     return rebuild_architecture({**{k: v for k, v in first.items() if k not in SHORT_FORM}, "cores": entries})
