@@ -176,10 +176,12 @@ def _geometry_problems(layer: Layer, c: Connection) -> Iterator[str]:
     if c.operator not in ("conv2d", "linear", "identity"):
         yield f"operator is {c.operator!r}, allowed are 'conv2d', 'linear' and 'identity'"
         return
-    for name, value, low in (("kernel", c.kernel, 1), ("stride", c.stride, 1), ("padding", c.padding, 0),
-                             ("groups", c.groups, 1), ("pool", c.pool, 1)):
-        if not is_int(value, low, MAX_SIDE):
-            yield f"{name} is {value!r}, expected an integer of {low} or more"
+    for name, low in (("kernel", 1), ("stride", 1), ("padding", 0), ("groups", 1), ("pool", 1)):
+        value = getattr(c, name)
+        sides = value if isinstance(value, tuple) and len(value) == 2 and name not in ("groups", "pool") else (value,)
+        if not all(is_int(side, low, MAX_SIDE) for side in sides):
+            more = "" if name in ("groups", "pool") else ", or two of them (y, x)"
+            yield f"{name} is {value!r}, expected an integer of {low} or more{more}"
             return
     yield from _pool_problems(c)
     if c.operator != "conv2d":

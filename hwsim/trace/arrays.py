@@ -128,7 +128,7 @@ def _connection(network: Network, item: dict[str, Any], source: str, name: str) 
     if operator is None:
         raise trouble(WHERE, f"connection of layer {name!r}", "no weights of 4, 2 or 1 axes and no operator",
                       "operator 'conv2d', 'linear' or 'identity'", "give one of them")
-    kernel = weights.shape[-1] if weights is not None and weights.ndim == 4 and operator == "conv2d" else 1
+    kernel = weights.shape[2:] if weights is not None and weights.ndim == 4 and operator == "conv2d" else 1
     defaults: dict[str, Any] = {"kernel": kernel, "pool_mode": "folded" if item.get("pool", 1) != 1 else "none"}
     given = {key: item[key] for key in CONNECTION_KEYS if key in item and key not in ("source", "weights", "operator")}
     return Connection(source, operator, source_shape(network, source), weights, **(defaults | given))

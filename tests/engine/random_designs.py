@@ -11,9 +11,10 @@ import numpy as np
 
 from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, rebuild_architecture
 from hwsim.cores.event.tiles import connection_rows
-from hwsim.snn.network import Connection, InputSpec, Layer, Network
+from hwsim.snn.network import Connection, InputSpec, Layer, Network, by_axis
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise, SingleSpike, TwoStage
 from hwsim.snn.sample import Sample
+from tests.engine.random_runs import kernel_and_padding, sides
 
 Rng = np.random.Generator
 STAGED, FLAGGED = "two_stage", ("two_stage", "single_spike")
@@ -69,17 +70,16 @@ def random_connection(
         weights = rng.integers(-9, 10, (int(rng.integers(1, 12)), c * h * w))
         return Connection(source, "linear", grid, weights.astype(np.int8), pool=pool, pool_mode=mode)
     if operator == "identity":
-        stride = int(rng.integers(1, 3))
+        stride = sides(rng, 1, 3)
         return Connection(source, "identity", grid, rng.integers(1, 9, c).astype(np.int8), stride=stride, pool=pool,
                           pool_mode=mode)
-    kernel = int(rng.integers(1, 4))
-    padding = int(rng.integers(0, kernel))
-    if min(h, w) + 2 * padding < kernel:
+    kernel, padding = kernel_and_padding(rng)
+    if min(n + 2 * p - k for n, p, k in zip((h, w), by_axis(padding), by_axis(kernel), strict=True)) < 0:
         kernel, padding = 1, 0
     groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0]))
     channels = groups * int(rng.integers(1, 5))
-    weights = rng.integers(-9, 10, (channels, c // groups, kernel, kernel)).astype(np.int8)
-    return Connection(source, "conv2d", grid, weights, kernel=kernel, stride=int(rng.integers(1, 3)), padding=padding,
+    weights = rng.integers(-9, 10, (channels, c // groups, *by_axis(kernel))).astype(np.int8)
+    return Connection(source, "conv2d", grid, weights, kernel=kernel, stride=sides(rng, 1, 3), padding=padding,
                       groups=groups, pool=pool, pool_mode=mode)
 
 
