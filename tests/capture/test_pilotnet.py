@@ -1,6 +1,6 @@
 """Intel's PilotNet as lava-dl published it: network file and recorded spikes and states, reproduced bit for bit.
 
-Not part of hwsim: HWSIM_PILOTNET names a folder with `network.net` and `recorded.npz` (docs/capture.md). The recording holds spikes
+Not part of hwsim: HWSIM_PILOTNET names a folder with `network.net` and `recorded.npz` (docs/capture.md). The recording has spikes
 (x, y, channel, step) of 24 steps of the chip, and currents and potentials from conv 1 on. A layer of the chip integrates in step
 t + 1 what was sent in step t, and layer k is reset before the steps k and k + 17: the chain is followed step by step of the chip.
 """
