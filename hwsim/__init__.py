@@ -26,7 +26,8 @@ _HOMES = {
     "InputSpec": "hwsim.snn.network", "NetworkError": "hwsim.snn.network",
     "IntegrateAndFire": "hwsim.snn.neurons", "BitSerial": "hwsim.snn.neurons", "ReadOut": "hwsim.snn.neurons",
     "Requantise": "hwsim.snn.neurons",
-    "CaptureError": "hwsim.capture", "capture_nir": "hwsim.capture", "capture_torch": "hwsim.capture",
+    "CaptureError": "hwsim.capture", "capture_netx": "hwsim.capture", "capture_nir": "hwsim.capture",
+    "capture_torch": "hwsim.capture", "from_netx": "hwsim.capture",
     "from_nir": "hwsim.capture", "quantise": "hwsim.convert.own",
     "Architecture": "hwsim.arch", "ArchitectureError": "hwsim.arch", "load_architecture": "hwsim.arch",
     "MappingError": "hwsim.mapping", "ProgramError": "hwsim.program", "Result": "hwsim.result",
@@ -43,7 +44,7 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture, ArchitectureError, load_architecture
-    from hwsim.capture import CaptureError, capture_nir, capture_torch, from_nir
+    from hwsim.capture import CaptureError, capture_netx, capture_nir, capture_torch, from_netx, from_nir
     from hwsim.convert.own import quantise
     from hwsim.cost.energy import EnergyError
     from hwsim.errors import HwsimError

@@ -98,9 +98,10 @@ def read_netx(path: str | Path) -> NetxFile:
                       f"layers 0, 1, ..., at most {MOST_LAYERS}", "export the network again")
     entries = tuple(_Layer(where, n, layers[str(n)]).entry() for n in range(len(layers)))
     first = _Layer(where, 0, layers["0"])
-    if entries[0].kind != "input" or any(entry.kind == "input" for entry in entries[1:]):
-        raise refusal(where, entries[0].place, "no input layer there, or a second one", "one, in front",
-                      "export the network again")
+    for n, entry in enumerate(entries):
+        if (entry.kind == "input") != (n == 0):
+            raise refusal(where, entry.place, "a second input layer" if n else "no input layer", "one, in front of all others",
+                          "export the network again")
     simulation = top.get("simulation")
     steps = simulation.get("tSample") if isinstance(simulation, dict) else None
     timesteps = None if steps is None else first.integer(steps, "simulation/tSample", 1, 1 << 20)
