@@ -7,6 +7,8 @@ network's own: engines must agree on what the hardware does with any of them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, rebuild_architecture
@@ -44,7 +46,10 @@ def random_network(rng: Rng, coding: str) -> Network:
         channels = first.weights.shape[0] if first.operator != "identity" else first.pooled_shape[0]
         out = first.natural_shape(channels)
         extra = residuals(rng, layers[:-1], out) if coding != "bit_serial" or not (direct and not layers) else []
-        layers.append(random_layer(rng, f"layer{number}", out, (first, *extra), coding, timesteps, stages))
+        made = random_layer(rng, f"layer{number}", out, (first, *extra), coding, timesteps, stages)
+        if coding in BINARY and rng.random() < 0.1:  # nothing but its bias drives it
+            made = replace(made, connections=(), bias=rng.integers(-3, 13, out))
+        layers.append(made)
     if rng.random() < 0.7:
         last = layers[-1]
         out = random_connection(rng, last.name, last.shape, pool_ok=True, max_ok=coding in BINARY, operator="linear")

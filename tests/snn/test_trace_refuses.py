@@ -156,7 +156,7 @@ MISLABELLED: dict[str, tuple[Surgery, str]] = {
     "coding of another model": (attribute(A, "coding", "bit_serial"), "found 'bit_serial', expected 'rate'"),
     "signed spikes": (attribute(A, "signed", 1), "'signed'.*signed_spikes is reserved in version 2 and not supported"),
     "signed twice": (attribute(A, "signed", 2), "'signed'.*expected an integer from 0 to 1"),
-    "driven by a bias": (attribute(A, "connections", 0), "mislabelled: list what it uses|/layers/a/connection0: .*not used"),
+    "driven by a bias": (attribute(A, "connections", 0), "layer 'a': has neither connections nor a bias"),
     "shape of four": (attribute(A, "shape", [3, 4, 4, 1]), "3 integers"),
     "giant shape": (attribute(A, "shape", [1 << 20, 1 << 20, 1 << 20]), "more than 268435456 neurons"),
     "negative shape": (attribute(A, "shape", [-3, 4, 4]), "each from 1"),
