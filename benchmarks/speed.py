@@ -23,6 +23,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 import numpy as np
 
 import hwsim
+from hwsim.engine.fast.kernels.arithmetic import add_rows
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
 
@@ -54,7 +55,7 @@ def vgg_architecture(potential_bits: int) -> hwsim.Architecture:
     Banks are as many as the memory tables need; they move no cycle.
     """
     core = hwsim.load_architecture("event_core_64").with_core(potential_bits=potential_bits)
-    banks = dict.fromkeys(("weight", "membrane", "current", "spike"), 16)
+    banks = dict.fromkeys(("weight", "membrane", "current", "spike"), 64)
     roomy = core.with_memories(weight=2**27, membrane=2**27, current=2**27, bias=2**23, banks=banks)
     listed = roomy.with_spike_buffer(kind="aer", capacity=2**27)
     return listed.model_copy(update={"name": f"vgg_{potential_bits}"})
@@ -79,6 +80,32 @@ def replay_vgg(path: Path, samples: int, additions: float) -> None:
               f"mismatches {result.mismatches}, saturations {result.facts.saturations}")
 
 
+def kernel_additions_a_second(lanes: int, table_rows: int, used_rows: int) -> float:
+    """Additions a second of the kernel that replays plane tokens: random rows of a table of weights, of which some are used."""
+    chosen = np.random.default_rng(0).integers(0, used_rows, 20_000)
+    starts, flat, values = np.array([[0, chosen.size]], np.int64), chosen.astype(np.uint32), np.zeros(0, np.int64)
+    window = np.array([1, table_rows, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0], np.int64)
+    weights = np.zeros((table_rows + 1, lanes), np.int8)
+    weights[:-1] = np.random.default_rng(1).integers(-1, 2, (table_rows, lanes))
+    state, limits, sums = np.zeros((1, lanes), np.int16), np.array([-(1 << 15), (1 << 15) - 1], np.int32), np.zeros(1, np.int16)
+    rows, factors = np.zeros(chosen.size + 4, np.uint32), np.zeros(chosen.size + 4, np.int64)
+
+    def work() -> None:
+        state[:] = 0
+        add_rows(state, weights, starts, flat, values, window, 1, 1, limits, sums, rows, factors)
+
+    work()
+    return chosen.size * lanes / best_of(7, work)
+
+
+def what_holds_it(additions: float) -> None:
+    """The kernel alone, its rows of weights in the first cache, in the second, and in all of a layer's table."""
+    for lanes, table in ((64, 576), (256, 2304), (512, 4608)):
+        small, whole = (kernel_additions_a_second(lanes, table, rows) for rows in (16, table))
+        print(f"kernel, {lanes} channels: {whole / 1e9:.1f} G additions a second on a table of {table * lanes / 2**20:.2f} MiB, "
+              f"{whole / additions:.2f} of plain NumPy; {small / whole:.2f} times as many on 16 of its rows")
+
+
 def dataflows(path: Path, samples: int, rounds: int) -> None:
     """The same replay in other dataflows, as multiples of the event-driven one on bitmaps, and each of them timing only.
 
@@ -90,15 +117,14 @@ def dataflows(path: Path, samples: int, rounds: int) -> None:
         "event driven, AER list": vgg_architecture(16),
         "event driven": plain,
         "output stationary": plain.with_core(**gather),
-        "output stationary, merged planes": plain.with_core(**gather, token={"planes": "merged", "adders": 2}),
+        "output stationary, merged planes": plain.with_core(**gather, token={"planes": "merged", "adders": 2, "sums": 4}),
     }
     few = max(1, samples // 4)
-    given = {"accumulator_access": 1.0}  # no table has a price of an accumulator file, and speed asks for none
     taken: dict[tuple[str, bool], list[float]] = {(name, check): [] for name in designs for check in (True, False)}
     with Trace.open(path) as trace:
 
         def seconds(name: str, check: bool, n: int) -> float:
-            return best_of(1, lambda: hwsim.simulate(trace, designs[name], samples=n, overrides=given, check=check))
+            return best_of(1, lambda: hwsim.simulate(trace, designs[name], samples=n, check=check))
 
         for name, check in taken:
             seconds(name, check, 1)  # compiles
@@ -161,6 +187,7 @@ def main() -> None:
         print(f"yardstick: plain NumPy, {additions / 1e9:.1f} G int16 additions a second")
         path = folder / "vgg16.h5"
         synthesise("vgg16-cifar10", timesteps=4, density=0.2, samples=chosen.samples, seed=0).save(path)
+        what_holds_it(additions)
         replay_vgg(path, chosen.samples, additions)
         dataflows(path, chosen.samples, chosen.rounds)
         engines_on_the_same(4)

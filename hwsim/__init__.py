@@ -26,8 +26,9 @@ _HOMES = {
     "InputSpec": "hwsim.snn.network", "NetworkError": "hwsim.snn.network",
     "IntegrateAndFire": "hwsim.snn.neurons", "BitSerial": "hwsim.snn.neurons", "ReadOut": "hwsim.snn.neurons",
     "Requantise": "hwsim.snn.neurons",
-    "CaptureError": "hwsim.capture", "capture_nir": "hwsim.capture", "capture_torch": "hwsim.capture",
-    "from_nir": "hwsim.capture", "event_planes": "hwsim.capture", "EventPlanes": "hwsim.capture", "quantise": "hwsim.convert.own",
+    "CaptureError": "hwsim.capture", "capture_netx": "hwsim.capture", "capture_nir": "hwsim.capture",
+    "capture_torch": "hwsim.capture", "from_netx": "hwsim.capture", "from_nir": "hwsim.capture",
+    "event_planes": "hwsim.capture", "EventPlanes": "hwsim.capture", "quantise": "hwsim.convert.own",
     "Architecture": "hwsim.arch", "ArchitectureError": "hwsim.arch", "load_architecture": "hwsim.arch",
     "MappingError": "hwsim.mapping", "ProgramError": "hwsim.program", "Result": "hwsim.result",
     "ResultError": "hwsim.result", "RepriceError": "hwsim.result",
@@ -46,7 +47,16 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from hwsim.arch import Architecture, ArchitectureError, load_architecture
-    from hwsim.capture import CaptureError, EventPlanes, capture_nir, capture_torch, event_planes, from_nir
+    from hwsim.capture import (
+        CaptureError,
+        EventPlanes,
+        capture_netx,
+        capture_nir,
+        capture_torch,
+        event_planes,
+        from_netx,
+        from_nir,
+    )
     from hwsim.convert.own import quantise
     from hwsim.cost.energy import EnergyError
     from hwsim.diff import Difference, DiffError, difference

@@ -101,9 +101,14 @@ def refusal(arch: Architecture, schedule: str, reasons: Sequence[str]) -> str:
 
 
 def lower(network: Network, layer: Layer, shift_at: str) -> PassTable:
-    """The layer's pass table on a core that weighs bit planes at `shift_at`: the weight or the membrane."""
+    """The layer's pass table on a core that weighs bit planes at `shift_at`: the weight or the membrane.
+
+    Raises MappingError for a neuron model that has no passes.
+    """
+    if layer.neuron.not_lowered:
+        raise MappingError(f"layer {layer.name!r} cannot be mapped: {layer.neuron.not_lowered}")
     return layer.neuron.lower(layer, Context(
-        planes=max(network.source_timesteps(c) for c in layer.connections),
+        planes=max((network.source_timesteps(c) for c in layer.connections), default=layer.timesteps),
         direct=any(network.is_direct(c) for c in layer.connections),
         binary_weighted=any(network.weighs_planes(c) for c in layer.connections),
         shift_at="membrane" if shift_at == "membrane" else "weight",

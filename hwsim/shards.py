@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from hwsim.files import whole_file
 from hwsim.result import Result
 from hwsim.result_file import SHARDS, check_target, writing
 from hwsim.simulation import default_design, make_task, placed_for, simulate
+from hwsim.study.point import version_of
 from hwsim.study.pools import Died, Job, Pool, pool_of, processors
 from hwsim.task import Task, TaskError
 from hwsim.trace.reader import Trace
@@ -103,8 +103,7 @@ def _made(pool: Pool, parts: Sequence[Sequence[int]]) -> Any:
 def _shard(trace: str, design: dict[str, Any], samples: list[int], run: Callable[..., Result]) -> Result | HwsimError:
     """In a worker: the Result of some samples, or the error that they raise."""
     try:
-        there = os.stat(trace)
-        return run(_opened(trace, there.st_ino, there.st_size, there.st_mtime_ns), rebuild_architecture(design), samples=samples)
+        return run(_opened(*version_of(trace)), rebuild_architecture(design), samples=samples)
     except HwsimError as error:
         return error
 

@@ -50,7 +50,6 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
     # A field of the formats of test vectors, and the PassTable that it stands for.
     "verify/run_cases.py": ("{'rate', 'bit_serial'}", "TABLES[coding]"),
     # Words of the accounts' data files.
-    "accounts/ours.py": ("design.ann != 'multiply_accumulate'",),
     "accounts/published/datta_2021.py": ("self.choices['input'] == 'hybrid'",),
     # Names of methods, of a network's twins and of examples, which happen to be those of codings too.
     "cli/convert.py": ("method != 'bit_serial'",),

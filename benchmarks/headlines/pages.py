@@ -14,7 +14,7 @@ from benchmarks.headlines.designs import reported
 from benchmarks.headlines.replays import ANN, RATES, ROOT, SERIAL, core_uj, system_uj
 from hwsim.files import whole_file
 
-NOTEBOOKS = ("01_replay_and_compare", "02_accuracy_against_energy")
+NOTEBOOKS = ("01_replay_and_compare", "02_accuracy_against_energy", "03_who_wins")
 ASSUMED = 16
 """Samples of the page on others' assumptions, as it says itself."""
 

@@ -40,7 +40,7 @@ STEPS = (
     Step("figures", None, "docs/figures: accuracy against energy, energy, latency; 16 samples", "20 s", figures.figures),
     Step("claims", None, "docs/claims.md, by hwsim claims", "1 min", pages.claims),
     Step("accounts", None, "docs/assumptions-of-others.md, by hwsim assume", "30 s", pages.assumptions),
-    Step("notebooks", None, "notebooks 01 and 02, executed", "3 min", pages.notebooks),
+    Step("notebooks", None, "the notebooks, executed", "5 min", pages.notebooks),
     Step("schedules", None, "docs/schedules-table.md and docs/figures/cores.png, by benchmarks/schedules.py", "1 h",
          pages.schedules, usual=False),
 )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hwsim.errors import HwsimError
 from hwsim.snn.forward import pool
-from hwsim.snn.network import INPUT, Connection, Layer, Network
+from hwsim.snn.network import INPUT, Axis, Connection, Layer, Network, by_axis
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 
@@ -140,23 +140,24 @@ class _Taps:
         return int((uses.reshape(per_group.shape) * per_group).sum())
 
     def _uses(self, places: Ints) -> Ints:
-        """Events that reach one output channel through each weight: (C, K, K), (C H W,) or, for an identity, (C,)."""
+        """Events that reach one output channel through each weight: (C, K_y, K_x), (C H W,) or, for an identity, (C,)."""
         c = self.connection
         if c.operator == "linear":
             return places.transpose(2, 0, 1).reshape(-1)
         if c.operator == "identity":
             inside = np.zeros(places.shape[2], np.int64)
             inside[max(0, -c.channel_offset) : max(0, self.shape[0] - c.channel_offset)] = 1
-            return places[:: c.stride, :: c.stride].sum(axis=(0, 1)) * inside
-        rows, columns = (_reach(places.shape[axis], self.shape[axis + 1], c) for axis in (0, 1))
+            y, x = by_axis(c.stride)
+            return places[::y, ::x].sum(axis=(0, 1)) * inside
+        rows, columns = (_reach(*sizes) for sizes in zip(places.shape, self.shape[1:], c.axes, strict=False))
         return np.einsum("ky,yxc,lx->ckl", rows, places, columns, optimize=True)
 
 
-def _reach(size: int, outputs: int, connection: Connection) -> Ints:
+def _reach(size: int, outputs: int, axis: Axis) -> Ints:
     """(K, size): 1 where the token at a place reaches an output through kernel row (or column) k, else 0."""
-    found = np.zeros((connection.kernel, size), np.int64)
-    for k in range(connection.kernel):
-        at = np.arange(outputs) * connection.stride + k - connection.padding
+    found = np.zeros((axis.kernel, size), np.int64)
+    for k in range(axis.kernel):
+        at = np.arange(outputs) * axis.stride + k - axis.padding
         found[k, at[(at >= 0) & (at < size)]] = 1
     return found
 

@@ -116,8 +116,9 @@ def array_of(design: Architecture, ann: Network, flow: str, elements: int, name:
     operand = max(ann.pooled_bits(c) for layer in ann for c in layer.connections)
     rows = max(r for r in range(1, int(elements**0.5) + 1) if elements % r == 0)
     banks = {memory: macro.banks for memory, macro in macros(design).items() if memory not in ("current", "mask")}
+    assert isinstance(design.only, EventDesign), "the caller asked whether it has baselines"
     mac = design.with_fields({**WITHOUT, "core.kind": "multiply_accumulate", "core.payload_bits": operand,
-                              "memories.banks": banks})
+                              "core.token": design.only.token_of_values, "memories.banks": banks})
     made = mac.with_core(kind="systolic", rows=rows, columns=elements // rows, dataflow=f"{flow}_stationary",
                          payload_bits=operand)
     return made.model_copy(update={"name": name})

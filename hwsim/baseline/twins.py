@@ -60,7 +60,9 @@ def twins(
     leak_unused   memories that a network does not use take area, in the design and in its baselines.
     """
     stem, core = design.name, design.core
-    mac = design.with_core(kind="multiply_accumulate", payload_bits=max(1, core.payload_bits))
+    only = design.only
+    assert isinstance(only, EventDesign), "the caller asked whether it has baselines"
+    mac = design.with_core(kind="multiply_accumulate", payload_bits=max(1, core.payload_bits), token=only.token_of_values)
     arrays = {flow: _array(mac, design, ann, flow) for flow in ("output", "weight", "input")}
 
     def used(arch: Architecture, network: Network) -> tuple[str, ...] | None:

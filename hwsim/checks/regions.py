@@ -33,9 +33,9 @@ def rows_read(run: CoreRun, connection: Connection) -> frozenset[int]:
     whole = frozenset(range(connection.source_shape[1]))
     if not run.cut_by_rows or connection.operator == "linear" or connection.pool_mode in ("unit", "max"):
         return whole
-    deep, padding = (1, 0) if connection.operator == "identity" else (connection.kernel, connection.padding)
-    firsts = (connection.stride * y - padding for y in range(*run.row_span))
-    pooled = {row for first in firsts for row in range(first, first + deep) if 0 <= row < connection.pooled_shape[1]}
+    axis = connection.axes[0]
+    firsts = (axis.stride * y - axis.padding for y in range(*run.row_span))
+    pooled = {row for first in firsts for row in range(first, first + axis.kernel) if 0 <= row < connection.pooled_shape[1]}
     return whole & {row * connection.pool + within for row in pooled for within in range(connection.pool)}
 
 

@@ -140,13 +140,15 @@ def _work(layer: Layer, lanes: int, activity: dict[str, _Activity]) -> float:
 
 
 def _words_per_event(wire: Connection, layer: Layer, lanes: int) -> float:
+    along_y, along_x = wire.axes
+    places = along_y.stride * along_x.stride
     if wire.operator == "identity":
-        return 1 / wire.stride**2
+        return 1 / places
     groups = -(-layer.shape[0] // wire.groups // lanes)
     if wire.operator == "linear":
         return groups
     _, height, width = wire.pooled_shape
-    return groups * min(wire.kernel**2 / wire.stride**2, layer.shape[1] * layer.shape[2] * wire.kernel**2 / (height * width))
+    return groups * min(wire.taps / places, layer.shape[1] * layer.shape[2] * wire.taps / (height * width))
 
 
 def weight_bits(layer: Layer, share: Share, design: CoreDesign) -> int:
@@ -158,8 +160,7 @@ def _weight_rows(layer: Layer, lanes: int, channels: int | None = None) -> int:
     """Rows of weights of so many channels, `lanes` to a row; None: of all."""
     rows = 0
     for wire in layer.connections:
-        c, h, w = wire.pooled_shape
-        taps = {"linear": c * h * w, "identity": 1}.get(wire.operator, c // wire.groups * wire.kernel**2)
+        taps = 1 if wire.operator == "identity" else wire.pooled_shape[0] // wire.groups * wire.taps
         rows += taps * -(-(layer.shape[0] if channels is None else channels) // lanes)
     return rows
 

@@ -19,6 +19,7 @@ from hwsim.errors import HwsimError
 from hwsim.files import whole_folder
 from hwsim.result_file import check_target, writing
 from hwsim.trace.reader import Trace
+from hwsim.view.labels import shortened
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -121,7 +122,6 @@ def _save(found: tuple[BreakEven, ...], lines: list[Crossing], works: list[Work]
     import pandas as pd
 
     from hwsim.view.breakeven import Curve, Threshold, save_breakeven_figure
-    from hwsim.view.labels import shortened
 
     work = works[0]
     rows: list[dict[str, Any]] = [vars(b) for b in found]

@@ -1,4 +1,4 @@
-"""`hwsim capture`: traces from other people's tools, PyTorch models (SpikingJelly, snnTorch) and NIR graphs; events as inputs."""
+"""`hwsim capture`: traces from other people's tools: PyTorch models, NIR graphs, lava-dl networks; events of a camera as inputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from hwsim.capture import capture_nir, capture_torch
+from hwsim.capture import capture_netx, capture_nir, capture_torch
 from hwsim.cli.capture_events import capture_events_command
 from hwsim.cli.common import JsonOption, file_to_write, print_json, progress
 from hwsim.cli.user_model import load_model
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hwsim.trace.reader import Trace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-                  help="Traces from PyTorch models (SpikingJelly, snnTorch) and NIR graphs; events of a camera as inputs.")
+                  help="Traces from PyTorch models (SpikingJelly, snnTorch), NIR graphs and lava-dl networks; events of a camera as "
+                       "inputs.")
 app.command("events")(capture_events_command)
 
 InputsOption = Annotated[str, typer.Option("--inputs", metavar="FILE", help=(
@@ -82,6 +83,26 @@ def capture_nir_command(
     _report(trace, target, as_json)
 
 
+@app.command("netx")
+def capture_netx_command(
+    file: Annotated[str, typer.Argument(help="Network that lava-dl exported for Loihi 2 (HDF5, .net).")],
+    out: OutOption,
+    inputs: Annotated[str | None, typer.Option("--inputs", metavar="FILE", help=(
+        "NPZ with 'inputs' and perhaps 'labels', or NPY: images (samples, C, H, W) of whole numbers, the bias mantissas of the "
+        "input layer. Left out: one sample without an image, driven by the biases alone."))] = None,
+    timesteps: Annotated[int | None, typer.Option(help="T; left out: the file's simulation/tSample.")] = None,
+    samples: SamplesOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a lava-dl network over in the chip's integers and compute its spikes, bit for bit."""
+    target = file_to_write(out, force)
+    values, labels = (None, None) if inputs is None else read_arrays(inputs, samples)
+    with progress("samples") as report:
+        trace = capture_netx(file, values, labels, timesteps=timesteps, out=target, progress=report)
+    _report(trace, target, as_json)
+
+
 def read_arrays(path: str, samples: int | None) -> tuple[Any, Any]:
     """Inputs and labels (or None) of an NPZ or NPY file, the first `samples` of them. Raises HwsimError."""
     if not Path(path).is_file():
@@ -111,6 +132,7 @@ def _report(trace: Trace, target: Path, as_json: bool) -> None:
     body = {"trace": trace.name, "file": str(target), "samples": trace.samples, "timesteps": trace.timesteps, "bytes": size,
             "has_weights": trace.has_weights, "content_hash": trace.content_hash, "layers": layers,
             "provenance": trace.provenance}
+    waits = [layer.neuron.not_lowered for layer in trace.network if layer.neuron.not_lowered]
     trace.close()
     if as_json:
         print_json(body)
@@ -122,4 +144,7 @@ def _report(trace: Trace, target: Path, as_json: bool) -> None:
             typer.echo(f"  {key}: {trace.provenance[key]}")
     for note in trace.provenance.get("notes", []):
         typer.echo(f"  note: {note}")
-    typer.echo(f"try: hwsim run {target} --arch event_core_64")
+    if waits:
+        typer.echo(f"  {waits[0]}")
+    else:
+        typer.echo(f"try: hwsim run {target} --arch event_core_64")

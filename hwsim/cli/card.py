@@ -89,7 +89,7 @@ def _print(card: dict[str, Any]) -> None:
     for line in lines(card):
         typer.echo(textwrap.fill(line, 116, subsequent_indent="     "))
     typer.echo("")
-    print_table(machine_rows(card), left=("machine", "at", "wins"))
+    print_table(machine_rows(card), left=("machine", "at", "wins"), spare=("core", "compute"))
     typer.echo("")
     print_table(account_rows(card), left=("account", "wins"))
     print_notes(["numbers by scope and account: the ANN's energy over the SNN's, above 1 the SNN wins; wins and flips are the "

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from hwsim.convert.firing import fire
 from hwsim.snn.forward import sees_sum
-from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, Shape
+from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, Shape, by_axis
 
 IntArray = NDArray[np.int64]
 Planes = dict[str, NDArray[Any]]
@@ -147,15 +147,15 @@ def connection_sums(connection: Connection, weights_of: NDArray[Any], x: Tensor,
     if connection.operator == "linear":
         return (x.permute(0, 1, 4, 2, 3).flatten(2) @ weights.T).reshape(*x.shape[:2], h, w, c)
     out = functional.conv2d(x.flatten(0, 1).permute(0, 3, 1, 2), weights.contiguous(memory_format=torch.channels_last), None,
-                            connection.stride, connection.padding, 1, connection.groups)
+                            by_axis(connection.stride), by_axis(connection.padding), 1, connection.groups)
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:2], h, w, c)
 
 
 def _identity(connection: Connection, x: Tensor, weights: Tensor, shape: Shape) -> Tensor:
-    d, s, (c, h, w) = connection.channel_offset, connection.stride, shape
+    d, (y_step, x_step), (c, h, w) = connection.channel_offset, by_axis(connection.stride), shape
     first, last = max(0, -d), min(connection.source_shape[0], c - d)
     out = x.new_zeros((*x.shape[:2], h, w, c))
-    out[..., first + d : last + d] = x[:, :, ::s, ::s, first:last] * weights[first:last]
+    out[..., first + d : last + d] = x[:, :, ::y_step, ::x_step, first:last] * weights[first:last]
     return out
 
 

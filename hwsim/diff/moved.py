@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SAME = 1e-9
 """Relative: prices that are nearer than this are one price, whose mean over lines was rounded."""
 Key = tuple[str, str, str, str, str, str]
+PARTS = {"compute": ("compute",), "core": ("core",), "system": ("core", "system")}
+"""Scopes of the lines that add up to each scope's energy."""
 KEY = ("scope", "unit", "component", "event", "state", "layer")
 
 
@@ -131,8 +133,7 @@ def sums(lines: Iterable[Moved]) -> dict[str, float]:
 
 def by_scope(lines: Sequence[Moved]) -> dict[str, dict[str, float]]:
     """`sums` in the three scopes: compute (the papers' arithmetic), core (the chip), system (core and channel)."""
-    inside = {"compute": ("compute",), "core": ("core",), "system": ("core", "system")}
-    return {scope: sums(x for x in lines if x.scope in inside[scope]) for scope in SCOPES}
+    return {scope: sums(x for x in lines if x.scope in PARTS[scope]) for scope in SCOPES}
 
 
 def grouped(lines: Sequence[Moved], name: str) -> list[dict[str, Any]]:

@@ -17,10 +17,12 @@ from hwsim.chip.model import chip_model
 from hwsim.cost.energy import NOT_MODELLED
 from hwsim.cost.overridden import overridden_text
 from hwsim.diff import Difference
+from hwsim.diff.moved import PARTS
 from hwsim.errors import HwsimError, shown
 from hwsim.files import whole_file
 from hwsim.report.compared import comparison, spiking_beside_ann
-from hwsim.report.inline_svg import colours_of, in_the_dark, inline_svg
+from hwsim.report.figures import figures
+from hwsim.report.inline_svg import colours_of, in_the_dark
 from hwsim.report.provenance import BIBTEX, design_file, is_shipped, provenance
 from hwsim.report.quantities import Quantity, quantities
 from hwsim.report.sources import Sources
@@ -28,7 +30,6 @@ from hwsim.report.tables import Explanation, Table, area_table, energy_table, la
 from hwsim.report.words import picojoules, share, si, signed
 from hwsim.result_reader import load_result, made_with
 from hwsim.view.labels import coding_label
-from hwsim.view.plot import energy_figure, latency_figure
 
 if TYPE_CHECKING:
     from hwsim.result import Result
@@ -81,11 +82,9 @@ def page(results: Sequence[Result], made: Sequence[MadeWith | None], title: str 
     sections = [_section(f"r{index + 1}", result, one, sources)
                 for index, (result, one) in enumerate(zip(results, made, strict=True))]
     several = len(results) > 1
-    shared = [] if not several else [
-        _figure(energy_figure(results), "all-energy", "Energy of one sample of each run, by unit and by layer"),
-        _figure(latency_figure(results), "all-latency", "Latency of one sample of each run, by cause and by layer")]
+    shared = figures(results, "all") if several else []
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    drawn = [svg for _, svg in (*shared, *(figure for section in sections for figure in section["figures"]))]
+    drawn = [*shared, *(svg for section in sections for svg in section["figures"])]
     f = results[0].facts
     return template.render(
         title=title or (f"{len(results)} runs compared" if several else f"{f.trace} on {f.arch}"), version=__version__,
@@ -113,14 +112,20 @@ def _section(place: str, result: Result, made: MadeWith | None, sources: Sources
     kind = coding_label(f.coding) if f.is_ann else f"{coding_label(f.coding)}, T = {f.timesteps}"
     return {
         "place": place, "facts": f, "kind": kind, "quantities": found, "tables": tables, "explanations": explanations,
-        "notes": _notes(result), "provenance": provenance(result, made),
+        "cited": _cited(result, sources), "notes": _notes(result), "provenance": provenance(result, made),
         "design": None if is_shipped(result) else design_file(result), "description": result.architecture.description,
-        "figures": [_figure(energy_figure([result]), f"{place}-energy", f"Energy of one sample of {f.trace} on {f.arch}"),
-                    _figure(latency_figure([result]), f"{place}-latency", f"Latency of one sample of {f.trace} on {f.arch}")]}
+        "figures": figures([result], place)}
 
 
-def _figure(figure: Any, name: str, words: str) -> tuple[str, str]:
-    return words, inline_svg(figure, name, words)
+def _cited(result: Result, sources: Sources) -> dict[str, list[int]]:
+    """By key of a quantity that prices or areas made, the numbers of their sources."""
+    accounts = result.accounts
+    lines = {scope: sorted({sources.number(str(text)) for text in accounts.loc[accounts["scope"].isin(parts), "source"]})
+             for scope, parts in PARTS.items()}
+    area = sorted({sources.number(str(text)) for text in result.area["source"]})
+    made_by = {"energy-compute": "compute", "energy-core": "core", "energy-system": "system", "per-operation": "core",
+               "edp": "system", "at-rate": "system", "power": "system", "setup": "system"}
+    return {key: lines[scope] for key, scope in made_by.items()} | {"area": area}
 
 
 def _notes(result: Result) -> list[str]:

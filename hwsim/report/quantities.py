@@ -9,6 +9,7 @@ from hwsim.activity import SCOPES
 from hwsim.chip.model import chip_model
 from hwsim.cost.energy import NOT_MODELLED
 from hwsim.cost.overridden import overridden
+from hwsim.diff.moved import PARTS
 from hwsim.report.words import count, picojoules, share, si, spread
 from hwsim.units import percent
 
@@ -111,7 +112,7 @@ def _energy(result: Result) -> list[Quantity]:
     off = f" Off, without leakage: {', '.join(result.memories_off)}." if result.memories_off else ""
     found = []
     for scope in SCOPES:
-        inside = accounts[accounts["scope"].isin({"compute": ["compute"], "core": ["core"], "system": ["core", "system"]}[scope])]
+        inside = accounts[accounts["scope"].isin(PARTS[scope])]
         units = inside.groupby("unit")["energy_pj"].sum().sort_values(ascending=False).head(3)
         largest = ", ".join(f"{unit} {share(float(pj), result.energy_pj[scope])}" for unit, pj in units.items())
         left_out = f" Not modelled: {', '.join(NOT_MODELLED)}." if scope != "compute" else ""

@@ -33,7 +33,11 @@ def count(value: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    """Percents to a tenth; what is smaller is said to be small, not zero."""
+    percents = 100 * part / whole if whole else 0.0
+    if not whole:
+        return "-"
+    return "<0.1 %" if 0 < percents < 0.05 else f"{percents:.1f} %"
 
 
 def signed(value: float, text: str) -> str:

@@ -15,7 +15,7 @@ from amaranth.utils import bits_for
 
 from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.wires import least, most, wire
-from hwsim.snn.network import Connection
+from hwsim.snn.network import Axis, Connection
 
 
 class Field(wiring.Component):
@@ -87,20 +87,21 @@ class IdentityField(Field):
     """A residual: the one word that holds the source's channel at its (strided) position."""
 
     def geometry(self, m: Module, y: Signal, x: Signal) -> Value:
-        stride, (channels, height, width) = self.connection.stride, self.p.run.shape
+        (_, stride_y, _), (_, stride_x, _) = self.connection.axes
+        channels, height, width = self.p.run.shape
         channel = wire(m, "channel", self.c + self.connection.channel_offset)
-        out_y, out_x = wire(m, "out_y", y // stride), wire(m, "out_x", x // stride)
+        out_y, out_x = wire(m, "out_y", y // stride_y), wire(m, "out_x", x // stride_x)
         in_run = self.groups_of(m, channel, wire(m, "channel_after", channel + 1))
         m.d.comb += [
             self.first.y.eq(out_y), self.last.y.eq(out_y), self.first.x.eq(out_x), self.last.x.eq(out_x),
             self.row.eq(self.base + self.walked.g),
         ]
-        on_grid = (y % stride == 0) & (x % stride == 0) & (out_y < height) & (out_x < width)
+        on_grid = (y % stride_y == 0) & (x % stride_x == 0) & (out_y < height) & (out_x < width)
         return on_grid & (channel < channels) & in_run
 
 
 class ConvolutionField(Field):
-    """conv2d: ky = y + p - S * oy and kx = x + p - S * ox must lie in [0, K); groups feed their own channels."""
+    """conv2d: ky = y + p - S * oy and kx = x + p - S * ox must lie in [0, K) of its axis; groups feed their own channels."""
 
     def geometry(self, m: Module, y: Signal, x: Signal) -> Value:
         connection, span = self.connection, self.p.row_span(self.connection)
@@ -108,16 +109,17 @@ class ConvolutionField(Field):
         part = wire(m, "part", self.c // (connection.pooled_shape[0] // connection.groups))
         first = wire(m, "first_channel", part * feeds)
         in_run = self.groups_of(m, first, wire(m, "end_channel", first + feeds))
-        some_y, ky = self._axis(m, "y", y, self.p.run.shape[1])
-        some_x, kx = self._axis(m, "x", x, self.p.run.shape[2])
-        tap = wire(m, "tap", (self.c * connection.kernel + ky) * connection.kernel + kx)
+        along_y, along_x = connection.axes
+        some_y, ky = self._axis(m, "y", along_y, y, self.p.run.shape[1])
+        some_x, kx = self._axis(m, "x", along_x, x, self.p.run.shape[2])
+        tap = wire(m, "tap", (self.c * along_y.kernel + ky) * along_x.kernel + kx)
         m.d.comb += self.row.eq(self.base + tap * span + self.walked.g - self.first.g)
         return in_run & some_y & some_x
 
-    def _axis(self, m: Module, name: str, at: Signal, size: int) -> tuple[Value, Signal]:
+    def _axis(self, m: Module, name: str, axis: Axis, at: Signal, size: int) -> tuple[Value, Signal]:
         """Corners along one axis; whether any output lies between them, and the kernel tap at the walked one."""
-        kernel, stride = self.connection.kernel, self.connection.stride
-        padded = wire(m, f"padded_{name}", at + self.connection.padding)
+        kernel, stride, padding = axis
+        padded = wire(m, f"padded_{name}", at + padding)
         beyond = wire(m, f"beyond_{name}", padded + (stride - kernel))
         lowest = wire(m, f"lowest_{name}", Mux(beyond > 0, beyond.as_unsigned() // stride, 0))
         highest = wire(m, f"highest_{name}", least(padded // stride, size - 1))

@@ -24,7 +24,7 @@ from hwsim.program import CoreRun
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.ports import ExportParameters, Port, PortedCore
 from hwsim.rtl.verilog_names import name_problem
-from hwsim.snn.network import Connection
+from hwsim.snn.network import Connection, Side
 
 WIDTH = 118
 # What Verilator says of sound but generated code: widths that differ by design, cases with a default before them, structures
@@ -208,15 +208,21 @@ def _geometry(c: Connection) -> str:
     if c.pool_mode == "folded":
         text += f" folded by {c.pool}"
     if c.operator == "conv2d":
-        text += f", kernel {c.kernel}, stride {c.stride}, padding {c.padding}, groups {c.groups}"
+        text += f", kernel {_side(c.kernel)}, stride {_side(c.stride)}, padding {_side(c.padding)}, groups {c.groups}"
     if c.operator == "identity":
-        text += f", stride {c.stride}, channel offset {c.channel_offset}"
+        text += f", stride {_side(c.stride)}, channel offset {c.channel_offset}"
     return text
+
+
+def _side(side: Side) -> str:
+    """A kernel, stride or padding in words."""
+    return f"{side[0]} (y) and {side[1]} (x)" if isinstance(side, tuple) else str(side)
 
 
 def _row(c: Connection, span: int) -> str:
     _, height, width = c.pooled_shape
-    place = {"conv2d": f"((c * {c.kernel} + ky) * {c.kernel} + kx) * {span} + n-th group that c touches",
+    along_y, along_x = c.axes
+    place = {"conv2d": f"((c * {along_y.kernel} + ky) * {along_x.kernel} + kx) * {span} + n-th group that c touches",
              "linear": f"((c * {height} + y) * {width} + x) * {span} + group of the tile", "identity": "group of the tile"}
     return place[c.operator]
 

@@ -172,12 +172,11 @@ class Parameters(Dataflow):
         return max(1, *(len(self.touched_groups(connection, c)) for c in range(connection.pooled_shape[0])))
 
     def _rows(self, connection: Connection) -> int:
-        c, h, w = connection.pooled_shape
-        taps = {"conv2d": c * connection.kernel**2, "linear": c * h * w, "identity": 1}[connection.operator]
+        taps = 1 if connection.operator == "identity" else connection.pooled_shape[0] * connection.taps
         return taps * self.row_span(connection)
 
     def weight_image(self) -> list[Word]:
-        """Rows of the weight memory: conv ((c * K + ky) * K + kx) * span + n-th touched group; linear by source neuron."""
+        """Rows of the weight memory: conv ((c * K_y + ky) * K_x + kx) * span + n-th touched group; linear by source neuron."""
         rows: list[Word] = []
         for connection in self.run.connections:
             fill = {"conv2d": self._conv_rows, "linear": self._linear_rows, "identity": self._identity_rows}
@@ -189,8 +188,8 @@ class Parameters(Dataflow):
 
     def _conv_rows(self, connection: Connection) -> list[Word]:
         weights = np.asarray(connection.weights, np.int64)
-        inputs, kernel, span = connection.pooled_shape[0], connection.kernel, self.row_span(connection)
-        image = np.zeros((inputs, kernel, kernel, span, self.lanes), np.int64)
+        inputs, span = connection.pooled_shape[0], self.row_span(connection)
+        image = np.zeros((inputs, *weights.shape[2:], span, self.lanes), np.int64)
         feeds, fed_by = self.run.shape[0] // connection.groups, inputs // connection.groups
         for c in range(inputs):
             part = c // fed_by

@@ -14,6 +14,7 @@ from hwsim.rtl.buffer_rows import BufferRows, FeedRows
 from hwsim.rtl.parameters import counter
 from hwsim.rtl.visits import visit_layout
 from hwsim.rtl.wires import least, most, wire
+from hwsim.snn.network import Axis
 
 
 def window_layout(feed: FeedRows) -> data.StructLayout:
@@ -69,16 +70,17 @@ class WindowRows(wiring.Component):
             bottom, right = (rows * fold, columns * fold) if self.gathers else (height, width)
             m.d.comb += [window.bottom.eq(bottom), window.right.eq(right)]
             return
-        for axis, low, high, size in (("y", "top", "bottom", 1), ("x", "left", "right", 2)):
-            first, end = self._field(m, axis, connection.pooled_shape[size], self.visit[axis])
+        _, rows, columns = connection.pooled_shape
+        along_y, along_x = connection.axes
+        for name, low, high, axis, size in (("y", "top", "bottom", along_y, rows), ("x", "left", "right", along_x, columns)):
+            first, end = self._field(m, name, axis, size, self.visit[name])
             m.d.comb += [window[low].eq(first), window[high].eq(end)]
 
-    def _field(self, m: Module, axis: str, size: int, at: Value) -> tuple[Value, Value]:
+    def _field(self, m: Module, name: str, axis: Axis, size: int, at: Value) -> tuple[Value, Value]:
         """[first, end) along one axis, cut to the grid."""
         connection = self.feed.connection
-        kernel, padding = (connection.kernel, connection.padding) if connection.operator == "conv2d" else (1, 0)
         fold = connection.pool if connection.pool_mode == "folded" else 1
-        begins = wire(m, f"begins_{axis}", at * connection.stride - padding)
-        first, end = Signal(counter(size + 1), name=f"first_{axis}"), Signal(counter(size + 1), name=f"end_{axis}")
-        m.d.comb += [first.eq(least(most(begins, 0), size)), end.eq(least(most(begins + kernel, 0), size))]
+        begins = wire(m, f"begins_{name}", at * axis.stride - axis.padding)
+        first, end = Signal(counter(size + 1), name=f"first_{name}"), Signal(counter(size + 1), name=f"end_{name}")
+        m.d.comb += [first.eq(least(most(begins, 0), size)), end.eq(least(most(begins + axis.kernel, 0), size))]
         return first * fold, end * fold

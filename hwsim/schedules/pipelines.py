@@ -30,9 +30,8 @@ def _wire(source: int, target: int, wire: Connection, layer: Layer) -> Wire:
     whole = layer.shape[1]
     if wire.operator == "linear" or wire.pool_mode in ("unit", "max"):
         return Wire(source, target, whole=whole)
-    deep, padding = (1, 0) if wire.operator == "identity" else (wire.kernel, wire.padding)
-    pool = wire.pool
-    return Wire(source, target, deep * pool, wire.stride * pool, padding * pool, seen=wire.pooled_shape[1] * pool, whole=whole)
+    (deep, stride, padding), pool = wire.axes[0], wire.pool
+    return Wire(source, target, deep * pool, stride * pool, padding * pool, seen=wire.pooled_shape[1] * pool, whole=whole)
 
 
 def buffer_planes_of(mapping: Mapping, schedule: Schedule) -> int:

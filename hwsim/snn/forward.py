@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, Shape
+from hwsim.snn.network import INPUT, Connection, Layer, Network, NetworkError, Shape, by_axis
 
 IntArray = NDArray[np.int64]
 Planes = Mapping[str, NDArray[np.integer]]
@@ -188,11 +188,12 @@ def _conv2d(connection: Connection, grid: NDArray[np.integer], shape: Shape, dty
     """Planes (T, H, W, C) through a convolution: image columns times weights, by group and block of planes."""
     assert connection.weights is not None
     c_out, h, w = shape
-    k, s, p, g = connection.kernel, connection.stride, connection.padding, connection.groups
+    (along_y, along_x), g = connection.axes, connection.groups
     weights = connection.weights.reshape(g, c_out // g, -1).transpose(0, 2, 1).astype(dtype)
-    padded = np.pad(grid, ((0, 0), (p, p), (p, p), (0, 0))).astype(dtype)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (k, k), axis=(1, 2))[:, ::s, ::s]
-    block = max(1, COLUMN_VALUES // (h * w * k * k * grid.shape[-1]))
+    padded = np.pad(grid, ((0, 0), (along_y.padding,) * 2, (along_x.padding,) * 2, (0, 0))).astype(dtype)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (along_y.kernel, along_x.kernel), axis=(1, 2))
+    windows = windows[:, :: along_y.stride, :: along_x.stride]
+    block = max(1, COLUMN_VALUES // (h * w * along_y.kernel * along_x.kernel * grid.shape[-1]))
     sums = np.empty((len(grid), *shape), np.int64)
     for first in range(0, len(grid), block):
         planes = windows[first : first + block]
@@ -205,9 +206,9 @@ def _conv2d(connection: Connection, grid: NDArray[np.integer], shape: Shape, dty
 def _identity(connection: Connection, grid: NDArray[np.integer], shape: Shape) -> IntArray:
     """Source channel c at every stride-th position to channel c + channel_offset; what falls outside is lost."""
     assert connection.weights is not None
-    c_in, d, s = connection.source_shape[0], connection.channel_offset, connection.stride
+    c_in, d, (y, x) = connection.source_shape[0], connection.channel_offset, by_axis(connection.stride)
     first, last = max(0, -d), min(c_in, shape[0] - d)
-    scaled = grid[:, ::s, ::s, first:last].astype(np.int64) * connection.weights[first:last].astype(np.int64)
+    scaled = grid[:, ::y, ::x, first:last].astype(np.int64) * connection.weights[first:last].astype(np.int64)
     sums = np.zeros((len(grid), *shape), np.int64)
     sums[:, first + d : last + d] = scaled.transpose(0, 3, 1, 2)
     return sums

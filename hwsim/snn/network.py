@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ INPUT = "input"
 Shape = tuple[int, int, int]
 IntArray = NDArray[np.int64]
 Operator = Literal["conv2d", "linear", "identity"]
+Side = int | tuple[int, int]
+"""A kernel, stride or padding: the same along both axes, or (along y, along x)."""
 PoolMode = Literal["none", "folded", "unit", "max"]
 Encoding = Literal["direct", "spikes", "hybrid"]
 InputCoding = Literal["rate", "bit_serial"]
@@ -35,12 +37,37 @@ class NetworkError(HwsimError):
     """A network that cannot be what it says it is; the text names the layer, what was found and expected."""
 
 
+class Axis(NamedTuple):
+    """A connection along y or x: output o reads the kernel places of the (pooled) source from stride * o - padding on."""
+
+    kernel: int
+    stride: int
+    padding: int
+
+    def outputs(self, size: int) -> int:
+        """How many outputs `size` source places give."""
+        return (size + 2 * self.padding - self.kernel) // self.stride + 1
+
+
+def by_axis(side: Side) -> tuple[int, int]:
+    """A side along y and along x."""
+    return side if isinstance(side, tuple) else (side, side)
+
+
+def _plain_side(value: Any) -> Any:
+    """Two equal numbers as one, two others as a tuple; what is neither stays for validation to name."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return value
+    return value[0] if value[0] == value[1] else tuple(value)
+
+
 @dataclass(frozen=True, eq=False)
 class Connection:
     """Synapses from one layer (or the input) to another.
 
-    weights   conv2d (C_out, C_in / groups, K, K); linear (out, C * H * W of the pooled source, c-major);
+    weights   conv2d (C_out, C_in / groups, K_y, K_x); linear (out, C * H * W of the pooled source, c-major);
               identity (C_in,), one integer scale a channel; None when the trace records spikes only.
+    kernel, stride, padding   one number, or (y, x) where the axes differ; two equal numbers are kept as one.
     pool      average or max pooling of the source by pool x pool, stride pool, incomplete windows dropped:
               `folded` (each event goes to (y // pool, x // pool), the sums are pool**2 times larger),
               `unit` (a pooling unit sends the count 0..pool**2 as a payload), `max` (OR of binary spikes).
@@ -51,13 +78,37 @@ class Connection:
     operator: Operator
     source_shape: Shape
     weights: NDArray[np.integer] | None = None
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
+    kernel: Side = 1
+    stride: Side = 1
+    padding: Side = 0
     groups: int = 1
     pool: int = 1
     pool_mode: PoolMode = "none"
     channel_offset: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("kernel", "stride", "padding"):
+            object.__setattr__(self, name, _plain_side(getattr(self, name)))
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        """What an output reads along y and along x; one output reads all of a linear connection's source."""
+        if self.operator == "linear":
+            _, h, w = self.pooled_shape
+            return Axis(h, 1, 0), Axis(w, 1, 0)
+        y, x = zip(by_axis(self.kernel), by_axis(self.stride), by_axis(self.padding), strict=True)
+        return Axis(*y), Axis(*x)
+
+    @property
+    def taps(self) -> int:
+        """Places of one source channel that an output reads."""
+        along_y, along_x = self.axes
+        return along_y.kernel * along_x.kernel
+
+    @property
+    def differs_by_axis(self) -> bool:
+        """Whether its kernel, stride or padding differs between y and x."""
+        return any(isinstance(side, tuple) for side in (self.kernel, self.stride, self.padding))
 
     @property
     def pooled_shape(self) -> Shape:
@@ -76,9 +127,10 @@ class Connection:
         if self.operator == "linear":
             return (channels, 1, 1)
         if self.operator == "identity":
-            return (channels, -(-h // self.stride), -(-w // self.stride))
-        span = lambda n: (n + 2 * self.padding - self.kernel) // self.stride + 1  # noqa: E731
-        return (channels, span(h), span(w))
+            y, x = by_axis(self.stride)
+            return (channels, -(-h // y), -(-w // x))
+        along_y, along_x = self.axes
+        return (channels, along_y.outputs(h), along_x.outputs(w))
 
     def weight_shape(self, shape: Shape) -> tuple[int, ...]:
         """Shape that the weights must have when they feed a layer of `shape`."""
@@ -87,8 +139,7 @@ class Connection:
             return (shape[0], c * h * w)
         if self.operator == "identity":
             return (c,)
-        return (shape[0], c // self.groups, self.kernel, self.kernel)
-
+        return (shape[0], c // self.groups, *by_axis(self.kernel))
 
 
 @dataclass(frozen=True, eq=False)

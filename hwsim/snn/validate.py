@@ -84,8 +84,6 @@ def _input_problems(spec: InputSpec) -> Iterator[str]:
 def _layer_problems(layer: Layer) -> Iterator[str]:
     if not NAME.fullmatch(layer.name) or layer.name == INPUT:
         yield f"the name must be 1 to 64 of A-Z a-z 0-9 _ . - (no slash, no leading . or -) and not {INPUT!r}"
-    if not layer.connections:
-        yield "has no connections; give at least one"
     if MODELS.get(layer.neuron.model) is not type(layer.neuron):
         yield f"neuron model {layer.neuron.model!r} is not registered; known are {', '.join(MODELS)}"
     shape_problem = _shape_problem(layer.shape)
@@ -103,8 +101,18 @@ def _layer_problems(layer: Layer) -> Iterator[str]:
         yield text
     if sound:
         yield from layer.neuron.problems(layer)
+    if not layer.connections:
+        yield from _unconnected_problems(layer)
     if shape_problem is None and is_int(layer.potential_bits, 2, 63):
         yield from _array_problems(layer)
+
+
+def _unconnected_problems(layer: Layer) -> Iterator[str]:
+    if layer.bias is None:
+        yield "has neither connections nor a bias; give it at least one of them"
+    elif layer.neuron.sums_planes or not layer.neuron.adds_each_step:
+        yield (f"has no connections, and a {layer.neuron.model} neuron does not add its bias in every timestep; connect it, or "
+               "use a model that does")
 
 
 def _stage_problems(layer: Layer) -> Iterator[str]:
@@ -176,10 +184,12 @@ def _geometry_problems(layer: Layer, c: Connection) -> Iterator[str]:
     if c.operator not in ("conv2d", "linear", "identity"):
         yield f"operator is {c.operator!r}, allowed are 'conv2d', 'linear' and 'identity'"
         return
-    for name, value, low in (("kernel", c.kernel, 1), ("stride", c.stride, 1), ("padding", c.padding, 0),
-                             ("groups", c.groups, 1), ("pool", c.pool, 1)):
-        if not is_int(value, low, MAX_SIDE):
-            yield f"{name} is {value!r}, expected an integer of {low} or more"
+    for name, low in (("kernel", 1), ("stride", 1), ("padding", 0), ("groups", 1), ("pool", 1)):
+        value = getattr(c, name)
+        sides = value if isinstance(value, tuple) and len(value) == 2 and name not in ("groups", "pool") else (value,)
+        if not all(is_int(side, low, MAX_SIDE) for side in sides):
+            more = "" if name in ("groups", "pool") else ", or two of them (y, x)"
+            yield f"{name} is {value!r}, expected an integer of {low} or more{more}"
             return
     yield from _pool_problems(c)
     if c.operator != "conv2d":

@@ -101,14 +101,18 @@ def _can_be_written(labels: Mapping[str, Any]) -> bool:
 def base_of(arch: str | Mapping[str, Any]) -> Architecture:
     """A design without changes: many points of a study change the same one. Raises ArchitectureError."""
     if isinstance(arch, str):
-        path = find_config(arch)
-        there = os.stat(path)
-        return _loaded(os.path.abspath(path), there.st_ino, there.st_size, there.st_mtime_ns)
+        return _loaded(*version_of(find_config(arch)))
     try:
         text = json.dumps(arch)
     except (TypeError, ValueError):
         return rebuild_architecture(dict(arch))  # which says what is wrong with it
     return _rebuilt(text)
+
+
+def version_of(path: str | Path) -> tuple[str, int, int, int]:
+    """A file as it is now: another one of the same name, or the same one after a change, has another version."""
+    there = os.stat(path)
+    return os.path.abspath(path), there.st_ino, there.st_size, there.st_mtime_ns
 
 
 @lru_cache(64)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.arch import ArchitectureError, dump_architecture, find_config
-from hwsim.study.point import Outline, Point, Row, StudyError, base_of, failed
+from hwsim.study.point import Outline, Point, Row, StudyError, base_of, failed, version_of
 from hwsim.study.pools import Died, Job, Pool, pool_of
 from hwsim.study.proof import Claim, Proof, proof_of
-from hwsim.study.rows import Buffered, Index, append
+from hwsim.study.rows import Buffered, Index
 from hwsim.study.work import outlines, run_points
 
 AT_ONCE = 64
@@ -69,7 +69,7 @@ def study_rows(
                     groups[found.task] = Group(found.task, found.claim if skip_proven else None, [])
                 groups[found.task].places.append(i)
                 continue
-            append(folder, [found])
+            file.append([found])
             done += 1
             tell(done, total)
             yield i, found
@@ -200,7 +200,7 @@ def portable(point: Point) -> Point:
         found["trace"] = os.path.abspath(point.trace)
     if isinstance(point.arch, str):
         try:
-            found["arch"] = _data_of(os.path.abspath(find_config(point.arch)))
+            found["arch"] = _data_of(*version_of(find_config(point.arch)))
         except (ArchitectureError, OSError):
             pass  # the point's own mistake, told in its row
     if isinstance(point.overrides, str | Path):
@@ -209,5 +209,6 @@ def portable(point: Point) -> Point:
 
 
 @lru_cache(64)
-def _data_of(path: str) -> Mapping[str, Any]:
+def _data_of(path: str, *version: int) -> Mapping[str, Any]:
+    """One object for all points of a design, which packs well."""
     return dump_architecture(base_of(path))

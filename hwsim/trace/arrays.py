@@ -100,8 +100,8 @@ def _layer(network: Network, item: dict[str, Any], spikes: Mapping[str, NDArray[
         raise trouble(WHERE, f"layer {name!r}", f"keys {', '.join(unknown)}",
                       f"keys among {', '.join((*LAYER_KEYS, *CONNECTION_KEYS))}", "correct the spelling")
     own = {key: item[key] for key in CONNECTION_KEYS if key in item}
-    listed = [dict(c) for c in item.get("connections") or [own]]
-    if item.get("connections") and own:
+    listed = [dict(c) for c in ([own] if item.get("connections") is None else item["connections"])]
+    if item.get("connections") is not None and own:
         raise trouble(WHERE, f"layer {name!r}", f"both 'connections' and {', '.join(own)}", "either",
                       "move them in")
     before = network.layers[-1].name if network.layers else INPUT
@@ -128,7 +128,7 @@ def _connection(network: Network, item: dict[str, Any], source: str, name: str) 
     if operator is None:
         raise trouble(WHERE, f"connection of layer {name!r}", "no weights of 4, 2 or 1 axes and no operator",
                       "operator 'conv2d', 'linear' or 'identity'", "give one of them")
-    kernel = weights.shape[-1] if weights is not None and weights.ndim == 4 and operator == "conv2d" else 1
+    kernel = weights.shape[2:] if weights is not None and weights.ndim == 4 and operator == "conv2d" else 1
     defaults: dict[str, Any] = {"kernel": kernel, "pool_mode": "folded" if item.get("pool", 1) != 1 else "none"}
     given = {key: item[key] for key in CONNECTION_KEYS if key in item and key not in ("source", "weights", "operator")}
     return Connection(source, operator, source_shape(network, source), weights, **(defaults | given))
@@ -154,7 +154,7 @@ def _shape(
     for connection in connections:
         if connection.operator != "identity" and connection.weights is not None:
             return connection.natural_shape(len(connection.weights))
-    if all(connection.operator == "identity" for connection in connections):
+    if connections and all(connection.operator == "identity" for connection in connections):
         return connections[0].natural_shape(connections[0].source_shape[0])
     raise trouble(WHERE, f"layer {name!r}", "neither weights, spikes nor shape", "one of them", "give shape=(C, H, W)")
 
@@ -176,11 +176,12 @@ def _timesteps(
         return int(item["timesteps"])
     if recorded is not None:
         return int(recorded.shape[1])
-    planes = network.source_timesteps(connections[0])
-    if neuron.sends_spikes and network.is_direct(connections[0]):
+    planes = network.source_timesteps(connections[0]) if connections else 0
+    if not connections or (neuron.sends_spikes and network.is_direct(connections[0])):
         thresholds = np.asarray(item.get("thresholds", 0))
         if thresholds.ndim != 1:
-            raise trouble(WHERE, f"layer {name!r}", "no timesteps", "how many it takes of a direct input",
+            raise trouble(WHERE, f"layer {name!r}", "no timesteps",
+                          "how many it takes of a direct input, or of its own bias",
                           "give timesteps")
         return len(thresholds)
     return planes

@@ -60,6 +60,7 @@ MAX_SAMPLE_BYTES = 1 << 29
 """Of the planes of one sample, unpacked: ResNet-50 on ImageNet at 32 timesteps has two thirds of it."""
 
 OTHER_FILES = {
+    ".net": ("a network of lava-dl", "hwsim capture netx FILE --out TRACE"),
     ".nir": ("a NIR graph", "hwsim capture nir FILE --inputs INPUTS --reset soft|hard --dt DT --out TRACE"),
     ".onnx": ("an ONNX network", "hwsim convert --model FILE --calibrate IMAGES --out FOLDER"),
     ".pt": ("a checkpoint", "hwsim convert FILE --data FOLDER --out TRACE"),

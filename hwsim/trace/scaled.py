@@ -77,7 +77,7 @@ def _check(trace: Trace, shape: Shape, steps: int) -> None:
     if trace.network.is_ann and (shape.rate is not None or steps != trace.timesteps):
         raise ScaleError(f"{trace.name}: is a quantised ANN, whose values have no rate and no steps; scale its width or kernel "
                          "only")
-    if steps != trace.timesteps and trace.coding != "rate":
+    if steps != trace.timesteps and any(x.neuron.writes_numbers or x.neuron.fires_once or x.stages for x in trace.network):
         raise ScaleError(f"{trace.name}: timesteps: found {steps}, but {trace.coding} in {trace.timesteps} steps cannot have "
                          "others; give a rate-coded trace, or leave the steps as they are")
     if any(layer.timesteps != trace.timesteps for layer in trace.network if layer.sends):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.network import ENCODINGS, INPUT_CODINGS, Connection, InputSpec, Layer, Network, Shape
+from hwsim.snn.network import ENCODINGS, INPUT_CODINGS, Connection, InputSpec, Layer, Network, Shape, by_axis
 from hwsim.snn.neurons import MODELS, Neuron
 from hwsim.snn.validate import is_int
 from hwsim.trace.hdf5_scan import MAX_OBJECTS
@@ -29,11 +29,9 @@ ROW_HASHES = "/row_hashes"
 RESERVED = {
     "masks": "pruned neurons",
     "signed_spikes": "spikes of either sign",
-    "per_axis": "a kernel, stride, padding or pool that differs between the axes",
-    "unconnected": "a layer without connections, driven by its bias",
+    "pool_per_axis": "a pool that differs between the axes",
     "recurrent": "a layer that reads itself or a later layer",
     "delays": "synapses with delays",
-    "neuron:cuba_lif": "neurons with a decaying current (CUBA LIF)",
 }
 
 ReadArray = Callable[[str], NDArray[Any]]
@@ -85,11 +83,16 @@ class Reader:
             raise self.fail(name, "a one-dimensional array of strings")
         return tuple(str(item) for item in value)
 
-    def per_axis(self, name: str) -> int:
-        """A size stated for y and x, which have to be equal until engines can do otherwise."""
+    def side(self, name: str) -> tuple[int, int]:
+        """A size stated for y and x."""
         y, x = self.integers(name, 2)
+        return y, x
+
+    def pool(self) -> int:
+        """A pool's size, stated for y and x, which have to be equal."""
+        y, x = self.side("pool")
         if y != x:
-            raise unsupported(self.where, f"{self.path}, attribute {name!r}", "per_axis")
+            raise unsupported(self.where, f"{self.path}, attribute 'pool'", "pool_per_axis")
         return y
 
     def mapping(self, name: str) -> dict[str, Any]:
@@ -129,6 +132,8 @@ def capabilities(network: Network) -> tuple[str, ...]:
     for layer in network:
         needed |= {f"neuron:{layer.neuron.model}", f"coding:{layer.coding}"}
         needed |= {"stages"} if len(layer.stages) > 2 else set()
+        needed |= {"unconnected"} if not layer.connections else set()
+        needed |= {"per_axis"} if any(c.differs_by_axis for c in layer.connections) else set()
         needed |= {f"operator:{c.operator}" for c in layer.connections}
         needed |= {f"pool:{c.pool_mode}" for c in layer.connections if c.pool_mode != "none"}
     return tuple(sorted(needed))
@@ -136,8 +141,8 @@ def capabilities(network: Network) -> tuple[str, ...]:
 
 def known_capabilities() -> set[str]:
     """What this hwsim understands; RESERVED names what it does not understand yet."""
-    known = {"pool:folded", "pool:unit", "pool:max", "stages"} | {f"input:{name}" for name in ENCODINGS}
-    known |= {f"operator:{name}" for name in ("conv2d", "linear", "identity")}
+    known = {"pool:folded", "pool:unit", "pool:max", "stages", "per_axis", "unconnected"}
+    known |= {f"input:{name}" for name in ENCODINGS} | {f"operator:{name}" for name in ("conv2d", "linear", "identity")}
     for cls in MODELS.values():
         known |= {f"neuron:{cls.model}", f"coding:{cls.coding}"}
     return known
@@ -274,9 +279,9 @@ def _layer_attributes(layer: Layer) -> dict[str, Attribute]:
 
 def _connection_attributes(c: Connection) -> dict[str, Attribute]:
     return {
-        "source": c.source, "operator": c.operator, "source_shape": list(c.source_shape), "kernel": [c.kernel, c.kernel],
-        "stride": [c.stride, c.stride], "padding": [c.padding, c.padding], "groups": c.groups, "pool": [c.pool, c.pool],
-        "pool_mode": c.pool_mode, "channel_offset": c.channel_offset,
+        "source": c.source, "operator": c.operator, "source_shape": list(c.source_shape),
+        "kernel": list(by_axis(c.kernel)), "stride": list(by_axis(c.stride)), "padding": list(by_axis(c.padding)),
+        "groups": c.groups, "pool": [c.pool, c.pool], "pool_mode": c.pool_mode, "channel_offset": c.channel_offset,
     }
 
 
@@ -325,8 +330,6 @@ def _decode_layer(manifest: Manifest, where: str, read: ReadArray, name: str) ->
     if r.integer("signed", 0, 1):
         raise unsupported(where, f"{path}, attribute 'signed'", "signed_spikes")
     count = r.integer("connections", 0, MAX_OBJECTS)
-    if not count:
-        raise unsupported(where, f"{path}, attribute 'connections'", "unconnected")
     layer = Layer(
         name=name, shape=r.shape(), neuron=neuron, timesteps=r.integer("timesteps"),
         connections=tuple(_decode_connection(manifest, where, read, f"{path}/connection{k}") for k in range(count)),
@@ -357,8 +360,7 @@ def _decode_connection(manifest: Manifest, where: str, read: ReadArray, path: st
     connection = Connection(
         source=r.text("source"), operator=r.text("operator", ("conv2d", "linear", "identity")),  # type: ignore[arg-type]
         source_shape=(c, h, w), weights=_optional(manifest, read, f"{path}/weights"),
-        kernel=r.per_axis("kernel"), stride=r.per_axis("stride"), padding=r.per_axis("padding"),
-        groups=r.integer("groups"), pool=r.per_axis("pool"),
+        kernel=r.side("kernel"), stride=r.side("stride"), padding=r.side("padding"), groups=r.integer("groups"), pool=r.pool(),
         pool_mode=r.text("pool_mode", ("none", "folded", "unit", "max")),  # type: ignore[arg-type]
         channel_offset=r.integer("channel_offset"),
     )

@@ -61,11 +61,15 @@ def draw_activity(result: Result, axes: Axes | None = None, *, event: str = "spi
     return axes
 
 
+def _said(value: float) -> str:
+    return number(value) if value < 1000 else f"{value:,.0f}" if value < 1e5 else f"{value:.1e}"
+
+
 def _write_numbers(axes: Axes, counts: object, norm: Normalize) -> None:
     """In each cell its number, where the widest has room."""
     values = counts.tolist()  # type: ignore[attr-defined]
     cell = axes.bbox.width / axes.figure.dpi / len(values[0]), axes.bbox.height / axes.figure.dpi / len(values)
-    texts = [[number(v) if v < 1000 else f"{v:,.0f}" if v < 1e5 else f"{v:.1e}" for v in row] for row in values]
+    texts = [[_said(v) for v in row] for row in values]
     if cell[1] < 0.15 or max(inches(text, SMALL) for row in texts for text in row) + 0.06 > cell[0]:
         return
     for y, (row, said) in enumerate(zip(values, texts, strict=True)):
@@ -82,7 +86,9 @@ def activity_figure(result: Result, *, event: str = "spike_out", width: Width = 
     names = list(dict.fromkeys(map(str, rows["layer"])))
     what = NAMES.get(event) or f"{event}, one a {next(e.counted for e in VOCABULARY if e.name == event)}"
     left = MARGIN + max(inches(layer_name(name), SMALL) for name in names) + 0.1
-    note = "Numbers per sample; a darker cell is more, on a logarithmic scale." + (
+    counts = rows.loc[rows["count"] > 0, "count"]
+    ends = f" from {_said(counts.min())} (pale) to {_said(counts.max())} (dark)," if len(counts) else ","
+    note = f"Per sample,{ends} on a logarithmic scale; the palest is 0." + (
         "" if result.facts.is_ann else " Timesteps are those of each layer, one below the other, whatever the schedule.")
     sheet = Sheet(f"Activity by layer and timestep: {what}", f"{title(result)}; {design(result)}; {mean_of([result])}",
                   max(1.0, (ROW if len(names) <= MANY else 0.15) * len(names)), left, notes=[note])

@@ -99,9 +99,10 @@ def roofline_rows(result: Result) -> pd.DataFrame:
     spent = frame[frame["resource"].isin(arch.core_names) & (frame["cause"] != WAIT)].groupby("layer")["cycles"].sum()
     rows = []
     for layer in ("", *result.facts.layers):
-        adds, off, on = sums.sum() if layer == "" else sums.loc[layer] if layer in sums.index else (0.0, 0.0, 0.0)
+        mine = sums if layer == "" else sums[sums.index == layer]
+        adds, off, on = (float(mine[name].sum()) for name in ("adds", "off", "on"))
         seconds = result.latency_s if layer == "" else float(spent.get(layer, 0.0)) / len(arch.core_names) / arch.clock
-        rows.append((layer, float(adds), float(off), float(on), seconds, float(adds) / seconds if seconds else 0.0))
+        rows.append((layer, adds, off, on, seconds, adds / seconds if seconds else 0.0))
     return pd.DataFrame(rows, columns=["layer", "operations", "off_chip_bytes", "on_chip_bytes", "seconds", "operations_per_s"])
 
 

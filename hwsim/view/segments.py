@@ -77,17 +77,24 @@ def energy_by_layer_and_unit(result: Result) -> tuple[list[str], list[Segment]]:
 
 def time_by_cause(results: Sequence[Result]) -> list[Segment]:
     """Seconds per sample that the core spends on each cause; the sum is the latency."""
-    return _segments([_sums(_time_cells(r), "kind") for r in results], CAUSES)
+    return _segments([_sums(_time_cells(r), "kind") for r in results], _causes(results))
 
 
 def time_by_layer(results: Sequence[Result]) -> list[Segment]:
     """Seconds per sample that the core spends in each layer, then the time in which it waits for the channel."""
-    return _by_layer(results, [_sums(_time_cells(r), "place") for r in results], {WAIT: CAUSES[WAIT]})
+    return _by_layer(results, [_sums(_time_cells(r), "place") for r in results], {WAIT: _causes(results)[WAIT]})
 
 
 def time_by_layer_and_cause(result: Result) -> tuple[list[str], list[Segment]]:
     """The layers of one result, then the wait for the channel; seconds per sample of each cause in each of them."""
-    return _by_layer_and_kind(result, _time_cells(result), CAUSES, CAUSES[WAIT].label)
+    causes = _causes([result])
+    return _by_layer_and_kind(result, _time_cells(result), causes, causes[WAIT].label)
+
+
+def _causes(results: Sequence[Result]) -> dict[str, Look]:
+    """The looks of causes; where a chip has several cores, they wait for each other as well."""
+    several = any(not r.architecture.is_one_core for r in results)
+    return CAUSES | {WAIT: CAUSES[WAIT]._replace(label="waits for channel or cores")} if several else CAUSES
 
 
 def _energy_cells(result: Result) -> pd.DataFrame:

@@ -95,7 +95,7 @@ def _check(results: Sequence[Result]) -> None:
 
 def _draw(axes: Axes, labels: list[str], segments: list[Segment], base: str) -> Axes:
     axis = Axis.fitting(segments, base)
-    room = LONGEST_LABEL * axes.figure.get_figwidth()
+    room = LONGEST_LABEL * float(axes.figure.bbox.width / axes.figure.dpi)
     draw_stack(axes, Panel("", Rows([_fitting(label, room) for label in labels]), segments, axis))
     for y, value in zip(np.arange(len(labels)) + 0.5, total(segments), strict=True):
         axes.annotate(number(axis.scale * value), (1, y), xycoords=("axes fraction", "data"), xytext=(5, 0),

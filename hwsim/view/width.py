@@ -6,9 +6,10 @@ figure is then scaled to the width that is asked for, letters, lines and marks a
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from matplotlib.axis import Axis
+import numpy as np
+from matplotlib.axis import Axis, Tick
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -47,7 +48,7 @@ def scaled(figure: Figure, width: Width) -> Figure:
         if id(one) in of_ticks:
             continue
         if isinstance(one, Text):
-            one.set_fontsize(one.get_fontsize() * scale)
+            one.set_fontsize(float(one.get_fontsize()) * scale)
             if isinstance(one, Annotation) and isinstance(one.anncoords, str) and "points" in one.anncoords:
                 one.xyann = (one.xyann[0] * scale, one.xyann[1] * scale)
         elif isinstance(one, Line2D):
@@ -57,10 +58,9 @@ def scaled(figure: Figure, width: Width) -> Figure:
         elif isinstance(one, Patch):
             one.set_linewidth(one.get_linewidth() * scale)
         elif isinstance(one, Collection):
-            one.set_linewidths([width * scale for width in one.get_linewidths()])
-            if hasattr(one, "set_sizes"):
-                one.set_sizes([size * scale**2 for size in one.get_sizes()])
-    figure.set_size_inches(figure.get_size_inches() * scale)
+            one.set_linewidth([float(thick) * scale for thick in np.atleast_1d(one.get_linewidth())])
+    wide, tall = figure.get_size_inches()
+    figure.set_size_inches(wide * scale, tall * scale)
     return figure
 
 
@@ -71,11 +71,13 @@ def _parts_of_ticks(axis: Axis) -> list[object]:
 
 def _scale_ticks(axis: Axis, scale: float) -> None:
     """Ticks are made anew when they are drawn, so the axis must know."""
-    for which, made in (("major", axis.get_major_ticks()), ("minor", axis.get_minor_ticks())):
-        if not made:
-            continue
-        tick = made[0]
-        axis.set_tick_params(which=which, length=tick.tick1line.get_markersize() * scale, pad=tick.get_pad() * scale,
-                             width=tick.tick1line.get_markeredgewidth() * scale, labelsize=tick.label1.get_fontsize() * scale,
-                             grid_linewidth=tick.gridline.get_linewidth() * scale)
+    kinds: tuple[tuple[Literal["major", "minor"], list[Tick]], ...] = (
+        ("major", axis.get_major_ticks()), ("minor", axis.get_minor_ticks()))
+    for which, made in kinds:
+        for tick in made[:1]:
+            pad: Any = tick.get_pad()  # type: ignore[func-returns-value]  # the stubs say that it returns nothing
+            axis.set_tick_params(
+                which=which, length=tick.tick1line.get_markersize() * scale, pad=pad * scale,
+                width=tick.tick1line.get_markeredgewidth() * scale, labelsize=float(tick.label1.get_fontsize()) * scale,
+                grid_linewidth=tick.gridline.get_linewidth() * scale)
     axis.labelpad *= scale

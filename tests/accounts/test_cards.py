@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hwsim.accounts.suite import suite as suites
 from hwsim.accounts.suite import verify as verifying
-from hwsim.accounts.suite.card import headline, make_card, place, wins
+from hwsim.accounts.suite.card import headline, make_card, place, winner, wins
 from hwsim.accounts.suite.page import bibtex, fairness, lines, machine_rows, table_rows
 from hwsim.accounts.suite.release import release
 from hwsim.accounts.suite.suite import HERE, Suite, SuiteError, check_released, digest, load_suite, parts
@@ -85,11 +85,15 @@ def test_a_card_has_what_simulations_say(card: dict[str, Any]) -> None:
     for line in card["machines"]:
         a, b = (r.energy_pj if line["rate_hz"] is None else r.at_rate(line["rate_hz"]).energy_pj for r in (own, rival))
         assert line["ratio"] == pytest.approx(b[line["scope"]] / a[line["scope"]], rel=1e-12)
-        assert line["wins"] == ("SNN" if line["ratio"] > 1 else "ANN")
+        assert line["wins"] == winner(line["ratio"])
         assert line["flips_low"] <= line["flips"] <= line["flips_high"]
     assert len(card["machines"]) == 6
     assert load_architecture("output_stationary").technology.memory == "cacti_lop"
     assert fairness(card) == "equal accuracy: yes (+0.00 points)"
+
+
+def test_who_wins_by_less_than_a_percent_is_even() -> None:
+    assert [winner(ratio) for ratio in (0.5, 0.98, 0.995, 1.0, 1.005, 1.02)] == ["ANN", "ANN", "even", "even", "even", "SNN"]
 
 
 def test_a_card_counts_what_it_shows(card: dict[str, Any]) -> None:

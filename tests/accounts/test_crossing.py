@@ -33,6 +33,31 @@ def test_a_straight_line_crosses_where_algebra_says() -> None:
     assert straight(rates, bent, 21) == pytest.approx(0.1 + 0.3 * 11 / 12)
 
 
+def row(side: str, rate: float | None, pj: float | None, error: str = "") -> dict:
+    """A row of a study at 1,000 samples per second, `pj` None: out of reach."""
+    labels = {"side": side, "design": "output_stationary", "width": 1, "kernel": None, "memory": "cacti_lop", "rate_hz": 1000.0}
+    if side == "snn":
+        labels |= {"rate": rate, "timesteps": 4}
+    energy = None if pj is None else dict.fromkeys(("compute", "core", "system"), pj)
+    return {"labels": labels, "energy_pj": energy, "at_rate": {"energy_pj": energy, "highest_rate_hz": 900.0}} | (
+        {"error": error} if error else {})
+
+
+def test_what_is_out_of_reach_ends_a_line() -> None:
+    line = [row("snn", 0.1, 10), row("snn", 0.2, 20), row("snn", 0.4, None)]
+    assert [c.rate for c in crossings([*line, row("ann", None, 15)])] == pytest.approx([0.15] * 3)
+    (says,) = {c.lacks for c in crossings([*line, row("ann", None, 25)])}
+    assert says == "takes less up to 0.2 spikes per neuron and step; above, 1000 samples per second are out of reach"
+    (says,) = {c.lacks for c in crossings([*line, row("ann", None, None)])}
+    assert says == "1000 samples per second are out of reach of its ANN; the highest are 900"
+    (says,) = {c.lacks for c in crossings([*line[1:], row("ann", None, 5)])}
+    assert "out of reach of its SNN" in says
+    (says,) = {c.lacks for c in crossings([*line, row("ann", None, 5, "it does not fit")])}
+    assert says == "it does not fit"
+    assert {c.said for c in crossings([*line[:2], row("ann", None, 5)])} == {"never"}
+    assert {c.said for c in crossings([*line[:2], row("ann", None, 99)])} == {"always"}
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, rate_trace: Trace, quantised_trace: Trace) -> tuple[Path, list, list]:
     folder = tmp_path_factory.mktemp("grid")

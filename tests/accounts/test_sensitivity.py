@@ -221,7 +221,7 @@ def test_a_variance_is_split_between_prices_and_designs() -> None:
 
 
 @pytest.mark.parametrize(("given", "problem"), [
-    ("wires=0.5", "wires: found 0.5, published is 0.11 to 0.34 pF per mm (nangate_metal, accelergy_wire)"),
+    ("wires=0.5", "wires: found 0.5, published is 0.11 (Nangate 45 nm, metal layers) to 0.34 pF per mm (an Accelergy plug-in"),
     ("wires=much", "wires: found 'much', expected a number"),
     ("wire=0.2", "'wire': no price of this name has a range; there are memory, supply, clock_gating"),
     ("memory=flash", "memory: found 'flash', published are cacti_lop, cacti_hp, cacti_lstp, horowitz"),
@@ -242,7 +242,11 @@ def test_what_is_held_is_not_drawn(tmp_path: Path) -> None:
     wide = yaml.safe_load((Path(hwsim.accounts.__file__).parent / "sensitivity" / "ranges.yaml").read_text())
     wide["ranges"]["dram"]["high"]["value"] = 60
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(wide))
-    with pytest.raises(RangeError, match=r"mine.yaml: dram: found 60, published is 12.45 to 40.625 pJ per bit"):
+    with pytest.raises(RangeError, match=r"mine.yaml: dram: found 60, published is 12.45 \(DRAMsim3.*\) to 40.625 pJ per bit"):
+        read_ranges(tmp_path / "mine.yaml")
+    del wide["choices"]["links"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(wide))
+    with pytest.raises(RangeError, match=r"mine.yaml: choices.links: missing"):
         read_ranges(tmp_path / "mine.yaml")
     wide["ranges"]["dram"]["high"]["value"] = 1
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(wide))

@@ -14,7 +14,7 @@ from spikingjelly.activation_based.neuron import IFNode
 from torch import nn
 
 from hwsim.snn.forward import pool
-from hwsim.snn.network import INPUT, Connection, Layer, Network
+from hwsim.snn.network import INPUT, Connection, Layer, Network, by_axis
 from hwsim.snn.sample import Sample
 
 
@@ -66,8 +66,8 @@ def module(connection: Connection, layer: Layer, first: bool) -> nn.Module:
         made: Any = nn.Linear(weights.shape[1], weights.shape[0], bias=bias)
     else:
         weights = weights.repeat_interleave(k, 2).repeat_interleave(k, 3)
-        made = nn.Conv2d(weights.shape[1] * connection.groups, weights.shape[0], connection.kernel * k, connection.stride * k,
-                         connection.padding * k, groups=connection.groups, bias=bias)
+        sides = (tuple(k * n for n in by_axis(side)) for side in (connection.kernel, connection.stride, connection.padding))
+        made = nn.Conv2d(weights.shape[1] * connection.groups, weights.shape[0], *sides, groups=connection.groups, bias=bias)
     made.weight.data = weights
     return made.eval()
 

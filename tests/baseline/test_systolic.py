@@ -13,7 +13,7 @@ from hwsim.arch import Architecture, load_architecture
 from hwsim.cores.systolic.replay import SystolicReplay, systolic_replay
 from hwsim.mapping import MappingError
 from hwsim.snn.forward import forward, layer_sums, pool
-from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
+from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, by_axis
 from hwsim.snn.sample import Sample
 from tests.baseline import array_simulator
 from tests.baseline.networks import DATAFLOWS, convolution, quantised, read_out, systolic, vgg16_cifar
@@ -48,8 +48,8 @@ def image_column(connection: Connection, plane: np.ndarray, y: int, x: int, q: i
     if connection.operator == "linear":
         taps = list(product(range(h), range(w)))
     else:
-        taps = [(y * connection.stride - connection.padding + ky, x * connection.stride - connection.padding + kx)
-                for ky, kx in product(range(connection.kernel), repeat=2)]
+        (ys, xs), (yp, xp) = by_axis(connection.stride), by_axis(connection.padding)
+        taps = [(y * ys - yp + ky, x * xs - xp + kx) for ky, kx in product(*(range(k) for k in by_axis(connection.kernel)))]
     for (sy, sx), c in product(taps, range(q * width, (q + 1) * width)):
         inside = 0 <= sy < h and 0 <= sx < w
         found.append((int(plane[sy, sx, c]), (sy * w + sx) * channels + c) if inside else (0, None))
@@ -193,13 +193,14 @@ def residual_pass(
     per_row = arch.spike_buffer.scan_bits // network.pooled_bits(skip)
     synapses = rows = scales = 0
     by_channel = arch.core.dataflow == "input_stationary"
+    ys, xs = by_axis(skip.stride)
     for n, (y, x) in enumerate(product(range(layer.shape[1]), range(layer.shape[2]))):
         for lo, hi in spans_of(layer, dense, arch):
             real = [c - skip.channel_offset for c in range(lo, hi) if 0 <= c - skip.channel_offset < channels]
             synapses += len(real)
             if n % arch.core.columns == 0 if by_channel else n == 0:
                 scales += -(-len(real) // arch.core.columns)
-            rows += rows_of([((y * skip.stride) * width + x * skip.stride) * channels + c for c in real], per_row)
+            rows += rows_of([(y * ys * width + x * xs) * channels + c for c in real], per_row)
     return {"cycles": membrane_words(layer, dense, arch), "acc_add": synapses, "buffer_read": rows,
             "weight_read": scales, "reg_bits": synapses * min(layer.potential_bits, arch.core.potential_bits)}
 

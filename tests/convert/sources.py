@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hwsim.convert.folded import FoldedSource, SourceConnection, SourceLayer
-from hwsim.snn.network import INPUT, Connection, Network
+from hwsim.snn.network import INPUT, Connection, Network, by_axis
 from hwsim.sources.networks import ConnectionSpec, LayerSpec, SourceNetwork
 
 Rng = np.random.Generator
@@ -148,6 +148,7 @@ def matrix(connection: Connection, weights: np.ndarray, shape: tuple[int, int, i
         dense[o, oy, ox, c, y * k : (y + 1) * k, x * k : (x + 1) * k] += weight
 
     c_out, h_out, w_out = shape
+    strides = by_axis(connection.stride)
     for o, oy, ox in np.ndindex(shape):
         if connection.operator == "linear":
             for c, y, x in np.ndindex(c_in, h_in, w_in):
@@ -155,12 +156,13 @@ def matrix(connection: Connection, weights: np.ndarray, shape: tuple[int, int, i
         elif connection.operator == "identity":
             c = o - connection.channel_offset
             if 0 <= c < c_in:
-                add(o, oy, ox, c, oy * connection.stride, ox * connection.stride, weights[c])
+                add(o, oy, ox, c, oy * strides[0], ox * strides[1], weights[c])
         else:
             per_group = c_in // connection.groups
             first = o // (c_out // connection.groups) * per_group
-            for i, ky, kx in np.ndindex(per_group, connection.kernel, connection.kernel):
-                y, x = (p * connection.stride + d - connection.padding for p, d in ((oy, ky), (ox, kx)))
+            for i, ky, kx in np.ndindex(per_group, *by_axis(connection.kernel)):
+                y, x = (p * stride + d - padding for p, d, stride, padding in zip(
+                    (oy, ox), (ky, kx), strides, by_axis(connection.padding), strict=True))
                 if 0 <= y < h_in and 0 <= x < w_in:
                     add(o, oy, ox, first + i, y, x, weights[o, i, ky, kx])
     return dense.reshape(c_out * h_out * w_out, -1)

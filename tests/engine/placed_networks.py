@@ -74,7 +74,7 @@ def draw_placed(seed: int, schedule: str | None = None) -> Placed | None:
     coding = CODINGS[seed % len(CODINGS)]
     network = random_network(rng, coding)
     chip = random_chip(rng, network, coding)
-    flow = random_dataflow(rng) if rng.random() < 0.3 else None
+    flow = random_dataflow(rng, 0 if coding == "quantised" else 62) if rng.random() < 0.3 else None
     arch = on_links(chip, random_links(rng, chip.core_names, network), bool(rng.random() < 0.6), flow)
     chosen = SCHEDULES[schedule or str(rng.choice(sorted(SCHEDULES)))]
     try:

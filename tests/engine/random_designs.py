@@ -7,13 +7,16 @@ network's own: engines must agree on what the hardware does with any of them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, rebuild_architecture
 from hwsim.cores.event.tiles import connection_rows
-from hwsim.snn.network import Connection, InputSpec, Layer, Network
+from hwsim.snn.network import Connection, InputSpec, Layer, Network, by_axis
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise, SingleSpike, TwoStage
 from hwsim.snn.sample import Sample
+from tests.engine.random_runs import kernel_and_padding, sides
 
 Rng = np.random.Generator
 STAGED, FLAGGED = "two_stage", ("two_stage", "single_spike")
@@ -43,7 +46,10 @@ def random_network(rng: Rng, coding: str) -> Network:
         channels = first.weights.shape[0] if first.operator != "identity" else first.pooled_shape[0]
         out = first.natural_shape(channels)
         extra = residuals(rng, layers[:-1], out) if coding != "bit_serial" or not (direct and not layers) else []
-        layers.append(random_layer(rng, f"layer{number}", out, (first, *extra), coding, timesteps, stages))
+        made = random_layer(rng, f"layer{number}", out, (first, *extra), coding, timesteps, stages)
+        if coding in BINARY and rng.random() < 0.1:  # nothing but its bias drives it
+            made = replace(made, connections=(), bias=rng.integers(-3, 13, out))
+        layers.append(made)
     if rng.random() < 0.7:
         last = layers[-1]
         out = random_connection(rng, last.name, last.shape, pool_ok=True, max_ok=coding in BINARY, operator="linear")
@@ -69,17 +75,16 @@ def random_connection(
         weights = rng.integers(-9, 10, (int(rng.integers(1, 12)), c * h * w))
         return Connection(source, "linear", grid, weights.astype(np.int8), pool=pool, pool_mode=mode)
     if operator == "identity":
-        stride = int(rng.integers(1, 3))
+        stride = sides(rng, 1, 3)
         return Connection(source, "identity", grid, rng.integers(1, 9, c).astype(np.int8), stride=stride, pool=pool,
                           pool_mode=mode)
-    kernel = int(rng.integers(1, 4))
-    padding = int(rng.integers(0, kernel))
-    if min(h, w) + 2 * padding < kernel:
+    kernel, padding = kernel_and_padding(rng)
+    if min(n + 2 * p - k for n, p, k in zip((h, w), by_axis(padding), by_axis(kernel), strict=True)) < 0:
         kernel, padding = 1, 0
     groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0]))
     channels = groups * int(rng.integers(1, 5))
-    weights = rng.integers(-9, 10, (channels, c // groups, kernel, kernel)).astype(np.int8)
-    return Connection(source, "conv2d", grid, weights, kernel=kernel, stride=int(rng.integers(1, 3)), padding=padding,
+    weights = rng.integers(-9, 10, (channels, c // groups, *by_axis(kernel))).astype(np.int8)
+    return Connection(source, "conv2d", grid, weights, kernel=kernel, stride=sides(rng, 1, 3), padding=padding,
                       groups=groups, pool=pool, pool_mode=mode)
 
 
@@ -157,13 +162,17 @@ def random_architecture(rng: Rng, network: Network, coding: str) -> Architecture
     })
 
 
-def random_dataflow(rng: Rng) -> dict[str, object]:
-    """Settings of R19 to R24 that a core with a bitmap can have; networks that they do not suit are refused."""
+def random_dataflow(rng: Rng, sums: int = 0) -> dict[str, object]:
+    """Settings of R19 to R24 that a core with a bitmap can have; networks that they do not suit are refused.
+
+    sums   of planes, of a core that merges planes beside accumulators.
+    """
     flow = {"type": "output_stationary", "accumulators": int(rng.integers(1, 5))}
     token = {"planes": "merged", "adders": int(rng.integers(1, 4))}
+    gathers = rng.random() < 0.7
     return {
-        "dataflow": flow if rng.random() < 0.7 else {"type": "event_driven"},
-        "token": token if rng.random() < 0.4 else {"planes": "single"},
+        "dataflow": flow if gathers else {"type": "event_driven"},
+        "token": (token | {"sums": sums * gathers} if rng.random() < 0.4 else {"planes": "single"}),
         "writer": str(rng.choice(["serial", "word"])), "passes": str(rng.choice(["by_pass", "by_word"]))}
 
 
@@ -175,7 +184,7 @@ def random_chip(rng: Rng, network: Network, coding: str) -> Architecture:
         count = int(rng.integers(1, left + 1))
         one = dump_architecture(random_architecture(rng, network, coding))
         if one["spike_buffer"]["kind"] == "bitmap" and rng.random() < 0.4:
-            one["core"] |= random_dataflow(rng)
+            one["core"] |= random_dataflow(rng, 0 if coding == "quantised" else 62)
         entries.append({"count": count, **{name: one[name] for name in SHORT_FORM}})
         left -= count
     return rebuild_architecture({**{k: v for k, v in first.items() if k not in SHORT_FORM}, "cores": entries})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable, horner_passes
 from hwsim.program import CoreRun, CoreSpec
-from hwsim.snn.network import Connection, Shape
+from hwsim.snn.network import Connection, Shape, Side, by_axis
 
 Rng = np.random.Generator
 TABLES = (
@@ -139,13 +139,13 @@ def random_wires(rng: Rng) -> tuple[Shape, tuple[Connection, ...]]:
         out = int(rng.integers(1, 10))
     elif operator == "identity":
         wire = Connection(
-            "a", "identity", stride=int(rng.choice([1, 2])), channel_offset=int(rng.choice([0, 0, 1])), **common)
+            "a", "identity", stride=sides(rng, 1, 3), channel_offset=int(rng.choice([0, 0, 1])), **common)
         out = channels + wire.channel_offset + int(rng.integers(0, 2))
     else:
-        kernel = int(rng.integers(1, 4))
+        kernel, padding = kernel_and_padding(rng)
         groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
         wire = Connection(
-            "a", "conv2d", kernel=kernel, stride=int(rng.choice([1, 1, 2])), padding=int(rng.integers(0, kernel)),
+            "a", "conv2d", kernel=kernel, stride=sides(rng, 1, 3), padding=padding,
             groups=groups, **common)
         out = groups * int(rng.integers(1, 10 // groups + 1))
         if min(wire.natural_shape(out)) < 1:
@@ -156,6 +156,19 @@ def random_wires(rng: Rng) -> tuple[Shape, tuple[Connection, ...]]:
         other = Connection("b", "identity", source_shape=(int(rng.integers(1, out + 1)), *shape[1:]))
         wires.append(weighted(rng, other, shape))
     return shape, tuple(wires)
+
+
+def sides(rng: Rng, low: int, high: int) -> Side:
+    """A kernel, stride or padding in [low, high): the same along both axes, or one for each."""
+    y, x = (int(n) for n in rng.integers(low, high, 2))
+    return (y, x) if rng.random() < 0.3 else y
+
+
+def kernel_and_padding(rng: Rng) -> tuple[Side, Side]:
+    """Of a convolution; along each axis the padding is less than the kernel."""
+    kernel = sides(rng, 1, 4)
+    y, x = (int(rng.integers(0, side)) for side in by_axis(kernel))
+    return kernel, (y, x) if isinstance(kernel, tuple) or rng.random() < 0.2 else y
 
 
 def weighted(rng: Rng, wire: Connection, shape: Shape) -> Connection:

@@ -21,6 +21,8 @@ DESIGNS: dict[str, dict[str, Any]] = {
 
 def design(core: dict[str, Any], coding: str, ports: str) -> Architecture:
     data = dump_architecture(load_architecture("event_core_64"))
+    if coding == "rate" and "dataflow" in core and "token" in core:
+        core = core | {"token": core["token"] | {"sums": 3}}
     data["core"] |= core | ({"kind": "multiply_accumulate"} if coding == "quantised" else {})
     data["spike_buffer"]["kind"] = "bitmap"
     data["memories"]["membrane_ports"] = ports

@@ -17,7 +17,7 @@ from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import CoreRun, ProgramError, Run
 from hwsim.record import CoreLog
 from hwsim.simulation import make_program
-from hwsim.snn.network import Connection
+from hwsim.snn.network import Connection, by_axis
 from tests.engine.random_designs import random_sample
 from tests.engine.random_programs import Drawn, draw_design
 from tests.engine.random_runs import RandomRun, random_run
@@ -93,13 +93,14 @@ def seen_rows(run: CoreRun, wire: Connection) -> list[int]:
     folds = wire.pool if wire.pool_mode == "folded" else 1
     height = wire.pooled_shape[1]
     rows: list[int] = []
+    kernel, stride, padding = (by_axis(side)[0] for side in (wire.kernel, wire.stride, wire.padding))
     for y in range(*run.row_span):
         if wire.operator == "linear":
             field = range(height)
         elif wire.operator == "identity":
-            field = range(wire.stride * y, wire.stride * y + 1)
+            field = range(stride * y, stride * y + 1)
         else:
-            field = range(wire.stride * y - wire.padding, wire.stride * y - wire.padding + wire.kernel)
+            field = range(stride * y - padding, stride * y - padding + kernel)
         rows += [row * folds + k for row in field if 0 <= row < height for k in range(folds)]
     return sorted(set(rows))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hwsim.program import CoreRun, Feed, Program, Run
-from hwsim.snn.network import Connection
+from hwsim.snn.network import Connection, by_axis
 
 
 def tokens_of(program: Program, op: Run, sources: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -48,9 +48,9 @@ def rows_seen(run: CoreRun, connection: Connection) -> list[int]:
     if run.rows is None or run.rows == (0, run.shape[1]):
         return list(range(height))
     _, pooled, _ = connection.pooled_shape
-    kernel, stride, padding = (pooled, 1, 0) if connection.operator == "linear" else (
-        (1, connection.stride, 0) if connection.operator == "identity" else
-        (connection.kernel, connection.stride, connection.padding))
+    kernel, stride, padding = (by_axis(side)[0] for side in (connection.kernel, connection.stride, connection.padding))
+    if connection.operator == "linear":
+        kernel = pooled
     return [y for y in range(height) if y // folds < pooled and any(
         0 <= y // folds + padding - stride * out < kernel for out in range(*run.rows))]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hwsim.passes import PassTable
 from hwsim.program import ChannelSpec, CoreRun, CoreSpec, Feed, Operation, Program, Run
-from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, PoolMode
+from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, PoolMode, by_axis
 from hwsim.snn.neurons import BitSerial, Context, IntegrateAndFire, ReadOut, SingleSpike, TwoStage
 from hwsim.snn.sample import Sample
 from tests.laws.runs import spec
@@ -28,18 +28,19 @@ def dense_sum(plane: np.ndarray, wire: Connection, shape: tuple[int, int, int]) 
     windows = x.reshape(x.shape[0], x.shape[1] // k, k, x.shape[2] // k, k)
     x = np.asarray(windows.any(axis=(2, 4)) if wire.pool_mode == "max" else windows.sum(axis=(2, 4)), np.int64)
     total = np.zeros(shape, np.int64)
+    (ky, kx), (sy, sx), (py, px) = (by_axis(side) for side in (wire.kernel, wire.stride, wire.padding))
     if wire.operator == "linear":
         total[:, 0, 0] = wire.weights @ x.reshape(-1)
     elif wire.operator == "identity":
-        part = (x * wire.weights[:, None, None])[:, :: wire.stride, :: wire.stride]
+        part = (x * wire.weights[:, None, None])[:, ::sy, ::sx]
         total[wire.channel_offset : wire.channel_offset + len(part)] = part
     else:
         per_in, per_out = x.shape[0] // wire.groups, shape[0] // wire.groups
-        padded = np.pad(x, ((0, 0), (wire.padding,) * 2, (wire.padding,) * 2))
+        padded = np.pad(x, ((0, 0), (py, py), (px, px)))
         for c, oy, ox in np.ndindex(shape):
             q = c // per_out
-            patch = padded[q * per_in : (q + 1) * per_in, oy * wire.stride :, ox * wire.stride :]
-            total[c, oy, ox] = (patch[:, : wire.kernel, : wire.kernel] * wire.weights[c]).sum()
+            patch = padded[q * per_in : (q + 1) * per_in, oy * sy :, ox * sx :]
+            total[c, oy, ox] = (patch[:, :ky, :kx] * wire.weights[c]).sum()
     return total
 
 

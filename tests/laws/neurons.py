@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwsim.passes import Pass
 from hwsim.program import CoreRun
-from hwsim.snn.network import Connection, Shape
+from hwsim.snn.network import Connection, Shape, by_axis
 
 Neuron = tuple[int, int, int]
 COUNTS = ("acc_add", "mult", "weight_shift", "bias_add", "cmp", "reset_sub", "reset_zero", "leak", "membrane_shift", "requant",
@@ -134,17 +134,18 @@ def _synapses(connection: Connection, shape: Shape, c: int, y: int, x: int) -> I
         y, x = y // connection.pool, x // connection.pool
     if y >= in_height or x >= in_width:
         return
-    weights, stride = connection.weights, connection.stride
+    weights, (stride_y, stride_x) = connection.weights, by_axis(connection.stride)
+    (padding_y, padding_x), (kernel_y, kernel_x) = by_axis(connection.padding), by_axis(connection.kernel)
     assert weights is not None
     for co, oy, ox in np.ndindex(shape):
         if connection.operator == "linear":
             yield (co, oy, ox), int(weights[co, (c * in_height + y) * in_width + x])
         elif connection.operator == "identity":
-            if (co, oy * stride, ox * stride) == (c + connection.channel_offset, y, x):
+            if (co, oy * stride_y, ox * stride_x) == (c + connection.channel_offset, y, x):
                 yield (co, oy, ox), int(weights[c])
         else:
-            ky, kx = y + connection.padding - stride * oy, x + connection.padding - stride * ox
+            ky, kx = y + padding_y - stride_y * oy, x + padding_x - stride_x * ox
             per_group = in_channels // connection.groups
             same = co // (shape[0] // connection.groups) == c // per_group
-            if same and 0 <= ky < connection.kernel and 0 <= kx < connection.kernel:
+            if same and 0 <= ky < kernel_y and 0 <= kx < kernel_x:
                 yield (co, oy, ox), int(weights[co, c % per_group, ky, kx])

@@ -16,7 +16,7 @@ DATAFLOWS: tuple[Mutant, ...] = (
         Edit("sequencer", "_store", "table.direct and self.run.current_fed", "table.direct")),
     reference("R20", "a row is read again", Edit("window", "scan", "row != last_read", "True")),
     reference("R20", "a window without its padding",
-        Edit("window", "window_of", "connection.stride * visit.y - padding", "connection.stride * visit.y")),
+        Edit("window", "window_of", "rows.stride * visit.y - rows.padding", "rows.stride * visit.y")),
     reference("R20", "a folded window is not larger", Edit("window", "window_of", "connection.pool_mode == 'folded'", "False")),
     reference("R20", "an event is known before its row is read",
         Edit("window", "scan", "(row + 1) * scan_bits", "(row + 2) * scan_bits")),

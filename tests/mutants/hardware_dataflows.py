@@ -20,7 +20,7 @@ HARDWARE_DATAFLOWS: tuple[Mutant, ...] = (
     rtl("R19", "initial is read when EXEC still has the visit before",
         Edit("gather_core", "_read_bias", "~issue.executing | issue.completes", "Const(1)")),
     rtl("R20", "a window without its padding",
-        Edit("window_rows", "_field", "at * connection.stride - padding", "at * connection.stride")),
+        Edit("window_rows", "_field", "at * axis.stride - axis.padding", "at * axis.stride")),
     rtl("R20", "an event without a synapse to the visit is a token",
         Edit("row_events", "_counts", "inside & any_first & any_end", "inside")),
     rtl("R20", "a folded window is not larger",

@@ -242,7 +242,8 @@ def strided_tile(rng: np.random.Generator) -> RandomRun:
     while True:
         case = random_run(rng)
         wire = case.run.connections[0]
-        if case.run.shape[1] > 2 and wire.stride > 1 and (wire.operator == "identity" or wire.kernel < wire.stride):
+        kernel, stride, _ = wire.axes[0]
+        if case.run.shape[1] > 2 and stride > 1 and wire.operator != "linear" and kernel < stride:
             case = case.with_core(order="scatter", planes_per_token="one", multiplier="parallel")
             return replace(case, run=replace(case.run, rows=(0, 2)))
 

@@ -269,6 +269,8 @@ def test_bad_input_is_one_text_and_leaves_nothing(runs: dict[str, hwsim.Result],
     done = call("report", "a", "-o", "x.html", "--title", "Mine", cwd=tmp_path)
     assert (done.returncode, "1 run, " in done.stdout) == (0, True)
     assert "<title>Mine</title>" in (tmp_path / "x.html").read_text()
+    body = answer("report", "a", "-o", "x.html", "--force", cwd=tmp_path)
+    assert body == {"file": "x.html", "runs": ["a"], "bytes": (tmp_path / "x.html").stat().st_size}
 
 
 @pytest.mark.parametrize("package", ["jinja2", "markdown_it"])

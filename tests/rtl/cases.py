@@ -19,7 +19,7 @@ from hwsim.passes import Pass, PassTable
 from hwsim.program import CoreRun, CoreSpec
 from hwsim.record import CoreLog
 from hwsim.rtl.stimulus import NOT_THE_CORES, Stimulus
-from hwsim.snn.network import Connection, Layer
+from hwsim.snn.network import Connection, Layer, by_axis
 from hwsim.snn.neurons import BitSerial, Context, IntegrateAndFire, Neuron, ReadOut, Requantise, SingleSpike, TwoStage
 from tests.engine.random_designs import random_connection
 
@@ -120,7 +120,7 @@ def random_wires(rng: Rng, stratum: Stratum) -> tuple[tuple[int, int, int], tupl
 
 def has_edges(wire: Connection) -> bool:
     """Whether source neurons may lie between the strides or outside the complete windows of a folded pool."""
-    return wire.stride > 1 or any(size % wire.pool for size in wire.source_shape[1:])
+    return max(by_axis(wire.stride)) > 1 or any(size % wire.pool for size in wire.source_shape[1:])
 
 
 def wide(rng: Rng, wire: Connection) -> Connection:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
+from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, Side, by_axis
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, Requantise, SingleSpike, TwoStage
 
 Rng = np.random.Generator
@@ -62,13 +62,19 @@ def random_connection(
     if operator == "linear":
         return Connection(source, "linear", shape, rng.integers(-7, 8, (3, c * h * w)), pool=pool, pool_mode=mode)
     if operator == "identity":
-        return Connection(source, "identity", shape, rng.integers(1, 9, c), stride=int(rng.integers(1, 3)), pool=pool,
+        return Connection(source, "identity", shape, rng.integers(1, 9, c), stride=side(rng, 1, 3), pool=pool,
                           pool_mode=mode)
     groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0]))
-    kernel, stride = int(rng.integers(1, min(3, h, w) + 1)), int(rng.integers(1, 3))
-    weights = rng.integers(-7, 8, (groups * int(rng.integers(1, 4)), c // groups, kernel, kernel))
-    padding = int(rng.integers(0, kernel))
+    kernel, stride = side(rng, 1, min(3, h, w) + 1), side(rng, 1, 3)
+    weights = rng.integers(-7, 8, (groups * int(rng.integers(1, 4)), c // groups, *by_axis(kernel)))
+    padding = side(rng, 0, min(by_axis(kernel)))
     return Connection(source, "conv2d", shape, weights, kernel, stride, padding, groups, pool, mode)
+
+
+def side(rng: Rng, low: int, high: int) -> Side:
+    """A kernel, stride or padding in [low, high): the same along both axes, or one for each."""
+    y, x = (int(n) for n in rng.integers(low, high, 2))
+    return (y, x) if rng.random() < 0.3 else y
 
 
 def joins(rng: Rng, layers: list[Layer], out: tuple[int, int, int]) -> Iterator[Connection]:
@@ -160,6 +166,7 @@ def synapses(
     """((c, y, x) of the target, what it receives) for each in-bounds synapse of each event of a plane."""
     c_out, h, w = shape
     c_in, h_in, w_in = wire.pooled_shape
+    (rows, columns), (sy, sx), (py, px) = (by_axis(side) for side in (wire.kernel, wire.stride, wire.padding))
     for c, y, x, value in events(wire, plane):
         if wire.pool_mode == "folded":
             y, x = y // wire.pool, x // wire.pool
@@ -170,15 +177,15 @@ def synapses(
                 yield (o, 0, 0), value * int(wire.weights[o, (c * h_in + y) * w_in + x])
         elif wire.operator == "identity":
             o = c + wire.channel_offset
-            if y % wire.stride == 0 and x % wire.stride == 0 and 0 <= o < c_out:
-                yield (o, y // wire.stride, x // wire.stride), value * int(wire.weights[c])
+            if y % sy == 0 and x % sx == 0 and 0 <= o < c_out:
+                yield (o, y // sy, x // sx), value * int(wire.weights[c])
         else:
             group = c // (c_in // wire.groups)
             width = c_out // wire.groups
             for oy in range(h):
                 for ox in range(w):
-                    ky, kx = y + wire.padding - wire.stride * oy, x + wire.padding - wire.stride * ox
-                    if 0 <= ky < wire.kernel and 0 <= kx < wire.kernel:
+                    ky, kx = y + py - sy * oy, x + px - sx * ox
+                    if 0 <= ky < rows and 0 <= kx < columns:
                         for o in range(group * width, (group + 1) * width):
                             yield (o, oy, ox), value * int(wire.weights[o, c - group * (c_in // wire.groups), ky, kx])
 

@@ -18,7 +18,7 @@ from hwsim.snn.forward import (
     safe_potential_bits,
     sees_sum,
 )
-from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, NetworkError
+from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, NetworkError, by_axis
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise
 from hwsim.snn.validate import validate_network
 from tests.snn.networks import CODINGS, naive_forward, random_connection, random_input, random_network, synapses
@@ -103,7 +103,7 @@ def rebuilt(rng: np.random.Generator, wire: Connection, size: int) -> Connection
     """The connection with a pool of `size` and weights of the shape that this needs."""
     wire = replace(wire, pool=size, pool_mode="none" if size == 1 else "folded")
     channels = 2 if wire.operator == "identity" else len(wire.weights)
-    if wire.operator == "conv2d" and wire.kernel > min(wire.pooled_shape[1:]):
+    if wire.operator == "conv2d" and max(by_axis(wire.kernel)) > min(wire.pooled_shape[1:]):
         wire = replace(wire, kernel=1, padding=0)
     return replace(wire, weights=rng.integers(-7, 8, wire.weight_shape(wire.natural_shape(channels))))
 

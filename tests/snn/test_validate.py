@@ -59,7 +59,7 @@ BITS = {"neuron": BitSerial()}
 LEVELS = {"neuron": Requantise(), "payload_bits": 4}
 PROBLEMS: dict[str, tuple[Network, str]] = {
     "no layers": (net(), "has no layers"),
-    "no connections": (net(neuron_layer("a")), "'a': has no connections"),
+    "no connections": (net(neuron_layer("a")), "'a': has neither connections nor a bias"),
     "same name": (net(first(), first()), "name is used twice"),
     "name with a slash": (net(replace(first(), name="a/b")), "no slash"),
     "name of the input": (net(replace(first(), name="input")), "not 'input'"),

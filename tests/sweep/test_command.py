@@ -107,3 +107,15 @@ def test_an_old_failure_is_gone_from_the_table_when_its_point_succeeds(path: Pat
     assert "0 failed" in run("sweep", study, "-o", tmp_path / "rows", "--workers", 1).output
     table = pd.read_csv(tmp_path / "rows" / "rows.csv")
     assert list(table["error"].isna()) == [True]
+
+
+def test_parquet_holds_the_table(path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    assert sweep(path, tmp_path, "--set", "core.bypass=true,false", "--parquet").exit_code == 0
+    held, table = pd.read_parquet(tmp_path / "rows.parquet"), pd.read_csv(tmp_path / "rows.csv")
+    assert list(held) == list(table)
+    assert len(held) == 6
+    numbers = [name for name in table if table[name].dtype.kind == "f"]
+    assert {"energy_uj", "latency_ms"} <= set(numbers)
+    pd.testing.assert_frame_equal(held[numbers].astype(float), table[numbers])
+    assert held["error"].fillna("").tolist() == table["error"].fillna("").tolist()

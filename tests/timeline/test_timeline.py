@@ -25,7 +25,7 @@ from hwsim.result import Result
 from hwsim.timeline import window, write
 from hwsim.timeline.core_tracks import FILL, ISSUE, LANES, LAYERS, READER, RUNS, SENT, WRITER
 from hwsim.timeline.slots import TimelineError, read_slots
-from hwsim.timeline.units import unit_times
+from hwsim.timeline.units import UnitTimes, unit_times
 from hwsim.timeline.write import write_timeline
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
@@ -64,10 +64,24 @@ def check_run(op: Run, log: CoreLog, outputs: np.ndarray | None) -> Counter[str]
         assert unit.end[-1] == log.done
         assert (unit.start[1:] == unit.end[:-1]).all()
         assert (unit.end > unit.start).all()
+    check_reader(op, log, units)
     if len(units.fill):
         assert 0 <= units.fill[:, 1].min() <= units.fill[:, 1].max() <= op.body.core.fifo_depth
         assert units.fill[-1, 1] == 0
     return found
+
+
+def check_reader(op: Run, log: CoreLog, units: UnitTimes) -> None:
+    """Every token is pushed in a cycle of its own; an AER list gives one in each cycle in which the FIFO has room (R2)."""
+    spent: Counter[str] = Counter()
+    full = np.zeros(log.done, bool)
+    for start, end, code in zip(units.reader.start, units.reader.end, units.reader.code, strict=True):
+        spent[units.reader.states[code].name] += int(end - start)
+        full[start:end] = units.reader.states[code].what == "stall"
+    assert spent["pushes"] == log.counts[:, INDEX["fifo_push"]].sum()
+    assert op.body.core.buffer != "aer" or not spent["reads rows"]
+    held = (np.searchsorted(log.push, np.arange(log.done)) - np.searchsorted(log.pop, np.arange(log.done)))
+    assert (held[full] == op.body.core.fifo_depth).all()
 
 
 OTHERS: list[dict[str, Any]] = [

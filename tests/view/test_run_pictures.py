@@ -202,7 +202,8 @@ def test_runs_are_told_apart_by_what_differs(rate: Result, dense: Result) -> Non
 
 
 def test_layers_of_two_networks_have_two_colour_scales() -> None:
-    results = [hwsim.simulate(trace, "event_core_64", samples=1) for trace in (synthesise("tiny", samples=1), hwsim.load_example())]
+    traces = (synthesise("tiny", samples=1), hwsim.load_example())
+    results = [hwsim.simulate(trace, "event_core_64", samples=1) for trace in traces]
     assert len(networks(results)) == 2
     segments = [s for s in energy_by_layer(results) if s.network]
     by_network = {n: {s.look.colour for s in segments if s.network == n} for n in (1, 2)}
@@ -234,7 +235,8 @@ def test_a_scaled_figure_is_the_sheet_made_smaller(width: Width) -> None:
         if a.get_text():
             assert np.array(b.get_window_extent().p0) == pytest.approx(scale * np.array(a.get_window_extent().p0), abs=1.6), a
             assert b.get_fontsize() == pytest.approx(scale * a.get_fontsize())
-    assert [line.get_linewidth() for line in small.axes[0].lines] == [scale * line.get_linewidth() for line in large.axes[0].lines]
+    widths, smaller = ([line.get_linewidth() for line in figure.axes[0].lines] for figure in (large, small))
+    assert smaller == [scale * one for one in widths]
 
 
 def test_what_is_hardly_there_has_no_entry_in_the_legend(rate: Result) -> None:
@@ -275,7 +277,8 @@ def test_cycles_beyond_the_end_are_refused_with_the_length(rate: Result) -> None
 def test_a_break_even_is_seen_for_one_number_of_steps_as_for_many(steps: list[int]) -> None:
     curves = [Curve(f"account {n}", [(t, 0.9 ** n / t) for t in steps]) for n in range(9)]
     curves.append(Curve("far above", [(t, 1000.0) for t in steps]))
-    figure = breakeven_figure(curves, [("trace", 4, 0.1)], [Threshold("band", 0.3, 0.9), Threshold("mark", 0.3, 0.3, 5)], "t" * 60)
+    thresholds = [Threshold("band", 0.3, 0.9), Threshold("mark", 0.3, 0.3, 5)]
+    figure = breakeven_figure(curves, [("trace", 4, 0.1)], thresholds, "t" * 60)
     figure.canvas.draw()
     axes = figure.axes[0]
     if len(steps) == 1:

@@ -93,9 +93,10 @@ def silent_sums(trace: Trace, samples: int) -> float:
                 if c.operator == "linear":
                     reached = events.sum(axis=(1, 2))
                 else:
-                    padded = np.pad(events, ((0, 0), (c.padding, c.padding), (c.padding, c.padding)))
-                    windows = np.lib.stride_tricks.sliding_window_view(padded, (c.kernel, c.kernel), axis=(1, 2))
-                    reached = windows[:, :: c.stride, :: c.stride].sum(axis=(3, 4))
+                    y, x = c.axes
+                    padded = np.pad(events, ((0, 0), (y.padding, y.padding), (x.padding, x.padding)))
+                    windows = np.lib.stride_tricks.sliding_window_view(padded, (y.kernel, x.kernel), axis=(1, 2))
+                    reached = windows[:, :: y.stride, :: x.stride].sum(axis=(3, 4))
                 silent += int((reached == 0).sum()) * layer.shape[0]
                 sums += reached.size * layer.shape[0]
     return 100 * silent / sums

@@ -67,29 +67,31 @@ def crossings(rows: Iterable[Row]) -> list[Crossing]:
 
 
 def _crossing(key: tuple[Any, ...], scope: str, line: list[Row], rival: Row) -> Crossing:
+    """Rates of the grid at which the SNN does not reach the inference rate are left out; the line ends before them."""
     design, width, kernel, memory, hz, steps = key
-    ordered = sorted(line, key=lambda row: float(row["labels"]["rate"]))
-    energies, lacks = [], list[str]()
-    for row in (*ordered, rival):
-        energy, why = _energy(row, scope, hz)
-        energies.append(energy)
-        lacks += [why] if why else []
     head = (design, scope, steps, width, kernel, memory, hz)
-    if lacks:
-        return Crossing(*head, None, None, None, None, lacks[0])
-    rates = [float(row["labels"]["rate"]) for row in ordered]
-    *own, ann = energies
+    failed = [str(row["error"]) for row in (*line, rival) if "error" in row]
+    if failed:
+        return Crossing(*head, None, None, None, None, failed[0])
+    ordered = sorted(line, key=lambda row: float(row["labels"]["rate"]))
+    reached = [(float(row["labels"]["rate"]), pj) for row in ordered if (pj := _energy(row, scope, hz)) is not None]
+    ann = _energy(rival, scope, hz)
+    if ann is None or len(reached) < 2:
+        slow = rival if ann is None else ordered[-1]
+        return Crossing(*head, None, None, None, ann, f"{hz:g} samples per second are out of reach of its "
+                        f"{slow['labels']['side'].upper()}; the highest are {slow['at_rate']['highest_rate_hz']:.0f}")
+    rates, own = zip(*reached, strict=True)
     rate, between = where(rates, own, ann)
+    if rate is None and len(reached) < len(ordered):
+        return Crossing(*head, None, None, None, ann, f"takes less up to {rates[-1]:g} spikes per neuron and step; above, "
+                        f"{hz:g} samples per second are out of reach")
     return Crossing(*head, rate, between, straight(rates, own, ann), ann)
 
 
-def _energy(row: Row, scope: str, hz: float | None) -> tuple[float, str]:
-    if "error" in row:
-        return 0.0, str(row["error"])
+def _energy(row: Row, scope: str, hz: float | None) -> float | None:
+    """pJ; None where the rate of samples is out of reach."""
     energy = row["energy_pj"] if hz is None else row["at_rate"]["energy_pj"]
-    if energy is None:
-        return 0.0, f"{hz:g} samples per second are out of reach; the highest are {row['at_rate']['highest_rate_hz']:.0f}"
-    return float(energy[scope]), ""
+    return None if energy is None else float(energy[scope])
 
 
 def where(rates: Sequence[float], own: Sequence[float], ann: float) -> tuple[float | None, tuple[float, float] | None]:

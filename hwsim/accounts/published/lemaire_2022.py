@@ -11,7 +11,7 @@ reset. Words of 32 bits, pJ.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
@@ -57,13 +57,13 @@ class Lemaire2022(Account):
     def _event_driven(self, work: Work, layer: LayerWork, c: ConnectionWork, bias: bool, rows: int) -> Iterator[Line]:
         spikes = work.per_sample(c.events["spikes"])
         channels = c.shape[0] // c.connection.groups
-        k, s = (1, 1) if c.connection.operator == "linear" else (c.connection.kernel, c.connection.stride)
-        reached = spikes * channels * k * k
+        along = [(1, 1)] if c.connection.operator == "linear" else [(a.kernel, a.stride) for a in c.connection.axes]
+        reached = spikes * channels * prod(k for k, _ in along)
         add, weights = self.number("e_add"), self.access_pj(self._weights(layer, c, bias))
         yield Line("inputs", spikes, self.access_pj(self.number("fifo_words")))
         yield Line("weights", reached + rows, weights)
         yield Line("potentials", 2 * reached, self.access_pj(layer.neurons))
-        yield Line("additions", spikes * channels * ceil(k / s) ** 2 + rows, add)
+        yield Line("additions", spikes * channels * prod(ceil(k / s) for k, s in along) + rows, add)
         yield Line("addresses", reached, add)
         if c.connection.operator != "linear":
             yield Line("addresses", 2 * spikes, self.number("e_mul") + add)
@@ -75,7 +75,7 @@ class Lemaire2022(Account):
         yield Line("weights", c.dense_macs + rows, self.access_pj(self._weights(layer, c, bias)))
         yield Line("multiplications", c.dense_macs, self.number("e_mul") + add)
         yield Line("additions", rows, add)
-        yield Line("addresses", inputs + layer.neurons + (0 if linear else c.shape[0] * c.connection.kernel**2), add)
+        yield Line("addresses", inputs + layer.neurons + (0 if linear else c.shape[0] * c.connection.taps), add)
 
     def _ann_layer(self, layer: LayerWork) -> Iterator[Line]:
         for n, c in enumerate(found for found in layer.connections if not found.is_identity):

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from hwsim.accounts.base import AccountError, checked
+from hwsim.accounts.base import checked
 from hwsim.errors import HwsimError
 from hwsim.fields import Fields
 from hwsim.yaml_file import read_yaml
@@ -124,12 +124,17 @@ def read_ranges(path: str | Path | None) -> Ranges:
     """
     if path is None:
         return published_ranges()
-    found, known = checked(Ranges, read_yaml(path)), published_ranges().every()
+    found, known = checked(Ranges, read_yaml(path)), published_ranges()
+    for what, mine, theirs in (("choices", found.choices, known.choices), ("profiles", found.profiles, known.profiles)):
+        if unknown := [name for name in mine if name not in theirs]:
+            raise RangeError(f"{path}: {what}: found {unknown[0]}, published are {', '.join(theirs)}")
+    if lacks := [name for name in known.choices if name not in found.choices]:
+        raise RangeError(f"{path}: choices.{lacks[0]}: missing; give it with the options that are drawn, the nominal one first")
     for name, ranges in found.every().items():
-        if name not in known:
-            raise RangeError(f"{path}: ranges.{name}: no published range has this name; there are {', '.join(known)}")
+        if name not in known.every():
+            raise RangeError(f"{path}: ranges.{name}: no published range has this name; there are {', '.join(known.every())}")
         for end in (end for one in ranges for end in (one.low, one.nominal, one.high)):
-            _check(name, end.value, known[name], f"{path}: ")
+            _check(name, end.value, known, f"{path}: ")
     return found
 
 
@@ -154,7 +159,7 @@ def held(ranges: Ranges, given: Iterable[str]) -> Held:
             options[name] = value
         elif name in ranges.every():
             values[name] = _number(name, value)
-            _check(name, values[name], ranges.every()[name])
+            _check(name, values[name], ranges)
         else:
             raise RangeError(f"{name or text!r}: no price of this name has a range; there are {', '.join(ranges.names())}")
     profiles = [options[MEMORY]] if MEMORY in options else list(ranges.profiles)
@@ -183,15 +188,10 @@ def _number(name: str, text: str) -> float:
         raise RangeError(f"{name}: found {text!r}, expected a number, as in {name}=0.2") from None
 
 
-def _check(name: str, value: float, known: list[Range], where: str = "") -> None:
+def _check(name: str, value: float, published: Ranges, where: str = "") -> None:
+    known, texts = published.every()[name], published.sources
     if not any(one.low.value <= value <= one.high.value for one in known):
         said = "; ".join(dict.fromkeys(
-            f"{one.low.value:g} to {one.high.value:g} {one.unit} ({one.low.source}, {one.high.source})" for one in known))
+            f"{one.low.value:g} ({texts[one.low.source]}) to {one.high.value:g} {one.unit} ({texts[one.high.source]})"
+            for one in known))
         raise RangeError(f"{where}{name}: found {value:g}, published is {said}; `hwsim sensitivity --ranges` lists the sources")
-
-
-def check_ranges(ranges: Ranges) -> None:
-    """Raises AccountError for a choice that the price list does not know."""
-    for name in ranges.choices:
-        if name not in ("clock_gating", "links"):
-            raise AccountError(f"choices.{name}: found a setting that is none of prices, expected clock_gating or links")

@@ -17,6 +17,7 @@ from hwsim import __version__
 from hwsim.accounts.assume import charged
 from hwsim.accounts.ours import fitted, one_line
 from hwsim.accounts.registry import all_accounts
+from hwsim.accounts.row import EVEN
 from hwsim.accounts.sensitivity.bill import Priced
 from hwsim.accounts.sensitivity.draws import Prices, drawn, nominal
 from hwsim.accounts.sensitivity.flips import Comparison, probability, ratios
@@ -122,8 +123,13 @@ def _line(own: Priced, rival: Priced, prices: Prices, at: Prices, scope: str) ->
         return {"lacks": one_line(error)}
     flips, low, high = probability((every > 1) != (ratio > 1))
     ends = [float(x) for x in np.quantile(every, (0.05, 0.95))]
-    return {"ratio": ratio, "low": ends[0], "high": ends[1], "wins": "SNN" if ratio > 1 else "ANN", "flips": flips,
+    return {"ratio": ratio, "low": ends[0], "high": ends[1], "wins": winner(ratio), "flips": flips,
             "flips_low": low, "flips_high": high}
+
+
+def winner(ratio: float) -> str:
+    """SNN, ANN, or even: nearer to 1 than EVEN, as in `hwsim assume`."""
+    return "even" if abs(ratio - 1) < EVEN else "SNN" if ratio > 1 else "ANN"
 
 
 def wins(machines: list[dict[str, Any]], accounts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -53,10 +53,7 @@ def rows_of_windows(connection: Connection, rows: tuple[int, int], width: int, b
 
 def _spans(connection: Connection, outputs: NDArray[np.int64], axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Source rows (axis 1) or columns (2) [first, end) of the window of each output."""
-    extent = connection.pooled_shape[axis]
-    if connection.operator == "linear":
-        first, end = np.zeros(len(outputs), np.int64), np.full(len(outputs), extent, np.int64)
-    else:
-        first = outputs * connection.stride - connection.padding
-        end = first + (1 if connection.operator == "identity" else connection.kernel)
+    extent, along = connection.pooled_shape[axis], connection.axes[axis - 1]
+    first = outputs * along.stride - along.padding
+    end = first + along.kernel
     return np.clip(first, 0, extent) * connection.pool, np.clip(end, 0, extent) * connection.pool

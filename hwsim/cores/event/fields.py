@@ -145,6 +145,11 @@ class EventDesign(BufferedDesign):
         return token.sums if isinstance(token, MergedPlanes) else 0
 
     @property
+    def token_of_values(self) -> dict[str, Any]:
+        """The token as a file has it, of the same core with multipliers: values have one plane, which needs no sums (R21)."""
+        return {name: value for name, value in self.core.token.model_dump().items() if name != "sums"}
+
+    @property
     def loop_nest(self) -> tuple[NestLine, ...]:
         return event_nest(self.core_spec(), self.core.payload_bits, self.core.requantises)
 

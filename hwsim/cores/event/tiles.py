@@ -23,18 +23,17 @@ def connection_rows(connection: Connection, channels: int, lanes: int, span: Spa
     `channels` are those of the layer; `first` is a multiple of `lanes`.
     """
     first, last = span
-    c_in, h, w = connection.pooled_shape
+    c_in = connection.pooled_shape[0]
     if connection.operator == "identity":
         start, stop = max(first, connection.channel_offset), min(last, connection.channel_offset + c_in)
         return (0, 0) if stop <= start else (-(-stop // lanes) - start // lanes, stop - start)
-    taps = h * w if connection.operator == "linear" else connection.kernel**2
     per_group_in, per_group_out = c_in // connection.groups, channels // connection.groups
     rows = 0
     for q in range(connection.groups):
         start, stop = max(first, q * per_group_out), min(last, (q + 1) * per_group_out)
         if stop > start:
-            rows += per_group_in * taps * (-(-stop // lanes) - start // lanes)
-    return rows, (last - first) * per_group_in * taps
+            rows += per_group_in * connection.taps * (-(-stop // lanes) - start // lanes)
+    return rows, (last - first) * per_group_in * connection.taps
 
 
 def make_tile(layer: Layer, core: str, lanes: int, span: Span, rows: Span | None = None) -> Tile:
@@ -142,16 +141,15 @@ def _source_neurons(connection: Connection, rows: Span) -> int:
     channels, height, width = connection.pooled_shape
     if connection.operator == "linear":
         return channels * height * width
-    kernel, stride, padding = connection.kernel, connection.stride, connection.padding
-    if connection.operator == "identity":
-        kernel, padding = 1, 0
+    kernel, stride, padding = connection.axes[0]
     touched = {stride * y - padding + k for y in range(*rows) for k in range(kernel)}
     return channels * width * len(touched & set(range(height))) * (connection.pool**2 if connection.pool_mode == "folded" else 1)
 
 
 def least_height(layer: Layer) -> int:
     """Rows of a tile that reads no more source rows a second time than it computes: as many as its neighbours share with it."""
-    halos = [-(-max(0, c.kernel - c.stride) // c.stride) for c in layer.connections if c.operator == "conv2d"]
+    axes = (c.axes[0] for c in layer.connections if c.operator == "conv2d")
+    halos = [-(-max(0, axis.kernel - axis.stride) // axis.stride) for axis in axes]
     return min(layer.shape[1], max(1, *halos, 1))
 
 

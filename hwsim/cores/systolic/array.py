@@ -121,8 +121,8 @@ def tap_addresses(connection: Connection, layer: Layer) -> IntArray:
     c, h, w = connection.pooled_shape
     if connection.operator == "linear":
         return np.arange(h * w, dtype=np.int64)[None] * c
-    y, x = (np.arange(n)[:, None] * connection.stride - connection.padding + np.arange(connection.kernel)
-            for n in layer.shape[1:])
+    y, x = (np.arange(n)[:, None] * axis.stride - axis.padding + np.arange(axis.kernel)
+            for n, axis in zip(layer.shape[1:], connection.axes, strict=True))
     y, x = y[:, None, :, None], x[None, :, None, :]
     inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
     return np.where(inside, (y * w + x) * c, -1).reshape(layer.shape[1] * layer.shape[2], -1)

@@ -85,7 +85,7 @@ class LayerWork:
         return self.positions * len(self.spans(lo, hi))
 
     def gemm(self, block: Block) -> Gemm:
-        k = sum(taps(c) * c.pooled_shape[0] // c.groups for c in self.dense)
+        k = sum(c.taps * c.pooled_shape[0] // c.groups for c in self.dense)
         return Gemm(self.positions, block.hi - block.lo, k)
 
     def fetched(self, block: Block) -> int:
@@ -137,12 +137,6 @@ class LayerWork:
             rows, weights = rows + sum(-(-n // columns) for n in real), weights + sum(real)
         return Tile(core=self.arch.core_names[0], groups=(first, last), channels=(lo, hi), rows=(0, self.layer.shape[1]),
                     weight_rows=rows, weights=weights, words=self.membrane_words(lo, hi))
-
-
-def taps(connection: Connection) -> int:
-    """Products that one source channel gives to one output: k x k, or all positions of a linear connection."""
-    _, h, w = connection.pooled_shape
-    return h * w if connection.operator == "linear" else connection.kernel**2
 
 
 def real_channels(connection: Connection, lo: int, hi: int) -> range:
@@ -221,7 +215,8 @@ def _residual(work: LayerWork, connection: Connection, lo: int, hi: int, cost: R
     channels = [c for c in (real_channels(connection, *span) for span in work.spans(lo, hi)) if c]
     synapses = work.positions * sum(len(c) for c in channels)
     y, x = np.divmod(np.arange(work.positions, dtype=np.int64), work.layer.shape[2])
-    sources = (y * connection.pooled_shape[2] + x) * connection.stride
+    rows, columns = connection.axes
+    sources = y * rows.stride * connection.pooled_shape[2] + x * columns.stride
     cost.cycles += work.words(lo, hi)
     events["mult"] += synapses
     events["acc_add"] += synapses

@@ -72,7 +72,7 @@ def gather_arrays(sources: Sequence[FeedPlanes], listed: Sequence[Listed], eots:
         start += each.starts.size
         event += len(each.flat)
     windows = np.array(
-        [[*s.synapses.window[:9].tolist(), s.bits(merged), s.feed.scan_bits] for s in sources], np.int64).reshape(-1, 11)
+        [[*s.synapses.window[:11].tolist(), s.bits(merged), s.feed.scan_bits] for s in sources], np.int64).reshape(-1, 13)
     fed = [s.synapses.by_channel[:, :2] for s in sources]
     slots = [each.slots if each.slots.size else np.ones(len(each.flat), np.int64) for each in listed] if merged else []
     return (

@@ -19,7 +19,7 @@ from hwsim.checks.run import check_run
 from hwsim.engine.fast.counting import coefficients, counts_last_words, pass_tallies
 from hwsim.engine.fast.sweep_plan import SweepPlan
 from hwsim.program import CoreRun, ProgramError
-from hwsim.snn.network import Connection
+from hwsim.snn.network import Axis, Connection
 
 Ints = NDArray[Any]
 
@@ -103,42 +103,32 @@ def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightR
     channels, in_height, in_width = connection.pooled_shape
     height, width = (connection.source_shape if pool > 1 else connection.token_shape)[1:]
     (first_row, end_row), out_width = run.row_span, run.shape[2]
-    kernel_y, kernel_x, stride, padding = _operator(connection)
-    operator = (kernel_y, kernel_x, stride, padding, in_height, in_width, end_row - first_row, out_width, first_row)
+    along_y, along_x = connection.axes
+    sides = (side for pair in zip(along_y, along_x, strict=True) for side in pair)
+    operator = (*sides, in_height, in_width, end_row - first_row, out_width, first_row)
     fed = _fed_channels(run, connection)
     weights, slices, largest = rows
     return Synapses(
         grid=np.array([height, width, channels, pool, out_width, run.groups[1] - run.groups[0]], np.int64),
         window=np.array([width, channels, pool, *operator], np.int64),
         by_row=rows_reached(run, connection, height, pool),
-        by_column=_reach(width, pool, in_width, kernel_x, stride, padding, (0, out_width)),
+        by_column=_reach(width, pool, in_width, along_x, (0, out_width)),
         by_channel=_groups(run, fed), fed=fed - run.channels[0], weights=weights, slices=slices, largest=largest,
         # Four weights of a byte stay exact in 16 bits; the sums of others are made in the state's own type.
         sums=np.zeros(1, np.int16 if weights is not None and weights.dtype == np.int8 else np.int64),
     )
 
 
-def _operator(connection: Connection) -> tuple[int, int, int, int]:
-    """Kernel rows and columns, stride and padding."""
-    _, in_height, in_width = connection.pooled_shape
-    if connection.operator == "linear":
-        return in_height, in_width, 1, 0
-    if connection.operator == "identity":
-        return 1, 1, connection.stride, 0
-    return connection.kernel, connection.kernel, connection.stride, connection.padding
-
-
 def rows_reached(run: CoreRun, connection: Connection, height: int, pool: int) -> Ints:
     """(height, 2) first row of the run's tile that each row of the events' grid touches, from the tile's own, and how many."""
-    kernel, _, stride, padding = _operator(connection)
-    return _reach(height, pool, connection.pooled_shape[1], kernel, stride, padding, run.row_span)
+    return _reach(height, pool, connection.pooled_shape[1], connection.axes[0], run.row_span)
 
 
-def _reach(size: int, pool: int, in_size: int, kernel: int, stride: int, padding: int, outputs: tuple[int, int]) -> Ints:
+def _reach(size: int, pool: int, in_size: int, axis: Axis, outputs: tuple[int, int]) -> Ints:
     """(size, 2) first of the outputs [a, b) that each source coordinate touches, counted from a, and how many."""
     at = np.arange(size) // pool
-    first = np.maximum(outputs[0], -((kernel - 1 - padding - at) // stride))
-    last = np.minimum(outputs[1] - 1, (at + padding) // stride)
+    first = np.maximum(outputs[0], -((axis.kernel - 1 - axis.padding - at) // axis.stride))
+    last = np.minimum(outputs[1] - 1, (at + axis.padding) // axis.stride)
     count = np.where(at < in_size, np.maximum(0, last - first + 1), 0)
     return np.stack([first - outputs[0], count], axis=1).astype(np.int64)
 
@@ -176,7 +166,7 @@ def weight_rows(run: CoreRun, connection: Connection) -> WeightRows:
     every = np.zeros((0, 2), np.int64)
     if connection.weights is None:
         return None, every, 0
-    fed, (kernel_y, kernel_x, _, _) = _fed_channels(run, connection), _operator(connection)
+    fed, (kernel_y, kernel_x) = _fed_channels(run, connection), (axis.kernel for axis in connection.axes)
     taps = kernel_y * kernel_x
     weights = np.asarray(connection.weights)
     if len(fed) == 1 and connection.operator == "linear":
@@ -186,9 +176,9 @@ def weight_rows(run: CoreRun, connection: Connection) -> WeightRows:
     elif connection.operator == "identity":
         rows = weights.reshape(1, 1, channels, 1)
     else:
-        groups, kernel = connection.groups, connection.kernel
-        rows = weights.reshape(groups, -1, channels // groups, kernel, kernel).transpose(3, 4, 0, 2, 1)
-        rows = rows.reshape(kernel, kernel, channels, -1)
+        groups = connection.groups
+        rows = weights.reshape(groups, -1, channels // groups, kernel_y, kernel_x).transpose(3, 4, 0, 2, 1)
+        rows = rows.reshape(kernel_y, kernel_x, channels, -1)
         rows = _from_first(rows, fed[:, 0] - np.arange(channels) // (channels // groups) * rows.shape[-1])
     sliced = len(fed) > 1 or connection.operator == "identity" or connection.groups > 1
     table = rows.reshape(taps * channels, rows.shape[-1])

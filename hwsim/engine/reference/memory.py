@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.program import CoreRun
-from hwsim.snn.network import Connection
+from hwsim.snn.network import Axis, Connection
 
 Word = NDArray[np.int64]
 
@@ -185,21 +185,16 @@ class AddressGenerator:
         if wire.operator == "linear":
             yield 0, y, x
         elif wire.operator == "identity":
-            on_grid = y % wire.stride == 0 and x % wire.stride == 0
-            out_y, out_x = y // wire.stride, x // wire.stride
+            (_, stride_y, _), (_, stride_x, _) = wire.axes
+            on_grid = y % stride_y == 0 and x % stride_x == 0
+            out_y, out_x = y // stride_y, x // stride_x
             if on_grid and layout.first_row <= out_y < layout.end_row and out_x < layout.width:
                 yield (out_y - layout.first_row) * layout.width + out_x, 0, 0
         else:
-            for out_y, tap_y in self._reached(y, range(layout.first_row, layout.end_row)):
-                for out_x, tap_x in self._reached(x, range(layout.width)):
+            along_y, along_x = wire.axes
+            for out_y, tap_y in _reached(along_y, y, range(layout.first_row, layout.end_row)):
+                for out_x, tap_x in _reached(along_x, x, range(layout.width)):
                     yield (out_y - layout.first_row) * layout.width + out_x, tap_y, tap_x
-
-    def _reached(self, at: int, outputs: range) -> Iterator[tuple[int, int]]:
-        """Along one axis: (output coordinate, kernel tap) for each of the tile's outputs whose receptive field holds `at`."""
-        for out in outputs:
-            tap = at + self.connection.padding - self.connection.stride * out
-            if 0 <= tap < self.connection.kernel:
-                yield out, tap
 
     def _rows(self, c: int, tap_y: int, tap_x: int) -> Iterator[Row]:
         """The weight rows of a source channel at a tap: one for each group of the run with a connected channel."""
@@ -242,3 +237,11 @@ class AddressGenerator:
         first, end = self._connected(c)
         c_within = c % (wire.source_shape[0] // wire.groups)
         return np.asarray(wire.weights[first:end, c_within, tap_y, tap_x], np.int64)
+
+
+def _reached(axis: Axis, at: int, outputs: range) -> Iterator[tuple[int, int]]:
+    """Along one axis: (output coordinate, kernel tap) for each of the tile's outputs whose receptive field holds `at`."""
+    for out in outputs:
+        tap = at + axis.padding - axis.stride * out
+        if 0 <= tap < axis.kernel:
+            yield out, tap

@@ -56,9 +56,9 @@ def window_of(connection: Connection, visit: Visit) -> Window:
     if connection.operator == "linear":
         top, bottom, left, right = 0, height, 0, width
     else:
-        size, padding = (1, 0) if connection.operator == "identity" else (connection.kernel, connection.padding)
-        top, left = connection.stride * visit.y - padding, connection.stride * visit.x - padding
-        bottom, right = min(top + size, height), min(left + size, width)
+        rows, columns = connection.axes
+        top, left = rows.stride * visit.y - rows.padding, columns.stride * visit.x - columns.padding
+        bottom, right = min(top + rows.kernel, height), min(left + columns.kernel, width)
         top, left = max(top, 0), max(left, 0)
     # A folded pool has no grid of its own: its window is that much larger in the source.
     k = connection.pool if connection.pool_mode == "folded" else 1

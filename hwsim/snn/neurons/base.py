@@ -108,6 +108,11 @@ class Neuron:
         """Whether its outputs are numbers of a fixed width, in bits or whole; spikes are counted instead."""
         return self.sends in ("bits", "values")
 
+    @property
+    def not_lowered(self) -> str:
+        """Why no core can run it yet, in words; empty for a model with passes."""
+        return ""
+
     def thresholds_needed(self, timesteps: int) -> int:
         """How many thresholds a layer of `timesteps` has: one per timestep; none for a model that never fires."""
         return 0 if self.sends == "nothing" else timesteps

@@ -13,7 +13,7 @@ from hwsim.cores.dense.values import rows_of_scan, rows_of_windows
 from hwsim.program import Run
 from hwsim.schedules import schedule_by_name
 from hwsim.simulation import make_program
-from hwsim.snn.network import Connection
+from hwsim.snn.network import Connection, by_axis
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
 
@@ -57,11 +57,8 @@ def slots_and_words(run: Run, network: Any, adders: int) -> tuple[int, int]:
                 py, px = y // wire.pool, x // wire.pool
                 if wire.operator == "linear":
                     inside = True
-                elif wire.operator == "identity":
-                    inside = (py, px) == (oy * wire.stride, ox * wire.stride)
                 else:
-                    inside = (0 <= py - oy * wire.stride + wire.padding < wire.kernel
-                              and 0 <= px - ox * wire.stride + wire.padding < wire.kernel)
+                    inside = in_window(wire, oy, ox, py, px)
                 words[c, y, x] += groups * inside
         slots += m * int(words.sum())
         nowhere += int((words == 0).sum())
@@ -120,8 +117,8 @@ def test_rows_of_windows_are_those_of_a_walk(
 def in_window(wire: Connection, oy: int, ox: int, y: int, x: int) -> bool:
     if wire.operator == "linear":
         return True
-    size = 1 if wire.operator == "identity" else wire.kernel
-    return (0 <= y - oy * wire.stride + wire.padding < size and 0 <= x - ox * wire.stride + wire.padding < size)
+    sides = zip((y, x), (oy, ox), by_axis(wire.kernel), by_axis(wire.stride), by_axis(wire.padding), strict=True)
+    return all(0 <= at - out * stride + padding < kernel for at, out, kernel, stride, padding in sides)
 
 
 def test_what_cannot_be_is_refused(rate_trace: Trace) -> None:

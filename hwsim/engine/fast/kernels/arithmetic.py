@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# window: an event list's width, channels and folded pool; the operator's kernel, stride and padding; the grid that it
+# window: an event list's width, channels and folded pool; the operator's kernel, stride and padding by axis; the grid that it
 # sees and the tile that it makes, whose first row is a row of the layer. Output rows are counted from it.
 # (Numba notices an edit of this file only, so kernels.timing's grid is not used here.)
-WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH, FIRST_ROW = range(12)
+WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE_Y, STRIDE_X, PADDING_Y, PADDING_X = range(9)
+IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH, FIRST_ROW = range(9, 14)
 
 
 @njit(cache=True)
@@ -33,8 +34,8 @@ def gather(
     Row (ky * KX + kx) * C + c: with kx = x + padding - stride * out_x that is the event's `flat` plus a constant, for
     all events of a source row at once. Payload events (`values` not empty) leave payload * scale in `factors`.
     """
-    top = (window[FIRST_ROW] + out_y) * window[STRIDE] - window[PADDING]
-    left = out_x * window[STRIDE] - window[PADDING]
+    top = (window[FIRST_ROW] + out_y) * window[STRIDE_Y] - window[PADDING_Y]
+    left = out_x * window[STRIDE_X] - window[PADDING_X]
     pool, width, channels = window[POOL], window[WIDTH], window[CHANNELS]
     begin_x = max(left, 0) * pool
     end_x = min(left + window[KERNEL_X], window[IN_WIDTH]) * pool
@@ -249,8 +250,8 @@ def lanes_of(
     channel, y, x = place
     position = word // groups
     out_y, out_x = position // window[OUT_WIDTH], position % window[OUT_WIDTH]
-    tap_y = y // window[POOL] - ((window[FIRST_ROW] + out_y) * window[STRIDE] - window[PADDING])
-    tap_x = x // window[POOL] - (out_x * window[STRIDE] - window[PADDING])
+    tap_y = y // window[POOL] - ((window[FIRST_ROW] + out_y) * window[STRIDE_Y] - window[PADDING_Y])
+    tap_x = x // window[POOL] - (out_x * window[STRIDE_X] - window[PADDING_X])
     row = (tap_y * window[KERNEL_X] + tap_x) * window[CHANNELS] + channel
     first, count = (slices[row, 0], slices[row, 1]) if slices.size else (0, lanes)
     begin = max(first, word % groups * group_lanes)

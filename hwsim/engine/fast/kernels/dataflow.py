@@ -28,8 +28,10 @@ TOKENS, BUSY, HAZARD, STALL, OVERLAPPED, SENT, ROWS_READ, PORT, SENDING_WORDS = 
 # steps (passes, 6): memories read, written and claimed, whether it sends, row of the tally, place in `sent`.
 READS, STEP_WRITES, STEP_CLAIMS, SENDS, ROW, PLACE_SENT = range(6)
 
-# window: the event grid's width, channels and folded pool; kernel, stride and padding; the grid that the operator sees.
-WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH = range(9)
+# window: the event grid's width, channels and folded pool; kernel, stride and padding by axis; the grid that the operator
+# sees; bits of a neuron in the buffer and of a row of it.
+WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE_Y, STRIDE_X, PADDING_Y, PADDING_X = range(9)
+IN_HEIGHT, IN_WIDTH, BITS, SCAN_BITS = range(9, 13)
 
 
 def started(bypass: bool, adds_to: int, single_port: bool, by_word: bool, word_writer: bool) -> Array:
@@ -265,8 +267,8 @@ def gather_run(
                             continue
                         window = windows[feed]
                         width, pool = window[WIDTH], window[POOL]
-                        top = (first_row + visit_y) * window[STRIDE] - window[PADDING]
-                        left = visit_x * window[STRIDE] - window[PADDING]
+                        top = (first_row + visit_y) * window[STRIDE_Y] - window[PADDING_Y]
+                        left = visit_x * window[STRIDE_X] - window[PADDING_X]
                         x_low = max(left, 0) * pool
                         x_high = min(left + window[KERNEL_X], window[IN_WIDTH]) * pool
                         if x_low >= x_high:
@@ -274,7 +276,7 @@ def gather_run(
                         y_low = max(top, 0) * pool
                         y_high = min(top + window[KERNEL_Y], window[IN_HEIGHT]) * pool
                         at, event_0 = lists[n, feed, 0], lists[n, feed, 1]
-                        bits, scan_bits = window[CHANNELS] * window[9], window[10]
+                        bits, scan_bits = window[CHANNELS] * window[BITS], window[SCAN_BITS]
                         line_0 = fed_at[feed]
                         alike = fed_at[feed + 1] - line_0 == 1
                         last_row = -1

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 # window: see kernels.arithmetic.      grid: see kernels.timing.
-WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE, PADDING, IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH, FIRST_ROW = range(12)
+WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE_Y, STRIDE_X, PADDING_Y, PADDING_X = range(9)
+IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH, FIRST_ROW = range(9, 14)
 # totals of count_masked: operations on words that are not quiet, on quiet ones, additions; those of the first in the last group.
 WORKED, SKIPPED, ADDS, LAST = range(4)
 # core and tally: see kernels.dataflow.
@@ -86,9 +87,9 @@ def add_masked(
                             factors[number] *= -1 if values[event] < 0 else 1
                             number += 1
                     for out_y in range(by_row[y, 0], by_row[y, 0] + by_row[y, 1]):
-                        tap_y = y // pool - (window[FIRST_ROW] + out_y) * window[STRIDE] + window[PADDING]
+                        tap_y = y // pool - (window[FIRST_ROW] + out_y) * window[STRIDE_Y] + window[PADDING_Y]
                         for out_x in range(by_column[x, 0], by_column[x, 0] + by_column[x, 1]):
-                            tap_x = x // pool - out_x * window[STRIDE] + window[PADDING]
+                            tap_x = x // pool - out_x * window[STRIDE_X] + window[PADDING_X]
                             position = out_y * window[OUT_WIDTH] + out_x
                             terms = weights[(tap_y * window[KERNEL_X] + tap_x) * channels + channel]
                             clipped += add_factors_on(

@@ -1,0 +1,158 @@
+"""The model's energy of a core's logic against its gates, on one run of a trace that no price was fitted on.
+
+    python benchmarks/gate_error.py nangate45_typ.lib [--trace T.h5] [--layer NAME] [--lanes P] [--eots N] [--sample S]
+
+The core of the layer is exported as Verilog, synthesised unit by unit (yosys) and simulated gate by gate (Icarus Verilog) under
+its own testbench, which checks every spike and word. Toggles times the library's energies, taken to 0.9 V, stand beside what the
+model says of the same run's counts, with the sizes of this core. Memories, wires and the reader of events are in neither. The
+default is a layer of another network than those that the prices were fitted on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from hwsim.activity import EVENTS
+from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.cores.event.runs import runs_of_tile
+from hwsim.cores.logic import CLOCK, WIRES
+from hwsim.cost.logic import LogicPrices, logic_prices
+from hwsim.cost.memory import macros
+from hwsim.cost.technology.logic_tables import logic_table
+from hwsim.cost.technology.make.logic import ENERGY
+from hwsim.cost.technology.make.units import LEAKAGE_POWER, RATIO
+from hwsim.engine.single_run import payload_bits, replay_core
+from hwsim.record import CoreReplay
+from hwsim.rtl.export import CoreExport
+from hwsim.rtl.gates.core import CoreNetlist, synthesise_core
+from hwsim.rtl.gates.liberty import read_library
+from hwsim.rtl.gates.toggles import Toggles, clock_fj, energy_fj, run_gates
+from hwsim.rtl.testbench import Bench
+from hwsim.trace.reader import Trace
+
+ROOT = Path(__file__).resolve().parents[1]
+TRACE, LAYER = ROOT / "traces" / "methods" / "fashion_mnist_tiny_bit_serial_t4.h5", "conv3"
+TOP = "core"
+NOT_IN_GATES = {"entry_reader", WIRES}
+"""Components of the model that the exported core does not have: it is given its tokens."""
+
+
+def design_of(trace: Trace, layer: str, lanes: int) -> Architecture:
+    """A core with room for all of the network; the run of a layer is as narrow as the layer."""
+    found = trace.network.layer(layer)
+    address = sum((max(c.token_shape[i] for c in found.connections) - 1).bit_length() for i in range(3))
+    roomy = dict.fromkeys(("weight", "membrane", "current", "spike", "bias"), 64)
+    design = load_architecture("event_core_16_aer").with_core(
+        lanes=lanes, potential_bits=max(one.potential_bits for one in trace.network), payload_bits=8, fifo_depth=8)
+    design = design.with_memories(weight=2**23, membrane=2**23, current=2**23, bias=2**23, banks=roomy)
+    return design.with_spike_buffer(capacity=2**25, address_bits=max(address, 16))
+
+
+def narrowed(design: Architecture, replay: CoreReplay, token_bits: int) -> Architecture:
+    """The design whose potentials and tokens are those of the hardware: it was elaborated for one layer."""
+    data = dump_architecture(design)
+    data["core"]["potential_bits"] = replay.run.potential_bits
+    data["core"]["payload_bits"] = 0 if not replay.payload_bits else replay.payload_bits
+    data["spike_buffer"]["address_bits"] = max(1, token_bits - 3 - data["core"]["payload_bits"])
+    return rebuild_architecture(data)
+
+
+def model_fj(design: Architecture, replay: CoreReplay) -> dict[str, float]:
+    """fJ by component, 0.9 V."""
+    prices = logic_prices(design, macros(design))
+    assert prices is not None
+    counts = dict(zip(EVENTS, replay.log.counts.sum(axis=0).tolist(), strict=True))
+    found: dict[str, float] = {}
+    charges = [(count, charge) for event, count in counts.items() if count for charge in prices.charges(event)]
+    for count, charge in [*charges, *((replay.log.done + 1, charge) for charge in prices.every_cycle())]:
+        found[charge.component] = found.get(charge.component, 0.0) + 1e3 * count * charge.pj
+    return {name: fj for name, fj in found.items() if name not in NOT_IN_GATES}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("liberty")
+    options.add_argument("--trace", default=str(TRACE))
+    options.add_argument("--layer", default=LAYER)
+    options.add_argument("--lanes", type=int, default=8)
+    options.add_argument("--eots", type=int, help="stop after so many (default: all)")
+    options.add_argument("--sample", type=int, default=0)
+    options.add_argument("--yosys", default="yosys")
+    options.add_argument("--iverilog", default="iverilog")
+    options.add_argument("--vvp", default="vvp")
+    asked = options.parse_args()
+    library = read_library(asked.liberty)
+    with Trace.open(asked.trace) as trace:
+        design = design_of(trace, asked.layer, asked.lanes)
+        program, runs = runs_of_tile(trace, design, asked.layer, schedule="layer_by_layer", tile=0, timestep=0)
+        run = runs[-1].body
+        export = CoreExport(TOP, run, payload_bits(program.network, run), design.core.weight_bits, (("trace", trace.name),))
+        replay = replay_core(program, runs, trace.sample(asked.sample), asked.eots)
+    netlist = synthesise_core(export.verilog(), TOP, library, asked.liberty, asked.yosys)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(export, replay)
+        toggles = run_gates(netlist, TOP, bench.verilog("bench.mem"), bench.data(), "bench.mem", Path(folder), asked.iverilog,
+                            asked.vvp)
+    cycles = replay.log.done + 1
+    print(f"{Path(asked.trace).stem}, {asked.layer}, sample {asked.sample}: {asked.lanes} lanes, {run.potential_bits} bits, "
+          f"{cycles:,} cycles, {len(replay.tokens):,} tokens; every spike and word of the gates as the engine's\n")
+    ours = narrowed(design, replay, export.core.p.token.size)
+    energies(ours, replay, netlist, toggles, library.supply_v)
+    prices = logic_prices(ours, macros(ours))
+    assert prices is not None
+    compare(prices, netlist)
+
+
+def energies(design: Architecture, replay: CoreReplay, netlist: CoreNetlist, toggles: Toggles, supply_v: float) -> None:
+    """pJ at 0.9 V, by unit: the model's, that of settled values, and that with the glitches of gates of equal delay."""
+    scale = ENERGY  # fJ at the library's supply to pJ at 0.9 V
+    model, running = model_fj(design, replay), model_fj(free_running(design), replay)
+    settled, every = (energy_fj(netlist, found, supply_v) for found in (toggles.settled, toggles.all))
+    gated, free = clock_fj(netlist, toggles, replay.log.done + 1, supply_v)
+    flip_flop = logic_table(design.technology.logic).flip_flop
+    cell = flip_flop.cell_pj.value / (flip_flop.cell_pj.value + flip_flop.tree_pj.value)
+    gates_fj = 1e3 * flip_flop.gates_pj.value * (replay.log.done + 1)
+    names = [*netlist.names, *sorted(set(model) - set(netlist.names) - {CLOCK})]
+    rows = [(name, model.get(name, 0.0) / 1e3, settled.get(name, 0.0) * scale, every.get(name, 0.0) * scale) for name in names]
+    logic = ("logic", *(sum(row[i] for row in rows) for i in (1, 2, 3)))
+    clock = ("clock pins, gated", (model[CLOCK] - gates_fj) * cell / 1e3, gated * scale, gated * scale)
+    rows += [logic, clock, ("logic and gated clock", *(a + b for a, b in zip(logic[1:], clock[1:], strict=True))),
+             ("clock pins, free-running", running[CLOCK] * cell / 1e3, free * scale, free * scale)]
+    print("| pJ at 0.9 V | model | gates, settled | model / gates | gates, glitches | model / gates |\n|---|---|---|---|---|---|")
+    for name, ours, calm, all_of_them in rows:
+        print(f"| {name} | {ours:,.0f} | {calm:,.0f} | {ratio(ours, calm)} | {all_of_them:,.0f} | {ratio(ours, all_of_them)} |")
+    for what, memory in (("potentials", max(netlist.memories, key=lambda m: m.width)),):
+        moved = sum(toggles.settled[net] for net in memory.read_data) / len(memory.read_data)
+        print(f"\ntoggles per bit of the {what} that are read, per operation: {moved / operations(replay):.2f}\n")
+
+
+def ratio(model: float, gates: float) -> str:
+    return f"{model / gates:.2f}" if gates else ""
+
+
+def operations(replay: CoreReplay) -> int:
+    return int(replay.log.counts[:, EVENTS.index("addr_gen")].sum())
+
+
+def compare(prices: LogicPrices, netlist: CoreNetlist) -> None:
+    """Areas, leakage and flip-flops by unit."""
+    area, leak = ({piece.component: piece.amount for piece in pieces} for pieces in (prices.areas(), prices.leaks()))
+    print("| | um2, model | gates | model / gates | nW, model | gates | model / gates |\n|---|---|---|---|---|---|---|")
+    power = RATIO**LEAKAGE_POWER
+    for name in (*netlist.names, None):
+        um2, nw = netlist.area_um2(name), netlist.leakage_nw(name) * power
+        a, b = (sum(of.get(n, 0.0) for n in (netlist.names if name is None else (name,))) for of in (area, leak))
+        print(f"| {name or 'together'} | {a:,.0f} | {um2:,.0f} | {ratio(a, um2)} | {b:,.0f} | {nw:,.0f} | {ratio(b, nw)} |")
+    print(f"\nflip-flops: {prices.flip_flops:.0f} (model), {netlist.flip_flops()} (gates)")
+
+
+def free_running(design: Architecture) -> Architecture:
+    data = dump_architecture(design)
+    data["technology"]["clock_gating"] = "free_running"
+    return rebuild_architecture(data)
+
+
+if __name__ == "__main__":
+    main()
