@@ -22,7 +22,8 @@ def follow(page: list[Step], folder: Path, exact: bool) -> None:
     for step in page:
         found = renewed(step, step.run(folder))
         if exact:
-            assert found == [line.rstrip() for line in step.shown], f"{step.command}: run python -m docs.tools.console on the page"
+            shown = [line.rstrip() for line in step.shown]
+            assert found == shown, f"{step.command}: run python -m docs.tools.console on the page"
 
 
 def test_the_pages_have_steps_and_the_short_ones_come_without_a_slow_one() -> None:

@@ -6,8 +6,12 @@ import pytest
 
 import hwsim
 from docs.tools.reference import FOLDER, PAGES, page
+from hwsim import __version__
 from hwsim.arch_schema import architecture_schema
 from hwsim.cli import COMMANDS
+from hwsim.result_file import FORMAT as RESULT_FORMAT
+from hwsim.task import MODEL_VERSION
+from hwsim.trace.schema import FORMAT_VERSION as TRACE_VERSION
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -27,3 +31,10 @@ def test_every_command_name_and_field_has_its_place() -> None:
 def lines(text: str) -> set[str]:
     """Lines, and the first cells of rows."""
     return {*text.splitlines(), *(f"{line.split(' |')[0]} |" for line in text.splitlines() if line.startswith("| "))}
+
+
+def test_the_page_on_versions_has_those_of_the_code() -> None:
+    page = (FOLDER.parent / "versions.md").read_text(encoding="utf-8")
+    for value, place in ((__version__, "package"), (f'"{MODEL_VERSION}"', "model"), (RESULT_FORMAT, "result format"),
+                         (TRACE_VERSION, "trace format")):
+        assert f"| {place} | `{value}` |" in page, (place, value)
