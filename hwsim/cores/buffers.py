@@ -37,7 +37,8 @@ class Memories(Fields):
     """Words of lanes x potential_bits."""
     mask: Bits = 0
     """Words of lanes x 1 bit: flags of single-spike and two-stage neurons."""
-    banks: dict[Literal["weight", "membrane", "current", "bias", "mask", "spike"], Annotated[int, Field(strict=True, ge=1, le=4096)]] = {}
+    banks: dict[Literal["weight", "membrane", "current", "bias", "mask", "spike"],
+                Annotated[int, Field(strict=True, ge=1, le=4096)]] = {}
     """Banks that a memory has at least; by default as few as a row needs, ceil(bits / 128). Smaller banks are faster."""
 
 
