@@ -1,4 +1,4 @@
-"""`hwsim capture`: traces from other people's tools: PyTorch models, NIR graphs, lava-dl networks; events of a camera as inputs."""
+"""`hwsim capture`: traces of PyTorch models, NIR graphs and lava-dl networks; events of a camera as inputs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hwsim.trace.reader import Trace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-                  help="Traces from PyTorch models (SpikingJelly, snnTorch), NIR graphs and lava-dl networks; events of a camera as "
-                       "inputs.")
+                  help="Traces from PyTorch models (SpikingJelly, snnTorch), NIR graphs and lava-dl networks; events of a camera "
+                       "as inputs.")
 app.command("events")(capture_events_command)
 
 InputsOption = Annotated[str, typer.Option("--inputs", metavar="FILE", help=(

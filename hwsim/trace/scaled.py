@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import HwsimError
-from hwsim.snn.network import INPUT, Connection, Layer, Network
+from hwsim.snn.network import INPUT, Connection, Layer, Network, by_axis
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 from hwsim.trace.writer import TraceWriter
@@ -116,11 +116,12 @@ def _network(network: Network, shape: Shape, steps: int) -> Network:
 
 def _connection(c: Connection, network: Network, widths: dict[str, int], shape: Shape) -> Connection:
     channels = c.source_shape[0] if c.source == INPUT else widths[c.source]
-    kernel = shape.kernel if shape.kernel and c.operator == "conv2d" else c.kernel
-    if kernel != c.kernel and c.padding != c.kernel // 2:
+    kernels = by_axis(shape.kernel if shape.kernel and c.operator == "conv2d" else c.kernel)
+    changes = kernels != by_axis(c.kernel)
+    if changes and by_axis(c.padding) != tuple(side // 2 for side in by_axis(c.kernel)):
         raise ScaleError(f"kernel: a convolution of {c.source} is not padded by half of its kernel, so its shape would change")
-    return replace(c, source_shape=(channels, *c.source_shape[1:]), weights=None, kernel=kernel,
-                   padding=kernel // 2 if kernel != c.kernel else c.padding,
+    return replace(c, source_shape=(channels, *c.source_shape[1:]), weights=None,
+                   kernel=kernels[0] if changes else c.kernel, padding=kernels[0] // 2 if changes else c.padding,
                    groups=c.groups if c.groups == 1 else channels, channel_offset=round(c.channel_offset * shape.width))
 
 
