@@ -52,4 +52,6 @@ def _unlinked(text: str, link: re.Match[str]) -> str:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         path = Path(name).resolve()
+        if path == GLOSSARY:
+            continue  # its links lead within itself
         path.write_text(linked(path.read_text(encoding="utf-8"), path), encoding="utf-8")
