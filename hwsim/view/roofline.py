@@ -78,7 +78,7 @@ def _name_layers(axes: Axes, shown: Sequence[tuple[float, float, Mark, float, st
     taken = [Bbox.from_bounds(px - size / 144, py - size / 144, size / 72, size / 72)
              for (px, py), (_, _, _, size, _) in zip(places, shown, strict=True)]
     for (px, py), (x, y, _, _, layer) in sorted(zip(places, shown, strict=True), key=lambda one: -one[0][1]):
-        name = layer_name(layer, 16)
+        name = layer_name(layer, 24)
         box = Bbox.from_bounds(px + 0.07, py - 0.06, inches(name, SMALL), 0.12)
         inside = box.x1 < axes.bbox.x1 / dpi
         if layer and inside and not any(box.overlaps(other) for other in taken):
