@@ -1,8 +1,8 @@
 """Figures of hwsim/view as SVG that stands in the page itself: no file, no identity twice, and colours that follow the page.
 
 Each colour becomes a CSS variable. In a dark page greys change places with each other (ink is light on dark paper) and hues
-become lighter, in the same order. A figure with pixels (a heat map) keeps its colours and its white paper: words on its cells were
-chosen for them.
+become lighter, in the same order. A figure with pixels (a heat map) keeps its colours and its white paper: the colours of words
+on its cells were chosen for them.
 """
 
 from __future__ import annotations
