@@ -23,13 +23,14 @@ from matplotlib.figure import Figure
 import hwsim
 from hwsim.cost.explanation import explain_rows
 from hwsim.examples import example_path
-from hwsim.report import ReportError, report
+from hwsim.report import ReportError, figures, report
 from hwsim.report.inline_svg import in_the_dark, inline_svg
 from hwsim.report.page import page
 from hwsim.report.provenance import BIBTEX, TITLE, design_file, design_hash, provenance, repeat
 from hwsim.report.quantities import quantities
 from hwsim.result_reader import MadeWith
 from hwsim.versions import versions
+from hwsim.view.figure_file import FigureError
 from hwsim.view.style import CAUSES, INK, PALE, RULE, UNITS
 from tests.cli.calling import answer, call
 from tests.conftest import ROOT
@@ -268,6 +269,15 @@ def test_a_figure_with_pixels_keeps_its_colours() -> None:
     assert 'class="pixels"' in mixed
     assert "data:image/png;base64," in mixed
     assert "&lt;words&gt;" in mixed
+
+
+def test_a_figure_that_cannot_be_is_told(runs: dict[str, hwsim.Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: object) -> Figure:
+        raise FigureError("nothing <b>happened</b>")
+
+    monkeypatch.setattr(figures, "OF_ONE", (("activity", "", refuses),))
+    root = read_page(page([runs["snn"]], [None]))
+    assert any(p.words == "No figure of activity: nothing <b>happened</b>" for p in root.all("p", class_="sub"))
 
 
 def test_bad_input_is_one_text_and_leaves_nothing(runs: dict[str, hwsim.Result], tmp_path: Path) -> None:
