@@ -36,7 +36,8 @@ WAYS: dict[str, tuple[list[Any], list[Any]]] = {
     "channel.energy_pj_per_bit": ([None, 2, 0.5], ["2", 0, True]),
     "network": ([None, LINKS, LINKS | {"placement": {"conv1": "core"}}, LINKS | {"placement": {"conv1": ["core"]}},
                  LINKS | {"placement": "spread"}, LINKS | {"buffer_planes": None}],
-                [{"mesh": [2, 2]}, LINKS | {"placement": "x"}, LINKS | {"placement": {"conv1": [3]}}, LINKS | {"buffer_planes": "5"}]),
+                [{"mesh": [2, 2]}, LINKS | {"placement": "x"}, LINKS | {"placement": {"conv1": [3]}},
+                 LINKS | {"buffer_planes": "5"}]),
     "description": (["x", ""], [5, None]),
 }
 """By field: ways to write it that are read, and that are refused."""

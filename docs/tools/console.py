@@ -6,7 +6,8 @@ runs the commands of a page in order in one empty folder and writes the numbers 
 output that the page leaves out is no mistake; a line that the page shows and the command does not print is one. `...` stands for
 what was left out. tests/docs/test_first_hour.py runs the same steps and compares.
 
-A comment before a block says more of it: `<!-- slow -->`, only slow tests run it; `<!-- fails -->`, the command ends with an error.
+A comment before a block says more of it: `<!-- slow -->`, only slow tests run it; `<!-- fails -->`, the command ends with an
+error.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import pytest
 
 from tests.cli.calling import call
 
-BLOCK = re.compile(r"(?:<!-- (?P<mark>[a-z ]+) -->\n)?```console\n\$ (?P<command>(?:[^\n]*\\\n)*[^\n]*)\n(?P<shown>.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- (?P<mark>[a-z ]+) -->\n)?```console\n"
+                   r"\$ (?P<command>(?:[^\n]*\\\n)*[^\n]*)\n(?P<shown>.*?)```", re.DOTALL)
 COLUMNS = "100"
 """Of the terminal that pages show."""
 WITH_PROCESSES = ("sweep",)
@@ -59,8 +61,8 @@ class Step:
 
 def steps(page: str) -> list[Step]:
     """The steps of a page's text, in order."""
-    return [Step(block["command"], tuple(block["shown"].splitlines()), block.span("shown"), frozenset((block["mark"] or "").split()))
-            for block in BLOCK.finditer(page)]
+    return [Step(block["command"], tuple(block["shown"].splitlines()), block.span("shown"),
+                 frozenset((block["mark"] or "").split())) for block in BLOCK.finditer(page)]
 
 
 def words_of(line: str) -> list[str]:
@@ -81,7 +83,8 @@ def renewed(step: Step, printed: str) -> list[str]:
             found.append(shown)
             continue
         exact = next((n for n in range(at, len(lines)) if lines[n] == shown.rstrip()), None)
-        like = exact if exact is not None else next((n for n in range(at, len(lines)) if words_of(lines[n]) == words_of(shown)), None)
+        alike = (n for n in range(at, len(lines)) if words_of(lines[n]) == words_of(shown))
+        like = next(alike, None) if exact is None else exact
         assert like is not None, f"{step.command}\ndoes not print\n  {shown}\nbut\n{printed}"
         found.append(lines[like])
         at = like + 1

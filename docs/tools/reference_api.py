@@ -10,9 +10,9 @@ import hwsim
 
 HEAD = """# Python
 
-`import hwsim` gives these names and no others: what is not here may change without notice ([versions](../versions.md)). A name loads its
-module when it is first used, so the import itself costs next to nothing. Every error is an `hwsim.HwsimError`, with one text that says what was
-found, where, and what is allowed.
+`import hwsim` gives these names and no others: what is not here may change without notice
+([versions](../versions.md)). A name loads its module when it is first used, so the import itself costs next to nothing.
+Every error is an `hwsim.HwsimError`, with one text that says what was found, where, and what is allowed.
 """
 GROUPS = ("Functions", "Classes", "Errors")
 

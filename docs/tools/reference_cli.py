@@ -15,8 +15,9 @@ from hwsim.cli import COMMANDS, load_command
 
 HEAD = """# Command line
 
-Every command has `-h`, which prints what stands here. Every command that prints a result takes `--json`. Results go to standard output;
-progress and warnings go to standard error. A mistake in the input is one text on standard error and exit status 2.
+Every command has `-h`, which prints what stands here. Every command that prints a result takes `--json`. Results go to
+standard output; progress and warnings go to standard error. A mistake in the input is one text on standard error and exit
+status 2.
 """
 WORDS = {int: "integer", float: "number", str: "text"}
 

@@ -9,8 +9,9 @@ from hwsim.arch_schema import architecture_schema
 
 HEAD = """# Fields of design files
 
-A design file is YAML. [`hwsim arch new`](cli.md#hwsim-arch-new) writes one to edit, [`hwsim arch check`](cli.md#hwsim-arch-check) tells every
-mistake with its line, and `hwsim arch schema` prints the JSON Schema that editors complete and check a file with:
+A design file is YAML. [`hwsim arch new`](cli.md#hwsim-arch-new) writes one to edit.
+[`hwsim arch check`](cli.md#hwsim-arch-check) tells every mistake with its line. `hwsim arch schema` prints the JSON Schema
+that editors complete and check a file with:
 
 ```
 hwsim arch schema > hwsim-arch.json
@@ -22,9 +23,9 @@ With the YAML extension of an editor, this first line of a design file is enough
 # yaml-language-server: $schema=hwsim-arch.json
 ```
 
-A file of one core has `core`, `spike_buffer` and `memories` at its top. A file of several has a list, `cores`, whose entries have them.
-A quantity is a number with a unit: `64 KiB`, `512 bit`, `200 MHz`. A field that the file leaves out has its default. A field that is not
-here is an error.
+A file of one core has `core`, `spike_buffer` and `memories` at its top. A file of several has a list, `cores`, whose
+entries have them. A quantity is a number with a unit: `64 KiB`, `512 bit`, `200 MHz`. A field that the file leaves out has
+its default. A field that is not here is an error.
 """
 TITLES = {"EventFields_event": "core, kind event", "EventFields_multiply_accumulate": "core, kind multiply_accumulate",
           "DenseFields_dense_bit_serial": "core, kind dense_bit_serial", "SystolicFields_systolic": "core, kind systolic",
