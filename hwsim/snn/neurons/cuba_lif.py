@@ -60,8 +60,9 @@ class CubaLif(Neuron):
     def not_lowered(self) -> str:
         if self.current_decay == DECAY_WHOLE:
             return ""
-        return (f"its cuba_lif neurons' current decays by {self.current_decay} / {DECAY_WHOLE}, so it lives on; no core does this "
-                f"yet: its spikes can be computed (hwsim.snn.forward), not simulated, unless current_decay is {DECAY_WHOLE}")
+        return (f"its cuba_lif neurons' current decays by {self.current_decay} / {DECAY_WHOLE} and lives on; no core does this "
+                f"yet. Its spikes can be computed (hwsim.snn.forward), but not simulated unless current_decay is "
+                f"{DECAY_WHOLE}")
 
     def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
         # The current lives one step, so events add to V itself. V > theta is V >= theta + 1.
