@@ -62,6 +62,7 @@ VOCABULARY: tuple[Event, ...] = (
     Event("bias_add", "accumulator", "compute", "real neuron, bias or current added"),
     Event("sum_add", "accumulator", "compute", "real neuron, the sum of one plane added"),
     Event("leak", "leak", "compute", "real neuron that leaks, by a shift or by a constant"),
+    Event("decay", "decay", "compute", "real neuron whose potential decays, a multiplication by 12 bits"),
     Event("cmp", "comparator", "compute", "real neuron compared with a threshold, or with zero by a mask pass"),
     Event("reset_sub", "reset", "compute", "neuron reset by subtraction"),
     Event("reset_zero", "reset", "compute", "neuron reset to zero"),

@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 PassKind = Literal["fire", "shift", "readout", "requant", "mask", "reinitialise"]
+DECAY_BITS = 12
+DECAY_WHOLE = 1 << DECAY_BITS
+"""Decays are in 1 / DECAY_WHOLE."""
 FlagUse = Literal["ignore", "masked", "fire_once"]
 
 
@@ -20,7 +23,7 @@ FlagUse = Literal["ignore", "masked", "fire_once"]
 class Pass:
     """One sweep over the membrane words, made after the `after_eot`-th EOT (1-based) of a period.
 
-    kind       fire: add, compare, reset, leak, write; shift: V <- 2 V; readout: potentials leave;
+    kind       fire: add, compare, reset, leak or decay, write; shift: V <- 2 V; readout: potentials leave;
                requant: the value clip(V // threshold, 0, max_level) leaves, V is not written;
                mask: a neuron with V < 0 is flagged off, V <- initial; reinitialise: V <- initial.
     threshold  compared value before the shift; the pass compares with threshold >> shift.
@@ -53,6 +56,7 @@ class PassTable:
     direct        True: payload events build up a current that every adding pass adds (rate-coded first layer).
     initial       (C, H, W) what the clear pass writes.       addend  (C, H, W) what adding passes add, or None.
     reset         soft subtracts the compared threshold, hard writes zero.  leak_shift  V -= V >> k after reset.
+    decay         after the reset V <- V * (DECAY_WHOLE - decay) / DECAY_WHOLE, rounded toward zero; 0: none.
     max_level     highest value of a requant pass.
     spike_shift   an event without a payload weighs 2**spike_shift (hybrid inputs; docs/cycle-model.md R11).
     flagged       the run has a mask memory, one flag a neuron, that the clear empties (R16); passes that use flags need it.
@@ -66,6 +70,7 @@ class PassTable:
     direct: bool = False
     reset: Literal["soft", "hard"] = "soft"
     leak_shift: int | None = None
+    decay: int = 0
     max_level: int = 0
     spike_shift: int = 0
     flagged: bool = False

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from typer.testing import CliRunner
@@ -21,6 +22,7 @@ import hwsim
 from hwsim import shards
 from hwsim.arch import Architecture
 from hwsim.cli import app
+from hwsim.counted import joined
 from hwsim.result import Result, wilson
 from hwsim.result_file import SHARDS
 from hwsim.shards import ShardError, simulate_in_shards
@@ -77,6 +79,19 @@ def test_shards_give_the_result_of_one_run(path: Path, tmp_path: Path, arch: str
     assert told == [(0, 5), (2, 5), (4, 5), (5, 5)]
     again = simulate_in_shards(path, design, folder=tmp_path, **how)  # type: ignore[arg-type]
     assert_equal_results(again, found)
+
+
+@example(parts=[(7, 29), (7, 1)])
+@given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 10**9)), min_size=2, max_size=4))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_bits_that_differ_by_sample_have_the_mean_of_one_run(rate_trace: Trace, parts: list[tuple[int, int]]) -> None:
+    """29 / 7 * 7 is not 29 in floats. `parts`: samples of a shard, and the bits that a transfer takes in all of them."""
+    one = hwsim.simulate(rate_trace, ARCH, samples=1, check=False)
+    made = [replace(one, facts=replace(one.facts, samples=n), operations=one.operations.assign(bits=bits / n))
+            for n, bits in parts]
+    samples = sum(n for n, _ in parts)
+    found = joined(made, one.task.shard(range(samples))).get("operations", made[0].operations)
+    assert set(found["bits"]) == {sum(bits for _, bits in parts) / samples}
 
 
 @pytest.mark.usefixtures("by_two")

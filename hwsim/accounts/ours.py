@@ -85,9 +85,13 @@ def our_rows(
 
 def fitted(design: Architecture, trace: Trace) -> Architecture:
     """The design, if the trace runs on it. Else the same with spike buffer and membrane memory doubled as often as the trace
-    needs, and with a memory of flags, at the highest clock that it then reaches; where nothing helps, the design as it was."""
-    if why_not(trace, design) is None or not design.is_one_core:
+    needs, and with a memory of flags, at the highest clock that it then reaches; a chip of several cores gets the memory of flags
+    only. Where nothing helps, the design as it was."""
+    if why_not(trace, design) is None:
         return design
+    if not design.is_one_core:
+        flagged = design.with_fields({f"cores.{n}.memories.mask": FLAGS for n in range(len(design.cores))})
+        return flagged if why_not(trace, flagged) is None else design
     needs_flags = [False] if design.capacities.get("mask") else [False, True]
     for spikes, words, mask in sorted(product(range(DOUBLINGS + 1), range(4), needs_flags), key=sum):
         try:
@@ -135,4 +139,7 @@ def _bill(result: Result | str, scope: str) -> Bill | str:
 
 
 def one_line(error: HwsimError) -> str:
-    return "; ".join(line.strip(" -") for line in str(error).splitlines())
+    """An error for a row of a table: what does not run, and the first reason."""
+    first, *reasons = (line.strip(" -") for line in str(error).splitlines())
+    more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return f"{first} {reasons[0]}{more}" if reasons else first

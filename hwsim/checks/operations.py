@@ -18,12 +18,14 @@ from hwsim.checks.chip import LARGEST, MOST, bits_misfits, is_whole, order_misfi
 from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
 from hwsim.checks.passes import pass_misfits
 from hwsim.checks.regions import cover_of, region_text, span_text
-from hwsim.passes import Pass, PassTable
+from hwsim.passes import DECAY_WHOLE, Pass, PassTable
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, CoreRun, CoreSpec, Feed, Operation, Program, Run, Transfer
 from hwsim.snn.network import Connection, Layer
 
 WIDTHS = (2, 63)
 """Bits that potentials and currents can have: a step onto them must fit 64 bits."""
+WIDEST_DECAY = 48
+"""Bits of a potential whose product with a decay both engines hold."""
 _RESETS = get_args(get_type_hints(PassTable)["reset"])
 
 
@@ -214,6 +216,12 @@ def table_misfits(table: PassTable, layer: Layer) -> Iterator[str]:
         yield f"has a pass table with reset {table.reset!r}, allowed are {', '.join(_RESETS)}"
     if table.leak_shift is not None and not is_whole(table.leak_shift, 1, 63):
         yield f"has a pass table with leak_shift {table.leak_shift!r}, allowed are 1 to 63 or none"
+    if not is_whole(table.decay, 0, DECAY_WHOLE):
+        yield f"has a pass table with decay {table.decay!r}, allowed are 0 to {DECAY_WHOLE}"
+    elif table.decay and table.leak_shift is not None:
+        yield f"has a pass table with both leak_shift {table.leak_shift} and decay {table.decay}; one of them"
+    elif table.decay and layer.potential_bits > WIDEST_DECAY:
+        yield f"has a pass table that lets potentials of {layer.potential_bits} bits decay; at most {WIDEST_DECAY}"
     if not is_whole(table.spike_shift, 0, 62):
         yield f"has a pass table with spike_shift {table.spike_shift!r}, allowed are 0 to 62"
     top = (1 << max(1, layer.payload_bits)) - 1

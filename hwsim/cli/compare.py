@@ -58,7 +58,7 @@ def compare_command(
     rate: RateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One table and two figures: traces x architectures x schedules, and the ANN baselines."""
+    """One table and three figures: traces x architectures x schedules, and the ANN baselines."""
     _check_target(out)
     with progress("runs") as report:
         found = compare(

@@ -89,8 +89,6 @@ def run_command(
         from hwsim.view.plot import save_figures
 
         result.save(out, draw=save_figures, command=["hwsim", *sys.argv[1:]])
-    if timeline is not None:
-        write_timeline(result, trace, timeline, **window)
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
     row = None if back_to_back is None else stream_samples(trace, result.architecture, back_to_back, schedule=schedule,
@@ -101,6 +99,7 @@ def run_command(
     if as_json:
         streamed = {} if row is None else {"back_to_back": row.summary() | {"energy_pj": row.energy_pj(result)}}
         print_json(result.summary() | streamed)
+        _write_timeline(result, trace, timeline, window)
         return
     _print_result(result)
     if result.architecture.network is not None:
@@ -110,8 +109,17 @@ def run_command(
         print_stream(row, result)
     if out:
         typer.echo(f"\nsaved in {out}: result.json, CSV frames, energy.png, latency.png")
-    if timeline is not None:
+    if _write_timeline(result, trace, timeline, window):
         typer.echo(f"\nsaved {timeline}: open it in ui.perfetto.dev; one microsecond there is one cycle")
+
+
+def _write_timeline(
+    result: Result, trace: str, timeline: str | None, window: dict[str, tuple[int, int] | None]
+) -> bool:
+    """After everything else: a timeline that is too long to draw must not cost the result. Whether there is one."""
+    if timeline is not None:
+        write_timeline(result, trace, timeline, **window)
+    return timeline is not None
 
 
 def _window(

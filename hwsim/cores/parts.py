@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from hwsim.passes import DECAY_BITS
+
 OperationName = Literal["add", "mult", "shift", "compare", "reset", "clear", "register"]
 """Operations of a units table (hwsim/cost/technology)."""
 CONNECTION_BITS = 2
@@ -79,6 +81,7 @@ def shared_terms(design: Any) -> dict[str, tuple[Term, ...]]:
         "membrane_shift": (("shift", bits),),
         "threshold_shift": (("shift", bits),),
         "leak": (("shift", bits), ("add", bits)),
+        "decay": (("mult", (*bits, DECAY_BITS)),),
         "cmp": (("compare", bits),),
         "reset_sub": (("reset", bits),),
         "reset_zero": (("clear", bits),),

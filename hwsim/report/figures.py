@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwsim.report.inline_svg import inline_svg
+from hwsim.view.figure_file import FigureError
 from hwsim.view.plot import energy_figure, latency_figure
 
 if TYPE_CHECKING:
@@ -25,8 +27,23 @@ OF_SEVERAL: tuple[tuple[str, str, Draw], ...] = (
 )
 
 
-def figures(results: Sequence[Result], place: str) -> list[str]:
-    """The figures of a run, or of several side by side, as `<svg>` elements; their identities begin with `place`."""
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as an `<svg>` element, or why the runs have none of it."""
+
+    name: str
+    svg: str = ""
+    why_not: str = ""
+
+
+def figures(results: Sequence[Result], place: str) -> list[Drawn]:
+    """The figures of a run, or of several side by side; their identities begin with `place`."""
+    return [_drawn(results, place, *one) for one in (OF_ONE if len(results) == 1 else OF_SEVERAL)]
+
+
+def _drawn(results: Sequence[Result], place: str, name: str, words: str, draw: Draw) -> Drawn:
     f = results[0].facts
-    return [inline_svg(draw(results), f"{place}-{name}", words.format(trace=f.trace, arch=f.arch))
-            for name, words, draw in (OF_ONE if len(results) == 1 else OF_SEVERAL)]
+    try:
+        return Drawn(name, inline_svg(draw(results), f"{place}-{name}", words.format(trace=f.trace, arch=f.arch)))
+    except FigureError as error:
+        return Drawn(name, why_not=str(error))

@@ -1,7 +1,8 @@
 """Figures of hwsim/view as SVG that stands in the page itself: no file, no identity twice, and colours that follow the page.
 
 Each colour becomes a CSS variable. In a dark page greys change places with each other (ink is light on dark paper) and hues
-become lighter, in the same order.
+become lighter, in the same order. A figure with pixels (a heat map) keeps its colours and its white paper: the colours of words
+on its cells were chosen for them.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def inline_svg(figure: Figure, name: str, words: str) -> str:
         for child in list(parent):
             if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
                 parent.remove(child)
+    follows = root.find(f".//{{{SVG}}}image") is None
     for node in root.iter():
         node.tag = node.tag.removeprefix(f"{{{SVG}}}")
         if LINK in node.attrib:
@@ -48,25 +50,29 @@ def inline_svg(figure: Figure, name: str, words: str) -> str:
             if _COLOUR.search(node.get(key, "")):  # a variable is allowed in a style only
                 node.set("style", f"{key}: {node.attrib.pop(key)}; {node.get('style', '')}".rstrip("; "))
         for key, value in node.attrib.items():
-            node.set(key, _renamed(key, value, name))
+            node.set(key, _renamed(key, value, name, follows))
     title = ElementTree.Element("title", {"id": f"{name}-title"})
     title.text = words
     root.insert(0, title)
     for key in ("width", "height"):
         del root.attrib[key]
     root.set("role", "img")
+    if not follows:
+        root.set("class", "pixels")
     root.set("aria-labelledby", f"{name}-title")
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _renamed(key: str, value: str, name: str) -> str:
-    """An attribute with identities of this figure and colours as variables."""
+def _renamed(key: str, value: str, name: str, follows: bool) -> str:
+    """An attribute with identities of this figure, and with colours as variables where these follow the page."""
     if key == "id":
         return f"{name}-{value}"
     if key == "href" and value.startswith("#"):
         return f"#{name}-{value[1:]}"
     value = re.sub(r"url\(#", f"url(#{name}-", value)
-    return _COLOUR.sub(lambda found: f"var(--{PAGE.get(found[1], 'x' + found[1])})", value) if key == "style" else value
+    if key != "style" or not follows:
+        return value
+    return _COLOUR.sub(lambda found: f"var(--{PAGE.get(found[1], 'x' + found[1])})", value)
 
 
 def colours_of(texts: Iterable[str]) -> list[str]:

@@ -84,7 +84,7 @@ def page(results: Sequence[Result], made: Sequence[MadeWith | None], title: str 
     several = len(results) > 1
     shared = figures(results, "all") if several else []
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    drawn = [*shared, *(svg for section in sections for svg in section["figures"])]
+    drawn = [figure.svg for figure in (*shared, *(one for section in sections for one in section["figures"]))]
     f = results[0].facts
     return template.render(
         title=title or (f"{len(results)} runs compared" if several else f"{f.trace} on {f.arch}"), version=__version__,

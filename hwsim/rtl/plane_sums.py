@@ -64,13 +64,13 @@ class PlaneSums(wiring.Component):
         self.there, self.taken, valid = list[Signal](), list[Signal](), list[Signal]()
         for plane in range(self.p.run.table.planes):
             kept = Array(Signal(name=f"kept{plane}_{i}") for i in range(self.p.accumulators))
-            any_kept = kept[operation.accumulator]
-            valid.append(wire(m, f"valid_{plane}", Mux(self.begins, 0, any_kept)))
+            mark = kept[operation.accumulator]
+            valid.append(wire(m, f"valid_{plane}", Mux(self.begins, 0, mark)))
             self.there.append(wire(m, f"there_{plane}", self.accumulates & Cat(
                 term.there & (term.bit == plane) for term in operation.slot.terms).any()))
             self.taken.append(wire(m, f"taken_{plane}", ~self.accumulates & (first <= plane) & (plane < first + count)))
             with m.If(self.completes):
-                m.d.sync += any_kept.eq((valid[plane] | self.there[plane]) & ~self.taken[plane])
+                m.d.sync += mark.eq((valid[plane] | self.there[plane]) & ~self.taken[plane])
         self.valid = Array(valid)
 
     def _lane(self, m: Module, lane: int) -> None:

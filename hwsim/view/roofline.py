@@ -65,20 +65,21 @@ def draw_roofline(results: Sequence[Result], axes: Axes | None = None) -> Axes:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e9:,.10g}"))
     axes.set_xlabel("synaptic operations per byte", size=NORMAL, labelpad=3)
     axes.set_ylabel("10⁹ synaptic operations per second", size=NORMAL, labelpad=3)
-    _name_layers(axes, shown)
-    axes.annotate(f"all adders: {peak / 1e9:,.4g}", (high, peak), xytext=(-3, 3), textcoords="offset points", size=SMALL,
-                  color=PALE, ha="right")
+    said = f"all adders: {peak / 1e9:,.4g}"
+    axes.annotate(said, (high, peak), xytext=(-3, 3), textcoords="offset points", size=SMALL, color=PALE, ha="right")
+    right, roof_at = axes.transData.transform((high, peak)) / axes.figure.dpi
+    _name_layers(axes, shown, Bbox.from_extents(right - inches(said, SMALL) - 0.06, roof_at, right, roof_at + 0.18))
     return axes
 
 
-def _name_layers(axes: Axes, shown: Sequence[tuple[float, float, Mark, float, str]]) -> None:
-    """Names beside the marks of layers, where neither a mark nor another name has the room."""
+def _name_layers(axes: Axes, shown: Sequence[tuple[float, float, Mark, float, str]], word: Bbox) -> None:
+    """Names beside the marks of layers, where neither a mark nor another name nor the roof's word has the room (inches)."""
     dpi = axes.figure.dpi
     places = [axes.transData.transform((x, y)) / dpi for x, y, _, _, _ in shown]
     taken = [Bbox.from_bounds(px - size / 144, py - size / 144, size / 72, size / 72)
-             for (px, py), (_, _, _, size, _) in zip(places, shown, strict=True)]
+             for (px, py), (_, _, _, size, _) in zip(places, shown, strict=True)] + [word]
     for (px, py), (x, y, _, _, layer) in sorted(zip(places, shown, strict=True), key=lambda one: -one[0][1]):
-        name = layer_name(layer, 16)
+        name = layer_name(layer, 24)
         box = Bbox.from_bounds(px + 0.07, py - 0.06, inches(name, SMALL), 0.12)
         inside = box.x1 < axes.bbox.x1 / dpi
         if layer and inside and not any(box.overlaps(other) for other in taken):

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hwsim.view.figure_file import FigureError, in_our_style
-from hwsim.view.labels import Rows, design, mean_of, off, shortened, title
+from hwsim.view.labels import Rows, design, layer_name, mean_of, off, shortened, title
 from hwsim.view.page import MARGIN, fitted, inches
 from hwsim.view.panels import PITCH, Axis, Panel, draw_stack
 from hwsim.view.run_numbers import run_labels
@@ -104,8 +104,8 @@ def _draw(axes: Axes, labels: list[str], segments: list[Segment], base: str) -> 
 
 
 def _fitting(label: str, room: float) -> str:
-    """The label, shortened in its middle until it has room."""
-    return fitted(lambda letters: shortened(label, letters), len(label), room)
+    """The label, shortened until it has room: a sentence in its middle, a dotted name of a layer at its begin."""
+    return fitted(lambda letters: (shortened if " " in label else layer_name)(label, letters), len(label), room)
 
 
 def _figure(

@@ -34,6 +34,7 @@ UNITS: dict[str, Look] = {
     "comparator": Look("comparator", "#8C3B00"),
     "reset": Look("reset", "#F2A97A"),
     "leak": Look("neuron leak", "#B88A3B"),
+    "decay": Look("neuron decay", "#9C7A2E"),
     "requantiser": Look("requantiser", "#FFD48A"),
     ARITHMETIC: Look("other arithmetic", "#5E2A00"),
     "weight_memory": Look("weight memory", "#0072B2"),

@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
 from hwsim.capture import capture_netx, from_netx
-from hwsim.mapping import MappingError
 from hwsim.simulation import simulate
 from hwsim.snn.forward import connection_sums, to_planes
 from hwsim.snn.network import Layer, Network
 from hwsim.snn.neurons import CubaLif, IntegrateAndFire
 from hwsim.snn.neurons.base import spread
+from hwsim.trace.reader import Trace
 
 FOLDER = os.environ.get("HWSIM_PILOTNET")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="HWSIM_PILOTNET names no folder with lava-dl's PilotNet")
@@ -172,13 +173,32 @@ def test_nothing_near_it_makes_these_spikes(case: str, network: Network, recorde
     assert list(wrong_spikes(network, recorded, run).values())[: len(expected)] == expected
 
 
-def test_a_captured_trace_holds_the_recorded_spikes(network: Network, recorded: dict[str, IntArray], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trace(recorded: dict[str, IntArray]) -> Trace:
+    return capture_netx(Path(str(FOLDER)) / "network.net", recorded["image"])
+
+
+def wide_core() -> Architecture:
+    """The shipped core with room for the chip's weights times 2**6 and for two of PilotNet's planes."""
+    design = dump_architecture(load_architecture("event_core_64"))
+    design["core"] |= {"weight_bits": 15, "payload_bits": 7}
+    design["spike_buffer"]["capacity"] = "4194304 bit"
+    return rebuild_architecture(design)
+
+
+def test_a_captured_trace_holds_the_recorded_spikes(trace: Trace, recorded: dict[str, IntArray]) -> None:
     """In a trace all layers begin with their first step: that of layer k is step k of the chip."""
-    with capture_netx(Path(str(FOLDER)) / "network.net", recorded["image"], out=tmp_path / "pilotnet.h5") as trace:
-        sample = trace.sample(0)
-        for number, (name, layer) in enumerate(zip(NAMES, trace.network, strict=False)):
-            expected = recorded[name][number : number + 16].transpose(0, 2, 3, 1)
-            np.testing.assert_array_equal(sample.recorded[layer.name], expected[: layer.timesteps])
-        assert trace.network.layer("conv3").connections[0].stride == (2, 1)
-        with pytest.raises(MappingError, match="layer 'input0' cannot be mapped: a cuba_lif neuron's decays"):
-            simulate(trace, "event_core_64")
+    for number, (name, layer) in enumerate(zip(NAMES, trace.network, strict=False)):
+        expected = recorded[name][number : number + 16].transpose(0, 2, 3, 1)
+        np.testing.assert_array_equal(trace.sample(0).recorded[layer.name], expected)
+    assert trace.network.layer("conv3").connections[0].stride == (2, 1)
+
+
+def test_a_core_computes_the_recorded_spikes(trace: Trace) -> None:
+    """Closed loop, from the image: every spike of the frame, and the answer."""
+    result = simulate(trace, wide_core(), spikes="computed")
+    assert result.facts.mismatches == 0
+    counts = result.activity.groupby("event")["count"].sum()
+    neurons = 16 * sum(layer.neurons for layer in trace.network if layer.sends)
+    assert counts["decay"] == counts["cmp"] == neurons
+    assert counts["spike_out"] == sum(int(planes.sum()) for planes in trace.sample(0).recorded.values())

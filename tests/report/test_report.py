@@ -18,17 +18,19 @@ from typing import Any
 
 import pytest
 import yaml
+from matplotlib.figure import Figure
 
 import hwsim
 from hwsim.cost.explanation import explain_rows
 from hwsim.examples import example_path
-from hwsim.report import ReportError, report
-from hwsim.report.inline_svg import in_the_dark
+from hwsim.report import ReportError, figures, report
+from hwsim.report.inline_svg import in_the_dark, inline_svg
 from hwsim.report.page import page
 from hwsim.report.provenance import BIBTEX, TITLE, design_file, design_hash, provenance, repeat
 from hwsim.report.quantities import quantities
 from hwsim.result_reader import MadeWith
 from hwsim.versions import versions
+from hwsim.view.figure_file import FigureError
 from hwsim.view.style import CAUSES, INK, PALE, RULE, UNITS
 from tests.cli.calling import answer, call
 from tests.conftest import ROOT
@@ -248,6 +250,34 @@ def test_figures_can_be_read_in_the_dark() -> None:
     for grey in (INK, PALE):
         assert contrast(in_the_dark(grey.removeprefix("#").lower()), dark) >= 4.5
     assert contrast(in_the_dark(RULE.removeprefix("#").lower()), dark) < 2, "rules stay faint"
+
+
+def test_a_figure_with_pixels_keeps_its_colours() -> None:
+    """A heat map's cells cannot follow the page, so nothing else of it does."""
+    def drawn(pixels: bool) -> str:
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.bar([1], [2], color="#0072b2")
+        if pixels:
+            axes.imshow([[1.0, 2.0]])
+        return inline_svg(figure, "f", "<words>")
+
+    assert "var(--x0072b2)" in drawn(False)
+    assert "var(--paper)" in drawn(False)
+    mixed = drawn(True)
+    assert "var(" not in mixed
+    assert 'class="pixels"' in mixed
+    assert "data:image/png;base64," in mixed
+    assert "&lt;words&gt;" in mixed
+
+
+def test_a_figure_that_cannot_be_is_told(runs: dict[str, hwsim.Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: object) -> Figure:
+        raise FigureError("nothing <b>happened</b>")
+
+    monkeypatch.setattr(figures, "OF_ONE", (("activity", "", refuses),))
+    root = read_page(page([runs["snn"]], [None]))
+    assert any(p.words == "No figure of activity: nothing <b>happened</b>" for p in root.all("p", class_="sub"))
 
 
 def test_bad_input_is_one_text_and_leaves_nothing(runs: dict[str, hwsim.Result], tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from hwsim.timeline.units import UnitTimes, unit_times
 from hwsim.timeline.write import write_timeline
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
+from tests.cli.calling import call
 from tests.conftest import ROOT
 from tests.cores.dense.test_dense import dense
 from tests.engine.random_designs import random_sample
@@ -331,3 +332,39 @@ def test_a_timing_only_replay_has_the_timeline_of_the_checked_one(tmp_path: Path
         result = hwsim.simulate(TINY, "event_core_64", samples=1, check=check)
         texts.add(write_timeline(result, TINY, tmp_path / f"{check}.json").read_text().replace(result.sim_id, ""))
     assert len(texts) == 1
+
+
+# --- the command ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_writes_a_timeline_and_keeps_the_result_of_a_run_whose_timeline_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace, path, out = tmp_path / "t.h5", tmp_path / "run.json", tmp_path / "out"
+    synthetic("rate").save(trace).close()
+    run = ("run", trace, "--arch", "event_core_16", "--timeline", path)
+    done = call(*run, "--timeline-samples", "1:2", "--timeline-cycles", "10:500")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"saved {path}: open it in ui.perfetto.dev")
+    found = read(path)
+    assert (found.about["samples"], found.about["cycles"]) == ([1], [10, 500])
+    assert "exists" in call(*run).stderr
+    monkeypatch.setattr(window, "MOST_CYCLES", 100)
+    before = path.read_text()
+    done = call(*run, "--out", out, "--force")
+    assert done.returncode == 2
+    assert "--timeline-cycles 0:" in done.stderr
+    assert path.read_text() == before
+    assert hwsim.load_result(out).facts.samples == 2
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (("--timeline-cycles", "0:5"), "give --timeline FILE too"),
+    (("--timeline", "run.json", "--timeline-samples", "3"), "expected A:B"),
+    (("--timeline", "no/run.json"), "no such folder"),
+])
+def test_mistakes_are_found_before_anything_is_replayed(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = call("run", TINY, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,16 @@ def test_runs_are_told_apart_by_what_differs(rate: Result, dense: Result) -> Non
     assert len(set(run_labels([rate, dense, rate]))) == 3
     step = hwsim.simulate(synthesise("tiny", timesteps=3, samples=1), "event_core_16", schedule="step_by_step")
     assert run_labels([rate, step]) == ["rate T=3, layer by layer", "rate T=3, step by step"]
+
+
+def test_long_names_of_layers_stay_apart_in_a_column(rate: Result) -> None:
+    names = {name: f"backbone.stage{i // 9}.block{i}.convolution" for i, name in enumerate(rate.facts.layers)}
+    bits = {field: {names[name]: n for name, n in getattr(rate.facts, field).items()} for field in ("payload_bits", "value_bits")}
+    long = replace(rate, facts=replace(rate.facts, layers=list(names.values()), **bits))
+    said = [label.get_text() for label in energy_figure([long], "column").axes[0].get_yticklabels()]
+    said = [text for text in said if text.endswith("convolution")]
+    assert len(said) == len(set(said)) == len(names)
+    assert all(text.startswith("…") for text in said)
 
 
 def test_layers_of_two_networks_have_two_colour_scales() -> None:

@@ -51,7 +51,7 @@ class Lemaire2022(Account):
             yield Line("potentials", 2 * steps, potential)
             yield Line("outputs", work.per_sample(layer.spikes), fifo)
             yield Line("additions", work.per_sample(layer.spikes), self.number("e_add"))
-            if getattr(layer.layer.neuron, "leak_shift", None) is not None:
+            if layer.layer.neuron.leaks:
                 yield Line("multiplications", steps, self.number("e_mul") + self.number("e_add"))
 
     def _event_driven(self, work: Work, layer: LayerWork, c: ConnectionWork, bias: bool, rows: int) -> Iterator[Line]:

@@ -22,7 +22,7 @@ class SpikingJellySimple(Account):
         values = sum(c.value_macs for c in work.synaptic)
         spikes = work.operations("spikes", identities=False)
         state = sum(layer.neurons * layer.timesteps for layer in work.senders)
-        neuron = sum(layer.neurons * layer.timesteps * (3 if _keeps_all(layer.layer.neuron) else 5) for layer in work.senders)
+        neuron = sum(layer.neurons * layer.timesteps * (3 if not layer.layer.neuron.leaks else 5) for layer in work.senders)
         return (Line("MACs of values", values, mac), Line("synaptic operations", spikes, ac),
                 Line("additions of neurons", neuron, ac),
                 Line("weight bytes", WORD_BYTES * (values + spikes), byte),
@@ -39,7 +39,3 @@ class SpikingJellySimple(Account):
 def biases(work: Work) -> int:
     """Biases added for one sample: one per neuron and plane of the layer's first connection, as a module with a bias does."""
     return sum(layer.neurons * layer.connections[0].planes for layer in work.layers if layer.layer.bias is not None)
-
-
-def _keeps_all(neuron: object) -> bool:
-    return getattr(neuron, "leak_shift", None) is None

@@ -155,5 +155,8 @@ def headline(card: dict[str, Any]) -> str:
     """What a paper writes."""
     at = card["wins"].get(place(*HEADLINE), {"snn": 0, "of": len({one["machine"] for one in card["machines"]}), "stands": 0})
     accounts = card["wins"]["accounts"]
+    runs = [line for line in card["machines"] if "ratio" in line and (line["scope"], line["rate_hz"]) == HEADLINE]
+    silent = at["of"] - len(runs)
+    lacking = f"; {silent} of them do not run it" if silent else ""
     return (f"the SNN wins on {at['snn']} of {at['of']} machines ({HEADLINE[0]}, at full speed; on {at['stands']} whatever the "
-            f"published prices) and under {accounts['snn']} of {accounts['of']} published accounts")
+            f"published prices{lacking}) and under {accounts['snn']} of {accounts['of']} published accounts")

@@ -14,6 +14,7 @@ from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.logic import Block, Clocked, Logic, Moves, Path, Sums, Use, Within, Work, busiest, moves_of
 from hwsim.cores.parts import POOL_BITS, Term, bits_of_bank, requantiser, token_bits
 from hwsim.kept import kept
+from hwsim.passes import DECAY_BITS
 
 SCATTER_BUSIEST = ("membrane", "current", "weight", "mask", "spike", "bias")
 """Every accumulated row reads and writes a word of potentials, and reads a row of weights; the others follow by far."""
@@ -308,6 +309,7 @@ class _Uses:
             "bias_add": (Sums("lane", (("add", bits),)),),
             # Shifting by a constant, or by one place, is wiring; a leak is left with its subtraction, doubling with the lane.
             "leak": (Sums("leak", (("add", bits),)),), "membrane_shift": (Work("lane", "lane", "fire", self.wide),),
+            "decay": (Sums("decay", (("mult", (*bits, DECAY_BITS)),)),),
             "threshold_shift": (Sums("shifter", (threshold,)),),
             "requant": tuple(reversed(requant)), **words,
         }

@@ -18,6 +18,7 @@ from hwsim.cores.odin.fields import NEURONS, OdinDesign
 from hwsim.cores.odin.mapping import Connection as Synapses
 from hwsim.cores.odin.mapping import OdinMapping, Population, map_network
 from hwsim.mapping import MappingError, lower, refusal
+from hwsim.passes import DECAY_WHOLE
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import INPUT, Connection, Layer, Network
 
@@ -115,6 +116,8 @@ def _neuron_misfits(network: Network, layer: Layer, where: str) -> Iterator[str]
         yield f"{where}: its input planes are bits of different weights, and ODIN adds every event alike; use rate coding"
     if table.reset != "hard":
         yield f"{where}: {table.reset} reset, expected hard: ODIN resets to zero"
+    if table.decay:
+        yield f"{where}: potentials decay by {table.decay} / {DECAY_WHOLE}, and ODIN's leak subtracts a constant; leave it out"
     if table.leak_shift is not None:
         yield f"{where}: the leak is V >> {table.leak_shift}, and ODIN's subtracts a constant; leave the leak out"
     if table.addend is not None and table.addend.any():

@@ -16,7 +16,7 @@ from hwsim.engine.fast.kernels import flags as kf
 from hwsim.engine.fast.kernels import patterns as kp
 from hwsim.engine.fast.kernels import timing as kt
 from hwsim.engine.fast.packing import Ints, RunPack, Synapses, Width
-from hwsim.passes import Pass
+from hwsim.passes import DECAY_BITS, DECAY_WHOLE, Pass
 from hwsim.record import ISSUE_KINDS, CoreLog
 
 NO_LOG = np.zeros((0, 2), np.int64)
@@ -220,6 +220,8 @@ class PlainCore:
                 ka.fire(potentials, plane, *rule)
             else:
                 kf.fire_on(potentials, self.state.flags, plane, *rule, p.flags == "fire_once")
+            if table.decay:
+                ka.decay(potentials, DECAY_WHOLE - table.decay, DECAY_BITS)
         else:
             ka.requantise(potentials, plane, p.threshold, table.max_level)
         if not pack.all_channels:

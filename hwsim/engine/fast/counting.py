@@ -56,7 +56,8 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "value_bits": {"payload_read_bits": 1},
         "clears": {"membrane_write_clear": words, "current_write": words * table.direct,
                    "mask_write": words * table.flagged, **initial_words},
-        "fires": {"cmp": neurons, "leak": neurons * (table.leak_shift is not None), **fire_words, **operands},
+        "fires": {"cmp": neurons, "leak": neurons * (table.leak_shift is not None),
+                  "decay": neurons * (table.decay > 0), **fire_words, **operands},
         "shifts": {"addr_gen": words, "membrane_read_shift": words, "membrane_write_shift": words,
                    "membrane_shift": neurons, **operands},
         "readouts": {"addr_gen": words, "membrane_read_readout": words, **operands},
@@ -73,7 +74,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "addends_flag_fire": added_words,
         "on_fired_at": {"cmp": 1, "reg_bits": run.potential_bits},
         "on_added_to": {"bias_add": added_terms},
-        "on_leaking": {"leak": int(table.leak_shift is not None)},
+        "on_leaking": {"leak": int(table.leak_shift is not None), "decay": int(table.decay > 0)},
         "flag_words": {"mask_write": 1},
         # Other dataflows only (R19 to R25).
         "port_stalls": {"cycles_stall_port": 1},

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hwsim.engine.reference.memory import Word, WordLayout, WordMemory
 from hwsim.engine.reference.merged import Work
-from hwsim.passes import Pass
+from hwsim.passes import DECAY_WHOLE, Pass
 from hwsim.program import CoreRun
 
 Activity = Counter[str]
@@ -221,7 +221,7 @@ class Lanes:
         return []
 
     def _fire(self, operation: WordOperation) -> Spikes:
-        """Add, compare, reset, leak. Reset and leak move a potential towards zero, so neither can leave the range."""
+        """Add, compare, reset, leak or decay. All but the addition move towards zero, so none of them can leave the range."""
         activity, sweep, table = operation.activity, operation.sweep, self.table
         assert sweep is not None
         off = self._off(operation)
@@ -238,6 +238,10 @@ class Lanes:
         if table.leak_shift is not None:
             activity["leak"] += self._on_count(operation, off)
             potential = potential - (potential >> table.leak_shift)
+        if table.decay:
+            activity["decay"] += self._on_count(operation, off)
+            lost = potential * table.decay
+            potential = potential - np.sign(lost) * -(-np.abs(lost) // DECAY_WHOLE)
         self.membrane.change(operation.word, potential)
         return spikes
 

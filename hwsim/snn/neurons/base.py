@@ -109,6 +109,11 @@ class Neuron:
         return self.sends in ("bits", "values")
 
     @property
+    def leaks(self) -> bool:
+        """Whether its state decays from timestep to timestep."""
+        return getattr(self, "leak_shift", None) is not None
+
+    @property
     def not_lowered(self) -> str:
         """Why no core can run it yet, in words; empty for a model with passes."""
         return ""

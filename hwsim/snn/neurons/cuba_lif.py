@@ -7,29 +7,28 @@ A step t, with sums s(t), bias b and threshold theta:
     fires where V(t) > theta, and V(t) becomes 0 there
 
 kept(x, d) = x * (4096 - d) / 4096, rounded toward zero. Checked against what the chip's own software recorded of Intel's PilotNet
-(docs/capture.md). In hardware the decays come at the end of a step, after the reset: potentials after the last one are V decayed.
+(docs/capture.md). In hardware the decays come at the end of a step, after the reset (docs/cycle-model.md, R10), so the potentials
+after the last step are V decayed. A core runs it where the current lives one step (current_decay 4096); then events add to V.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.passes import PassTable
-from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, spread
+from hwsim.passes import DECAY_BITS, DECAY_WHOLE, PassTable
+from hwsim.snn.neurons.base import Context, Neuron, NeuronLayer, fire_passes, spread, stepwise_table
 
-DECAY_BITS = 12
-WHOLE = 1 << DECAY_BITS
 IntArray = NDArray[np.int64]
 
 
 def kept(values: IntArray, decay: int) -> IntArray:
     """What a decay of `decay` / 4096 leaves of `values`, rounded toward zero."""
-    left = values * (WHOLE - decay)
+    left = values * (DECAY_WHOLE - decay)
     return np.sign(left) * (np.abs(left) >> DECAY_BITS)
 
 
@@ -50,16 +49,25 @@ class CubaLif(Neuron):
 
     model: ClassVar[str] = "cuba_lif"
     coding: ClassVar[str] = "rate"
-    current_decay: int = WHOLE
+    current_decay: int = DECAY_WHOLE
     potential_decay: int = 0
 
     @property
+    def leaks(self) -> bool:
+        return self.potential_decay > 0 or self.current_decay < DECAY_WHOLE
+
+    @property
     def not_lowered(self) -> str:
-        return ("a cuba_lif neuron's decays are no passes of any core yet: its spikes are computed (hwsim.snn.forward), and "
-                "neither simulated nor priced")
+        if self.current_decay == DECAY_WHOLE:
+            return ""
+        return (f"its cuba_lif neurons' current decays by {self.current_decay} / {DECAY_WHOLE} and lives on; no core does this "
+                f"yet. Its spikes can be computed (hwsim.snn.forward), but not simulated unless current_decay is "
+                f"{DECAY_WHOLE}")
 
     def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
-        raise NotImplementedError(self.not_lowered)
+        # The current lives one step, so events add to V itself. V > theta is V >= theta + 1.
+        passes = tuple(replace(p, threshold=p.threshold + 1) for p in fire_passes(layer, context))
+        return stepwise_table(layer, context, passes, reset="hard", decay=self.potential_decay)
 
     def steps(self, sums: IntArray, layer: NeuronLayer) -> Iterator[Step]:
         """What happens in each timestep, for input sums (T, C, H, W)."""
@@ -81,5 +89,5 @@ class CubaLif(Neuron):
 
     def problems(self, layer: NeuronLayer) -> list[str]:
         decays = {"current_decay": self.current_decay, "potential_decay": self.potential_decay}
-        return [f"{name} is {value!r}, allowed are 0 to {WHOLE}, in 1/{WHOLE}" for name, value in decays.items()
-                if not (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= WHOLE)]
+        return [f"{name} is {value!r}, allowed are 0 to {DECAY_WHOLE}, in 1/{DECAY_WHOLE}" for name, value in decays.items()
+                if not (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= DECAY_WHOLE)]

@@ -316,6 +316,17 @@ def fire(state: Array, out: Array, threshold: int, hard: bool, leak: int, reacha
 
 
 @njit(cache=True)
+def decay(state: Array, left: int, bits: int) -> None:
+    """V * left / 2**bits, rounded toward zero: R10."""
+    number = state.dtype.type
+    for position in range(state.shape[0]):
+        lanes = state[position]
+        for j in range(lanes.size):
+            product = np.int64(lanes[j]) * left
+            lanes[j] = number(product >> bits if product >= 0 else -(-product >> bits))
+
+
+@njit(cache=True)
 def requantise(state: Array, out: Array, step: int, top: int) -> None:
     """R15: `out` becomes clip(V // step, 0, top)."""
     for position in range(state.shape[0]):
