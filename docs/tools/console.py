@@ -43,7 +43,10 @@ class Step:
     marks: frozenset[str]
 
     def run(self, folder: Path) -> str:
-        """Everything that the command prints, what it says of its work (stderr) first. Raises AssertionError where it ends otherwise than the page says."""
+        """Everything that the command prints, what it says of its work (stderr) first.
+
+        Raises AssertionError where it ends otherwise than the page says.
+        """
         words = shlex.split(self.command.replace("\\\n", " "))
         if words[0] == "hwsim" and words[1] not in WITH_PROCESSES:
             with pytest.MonkeyPatch.context() as patch:
