@@ -2,9 +2,9 @@
 
     python -m docs.tools.console docs/first-hour-architect.md
 
-runs the commands of a page in order in one empty folder and writes the numbers that they print now into the page. A line of
-output that the page leaves out is no mistake; a line that the page shows and the command does not print is one. `...` stands for
-what was left out. tests/docs/test_first_hour.py runs the same steps and compares.
+runs the commands of a page in order in one folder, which holds the examples that the page links, and writes the numbers that they
+print now into the page. A line of output that the page leaves out is no mistake; a line that the page shows and the command does
+not print is one. `...` stands for what was left out. tests/docs/test_first_hour.py runs the same steps and compares.
 
 A comment before a block says more of it: `<!-- slow -->`, only slow tests run it; `<!-- fails -->`, the command ends with an
 error.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from tests.cli.calling import call
 
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[a-z ]+) -->\n)?```console\n"
                    r"\$ (?P<command>(?:[^\n]*\\\n)*[^\n]*)\n(?P<shown>.*?)```", re.DOTALL)
+EXAMPLE = re.compile(r"\]\((examples/[\w.]+)\)")
+"""A link to an example: the reader has it in the folder where commands run."""
 COLUMNS = "100"
 """Of the terminal that pages show."""
 WITH_PROCESSES = ("sweep",)
@@ -98,6 +101,8 @@ def renew(path: Path) -> None:
     """Run a page's commands and write their numbers into it."""
     text = path.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
+        for example in EXAMPLE.findall(text):
+            shutil.copy(path.parent / example, folder)
         made = [(step, renewed(step, step.run(Path(folder)))) for step in steps(text)]
     for step, lines in reversed(made):
         text = text[: step.span[0]] + "".join(f"{line}\n" for line in lines) + text[step.span[1]:]
