@@ -43,18 +43,21 @@ class Step:
     marks: frozenset[str]
 
     def run(self, folder: Path) -> str:
-        """Everything that the command prints. Raises AssertionError where it ends otherwise than the page says."""
+        """Everything that the command prints, what it says of its work (stderr) first.
+
+        Raises AssertionError where it ends otherwise than the page says.
+        """
         words = shlex.split(self.command.replace("\\\n", " "))
         if words[0] == "hwsim" and words[1] not in WITH_PROCESSES:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("COLUMNS", COLUMNS)
                 done = call(*words[1:], cwd=folder)
-            code, text = done.returncode, done.stdout + done.stderr
+            code, text = done.returncode, done.stderr + done.stdout
         else:
             line = [sys.executable, "-m", *words] if words[0] == "hwsim" else ["bash", "-c", self.command]
             other = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False,
                                    env=os.environ | {"COLUMNS": COLUMNS})
-            code, text = other.returncode, other.stdout + other.stderr
+            code, text = other.returncode, other.stderr + other.stdout
         assert (code != 0) == ("fails" in self.marks), f"{self.command}: exit status {code}\n{text}"
         return text
 

@@ -51,7 +51,7 @@ def test_no_page_asks_another_server(site: Path) -> None:
 
 @pytest.mark.slow
 def test_what_stands_outside_of_docs_is_in_the_site(site: Path) -> None:
-    for name in ("index.html", "CHANGELOG.html", "traces/README.html", "tests/mutants/table.html",
+    for name in ("index.html", "CHANGELOG.html", "traces/index.html", "tests/mutants/table.html",
                  "notebooks/01_replay_and_compare.html", "examples/own_network.py"):
         assert (site / name).is_file(), name
     start = (site / "index.html").read_text(encoding="utf-8")
