@@ -1,7 +1,8 @@
 """Events of an event camera that looks at moving digits, through a small spiking network on a shipped core.
 
-    python docs/examples/moving_digits.py               # recordings, network, numbers; 11 CPU seconds
-    python docs/examples/moving_digits.py --events DIR  # only recordings, DIR/DIGIT/N.npy, for `hwsim capture events`
+    python docs/examples/moving_digits.py                 # recordings, network, numbers; 11 CPU seconds
+    python docs/examples/moving_digits.py --figure F.png  # only the picture of docs/capture.md
+    python docs/examples/moving_digits.py --events DIR    # only recordings, DIR/DIGIT/N.npy, for `hwsim capture events`
 
 Nothing is downloaded: the digits are drawn with the font that comes with matplotlib. Each moves along a triangle, as in N-MNIST
 (Orchard 2015), and a pixel sends an event when its logarithmic brightness has changed by a threshold since its last one
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -84,6 +86,24 @@ def fitted(seen: NDArray[np.float64], classes: list[int], ridge: float = 30.0) -
     return np.rint(weights / np.abs(weights).max() * 127).astype(int)
 
 
+def draw(path: str, values: tuple[int, ...] = (3, 7)) -> None:
+    """The planes of some digits, one row each: darker pixels blue, brighter ones red."""
+    given, classes = recordings(1, 1)
+    planes = hwsim.event_planes([given[classes.index(value)] for value in values], (SIDE, SIDE), time_bins=TIME_BINS).inputs
+    figure = Figure(figsize=(TIME_BINS, 1.1 * len(values)), dpi=120)
+    for index, axes in enumerate(figure.subplots(len(values), TIME_BINS).flat):
+        darker, brighter = planes[index // TIME_BINS, index % TIME_BINS]
+        picture = np.ones((SIDE, SIDE, 3))
+        picture[darker], picture[brighter] = (0.0, 0.45, 0.7), (0.84, 0.37, 0.0)
+        axes.imshow(picture, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(f"t = {index}" if index < TIME_BINS else "", size=9)
+        for spine in axes.spines.values():
+            spine.set_color("#dddddd")
+    figure.subplots_adjust(0.005, 0.01, 0.995, 0.9, 0.04, 0.04)
+    figure.savefig(path, metadata={"Software": None})
+
+
 def main(train: int = 30, test: int = 8, arch: str = "event_core_64") -> hwsim.Result:
     """Make, train and simulate; the accuracy of the result is that of test recordings, which the read-out has not seen."""
     planes = {}
@@ -105,8 +125,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", metavar="DIR", help="write recordings, and nothing else")
     parser.add_argument("--each", type=int, default=8, help="recordings of each digit, with --events")
+    parser.add_argument("--figure", metavar="FILE", help="draw planes of two digits, and nothing else")
     asked = parser.parse_args()
-    if asked.events:
+    if asked.figure:
+        draw(asked.figure)
+    elif asked.events:
         for index, (one, value) in enumerate(zip(*recordings(asked.each, 1), strict=True)):
             folder = Path(asked.events) / str(value)
             folder.mkdir(parents=True, exist_ok=True)

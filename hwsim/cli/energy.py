@@ -71,6 +71,8 @@ def _prices(listed: PriceList) -> dict[str, Any]:
             if event.scope == "compute":
                 rows.append(_row(event.scope, event.unit, listed.price(event.name)))
             rows += [_row("system" if event.scope == "system" else "core", unit, p) for unit, p in listed.charges(event.name)]
+            if event.name == "acc_add":
+                rows += [_row("core", unit, p) for unit, p in listed.of_sums()]
         except NotProvisionedError:
             absent.append(event.name)
     rows += [_row("core", c.component, c, CYCLE) for c in (listed.logic.every_cycle() if listed.logic else [])]

@@ -214,6 +214,12 @@ class PriceList:
             found[SCOPES.index(scope)] += pj
         return found[0], found[1], found[2]
 
+    def of_sums(self) -> list[tuple[str, Price]]:
+        """What an addition to a sum of a plane costs (R21) and one to a potential does not; empty for a core without sums."""
+        sums = self.arch.only.plane_sums
+        usual = self.charges("acc_add") if sums else []
+        return [charge for charge in self.charges("acc_add", sums) if charge not in usual] if sums else []
+
     def _gates(self, event: str, counted: str) -> Price:
         """What the event's own unit takes."""
         assert self.logic is not None
@@ -241,13 +247,16 @@ class PriceList:
         return found
 
     def every_charge(self, payload_bits: int | None = None) -> list[tuple[str, Price]]:
-        """`charges` of all events that the design can make happen, in the order of the vocabulary."""
+        """`charges` of all events that the design can make happen, in the order of the vocabulary; of additions to sums of planes
+        (R21), what those to potentials do not cost."""
         found: list[tuple[str, Price]] = []
         for price in self.prices(payload_bits):
             try:
                 found += self.charges(price.event, payload_bits)
             except NotProvisionedError:
                 continue
+            if price.event == "acc_add":
+                found += self.of_sums()
         return found
 
     def multiplications(self) -> list[tuple[int, float]]:

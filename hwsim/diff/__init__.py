@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hwsim.diff.difference import Difference, DiffError, difference
+from hwsim.diff.between import Difference, DiffError, difference
 
 __all__ = ["DiffError", "Difference", "difference"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwsim.program import CoreRun
 from hwsim.record import ISSUE_KINDS, CoreLog
-from hwsim.timeline.slots import HAZARD, NOTHING, PORT, Ints, Slots
+from hwsim.timeline.slots import HAZARD, PORT, Ints, Slots
 
 What = Literal["busy", "stall", "idle"]
 
@@ -159,6 +159,3 @@ def _totals(cycle: Ints, step: Ints) -> Ints:
     cycle, total = cycle[order], np.cumsum(step[order])
     last = np.append(cycle[1:] != cycle[:-1], True)[: len(cycle)]
     return np.stack([cycle[last], total[last]], axis=1).astype(np.int64)
-
-
-__all__ = ["EXECUTE", "ISSUE", "NOTHING", "READER", "WRITER", "State", "Stretches", "UnitTimes", "stretches", "unit_times"]

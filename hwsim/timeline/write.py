@@ -20,7 +20,7 @@ from hwsim.links import CHANNEL
 from hwsim.program import Operation, Run, Transfer
 from hwsim.record import SampleRecord
 from hwsim.schedules import schedule_by_name
-from hwsim.timeline.core_tracks import LAYERS, CoreTracks
+from hwsim.timeline.core_tracks import CoreTracks
 from hwsim.timeline.event_file import EventFile
 from hwsim.timeline.slots import TimelineError
 from hwsim.timeline.window import MOST_LOGGED_CYCLES, Chosen, choose
@@ -172,6 +172,3 @@ class _Timeline:
             self.file.slice(track, offset + start, offset + end, f"{op.label} {self.names[op.layer]}", "busy", args)
             now = end
         self.file.slice(track, offset + now, offset + length, "waits", "idle", {"cause": "wait"})
-
-
-__all__ = ["LAYERS", "write_timeline"]

@@ -126,8 +126,9 @@ class Trace:
                  as many as they need); or booleans (samples, T, C, H, W): spikes.
         layers   in order, each a Layer or a dictionary with `name` and, as far as they do not follow from weights,
                  spikes and the layer before: `source` (default: the layer before), `weights` (integers: 4 axes a
-                 convolution, 2 a linear layer, 1 an identity), `operator, kernel, stride, padding, groups, pool,
-                 pool_mode, channel_offset`, or several of these as `connections=[...]`; `neuron` (a model's name or a
+                 convolution, 2 a linear layer, 1 an identity), `operator, kernel, stride, padding` (a number, or (y, x)),
+                 `groups, pool, pool_mode, channel_offset`, or several of these as `connections=[...]`, none for a layer
+                 that its bias drives; `neuron` (a model's name or a
                  Neuron; integrate_and_fire), `thresholds` (one integer or one a timestep), `bias, initial_potential`
                  (scalar, (C,) or (C, H, W)), `shape, timesteps, potential_bits` (24), `payload_bits`.
         spikes   by layer name, (samples, T, C, H, W) booleans; (samples, T, N) for linear layers; values

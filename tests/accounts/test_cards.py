@@ -117,6 +117,7 @@ def test_a_card_is_computed_again(
     assert verify_card(read, SNN, ANN) > 60
     with pytest.raises(CardError, match=r"found trace .*, the card is of fashion_mnist_tiny_bit_serial_t4"):
         verify_card(read, example_path("rate"), ANN)
+    monkeypatch.setattr(verifying, "make_card", lambda *_: json.loads(json.dumps(card)))  # as it was just computed
     read["machines"][2]["ratio"] *= 1 + 1e-8
     with pytest.raises(CardError, match=r"not verified\nmachines\[2\].ratio: found .* on the card, .* computed"):
         verify_card(read, SNN, ANN)

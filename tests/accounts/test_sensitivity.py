@@ -19,8 +19,10 @@ from hwsim.accounts.sensitivity.designs import Alternative, shares
 from hwsim.accounts.sensitivity.draws import REPLICATES, DrawError, Prices, drawn, nominal, steps
 from hwsim.accounts.sensitivity.flips import Comparison, energies, found, probability, ratios
 from hwsim.accounts.sensitivity.ranges import Held, RangeError, held, published_ranges, read_ranges
+from hwsim.accounts.sensitivity.study import Sensitivity
 from hwsim.activity import UNIT_OF
 from hwsim.cli import app
+from hwsim.cli.sensitivity import _save
 from hwsim.cost.area import leaking_components
 from hwsim.cost.technology.logic_tables import logic_table
 from hwsim.cost.technology.sources import FOLDER
@@ -257,7 +259,8 @@ def test_what_is_held_is_not_drawn(tmp_path: Path) -> None:
             drawn(RANGES, FREE, draws, 1)
 
 
-def test_the_command(tmp_path: Path, trace_files: dict[str, Path]) -> None:
+@pytest.mark.slow
+def test_the_whole_command(tmp_path: Path, trace_files: dict[str, Path]) -> None:
     arguments = ["sensitivity", str(trace_files["bit_serial"]), "--samples", "1", "--draws", "128", "--no-designs",
                  "--hold", "memory=cacti_lop", "--hold", "supply=0.9", "--against", str(trace_files["rate"])]
     shown = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
@@ -267,7 +270,21 @@ def test_the_command(tmp_path: Path, trace_files: dict[str, Path]) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sensitivity.csv", "sensitivity.png", "tornado.csv"]
     body = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert {f["scope"] for f in body["findings"]} == {"compute", "core", "system"}
+
+
+def test_the_command(trace_files: dict[str, Path], results: tuple[Result, Result], tmp_path: Path) -> None:
+    """What it prints, draws and refuses; what it simulates is tested above, and as a whole where that is slow."""
+    own, rival = (Priced(result, RANGES.technology) for result in results)
+    fixed = held(RANGES, ["memory=cacti_lop", "supply=0.9", "clock_gating=gated"])
+    findings = tuple(found(Comparison("ANN, made", own, rival), drawn(RANGES, fixed, 128, 1), steps(RANGES, fixed),
+                           nominal(RANGES, fixed)))
+    made = Sensitivity(findings, (), (), 128, 1)
+    assert f"The order of {sum(f.stands for f in findings)} of 3 comparisons stands" in made.verdict
+    _save(made, str(tmp_path / "out"), "made")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sensitivity.csv", "sensitivity.png", "tornado.csv"]
     listed = CliRunner().invoke(app, ["sensitivity", "--ranges"])
     assert "pF per mm" in listed.stdout
-    alone = CliRunner().invoke(app, ["sensitivity", str(trace_files["rate"])])
-    assert "give its ANN with --ann, or another trace" in str(alone.exception)
+    alone = CliRunner().invoke(app, ["sensitivity", str(trace_files["quantised"])])
+    assert "is a quantised ANN, expected an SNN" in str(alone.exception)
+    nothing = CliRunner().invoke(app, ["sensitivity"])
+    assert "TRACE: found nothing, expected the SNN's trace" in str(nothing.exception)

@@ -53,3 +53,8 @@ def test_pixels_brighten_and_darken_equally_when_a_digit_comes_back(example: Mod
     np.add.at(balance, (events["y"], events["x"]), 2 * events["p"].astype(int) - 1)
     assert np.abs(balance).max() <= 2
     assert len(events) > 500
+
+
+def test_the_picture_is_drawn(example: ModuleType, tmp_path: Path) -> None:
+    example.draw(str(tmp_path / "planes.png"), (7,))
+    assert (tmp_path / "planes.png").read_bytes().startswith(b"\x89PNG")

@@ -100,7 +100,7 @@ def test_operations_come_in_the_order_of_the_loops(core: dict[str, Any]) -> None
 
 
 def test_settings_that_order_no_loop_are_said_in_the_notes() -> None:
-    base = load_architecture("event_core_64_flags")
+    base = load_architecture("event_core_64_flags").with_core(shift_at="weight")
     for changes, text in (
         ({"mask_first": True}, "skipped in one cycle where all flags are off"),
         ({"writer": "word"}, "a word's spikes leave at once"), ({"shift_at": "membrane"}, "between bit planes, double"),

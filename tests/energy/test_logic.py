@@ -241,8 +241,8 @@ def test_every_block_has_area_leaks_and_works_and_all_that_works_has_a_block(giv
         return
     prices, there = priced(arch), set(area(arch)["component"])
     working = set(uses(prices)) - {"clock", "wires"}
-    # A leak is subtracted in the lane, whose area is that of the shipped traces, without one.
-    assert working - {"leak", "multiplier", "comparator", "requantiser", "shifter"} <= there
+    # A leak is subtracted, and a decay multiplied, in the lane, whose area is that of the shipped traces, without one.
+    assert working - {"leak", "decay", "multiplier", "comparator", "requantiser", "shifter"} <= there
     assert {b.component for b in prices.logic.blocks} <= working | {"registers"}
     assert {piece.amount > 0 for piece in (*prices.areas(), *prices.leaks())} == {True}
     assert set(leakage(arch)["component"]) == there

@@ -13,6 +13,8 @@ from hwsim.arch import Architecture, ArchitectureError, dump_architecture, load_
 from hwsim.cost.energy import NotProvisionedError, PriceList, price_activity, price_list
 from hwsim.cost.logic import unpriced_fields
 from hwsim.simulation import why_not
+from hwsim.sweep.axis import Axis
+from hwsim.sweep.search import Machine
 from hwsim.trace.reader import Trace
 
 TRACES = Path(__file__).resolve().parents[2] / "traces" / "methods"
@@ -78,6 +80,10 @@ def test_layers_of_a_rate_code_add_to_sums_and_all_others_to_potentials() -> Non
     assert of["first", "lane"] == pytest.approx(10 * 20 * 24 / 1e3)
     assert ("rate", "lane") not in of.index
     assert unpriced_fields(arch) == {}
+    shown = {unit for unit, price in prices.every_charge() if price.event == "acc_add"}
+    assert {"lane", "plane_sums"} <= shown
+    doubled = {"acc_add": "x2"}
+    assert parts(price_list(arch, doubled), "acc_add", 4)["plane_sums"] == pytest.approx(2 * sums["plane_sums"])
 
 
 def test_a_network_that_needs_more_sums_is_refused_and_told_how_many() -> None:
@@ -127,3 +133,14 @@ def test_flags_that_are_looked_at_first_cost_a_check_and_lie_in_the_clock() -> N
     assert prices.logic is not None
     (path,) = [path for path, _ in prices.logic.paths() if "mask" in path.what]
     assert path.memory == "mask"
+
+
+def test_a_search_may_take_each_of_these_fields() -> None:
+    """What the search asks of a design: that all of it has a price."""
+    gated = {"memories.mask": "12 KiB", "memories.membrane_gate_by_channel": True}
+    axes = (Axis("core.mask_first", (False, True)),)
+    machine = Machine("flags", "snn", "event_core_64", gated, axes)
+    assert [machine.design((at,)).core.mask_first for at in (0, 1)] == [False, True]
+    tokens = tuple({"planes": "merged", "adders": 1, "sums": sums} for sums in (4, 8))
+    machine = Machine("sums", "snn", "event_core_64", {"core.dataflow": GATHER}, (Axis("core.token", tokens),))
+    assert [machine.design((at,)).only.plane_sums for at in (0, 1)] == [4, 8]

@@ -13,20 +13,21 @@ import numpy as np
 
 from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, rebuild_architecture
 from hwsim.cores.event.tiles import connection_rows
-from hwsim.snn.network import Connection, InputSpec, Layer, Network, by_axis
+from hwsim.snn.network import Connection, InputSpec, Layer, Network
 from hwsim.snn.neurons import BitSerial, IntegrateAndFire, ReadOut, Requantise, SingleSpike, TwoStage
 from hwsim.snn.sample import Sample
-from tests.engine.random_runs import kernel_and_padding, sides
+from tests.engine.random_runs import pulled_apart
 
 Rng = np.random.Generator
 STAGED, FLAGGED = "two_stage", ("two_stage", "single_spike")
 BINARY = ("rate", "hybrid", *FLAGGED)
 
 
-def random_network(rng: Rng, coding: str) -> Network:
+def random_network(rng: Rng, coding: str, apart: bool = False) -> Network:
     """One to three hidden layers of `coding` (one of BINARY, `bit_serial` or `quantised`) and, mostly, a read-out.
 
-    `hybrid` is rate-coded neurons behind a hybrid input; two-stage and single-spike neurons have any input.
+    `hybrid` is rate-coded neurons behind a hybrid input; two-stage and single-spike neurons have any input. `apart`: sides of
+    connections differ between the axes, and some layers have no connections.
     """
     timesteps = 1 if coding == "quantised" else int(rng.integers(1 + (coding == STAGED), 5 + (coding == STAGED)))
     stages = (0, int(rng.integers(1, timesteps)), timesteps) if coding == STAGED else ()
@@ -42,12 +43,12 @@ def random_network(rng: Rng, coding: str) -> Network:
         source, grid = ("input", shape) if not layers else (layers[-1].name, layers[-1].shape)
         spikes = coding in BINARY and not ((direct or hybrid) and not layers)
         first = random_connection(
-            rng, source, grid, pool_ok=True, max_ok=spikes, unit_ok=not hybrid or bool(layers))
+            rng, source, grid, pool_ok=True, max_ok=spikes, unit_ok=not hybrid or bool(layers), apart=apart)
         channels = first.weights.shape[0] if first.operator != "identity" else first.pooled_shape[0]
         out = first.natural_shape(channels)
         extra = residuals(rng, layers[:-1], out) if coding != "bit_serial" or not (direct and not layers) else []
         made = random_layer(rng, f"layer{number}", out, (first, *extra), coding, timesteps, stages)
-        if coding in BINARY and rng.random() < 0.1:  # nothing but its bias drives it
+        if apart and coding in BINARY and rng.random() < 0.2:  # nothing but its bias drives it
             made = replace(made, connections=(), bias=rng.integers(-3, 13, out))
         layers.append(made)
     if rng.random() < 0.7:
@@ -62,7 +63,7 @@ def random_network(rng: Rng, coding: str) -> Network:
 
 def random_connection(
     rng: Rng, source: str, grid: tuple[int, int, int], *, pool_ok: bool, max_ok: bool, unit_ok: bool = True,
-    operator: str | None = None,
+    operator: str | None = None, apart: bool = False,
 ) -> Connection:
     """A connection of any kind that leaves at least one output position."""
     c, h, w = grid
@@ -75,17 +76,25 @@ def random_connection(
         weights = rng.integers(-9, 10, (int(rng.integers(1, 12)), c * h * w))
         return Connection(source, "linear", grid, weights.astype(np.int8), pool=pool, pool_mode=mode)
     if operator == "identity":
-        stride = sides(rng, 1, 3)
-        return Connection(source, "identity", grid, rng.integers(1, 9, c).astype(np.int8), stride=stride, pool=pool,
+        stride = int(rng.integers(1, 3))
+        return Connection(source, "identity", grid, rng.integers(1, 9, c).astype(np.int8), pool=pool,
+                          stride=(stride, 3 - stride) if apart else stride,
                           pool_mode=mode)
-    kernel, padding = kernel_and_padding(rng)
-    if min(n + 2 * p - k for n, p, k in zip((h, w), by_axis(padding), by_axis(kernel), strict=True)) < 0:
+    kernel = int(rng.integers(1, 4))
+    padding = int(rng.integers(0, kernel))
+    if min(h, w) + 2 * padding < kernel:
         kernel, padding = 1, 0
     groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0]))
     channels = groups * int(rng.integers(1, 5))
-    weights = rng.integers(-9, 10, (channels, c // groups, *by_axis(kernel))).astype(np.int8)
-    return Connection(source, "conv2d", grid, weights, kernel=kernel, stride=sides(rng, 1, 3), padding=padding,
+    weights = rng.integers(-9, 10, (channels, c // groups, kernel, kernel)).astype(np.int8)
+    made = Connection(source, "conv2d", grid, weights, kernel=kernel, stride=int(rng.integers(1, 3)), padding=padding,
                       groups=groups, pool=pool, pool_mode=mode)
+    if not apart:
+        return made
+    other = replace(made, **pulled_apart(rng, {"kernel": kernel, "stride": int(rng.integers(1, 3)), "padding": padding}))
+    if min(other.natural_shape(channels)) < 1:
+        return made
+    return replace(other, weights=rng.integers(-9, 10, other.weight_shape(other.natural_shape(channels))).astype(np.int8))
 
 
 def residuals(rng: Rng, earlier: list[Layer], out: tuple[int, int, int]) -> list[Connection]:

@@ -34,15 +34,15 @@ class Drawn(NamedTuple):
 
 def draw_design(
     seed: int, codings: Sequence[str] = CODINGS, design: Callable[[Rng, Network, str], Architecture] = random_architecture,
-    refusal: type[ProgramError] = MappingError,
+    refusal: type[ProgramError] = MappingError, apart: bool = False,
 ) -> Drawn | None:
     """A random Program of the coding that the seed chooses, or None when it is rightly refused.
 
-    refusal   by what: the mapping alone, or any check of the Program.
+    refusal   by what: the mapping alone, or any check of the Program.      apart  as for random_network.
     """
     rng = np.random.default_rng(seed)
     coding = codings[seed % len(codings)]
-    network = random_network(rng, coding)
+    network = random_network(rng, coding, apart)
     arch = design(rng, network, coding)
     schedule = "layer_by_layer" if coding == "bit_serial" or rng.random() < 0.5 else "step_by_step"
     try:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwsim.passes import Pass, PassTable, horner_passes
 from hwsim.program import CoreRun, CoreSpec
-from hwsim.snn.network import Connection, Shape, Side, by_axis
+from hwsim.snn.network import Connection, Shape
 
 Rng = np.random.Generator
 TABLES = (
@@ -46,9 +46,10 @@ class RandomRun:
         return replace(self, run=run, eots=1 if run.merged else run.table.planes)
 
 
-def random_run(rng: Rng) -> RandomRun:
+def random_run(rng: Rng, apart: bool = False) -> RandomRun:
+    """Any run; `apart`: sides of its connection differ between the axes."""
     kind = str(rng.choice(TABLES))
-    shape, wires = random_wires(rng)
+    shape, wires = random_wires(rng, apart)
     steps = int(rng.integers(1, 5))
     # Kinds whose sources send values; the others mix them in where the table gives them a meaning.
     valued = {"direct": 1.0, "payload_bits": 1.0, "requantise": 0.8, "bit_serial": 0.2, "hybrid": 0.5}.get(kind, 0.03)
@@ -126,7 +127,7 @@ def random_core(rng: Rng, bits: int) -> CoreSpec:
         passes=str(rng.choice(["by_pass", "by_word"])))
 
 
-def random_wires(rng: Rng) -> tuple[Shape, tuple[Connection, ...]]:
+def random_wires(rng: Rng, apart: bool = False) -> tuple[Shape, tuple[Connection, ...]]:
     """One or two connections into one layer."""
     channels, height, width = int(rng.integers(1, 5)), int(rng.integers(1, 6)), int(rng.integers(1, 6))
     pool = int(rng.choice([1, 1, 1, 2, 3]))
@@ -138,18 +139,18 @@ def random_wires(rng: Rng) -> tuple[Shape, tuple[Connection, ...]]:
         wire = Connection("a", "linear", **common)
         out = int(rng.integers(1, 10))
     elif operator == "identity":
-        wire = Connection(
-            "a", "identity", stride=sides(rng, 1, 3), channel_offset=int(rng.choice([0, 0, 1])), **common)
+        stride = int(rng.choice([1, 2]))
+        wire = Connection("a", "identity", stride=(stride, 3 - stride) if apart else stride,
+                          channel_offset=int(rng.choice([0, 0, 1])), **common)
         out = channels + wire.channel_offset + int(rng.integers(0, 2))
     else:
-        kernel, padding = kernel_and_padding(rng)
+        kernel = int(rng.integers(1, 4))
         groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
-        wire = Connection(
-            "a", "conv2d", kernel=kernel, stride=sides(rng, 1, 3), padding=padding,
-            groups=groups, **common)
+        sides = {"kernel": kernel, "stride": int(rng.choice([1, 1, 2])), "padding": int(rng.integers(0, kernel))}
+        wire = Connection("a", "conv2d", **(pulled_apart(rng, sides) if apart else sides), groups=groups, **common)
         out = groups * int(rng.integers(1, 10 // groups + 1))
         if min(wire.natural_shape(out)) < 1:
-            return random_wires(rng)
+            return random_wires(rng, apart)
     shape = wire.natural_shape(out)
     wires = [weighted(rng, wire, shape)]
     if rng.random() < 0.3:
@@ -158,17 +159,11 @@ def random_wires(rng: Rng) -> tuple[Shape, tuple[Connection, ...]]:
     return shape, tuple(wires)
 
 
-def sides(rng: Rng, low: int, high: int) -> Side:
-    """A kernel, stride or padding in [low, high): the same along both axes, or one for each."""
-    y, x = (int(n) for n in rng.integers(low, high, 2))
-    return (y, x) if rng.random() < 0.3 else y
-
-
-def kernel_and_padding(rng: Rng) -> tuple[Side, Side]:
-    """Of a convolution; along each axis the padding is less than the kernel."""
-    kernel = sides(rng, 1, 4)
-    y, x = (int(rng.integers(0, side)) for side in by_axis(kernel))
-    return kernel, (y, x) if isinstance(kernel, tuple) or rng.random() < 0.2 else y
+def pulled_apart(rng: Rng, sides: dict[str, int]) -> dict[str, Any]:
+    """Kernel, stride and padding of a convolution along y, with others along x."""
+    kernel = int(rng.integers(1, 4))
+    across = {"kernel": kernel, "stride": int(rng.integers(1, 3)), "padding": int(rng.integers(0, kernel))}
+    return {name: (side, across[name]) for name, side in sides.items()}
 
 
 def weighted(rng: Rng, wire: Connection, shape: Shape) -> Connection:

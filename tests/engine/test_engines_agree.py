@@ -94,6 +94,6 @@ def test_random_designs_make_every_event_happen() -> None:
     other_dataflows = {
         "membrane_read_load", "membrane_write_store", "accumulator_access", "sum_add", "cycles_stall_port"}
     links = {"link_bits", "link_hops"}
-    reserved = other_dataflows | links  # tests/engine/test_dataflows.py and test_network_programs.py make them happen
+    reserved = other_dataflows | links | {"decay"}  # test_dataflows.py, test_network_programs.py and test_decay.py have them
     assert {name for name, count in zip(EVENTS, seen, strict=True) if not count} == reserved
     assert min(saturations, mismatches, tiles, spills) > 10

@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from hwsim import study
 from hwsim.cli import main as hwsim_main
+from hwsim.study import pools
 
 PATIENCE_S = 60.0
 """How long a process may live on whose command was killed; the machine may be busy."""
@@ -30,7 +30,7 @@ def start(line: list[str], said: Path, armed: Callable[[], Any] | None, finish: 
         os.setpgid(0, 0)
         for stream in (1, 2):
             os.dup2(os.open(said, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), stream)
-        study.get_context = lambda _: get_context("fork")  # type: ignore[attr-defined]  a spawned worker loads all anew
+        pools.get_context = lambda _: get_context("fork")  # type: ignore[attr-defined]  a spawned worker loads all anew
         sys.argv = ["hwsim", *line]
         if armed:
             armed()

@@ -11,6 +11,7 @@ from typing import Any
 import hwsim
 from hwsim import study
 from hwsim.files import whole_files
+from hwsim.study.rows import append
 from hwsim.trace.reader import Trace
 from hwsim.trace.synth import synthesise
 from hwsim.trace.writer import TraceWriter
@@ -137,7 +138,7 @@ class AppendRows(Operation):
 
     def write(self, number: int) -> None:
         row = {"key": str(number), "labels": {}, "error": "x" * 5000}
-        study._append(self.folder, [row])
+        append(self.folder, [row])
 
     def read(self) -> int | None:
         rows = study.read_rows(self.folder)

@@ -31,7 +31,7 @@ from hwsim.report.quantities import quantities
 from hwsim.result_reader import MadeWith
 from hwsim.versions import versions
 from hwsim.view.figure_file import FigureError
-from hwsim.view.style import CAUSES, INK, PALE, RULE, UNITS
+from hwsim.view.style import CAUSES, INK, ON_CHIP, PALE, RULE, UNITS
 from tests.cli.calling import answer, call
 from tests.conftest import ROOT
 from tests.report.page_reader import Element, read_page
@@ -245,7 +245,7 @@ def test_figures_can_be_read_in_the_dark() -> None:
     dark = papers[1][0]
     for look in (*UNITS.values(), *CAUSES.values()):
         colour = look.colour.removeprefix("#").lower()
-        if not look.hatched and look.label not in ("other on chip", "idle (no events yet, draining)"):
+        if not look.hatched and look not in (UNITS[ON_CHIP], CAUSES["idle"]):
             assert contrast(in_the_dark(colour), dark) >= 2.5, look
     for grey in (INK, PALE):
         assert contrast(in_the_dark(grey.removeprefix("#").lower()), dark) >= 4.5

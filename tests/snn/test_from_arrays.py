@@ -173,3 +173,20 @@ def test_what_does_not_fit_is_refused_in_words(name: str) -> None:
 def test_the_arguments_of_the_refusals_are_otherwise_fine() -> None:
     trace = Trace.from_arrays(np.ones((2, 2, 4, 4), int), [OK], {"a": np.ones((2, 4, 3, 4, 4), bool)}, labels=[1, 2])
     assert trace.samples == 2
+
+
+def test_sides_by_axis_and_a_layer_that_its_bias_drives() -> None:
+    rng = np.random.default_rng(4)
+    trace = Trace.from_arrays(inputs=rng.random((2, 3, 1, 2, 2)) < 0.5, layers=[
+        dict(name="driven", connections=[], bias=[3, 5], thresholds=[4, 4, 4], shape=(2, 5, 4)),
+        dict(name="read", weights=rng.integers(-3, 9, (4, 2, 3, 2)), padding=(1, 0), stride=(2, 1), thresholds=[5, 5, 5]),
+    ])
+    driven, read = trace.network
+    assert (driven.connections, driven.timesteps, read.shape) == ((), 3, (4, 3, 3))
+    assert (read.connections[0].kernel, read.connections[0].stride, read.connections[0].padding) == ((3, 2), (2, 1), (1, 0))
+    assert trace.sample(0).recorded["driven"].sum(axis=(0, 1, 2)).tolist() == [2 * 20, 3 * 20]
+    with pytest.raises(TraceError, match="'driven'.*found no timesteps, expected how many it takes of a direct input, or of its"):
+        Trace.from_arrays(inputs=rng.random((2, 3, 1, 2, 2)) < 0.5, layers=[
+            dict(name="driven", connections=[], bias=[3, 5], thresholds=4, shape=(2, 5, 4))])
+    with pytest.raises(TraceError, match="both 'connections' and kernel"):
+        Trace.from_arrays(inputs=rng.random((2, 3, 1, 2, 2)) < 0.5, layers=[dict(name="driven", connections=[], kernel=3)])

@@ -1,6 +1,6 @@
 """The grid of a simulated break-even: scaled traces on designs, at memory profiles and inference rates, as a study.
 
-Traces are files in the study's folder; rows are those of hwsim/study.py, so a grid goes on where it was stopped. The ANN is
+Traces are files in the study's folder; rows are those of hwsim/study/rows.py, so a grid goes on where it was stopped. The ANN is
 replayed at each width and kernel, once.
 """
 

@@ -37,5 +37,9 @@ class SpikingJellySimple(Account):
 
 
 def biases(work: Work) -> int:
-    """Biases added for one sample: one per neuron and plane of the layer's first connection, as a module with a bias does."""
-    return sum(layer.neurons * layer.connections[0].planes for layer in work.layers if layer.layer.bias is not None)
+    """Biases added for one sample: one per neuron and plane of the layer's first connection, as a module with a bias does.
+
+    A layer without connections adds one in each timestep.
+    """
+    planes = ((layer, layer.connections[0].planes if layer.connections else layer.timesteps) for layer in work.layers)
+    return sum(layer.neurons * count for layer, count in planes if layer.layer.bias is not None)

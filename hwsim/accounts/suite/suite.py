@@ -135,6 +135,11 @@ def _machines(suite: Suite) -> Any:
 
 def _prices(suite: Suite) -> Any:
     """The shipped tables, as data, and the rule of scaling."""
+    return _tables()
+
+
+@cache
+def _tables() -> dict[str, Any]:
     tables = {f"{path.parent.name}/{path.stem}": _plain(read_yaml(path).data) for path in sorted(FOLDER.glob("*/*.yaml"))}
     return {**tables, "scaling": (FOLDER / "scaling_stillmaker_baas.csv").read_text()}
 
@@ -147,6 +152,11 @@ def _ranges(suite: Suite) -> Any:
 
 def _accounts(suite: Suite) -> Any:
     """What each account's file says, and what it charges for the example traces: its equations."""
+    return _bills(DIGITS)
+
+
+@cache
+def _bills(digits: int) -> dict[str, Any]:
     with load_example("rate") as snn, load_example("ann") as ann:
         work, rival = count_work(snn, 1), count_work(ann, 1)
     found = {}
@@ -154,7 +164,7 @@ def _accounts(suite: Suite) -> Any:
         row = charged(account, work, rival)
         sides = {"snn": row.snn, "ann": row.ann}
         found[account.name] = {"data": account.data.model_dump(),
-                               "bills": {side: f"{total(bill):.{DIGITS}g}" for side, bill in sides.items()}, "lacks": row.lacks}
+                               "bills": {side: f"{total(bill):.{digits}g}" for side, bill in sides.items()}, "lacks": row.lacks}
     return found
 
 
