@@ -135,7 +135,7 @@ def leads_are_wrong(module: Any) -> bool:
 MUTANTS = (
     Mutant("a core per row", PLACEMENT, "max(1, len(cores) // height)", "1", shares_are_no_parts),
     Mutant("rows without the core's own", PLACEMENT, "sum(lanes[: n + 1])", "sum(lanes[:n])", shares_are_no_parts),
-    Mutant("a stride without its pool", PIPELINES, "deep * pool, stride * pool", "deep * pool, stride", fields_are_wrong),
+    Mutant("a stride without its pool", PIPELINES, "stride * pool", "stride", fields_are_wrong),
     Mutant("a padding without its pool", PIPELINES, "padding * pool", "padding", fields_are_wrong),
     Mutant("double buffers of whole samples", PIPELINES, "max(1, (links.buffer_planes or 0) // any_steps)",
            "links.buffer_planes or BUFFER_PLANES", buffers_are_wrong),

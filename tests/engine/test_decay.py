@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from math import trunc
 
 import numpy as np
 import pytest
@@ -10,11 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hwsim
+from hwsim.checks.operations import table_misfits
+from hwsim.cost.technology.tables import unit_cost
+from hwsim.engine.fast.chip import FastEngine
+from hwsim.engine.reference import ReferenceEngine
+from hwsim.mapping import lower
+from hwsim.rtl.coverage import uncovered
 from hwsim.snn.forward import forward
 from hwsim.snn.neurons import CubaLif
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 from hwsim.trace.writer import TraceWriter
+from tests.laws.implementation import Laws, OnEngine
+from tests.laws.runs import EOT, fire, flat, linear_run, spec
 from tests.snn.networks import random_input, random_network
 
 DESIGNS = ("event_core_16", "output_stationary", "event_driven", "event_core_64_flags")
@@ -53,11 +63,53 @@ def test_both_engines_compute_its_spikes(seed: int, design: str, schedule: str) 
     assert counts[0].get("decay", 0) == expected
 
 
-@pytest.mark.parametrize("event", ["decay"])
-def test_a_decay_costs_a_multiplication_of_v_by_12_bits(event: str) -> None:
-    design = hwsim.load_architecture("event_core_64")
-    trace = decaying(1)
-    result = hwsim.simulate(trace, design)
-    row = result.energy[result.energy["unit"] == event]
-    assert (row["energy_pj"] > 0).all()
-    assert len(row)
+class Fast(OnEngine, Laws):
+    engine = FastEngine()
+
+
+class Reference(OnEngine, Laws):
+    engine = ReferenceEngine()
+
+
+VALUES = [-100, -9, -5, -4, -1, 0, 1, 4, 5, 9, 99, 100]
+
+
+@pytest.mark.parametrize("implementation", [Fast, Reference])
+@pytest.mark.parametrize("decay", [1, 1024, 1365, 4095, 4096])
+def test_what_is_left_is_rounded_toward_zero_after_the_reset(implementation: type[Laws], decay: int) -> None:
+    run = linear_run([[0]] * len(VALUES), (fire(1, 100),), spec(), clear=False, reset="hard", decay=decay)
+    law = implementation()
+    log = law.execute(run, [EOT], potentials=VALUES)
+    assert flat(log.potentials) == [trunc(Fraction(v * (4096 - decay), 4096)) for v in VALUES[:-1]] + [0]
+    counts = law.counted(log)
+    assert (counts["decay"], counts["cmp"], counts["reset_zero"]) == (len(VALUES), len(VALUES), 1)
+    assert "leak" not in counts
+
+
+@pytest.mark.parametrize("implementation", [Fast, Reference])
+def test_who_is_off_does_not_decay(implementation: type[Laws]) -> None:
+    run = linear_run([[0]] * 4, (fire(1, 100, flags="masked"),), spec(), clear=False, reset="hard", decay=1024, flagged=True)
+    law = implementation()
+    log = law.execute(run, [EOT], potentials=[8, -9, 8, 200], flags=[0, 0, 1, 0])
+    assert flat(log.potentials) == [6, -6, 0, 0]
+    assert law.counted(log)["decay"] == 3
+
+
+def test_a_decay_costs_a_multiplication_of_v_by_12_bits() -> None:
+    """By the papers' table, and by gates."""
+    result = hwsim.simulate(decaying(1), "event_core_64")
+    for frame, table in ((result.arithmetic, "datta_45nm"), (result.energy, "nangate_45nm")):
+        prices = frame[frame["event"] == "decay"]["price_pj"].unique()
+        assert prices.tolist() == pytest.approx([unit_cost(table, "mult", "energy_pj", (24, 12)).value])
+
+
+def test_what_cannot_decay_says_so() -> None:
+    run = linear_run([[0]], (fire(1, 100),), spec(), clear=False, reset="hard", decay=1024)
+    assert "decay 1024 of a PassTable, a field that it does not know" in "".join(uncovered(run))
+    layer = decaying(1).network.layers[0]
+    table = replace(lower(decaying(1).network, layer, "weight"), decay=1024)
+    assert not list(table_misfits(table, layer))
+    for wrong, says in ((replace(table, decay=4097), "decay 4097, allowed are 0 to 4096"),
+                        (replace(table, leak_shift=2), "both leak_shift 2 and decay 1024")):
+        assert says in "".join(table_misfits(wrong, layer))
+    assert "let" in "".join(table_misfits(table, replace(layer, potential_bits=49)))
