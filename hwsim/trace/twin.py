@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.snn.network import INPUT, InputSpec, Layer, Network
-from hwsim.snn.neurons import MODELS, BitSerial
+from hwsim.snn.neurons import MODELS
 from hwsim.snn.sample import Sample
 from hwsim.trace.manifest import TraceError, trouble
 from hwsim.trace.reader import Trace
@@ -63,8 +63,9 @@ def twin(trace: Trace, path: str | Path | None = None, samples: int | None = Non
 
 def ann_in(trace: Trace, samples: int | None = None) -> Trace | None:
     """The quantised ANN in a bit-serial trace, in memory; None where there is none. Raises TraceError as `twin` does."""
-    spiking = trace.coding == BitSerial.coding and trace.has_weights
-    return twin(trace, samples=samples) if spiking else None
+    senders = [layer for layer in trace.network if layer.sends]
+    holds = bool(senders) and trace.has_weights and all(layer.carries == "bits" and layer.neuron.twin for layer in senders)
+    return twin(trace, samples=samples) if holds else None
 
 
 def _input_twin(spec: InputSpec, where: str) -> InputSpec:
