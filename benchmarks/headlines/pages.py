@@ -42,6 +42,8 @@ def _command(*words: str) -> str:
 
 def claims(work: Path) -> dict[str, str]:
     _command("-m", "hwsim", "claims", "--traces", "traces", "--out", str(work / "claims"))
+    with whole_file(ROOT / "docs" / "figures" / "claims.png") as part:
+        part.write_bytes((work / "claims" / "claims.png").read_bytes())
     return _page(work / "claims" / "claims.md", "claims.md")
 
 

@@ -38,7 +38,7 @@ STEPS = (
     Step("published", "docs/baselines.md", "published pJ per synaptic operation beside ours", "10 s", baselines.published),
     Step("readme", "README.md", "the best design of each code, as in the table of winners", "10 s", pages.readme),
     Step("figures", None, "docs/figures: accuracy against energy, energy, latency; 16 samples", "20 s", figures.figures),
-    Step("claims", None, "docs/claims.md, by hwsim claims", "1 min", pages.claims),
+    Step("claims", None, "docs/claims.md and its figure, by hwsim claims", "1 min", pages.claims),
     Step("accounts", None, "docs/assumptions-of-others.md, by hwsim assume", "30 s", pages.assumptions),
     Step("notebooks", None, "the notebooks, executed", "5 min", pages.notebooks),
     Step("schedules", None, "docs/schedules-table.md and docs/figures/cores.png, by benchmarks/schedules.py", "1 h",
