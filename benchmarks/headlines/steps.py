@@ -41,6 +41,6 @@ STEPS = (
     Step("claims", None, "docs/claims.md and its figure, by hwsim claims", "1 min", pages.claims),
     Step("accounts", None, "docs/assumptions-of-others.md, by hwsim assume", "30 s", pages.assumptions),
     Step("notebooks", None, "the notebooks, executed", "5 min", pages.notebooks),
-    Step("schedules", None, "docs/schedules-table.md and docs/figures/cores.png, by benchmarks/schedules.py", "1 h",
+    Step("schedules", None, "docs/schedules-table.md and docs/figures/cores.png, by benchmarks/schedules.py", "15 min",
          pages.schedules, usual=False),
 )
