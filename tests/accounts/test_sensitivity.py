@@ -282,7 +282,7 @@ def test_the_command(trace_files: dict[str, Path], results: tuple[Result, Result
     assert f"The order of {sum(f.stands for f in findings)} of 3 comparisons stands" in made.verdict
     _save(made, str(tmp_path / "out"), "made")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sensitivity.csv", "sensitivity.png", "tornado.csv"]
-    listed = CliRunner().invoke(app, ["sensitivity", "--ranges"])
+    listed = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["sensitivity", "--ranges"])
     assert "pF per mm" in listed.stdout
     alone = CliRunner().invoke(app, ["sensitivity", str(trace_files["quantised"])])
     assert "is a quantised ANN, expected an SNN" in str(alone.exception)

@@ -20,12 +20,14 @@ from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import Program, ProgramError
 from hwsim.record import SampleRecord
 from hwsim.schedules import ANYWHERE
+from hwsim.simulation import make_program
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 from tests.engine.network_programs import meshed
 from tests.engine.random_designs import random_dataflow, random_sample
 from tests.engine.test_dataflows import in_dataflow
+from tests.engine.test_decay import decaying
 from tests.engine.test_engines_agree import draw_program
 from tests.engine.test_several_cores import draw as draw_chip
 
@@ -123,6 +125,9 @@ def test_the_law_meets_every_event() -> None:
             program = meshed(drawn[0], drawn[1]) if seed % 3 == 0 else drawn[0]
             seen += check_program(program, random_sample(drawn[1], program.network)).counts.sum(axis=(0, 1))
     assert ran > 50
+    trace = decaying(0)  # no other draw decays
+    program = make_program(trace.network, hwsim.load_architecture("event_core_16"))
+    seen += check_program(program, trace.sample(0)).counts.sum(axis=(0, 1))
     assert not [name for name, count in zip(EVENTS, seen, strict=True) if not count]
 
 

@@ -136,7 +136,7 @@ def test_values_of_a_word_are_sent_and_checked_side_by_side(tmp_path: Path) -> N
 # -- the command
 
 EVERYTHING = {"dataflow": {"type": "output_stationary", "accumulators": 2}, "token": {"planes": "merged", "adders": 2},
-              "lane": {"multiplier": "bit_serial"}, "writer": "word", "passes": "by_word"}
+              "lane": {"multiplier": "bit_serial"}, "writer": "word", "passes": "by_word", "shift_at": "weight"}
 
 
 def design(folder: Path, memories: dict[str, str] | None = None, **core: object) -> Path:

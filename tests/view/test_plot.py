@@ -216,7 +216,8 @@ def legible(figure: Figure) -> bool:
     figure.canvas.draw()
     shown = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
     outside = [label for axes in figure.axes for label in axes.get_xticklabels()
-               if not 0 <= label.get_position()[0] <= axes.get_xlim()[1]]
+               if not min(0, axes.get_xlim()[0]) <= label.get_position()[0] <= axes.get_xlim()[1]
+               or axes.get_xscale() == "log" and label.get_position()[0] < axes.get_xlim()[0]]
     shown = [t for t in shown if t not in outside]
     boxes = [t.get_window_extent().padded(-0.5) for t in shown]
     for text, box in zip(shown, boxes, strict=True):

@@ -86,7 +86,7 @@ def _sum_misfits(network: Network, design: EventDesign, schedule: Schedule) -> l
     if not design.has_accumulator_file or not design.merges_planes:
         return []
     tables = ((layer, lower(network, layer, design.core.shift_at)) for layer in network
-              if any(not network.carries_payload(connection) for connection in layer.connections))
+              if any(not network.carries_payload(c) and not network.weighs_planes(c) for c in layer.connections))
     needed = {layer.name: 1 if schedule.apart and runs_in_time(network) else table.planes
               for layer, table in tables if not table.weigh_planes}
     most = max(needed.values(), default=0)
