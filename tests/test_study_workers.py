@@ -45,6 +45,7 @@ def deadly(points: Sequence[Point], done: Collection[str], proof: Proof | None) 
     return run_points(points, done, proof)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_replaced_and_no_row_is_missing(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_suite_is_released_once(tmp_path: Path) -> None:
         load_suite("mine-2")
 
 
+@pytest.mark.slow
 def test_a_card_has_what_simulations_say(card: dict[str, Any]) -> None:
     """At full speed and nominal prices, the ratio of two simulations; at a rate, of both at that rate."""
     own, rival = (simulate(trace, name, samples=1) for trace, name in (
@@ -96,6 +97,7 @@ def test_who_wins_by_less_than_a_percent_is_even() -> None:
     assert [winner(ratio) for ratio in (0.5, 0.98, 0.995, 1.0, 1.005, 1.02)] == ["ANN", "ANN", "even", "even", "even", "SNN"]
 
 
+@pytest.mark.slow
 def test_a_card_counts_what_it_shows(card: dict[str, Any]) -> None:
     for key, count in card["wins"].items():
         shown = card["accounts"] if key == "accounts" else [
@@ -108,6 +110,7 @@ def test_a_card_counts_what_it_shows(card: dict[str, Any]) -> None:
     assert len(machine_rows(card)) == 2
 
 
+@pytest.mark.slow
 def test_a_card_is_computed_again(
     card: dict[str, Any], small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +129,7 @@ def test_a_card_is_computed_again(
         verify_card(card, SNN, ANN)
 
 
+@pytest.mark.slow
 def test_a_card_that_was_changed_is_refused(card: dict[str, Any], tmp_path: Path) -> None:
     changed = json.loads(json.dumps(card))
     changed["wins"]["accounts"]["snn"] += 1
@@ -141,6 +145,7 @@ def test_a_card_that_was_changed_is_refused(card: dict[str, Any], tmp_path: Path
         read_card(tmp_path / "none.json")
 
 
+@pytest.mark.slow
 def test_cards_of_different_suites_share_no_table(card: dict[str, Any], tmp_path: Path) -> None:
     other = {**card, "suite_hash": digest("another")}
     assert [row["accounts"] for row in table_rows([card, card])] == [f"{card['wins']['accounts']['snn']} of 17"] * 2
@@ -148,6 +153,7 @@ def test_cards_of_different_suites_share_no_table(card: dict[str, Any], tmp_path
         table_rows([card, other])
 
 
+@pytest.mark.slow
 def test_the_commands(card: dict[str, Any], tmp_path: Path) -> None:
     write_card(card, tmp_path / "card.json")
     shown = CliRunner().invoke(app, ["card", "show", str(tmp_path / "card.json")])

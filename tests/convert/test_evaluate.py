@@ -31,7 +31,7 @@ def assert_equals_forward(network: Network, inputs: np.ndarray) -> None:
         np.testing.assert_array_equal(potentials[n], finals[network.layers[-1].name].ravel())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(CODINGS))
 def test_random_networks(seed: int, coding: str) -> None:
     """Every coding, operator, pooling (OR too), join, hybrid input and staged read-out; biases of every shape."""

@@ -27,7 +27,7 @@ from tests.engine.test_engines_agree import draw_program
 
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
 SEEDS = st.integers(0, 2**32 - 1)
-quietly = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+quietly = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def flagged_run(seed: int) -> RandomRun:
@@ -216,6 +216,7 @@ def test_gather_order_refuses_it() -> None:
 # --- whole networks ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**31), kind=st.sampled_from([4, 5]), ports=st.sampled_from(["1r1w", "1rw"]))
 def test_networks_with_flags_compute_what_they_compute(seed: int, kind: int, ports: str) -> None:

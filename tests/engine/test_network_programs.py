@@ -106,6 +106,7 @@ def hurried(program: Program) -> tuple[Program, int]:
     return replace(program, operations=tuple(operations)), dropped
 
 
+@pytest.mark.slow
 def test_a_tile_of_some_rows_waits_for_what_its_fields_hold_and_for_no_more() -> None:
     """What makes pipelines by rows possible (C9): the check lets it start, and it computes the same."""
     fewer = earlier = 0

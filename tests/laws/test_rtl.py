@@ -56,6 +56,7 @@ class TestRtlAllAnswers(TestRtlAnswers):
     every = 1
 
 
+@pytest.mark.slow
 class TestRtlConservation(Rtl, ConservationLaws): ...
 
 
@@ -63,14 +64,17 @@ class TestRtlOrder(Rtl, OrderLaws):
     events = 4
 
 
+@pytest.mark.slow
 class TestRtlTiming(Rtl, TimingLaws): ...
 
 
+@pytest.mark.slow
 class TestRtlArithmetic(Rtl, ArithmeticLaws):
     events = 4
     widths = (4, 12, 33)
 
 
+@pytest.mark.slow
 class TestRtlFlags(Rtl, FlagLaws):
     events = 8
     widths = (5, 12, 24, 40)

@@ -235,6 +235,7 @@ def test_a_convolution_of_a_shipped_trace_passes_with_all_its_timesteps(tmp_path
     shipped(tmp_path, "conv5", "--tile", 1).passes()
 
 
+@pytest.mark.slow
 def test_the_text_depends_on_trace_and_architecture_alone(trace_files: dict[str, Path], tmp_path: Path) -> None:
     layer = last_layer(trace_files["rate"])
     common = ("--arch", "event_core_16", "--trace", trace_files["rate"], "--layer", layer, "--module", "first_layer")
@@ -307,6 +308,7 @@ def test_the_hint_runs_as_it_is_printed(trace_files: dict[str, Path], tmp_path: 
     assert run_hint(Path("tb.v"), Path("-core.v")) == "iverilog -g2012 -o tb.vvp tb.v ./-core.v && vvp -n tb.vvp"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schedule", "timestep"), [("layer_by_layer", None), ("step_by_step", 1)])
 def test_the_header_says_which_timesteps_the_run_makes(
     trace_files: dict[str, Path], tmp_path: Path, schedule: str, timestep: int | None
@@ -357,6 +359,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
 # -- synthesis
 
 
+@pytest.mark.slow
 @YOSYS
 def test_yosys_reports_memories_as_memories_and_counts_the_rest(tmp_path: Path) -> None:
     written = write(tmp_path, 4, "rate")

@@ -174,6 +174,7 @@ def test_the_command_exports_a_design_with_every_setting(
     assert ran.run().stdout.splitlines()[-1] == "PASS"
 
 
+@pytest.mark.slow
 @ICARUS
 def test_a_cut_testbench_of_visits_cuts_each_visit(trace_files: dict[str, Path], tmp_path: Path) -> None:
     arch = design(tmp_path, dataflow={"type": "output_stationary", "accumulators": 1})

@@ -89,6 +89,7 @@ def happenings(stimulus: Stimulus, log: CoreLog) -> set[str]:
     return found | {what for what, holds in facts.items() if holds}
 
 
+@pytest.mark.slow
 def test_a_receiver_that_makes_the_serialiser_wait_loses_nothing() -> None:
     """`out_ready` low: later, but the same spikes in the same order, the same sums, the same counts of work."""
     waited = 0

@@ -87,7 +87,8 @@ def test_the_front_and_the_best_of_a_sweep_are_rows_of_it(path: Path, tmp_path: 
 
 @pytest.mark.parametrize(("words", "expected"), [
     (["--set", "core.lanez=3"], "unknown field"), (["--set", "core.lanes=4"], "more than one axis"),
-    (["--set", "clock={from: 1 Hz, to: 1000000 Hz, step: 1}"], "3,000,000 points"),
+    (["--set", "clock={from: 1 Hz, to: 2000 Hz, step: 1}", "--set", "core.fifo_depth={from: 1, to: 500, step: 1}"],
+     "3,000,000 points"),
 ])
 def test_what_is_no_sweep_is_one_error_before_anything_runs(path: Path, tmp_path: Path, words: list[str], expected: str) -> None:
     refused = sweep(path, tmp_path / "none", *words)
@@ -96,6 +97,7 @@ def test_what_is_no_sweep_is_one_error_before_anything_runs(path: Path, tmp_path
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_an_old_failure_is_gone_from_the_table_when_its_point_succeeds(path: Path, tmp_path: Path) -> None:
     study, trace = tmp_path / "study.yaml", tmp_path / "later.h5"
     study.write_text("trace: later.h5\narch: event_core_16\nsamples: 1\n")

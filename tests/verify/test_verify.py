@@ -35,6 +35,7 @@ def test_shipped_cases_are_equal(engine: str, limit: int | None) -> None:
     assert (outcome.cases, outcome.chosen, outcome.equal, outcome.difference) == (225, chosen, chosen, None)
 
 
+@pytest.mark.slow
 def test_the_hardware_is_equal() -> None:
     pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip install 'hwsim[rtl]'")
     few = list(islice(shipped(), 0, None, 31))

@@ -145,6 +145,7 @@ def test_bars_of_one_result_add_up_to_its_energy_and_latency() -> None:
         assert sum(drawn(axes)) == pytest.approx(result.latency_s)
 
 
+@pytest.mark.slow
 def test_a_real_result_is_shown_whole(real: Any) -> None:
     assert total(energy_by_unit([real])) == pytest.approx([real.energy_pj["system"] * 1e-12])
     assert total(energy_by_layer([real])) == pytest.approx([real.energy_pj["system"] * 1e-12])
@@ -237,6 +238,7 @@ def test_words_are_legible(draw: Any, count: int) -> None:
     assert legible(draw(many(count)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [plot.energy_figure, plot.latency_figure])
 @pytest.mark.parametrize("count", [1, 2])
 def test_words_are_legible_in_deep_networks_with_long_names(draw: Any, count: int) -> None:
@@ -427,6 +429,7 @@ def test_two_whole_pictures_are_written_and_nothing_else(tmp_path: Path, count: 
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = plot.save_figures([stand_in()], tmp_path)[0].read_bytes()
 
@@ -441,6 +444,7 @@ def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: py
     assert sorted(p.name for p in tmp_path.iterdir()) == ["energy.png", "latency.png"]
 
 
+@pytest.mark.slow
 def test_the_same_result_gives_the_same_file(tmp_path: Path) -> None:
     first = [p.read_bytes() for p in plot.save_figures(many(2), tmp_path)]
     assert [p.read_bytes() for p in plot.save_figures(many(2), tmp_path)] == first
