@@ -7,10 +7,7 @@ enabled has no gates for that: its clock is gated. The netlist is flat: nets are
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.rtl.gates.liberty import Library
-from hwsim.rtl.gates.netlist import SCRIPT, Bit, Gate, GateError
+from hwsim.rtl.gates.netlist import SCRIPT, Bit, Gate, GateError, synthesised
 
 UNITS = {r"lane\d+": "lane", r"membrane|current|mask": "bypass", r"address_generator.*": "address_generator", r"fifo": "fifo",
          r"sequencer": "sequencer", r"issue": "issue", r"serialiser": "serialiser"}
@@ -29,7 +26,7 @@ MEMORY = "$mem_v2"
 RESET = "rst"
 ENABLED = "$_DFFE_PP_"
 READ = """
-read_verilog core.v
+read_verilog unit.v
 hierarchy -top {top} -check
 proc
 opt_clean
@@ -128,19 +125,8 @@ def synthesise_core(verilog: str, top: str, library: Library, liberty: str | Pat
     owned = "\n".join(f"setattr -set owner {number} {top}_{tag}/c:*" for tag, number in numbers.items())
     script = READ.format(top=top, tags=tags, memory=MEMORY, reset=RESET)
     script += mapping.format(top=top, liberty=Path(liberty).absolute())
-    script += f"{owned}\nflatten\nopt_clean\nwrite_json core.json\n"
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "core.v").write_text(verilog)
-        (place / "script.ys").write_text(script)
-        try:
-            done = subprocess.run([yosys, "-q", "script.ys"], cwd=place, capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise GateError(f"{yosys}: cannot be run ({error.strerror}); give the path of yosys (Debian: apt install yosys)"
-                            ) from None
-        if done.returncode:
-            raise GateError(f"{top}: yosys refuses it: {''.join((done.stderr or done.stdout).strip().splitlines()[-1:])}")
-        module = json.loads((place / "core.json").read_text())["modules"][top]
+    script += f"{owned}\nflatten\nopt_clean\nwrite_json unit.json\n"
+    module = synthesised(verilog, top, script, yosys)
     return _netlist(module, library, units, top)
 
 

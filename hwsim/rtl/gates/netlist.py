@@ -67,10 +67,16 @@ class Netlist:
 
 def synthesise(verilog: str, top: str, library: Library, liberty: str | Path, yosys: str = "yosys") -> Netlist:
     """Verilog as a netlist of the library's cells. Raises GateError."""
+    module = synthesised(verilog, top, SCRIPT.format(top=top, liberty=Path(liberty).absolute()), yosys)
+    return _netlist(module, library, top)
+
+
+def synthesised(verilog: str, top: str, script: str, yosys: str) -> Any:
+    """The module `top` as yosys writes it: the script reads unit.v and writes unit.json. Raises GateError."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "unit.v").write_text(verilog)
-        (place / "script.ys").write_text(SCRIPT.format(top=top, liberty=Path(liberty).absolute()))
+        (place / "script.ys").write_text(script)
         try:
             done = subprocess.run([yosys, "-q", "script.ys"], cwd=place, capture_output=True, text=True, check=False)
         except OSError as error:
@@ -78,8 +84,7 @@ def synthesise(verilog: str, top: str, library: Library, liberty: str | Path, yo
                             ) from None
         if done.returncode:
             raise GateError(f"{top}: yosys refuses it: {''.join((done.stderr or done.stdout).strip().splitlines()[-1:])}")
-        module = json.loads((place / "unit.json").read_text())["modules"][top]
-    return _netlist(module, library, top)
+        return json.loads((place / "unit.json").read_text())["modules"][top]
 
 
 def _netlist(module: dict[str, Any], library: Library, top: str) -> Netlist:
