@@ -48,6 +48,7 @@ def files(tmp_path: Path) -> Path:
 Command = Callable[..., tuple[int, str, str]]
 
 
+@pytest.mark.slow
 def test_two_commands_give_snn_and_ann_twin_with_energies(files: Path, command: Command) -> None:  # noqa: F811
     status, out, err = command("convert", "--model", f"{files}/my.py:net", "--calibrate", files / "calibrate.npz", "--test",
                                files / "test.npz", "--out", files / "mine", "--samples", 3, "--json")

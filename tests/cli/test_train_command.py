@@ -145,6 +145,7 @@ def test_integers_on_pixels_as_they_are_convert_with_unsigned_payloads(
     assert (status, "--potential-bits is 'wide', allowed are a number of bits and tested" in text) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_goes_on_as_if_it_had_not_been(command: Any, data: Path, tmp_path: Path) -> None:
     asked = ("tiny", "--data", data, "--epochs", 12, "--out")
     code = "import sys; from hwsim.cli import main; main()"

@@ -46,6 +46,7 @@ class Rtl(Implementation):
         return run_planes(*arguments)
 
 
+@pytest.mark.slow
 class TestRtlAnswers(Rtl, AnswerLaws):
     case_kinds = CASE_KINDS
     every = 9
