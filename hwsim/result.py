@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hwsim.activity import INDEX, LINK_EVENTS
+from hwsim.activity import EVENTS, INDEX, LINK_EVENTS
 from hwsim.arch import Architecture, Technology
 from hwsim.cost.area import area, area_mm2
 from hwsim.cost.clock import check_timing
-from hwsim.cost.energy import CYCLE, LEAKAGE, check_prices, price_activity, price_hash
+from hwsim.cost.energy import check_prices, price_activity, price_hash
 from hwsim.cost.overrides import plain_overrides, read_overrides
 from hwsim.cost.rate import (
     DEFAULT_RATE_HZ,
@@ -51,6 +51,8 @@ from hwsim.task import merged
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_OF_LINKS = np.array([event in LINK_EVENTS for event in EVENTS])
 
 
 class RepriceError(HwsimError):
@@ -149,12 +151,10 @@ class Result(Counted):
 
         The work is the same. What goes with time, leakage and the logic of every cycle, is of these cycles.
         """
-        frame = self.energy
-        timed = float(frame.loc[frame["event"].isin([LEAKAGE, CYCLE]), "energy_pj"].sum())
-        gone = timed * (1 - cycles / float(self.cycles.mean()))
+        pj = self._pj + (cycles - float(self.cycles.mean())) * self._working_pj
         if not links:
-            gone += float(frame.loc[frame["event"].isin(LINK_EVENTS), "energy_pj"].sum())
-        return {scope: pj - (gone if scope != "compute" else 0.0) for scope, pj in self.energy_pj.items()}
+            pj = pj - self._counted_pj(self.layer_counts.mean(axis=0)[None] * _OF_LINKS)[0]
+        return by_scope(pj)
 
     @property
     def total_energy_pj(self) -> dict[str, float]:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import hwsim
+from benchmarks.headlines.methods import script
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "traces" / "methods"
 TRACES = sorted(FOLDER.glob("*.h5"))
 METHODS = {"ann", "bit_serial", "rate", "alpha_beta", "two_stage", "noise_adaptor", "single_spike"}
-
-
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("methods_make", FOLDER / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def slow_ones(parts: tuple[str, ...]) -> list[object]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hwsim.convert.folded import FoldedSource, SourceLayer, fold
 from hwsim.convert.integers import ConversionError, Widths, input_unit
-from hwsim.snn.evenness import counted_steps
+from hwsim.snn.evenness import counted_steps, first_counted
 from hwsim.snn.network import Layer, Network
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.networks import SourceNetwork
@@ -90,7 +90,7 @@ def _squares(y: Floats, activation: Floats, sent: NDArray[np.int64], unit: float
 
 def _sent(layer: Layer, planes: NDArray[np.integer]) -> NDArray[np.int64]:
     """What a layer sent, (C, H, W), in units: spikes of the stage that counts, or the number that its bits or value are."""
-    counted = planes[layer.stages[-2] if layer.stages else 0 :].astype(np.int64)
+    counted = planes[first_counted(layer):].astype(np.int64)
     if layer.carries == "bits":
         counted = counted << np.arange(len(counted) - 1, -1, -1).reshape(-1, 1, 1, 1)
     found: NDArray[np.int64] = counted.sum(axis=0).transpose(2, 0, 1)

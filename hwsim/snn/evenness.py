@@ -44,6 +44,11 @@ def cases_of(even: NDArray[np.int64], fired: NDArray[np.int64], timesteps: int) 
     return np.array([np.count_nonzero(mask) for mask in masks])
 
 
+def first_counted(layer: Layer) -> int:
+    """The timestep with which the stage that counts begins."""
+    return layer.stages[-2] if layer.stages else 0
+
+
 def counted_steps(layer: Layer) -> int:
     """Timesteps of the stage that counts."""
-    return layer.timesteps - (layer.stages[-2] if layer.stages else 0)
+    return layer.timesteps - first_counted(layer)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.snn.evenness import CASES, Unevenness, cases_of, counted_steps
+from hwsim.snn.evenness import CASES, Unevenness, cases_of, counted_steps, first_counted
 from hwsim.snn.forward import layer_sums
 from hwsim.snn.network import INPUT, Layer
 from hwsim.trace.manifest import trouble
@@ -22,8 +22,7 @@ from hwsim.trace.reader import Trace
 def even_and_fired(trace: Trace, layer: Layer, planes: dict[str, NDArray[np.integer]]) -> tuple[NDArray[np.int64] | None,
                                                                                            NDArray[np.int64]]:
     """Spikes (C, H, W) that leave a layer in the stage that counts: if its recorded input came evenly, and as recorded."""
-    first = layer.stages[-2] if layer.stages else 0
-    fired = planes[layer.name][first:].astype(np.int64).sum(axis=0).transpose(2, 0, 1)
+    fired = planes[layer.name][first_counted(layer):].astype(np.int64).sum(axis=0).transpose(2, 0, 1)
     return layer.neuron.even(layer_sums(trace.network, layer, planes), layer), fired
 
 
