@@ -18,6 +18,25 @@ pytest.register_assert_rewrite("tests.laws")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+COMPILES = ("laws/test_fast.py", "engine/")
+NEEDS_FEW_KERNELS = ("cores/odin/", "convert/", "snn/", "docs/", "test_contracts.py", "test_house.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No kernel is compiled twice: two workers begin at the two halves of the list. One begins with the fast engine's laws, which
+    compile nearly all of its kernels. The other begins with tests that need few of these, and finds the others compiled later.
+    """
+    def is_in(item: pytest.Item, places: tuple[str, ...]) -> bool:
+        return item.path.relative_to(ROOT / "tests").as_posix().startswith(places)
+
+    first, few = ([item for item in items if is_in(item, places)] for places in (COMPILES, NEEDS_FEW_KERNELS))
+    taken = {id(item) for item in (*first, *few)}
+    others = [item for item in items if id(item) not in taken]
+    middle = max(0, len(items) // 2 - len(first))
+    items[:] = [*first, *others[:middle], *few, *others[middle:]]
+
+
 @pytest.fixture(autouse=True)
 def no_kept_prices_of_changed_code(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that changes what prices are made of asks anew, and leaves no answers behind."""

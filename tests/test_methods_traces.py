@@ -52,7 +52,7 @@ def test_a_trace_of_every_method_replays_bit_for_bit(path: Path) -> None:
             assert hwsim.simulate(trace, room, samples=2 if small else 1, schedule="step_by_step").mismatches == 0
 
 
-@pytest.mark.parametrize("path", slow_ones(("resnet20", "vgg16")))
+@pytest.mark.parametrize("path", slow_ones(("resnet20", "vgg16", "alpha_beta", "noise_adaptor")))
 def test_the_reference_engine_says_the_same(path: Path) -> None:
     with Trace.open(path) as trace:
         design = "mac_core_64" if trace.coding == "quantised" else "event_core_64_flags"

@@ -45,7 +45,7 @@ def test_shipped_files_mean_what_another_parser_says(path: Path) -> None:
 
 
 def written_as_text(text: str) -> bool:
-    """False for text that PyYAML writes without quotes and hwsim reads as a number (0E0, 1e5, +.5: YAML 1.2) or refuses (08, 0_8)."""
+    """False for text that PyYAML writes without quotes and hwsim reads as a number (0E0, 1e5, +.5) or refuses (08, 0_8)."""
     number = re.match(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z|[-+]?[0-9][0-9_]*\Z|[-+]?0o[0-7]+\Z", text)
     return number is None or not yaml.safe_dump(text).startswith(text)
 

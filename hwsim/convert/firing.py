@@ -40,7 +40,8 @@ def fire(layer: Layer, sums: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
 def _along(values: NDArray[np.int64] | None, layer: Layer) -> NDArray[np.float64]:
     """A bias or initial potential, neuron by neuron in the order (H, W, C)."""
     source = np.zeros((1, 1, 1)) if values is None else np.asarray(values, np.float64)
-    return np.broadcast_to(source, layer.shape).transpose(1, 2, 0).ravel()
+    # A copy: a view that cannot be written is another type, for which the loop would be compiled again.
+    return np.broadcast_to(source, layer.shape).transpose(1, 2, 0).flatten()
 
 
 def _per(leak_shift: int | None) -> float:

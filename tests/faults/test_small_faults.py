@@ -14,6 +14,7 @@ import pytest
 from hwsim.cli import main
 from hwsim.errors import shown
 from hwsim.trace.synth import synthesise
+from tests.cli.calling import call
 
 
 def command(*given: str, stdout: Any = subprocess.PIPE, close: bool = False) -> tuple[int, str]:
@@ -71,10 +72,10 @@ def test_memory_that_runs_out_is_told(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_price_beyond_all_bounds_is_one_text(price: str, tmp_path: Path) -> None:
     path = tmp_path / "t.h5"
     synthesise("tiny", 2, samples=1).save(path).close()
-    status, said = command("run", str(path), "--arch", "event_core_16", "--price", price, "--json")
-    assert status == 2
-    assert said.startswith("error: ")
-    assert "Traceback" not in said
+    done = call("run", path, "--arch", "event_core_16", "--price", price, "--json")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_logits_that_are_no_numbers_are_refused_when_written() -> None:

@@ -86,8 +86,8 @@ class TestRtlActivity(Rtl, ActivityLaws): ...
 
 
 class TestRtlDataflows(Rtl, DataflowLaws):
-    examples = 3
-    every = 23
+    examples = 2
+    every = 31
     wide, deep = 32, 8
 
     def random(self, seed: int, suits: Callable[[RandomRun], bool] = anything) -> RandomRun:

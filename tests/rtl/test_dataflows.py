@@ -33,7 +33,7 @@ def test_hardware_does_what_the_reference_engine_does_in_many_runs(setting: str)
     check_random(range(1000, 1100), setting)
 
 
-@pytest.mark.parametrize("setting", ["plain", "gather", "merged"])
+@pytest.mark.parametrize("setting", [pytest.param("plain", marks=pytest.mark.slow), "gather", "merged"])
 def test_scanner_and_core_do_what_the_reference_engine_does(setting: str) -> None:
     check_planes(range(20, 23), setting)
 

@@ -105,10 +105,11 @@ def write(folder: Path, seed: int, coding: str, activity: bool = False) -> Writt
 
 @ICARUS
 @pytest.mark.parametrize(("seed", "coding"), [
-    (1, "rate"), (2, "bit_serial"), (4, "quantised"), (2, "single_spike"), pytest.param(2, "rate", marks=pytest.mark.slow),
+    (2, "bit_serial"), (4, "quantised"), (2, "single_spike"), pytest.param(2, "rate", marks=pytest.mark.slow),
+    pytest.param(1, "rate", marks=pytest.mark.slow),
     pytest.param(1, "hybrid", marks=pytest.mark.slow), pytest.param(2, "two_stage", marks=pytest.mark.slow)])
 def test_icarus_finds_every_push_spike_and_potential_of_a_random_run(tmp_path: Path, seed: int, coding: str) -> None:
-    write(tmp_path, seed, coding, activity=seed == 1).passes()
+    write(tmp_path, seed, coding, activity=seed == 1 or coding == "bit_serial").passes()
 
 
 @ICARUS

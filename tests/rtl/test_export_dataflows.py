@@ -32,8 +32,7 @@ from tests.rtl.test_export import ICARUS, Written, last_layer
 
 FAST = FastEngine()
 SHORT_CYCLES = 300
-QUICK = ("one port", "by word", "gather by word, one port, word writer", "merged by word, one port", "gather merged",
-         "bit-serial multipliers")
+QUICK = ("gather by word, one port, word writer", "gather merged", "bit-serial multipliers")
 COMBINATIONS = [
     {"order": order, "planes_per_token": token, "multiplier": multiplier, "writer": writer, "membrane_ports": ports,
      "passes": passes, "accumulators": 2, "adders": 2}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from hwsim.trace.schema import capabilities
 from hwsim.trace.storage import SHIPPED, TRUST
 from hwsim.trace.synth import synthesise
 from hwsim.trace.writer import TraceWriter
+from tests.cli.calling import call
 from tests.snn.networks import CODINGS
 from tests.snn.test_trace_fuzz import content
 from tests.snn.test_trace_round_trip import record, small
@@ -153,8 +152,7 @@ def test_a_silenced_layer_is_refused_by_whatever_reads_it(lying: Path) -> None:
                                      ("trace", "info"), ("trace", "check")], ids=" ".join)
 def test_commands_refuse_a_trace_that_lies(lying: Path, command: tuple[str, ...]) -> None:
     words = [*command[:2], str(lying)] if command[0] == "trace" else [command[0], str(lying), *command[1:]]
-    done = subprocess.run([sys.executable, "-m", "hwsim", *words], capture_output=True, text=True, check=False,
-                          cwd=lying.parent)
+    done = call(*words, cwd=lying.parent)
     assert done.returncode == 2, done.stdout
     assert done.stderr.startswith(f"error: {lying}: /layers/conv/spikes"), done.stderr
     assert "Traceback" not in done.stderr
