@@ -100,6 +100,35 @@ def at_work(
     return AtWork(narrowed(design, replay, token_bits), replay, netlist, toggles, library.supply_v, token_bits)
 
 
+def real_lanes(core: AtWork, *kinds: str) -> NDArray[np.float64]:
+    """(cycles,) lanes with a channel of the layer that are at work on an operation of these kinds, by the cycle of its issue."""
+    run = core.replay.run
+    groups, (low, high) = run.groups[1] - run.groups[0], run.channels
+    mine = core.issued[np.isin(core.issued[:, 1], [ISSUED[kind] for kind in kinds])]
+    lanes = np.where(mine[:, 2] % groups == groups - 1, high - low - (groups - 1) * run.core.lanes, run.core.lanes)
+    return np.bincount(mine[:, 0], weights=lanes, minlength=core.cycles)[: core.cycles]
+
+
+def split(fj: NDArray[np.float64], events: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+    """fJ of one of each event. A single event takes all; of several each cycle's energy is explained by least squares.
+
+    What a clock edge moves is counted in the cycle that it begins, and some units move a cycle or two after the issue: the
+    delay, the same for all events of a unit, is the one with the least residual.
+    """
+    if len(events) == 1:
+        ((name, counts),) = events.items()
+        return {name: float(fj.sum() / counts.sum())}
+    best: tuple[float, list[float]] | None = None
+    for delay in range(-1, 4):
+        table = np.stack([np.roll(counts, delay) for counts in events.values()], axis=1)
+        found, *_ = np.linalg.lstsq(table, fj, rcond=None)
+        residual = float(((fj - table @ found) ** 2).sum())
+        if best is None or residual < best[0]:
+            best = residual, found.tolist()
+    assert best is not None
+    return dict(zip(events, best[1], strict=True))
+
+
 def thinned(replay: CoreReplay, events: int) -> CoreReplay:
     """The run with the first `events` tokens before each EOT, and the engine's answer to that: passes and all, in less time."""
     marks = replay.tokens[:, 0] < 0

@@ -1,10 +1,10 @@
 """The rows of nangate45_core.csv, made again: `python -m benchmarks.core_rows nangate45_typ.lib [--check CSV] [--only TEXT]`.
 
-Each row is a unit of an event core of some lanes, potential bits and FIFO depth: its flip-flops, area (um2), leakage
-(nW), what its clock pins take per cycle, free-running and gated (fJ), and the energy of one event (fJ), all at the library's
-supply; of a lane, all of one. The core's Verilog is synthesised unit by unit (yosys) and simulated gate by gate (Icarus Verilog) on a layer of
-a shipped trace, under its own testbench, which checks every spike and word. Toggles are settled ones: a net counts at most once
-per cycle. Where a unit has two events, each cycle's energy is split between them by least squares over all cycles.
+Each row is a unit of an event core of some lanes, potential bits and FIFO depth: its flip-flops, area (um2), leakage (nW), what
+its clock pins take per cycle, free-running and gated (fJ), and the energy of one event (fJ), all at the library's supply; of a
+lane, all of one. The core's Verilog is synthesised unit by unit (yosys) and simulated gate by gate (Icarus Verilog) on a layer of
+a shipped trace, under its own testbench, which checks every spike and word. Toggles are settled ones: a net counts at most once per
+cycle. Where a unit has two events, each cycle's energy is split between them by least squares over all cycles.
 
 --check FILE   prints each value beside that of a file of such rows, and their ratio, in place of the rows.
 --only TEXT    only cores whose name (`8 lanes, 16 bits, 16 deep, conv5, ...`) contains it.
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.core_gates import ISSUED, AtWork, Programs, at_work
+from benchmarks.core_gates import AtWork, Programs, at_work, real_lanes, split
 from hwsim.rtl.gates.liberty import read_library
 from hwsim.rtl.gates.toggles import clock_fj, energy_fj
 
@@ -76,35 +76,6 @@ def events_of(unit: str, core: AtWork) -> dict[str, NDArray[np.float64]]:
         "serialiser": {"spike": sent[: core.cycles]},
     }
     return {event: counts for event, counts in every[unit].items() if counts.sum()}
-
-
-def real_lanes(core: AtWork, *kinds: str) -> NDArray[np.float64]:
-    """(cycles,) lanes with a channel of the layer that are at work on an operation of these kinds, by the cycle of its issue."""
-    run = core.replay.run
-    groups, (low, high) = run.groups[1] - run.groups[0], run.channels
-    mine = core.issued[np.isin(core.issued[:, 1], [ISSUED[kind] for kind in kinds])]
-    lanes = np.where(mine[:, 2] % groups == groups - 1, high - low - (groups - 1) * run.core.lanes, run.core.lanes)
-    return np.bincount(mine[:, 0], weights=lanes, minlength=core.cycles)[: core.cycles]
-
-
-def split(fj: NDArray[np.float64], events: dict[str, NDArray[np.float64]]) -> dict[str, float]:
-    """fJ of one of each event. A single event takes all; of several each cycle's energy is explained by least squares.
-
-    What a clock edge moves is counted in the cycle that it begins, and some units move a cycle or two after the issue: the
-    delay, the same for all events of a unit, is the one with the least residual.
-    """
-    if len(events) == 1:
-        ((name, counts),) = events.items()
-        return {name: float(fj.sum() / counts.sum())}
-    best: tuple[float, list[float]] | None = None
-    for delay in range(-1, 4):
-        table = np.stack([np.roll(counts, delay) for counts in events.values()], axis=1)
-        found, *_ = np.linalg.lstsq(table, fj, rcond=None)
-        residual = float(((fj - table @ found) ** 2).sum())
-        if best is None or residual < best[0]:
-            best = residual, found.tolist()
-    assert best is not None
-    return dict(zip(events, best[1], strict=True))
 
 
 def rows_of(core: Core, found: AtWork) -> Iterator[Row]:

@@ -13,7 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.core_gates import Programs, at_work
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.core_gates import ISSUED, AtWork, Programs, at_work, real_lanes, split
 from hwsim.activity import EVENTS
 from hwsim.arch import Architecture, dump_architecture, rebuild_architecture
 from hwsim.cores.logic import CLOCK, WIRES
@@ -67,6 +70,7 @@ def main() -> None:
     prices = logic_prices(found.design, macros(found.design))
     assert prices is not None
     compare(prices, found.netlist)
+    explain(found)
 
 
 def energies(design: Architecture, replay: CoreReplay, netlist: CoreNetlist, toggles: Toggles, supply_v: float) -> None:
@@ -110,6 +114,39 @@ def compare(prices: LogicPrices, netlist: CoreNetlist) -> None:
         a, b = (sum(of.get(n, 0.0) for n in (netlist.names if name is None else (name,))) for of in (area, leak))
         print(f"| {name or 'together'} | {a:,.0f} | {um2:,.0f} | {ratio(a, um2)} | {b:,.0f} | {nw:,.0f} | {ratio(b, nw)} |")
     print(f"\nflip-flops: {prices.flip_flops:.0f} (model), {netlist.flip_flops()} (gates)")
+
+
+def explain(found: AtWork) -> None:
+    """Where a unit's energy goes by what the core did in a cycle: fJ of one at 0.9 V, and how many there were."""
+    run, scale = found.replay.run, 1e3 * ENERGY
+    groups = run.groups[1] - run.groups[0]
+    adds = found.issued[found.issued[:, 1] == ISSUED["acc"]]
+    # An event's operations issue in a row: the next word of the same position, or the first of another one.
+    stays = np.zeros(len(adds), bool)
+    stays[1:] = (adds[1:, 2] // groups == adds[:-1, 2] // groups) & (adds[1:, 2] == adds[:-1, 2] + 1)
+
+    def at(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.bincount(rows[:, 0], minlength=found.cycles).astype(float)[: found.cycles]
+
+    popped = np.bincount(found.replay.log.pop, minlength=found.cycles).astype(float)
+    passes = found.happens("clear", "shift", "fire", "readout", "requant", "mask", "reinitialise")
+    marks = np.searchsorted(found.issued[found.issued[:, 1] == ISSUED["eot"], 0], np.arange(found.cycles))
+    lanes = real_lanes(found, "acc")
+    classes = {
+        "address_generator": {"event": popped, "operation at another position": at(adds[~stays]),
+                              "operation at the same position": at(adds[stays]), "operation of a pass or clear": passes},
+        "bypass": {"lane that accumulates": lanes, "lane of a row of a pass or clear": passes * run.core.lanes},
+        "write_multiplexer": {"lane that accumulates": lanes, "lane of a row of a pass or clear": passes * run.core.lanes},
+        "lane": {**{f"accumulation after {n} EOTs": lanes * (marks == n) for n in range(run.table.planes)},
+                 "neuron of a pass": real_lanes(found, "fire", "shift", "readout", "requant", "mask")},
+    }
+    print("\n| unit | what | how many | fJ of one | share of the unit |\n|---|---|---|---|---|")
+    for unit, counts in classes.items():
+        some = {name: each for name, each in counts.items() if each.sum()}
+        fj, taken = found.fj_by_cycle(unit), split(found.fj_by_cycle(unit), some)
+        for name, one in taken.items():
+            share = one * some[name].sum() / fj.sum() if fj.sum() else 0.0
+            print(f"| {unit} | {name} | {some[name].sum():,.0f} | {one * scale:.0f} | {share:.2f} |")
 
 
 def free_running(design: Architecture) -> Architecture:
