@@ -3,12 +3,12 @@
 Each row is a unit of an event core of some lanes, potential bits and FIFO depth: its flip-flops, area (um2), leakage (nW), what
 its clock pins take per cycle, free-running and gated (fJ), and the energy of one event (fJ), all at the library's supply; of a
 lane, all of one. The core's Verilog is synthesised unit by unit (yosys) and simulated gate by gate (Icarus Verilog) on a layer of
-a shipped trace, under its own testbench, which checks every spike and word. Toggles are settled ones: a net counts at most once per
-cycle. Where a unit has two events, each cycle's energy is split between them by least squares over all cycles.
+a shipped trace, under its own testbench, which checks every spike and word. Toggles are settled ones: a net counts at most once
+per cycle. Where a unit has two events, each cycle's energy is split between them by least squares over all cycles.
 
 --check FILE   prints each value beside that of a file of such rows, and their ratio, in place of the rows.
 --only TEXT    only cores whose name (`8 lanes, 16 bits, 16 deep, conv5, ...`) contains it.
---events N     the first so many of each plane (default 150): all of a layer takes hours.
+--events N     the first so many of each plane (default 12): all of a layer takes hours.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def main() -> None:
     options.add_argument("liberty")
     options.add_argument("--check", type=Path)
     options.add_argument("--only", default="")
-    options.add_argument("--events", type=int, default=150)
+    options.add_argument("--events", type=int, default=12)
     options.add_argument("--yosys", default="yosys")
     options.add_argument("--iverilog", default="iverilog")
     options.add_argument("--vvp", default="vvp")

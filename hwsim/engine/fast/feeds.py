@@ -145,7 +145,7 @@ class FeedPack:
         payload = self.payload and not (self.hybrid and timestep > 0)
         return (self._counted if counted else self._listed)(plane, payload), updates
 
-    def merged(self, planes: Sequence[Ints]) -> tuple[EventList, int]:
+    def merged(self, planes: Ints) -> tuple[EventList, int]:
         """R21: the neurons that spike in any of the planes; their values are patterns, bit n for planes[n]."""
         if self._patterns is None:
             self._patterns = np.zeros(self.grid, np.min_scalar_type((1 << len(planes)) - 1))

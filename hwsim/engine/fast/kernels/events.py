@@ -125,20 +125,17 @@ def count_planes(planes: Array, tiles: Array, taken: Array, starts: Array) -> No
 @njit(cache=True)
 def list_planes(
     planes: Array, tiles: Array, taken: Array, pool: int, starts: Array, flat: Array, values: Array, begins: Array
-) -> int:
+) -> None:
     """list_events for planes (N, H, W, C): those of plane n begin at begins[n] of `flat`, `starts` count from there.
 
-    Returns the largest |value|. `flat` (and `values`) hold one element more than all planes.
+    `flat` (and `values`) hold one element more than all planes.
     """
-    largest = np.int64(1)
     begins[0] = 0
     for n in range(planes.shape[0]):
         first = begins[n]
-        found, top = list_events(
+        found, _ = list_events(
             planes[n], tiles, taken, pool, starts[n], flat[first:], values[first:] if values.size else values)
         begins[n + 1] = first + found
-        largest = max(largest, top)
-    return largest
 
 
 @njit(cache=True)
