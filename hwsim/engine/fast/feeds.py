@@ -6,7 +6,7 @@ EventList, the form that kernels.events describes. Buffers are reused: an EventL
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
