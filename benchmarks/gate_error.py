@@ -11,52 +11,29 @@ default is a layer of another network than those that the prices were fitted on.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.core_gates import ISSUED, AtWork, Programs, at_work, real_lanes, split
 from hwsim.activity import EVENTS
-from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.cores.event.runs import runs_of_tile
+from hwsim.arch import Architecture, dump_architecture, rebuild_architecture
 from hwsim.cores.logic import CLOCK, WIRES
 from hwsim.cost.logic import LogicPrices, logic_prices
 from hwsim.cost.memory import macros
 from hwsim.cost.technology.logic_tables import logic_table
 from hwsim.cost.technology.make.logic import ENERGY
 from hwsim.cost.technology.make.units import LEAKAGE_POWER, RATIO
-from hwsim.engine.single_run import payload_bits, replay_core
 from hwsim.record import CoreReplay
-from hwsim.rtl.export import CoreExport
-from hwsim.rtl.gates.core import CoreNetlist, synthesise_core
+from hwsim.rtl.gates.core import CoreNetlist
 from hwsim.rtl.gates.liberty import read_library
-from hwsim.rtl.gates.toggles import Toggles, clock_fj, energy_fj, run_gates
-from hwsim.rtl.testbench import Bench
-from hwsim.trace.reader import Trace
+from hwsim.rtl.gates.toggles import Toggles, clock_fj, energy_fj
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACE, LAYER = ROOT / "traces" / "methods" / "fashion_mnist_tiny_bit_serial_t4.h5", "conv3"
-TOP = "core"
 NOT_IN_GATES = {"entry_reader", WIRES}
 """Components of the model that the exported core does not have: it is given its tokens."""
-
-
-def design_of(trace: Trace, layer: str, lanes: int) -> Architecture:
-    """A core with room for all of the network; the run of a layer is as narrow as the layer."""
-    found = trace.network.layer(layer)
-    address = sum((max(c.token_shape[i] for c in found.connections) - 1).bit_length() for i in range(3))
-    roomy = dict.fromkeys(("weight", "membrane", "current", "spike", "bias"), 64)
-    design = load_architecture("event_core_16_aer").with_core(
-        lanes=lanes, potential_bits=max(one.potential_bits for one in trace.network), payload_bits=8, fifo_depth=8)
-    design = design.with_memories(weight=2**23, membrane=2**23, current=2**23, bias=2**23, banks=roomy)
-    return design.with_spike_buffer(capacity=2**25, address_bits=max(address, 16))
-
-
-def narrowed(design: Architecture, replay: CoreReplay, token_bits: int) -> Architecture:
-    """The design whose potentials and tokens are those of the hardware: it was elaborated for one layer."""
-    data = dump_architecture(design)
-    data["core"]["potential_bits"] = replay.run.potential_bits
-    data["core"]["payload_bits"] = 0 if not replay.payload_bits else replay.payload_bits
-    data["spike_buffer"]["address_bits"] = max(1, token_bits - 3 - data["core"]["payload_bits"])
-    return rebuild_architecture(data)
 
 
 def model_fj(design: Architecture, replay: CoreReplay) -> dict[str, float]:
@@ -83,26 +60,17 @@ def main() -> None:
     options.add_argument("--iverilog", default="iverilog")
     options.add_argument("--vvp", default="vvp")
     asked = options.parse_args()
-    library = read_library(asked.liberty)
-    with Trace.open(asked.trace) as trace:
-        design = design_of(trace, asked.layer, asked.lanes)
-        program, runs = runs_of_tile(trace, design, asked.layer, schedule="layer_by_layer", tile=0, timestep=0)
-        run = runs[-1].body
-        export = CoreExport(TOP, run, payload_bits(program.network, run), design.core.weight_bits, (("trace", trace.name),))
-        replay = replay_core(program, runs, trace.sample(asked.sample), asked.eots)
-    netlist = synthesise_core(export.verilog(), TOP, library, asked.liberty, asked.yosys)
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(export, replay)
-        toggles = run_gates(netlist, TOP, bench.verilog("bench.mem"), bench.data(), "bench.mem", Path(folder), asked.iverilog,
-                            asked.vvp)
-    cycles = replay.log.done + 1
-    print(f"{Path(asked.trace).stem}, {asked.layer}, sample {asked.sample}: {asked.lanes} lanes, {run.potential_bits} bits, "
-          f"{cycles:,} cycles, {len(replay.tokens):,} tokens; every spike and word of the gates as the engine's\n")
-    ours = narrowed(design, replay, export.core.p.token.size)
-    energies(ours, replay, netlist, toggles, library.supply_v)
-    prices = logic_prices(ours, macros(ours))
+    found = at_work(
+        read_library(asked.liberty), asked.liberty, asked.trace, asked.layer, asked.lanes, eots=asked.eots, sample=asked.sample,
+        programs=Programs(asked.yosys, asked.iverilog, asked.vvp))
+    bits, tokens = found.replay.run.potential_bits, len(found.replay.tokens)
+    print(f"{Path(asked.trace).stem}, {asked.layer}, sample {asked.sample}: {asked.lanes} lanes, {bits} bits, "
+          f"{found.cycles:,} cycles, {tokens:,} tokens; every spike and word of the gates as the engine's\n")
+    energies(found.design, found.replay, found.netlist, found.toggles, found.supply_v)
+    prices = logic_prices(found.design, macros(found.design))
     assert prices is not None
-    compare(prices, netlist)
+    compare(prices, found.netlist)
+    explain(found)
 
 
 def energies(design: Architecture, replay: CoreReplay, netlist: CoreNetlist, toggles: Toggles, supply_v: float) -> None:
@@ -146,6 +114,39 @@ def compare(prices: LogicPrices, netlist: CoreNetlist) -> None:
         a, b = (sum(of.get(n, 0.0) for n in (netlist.names if name is None else (name,))) for of in (area, leak))
         print(f"| {name or 'together'} | {a:,.0f} | {um2:,.0f} | {ratio(a, um2)} | {b:,.0f} | {nw:,.0f} | {ratio(b, nw)} |")
     print(f"\nflip-flops: {prices.flip_flops:.0f} (model), {netlist.flip_flops()} (gates)")
+
+
+def explain(found: AtWork) -> None:
+    """Where a unit's energy goes by what the core did in a cycle: fJ of one at 0.9 V, and how many there were."""
+    run, scale = found.replay.run, 1e3 * ENERGY
+    groups = run.groups[1] - run.groups[0]
+    adds = found.issued[found.issued[:, 1] == ISSUED["acc"]]
+    # An event's operations issue in a row: the next word of the same position, or the first of another one.
+    stays = np.zeros(len(adds), bool)
+    stays[1:] = (adds[1:, 2] // groups == adds[:-1, 2] // groups) & (adds[1:, 2] == adds[:-1, 2] + 1)
+
+    def at(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.bincount(rows[:, 0], minlength=found.cycles).astype(float)[: found.cycles]
+
+    popped = np.bincount(found.replay.log.pop, minlength=found.cycles).astype(float)
+    passes = found.happens("clear", "shift", "fire", "readout", "requant", "mask", "reinitialise")
+    marks = np.searchsorted(found.issued[found.issued[:, 1] == ISSUED["eot"], 0], np.arange(found.cycles))
+    lanes = real_lanes(found, "acc")
+    classes = {
+        "address_generator": {"event": popped, "operation at another position": at(adds[~stays]),
+                              "operation at the same position": at(adds[stays]), "operation of a pass or clear": passes},
+        "bypass": {"lane that accumulates": lanes, "lane of a row of a pass or clear": passes * run.core.lanes},
+        "write_multiplexer": {"lane that accumulates": lanes, "lane of a row of a pass or clear": passes * run.core.lanes},
+        "lane": {**{f"accumulation after {n} EOTs": lanes * (marks == n) for n in range(run.table.planes)},
+                 "neuron of a pass": real_lanes(found, "fire", "shift", "readout", "requant", "mask")},
+    }
+    print("\n| unit | what | how many | fJ of one | share of the unit |\n|---|---|---|---|---|")
+    for unit, counts in classes.items():
+        some = {name: each for name, each in counts.items() if each.sum()}
+        fj, taken = found.fj_by_cycle(unit), split(found.fj_by_cycle(unit), some)
+        for name, one in taken.items():
+            share = one * some[name].sum() / fj.sum() if fj.sum() else 0.0
+            print(f"| {unit} | {name} | {some[name].sum():,.0f} | {one * scale:.0f} | {share:.2f} |")
 
 
 def free_running(design: Architecture) -> Architecture:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from hwsim.errors import HwsimError
@@ -125,13 +126,13 @@ class CoreRun:
         """Groups of the whole layer, ceil(C / lanes)."""
         return -(-self.shape[0] // self.core.lanes)
 
-    @property
+    @cached_property
     def channels(self) -> tuple[int, int]:
         """Channels [c0, c1) of the layer that the run computes."""
         end = min(self.groups[1] * self.core.lanes, self.shape[0])
         return self.groups[0] * self.core.lanes, end if self.last_channel is None else min(end, self.last_channel)
 
-    @property
+    @cached_property
     def row_span(self) -> tuple[int, int]:
         """Rows [a, b) of the layer that the run computes."""
         return (0, self.shape[1]) if self.rows is None else self.rows
@@ -141,13 +142,13 @@ class CoreRun:
         """Whether it computes some rows only: it then reads the source rows of their fields, and no others (R25)."""
         return self.row_span != (0, self.shape[1])
 
-    @property
+    @cached_property
     def positions(self) -> int:
         """Output positions of the tile."""
         first, end = self.row_span
         return (end - first) * self.shape[2]
 
-    @property
+    @cached_property
     def words(self) -> int:
         """N, the membrane words of this run."""
         return self.positions * (self.groups[1] - self.groups[0])
@@ -160,7 +161,7 @@ class CoreRun:
         moved = (not self.clear) + self.keep if gathers else 0
         return {"fire": passes, "clear": self.words if self.clear and not gathers else 0, "move": moved * self.words}
 
-    @property
+    @cached_property
     def merged(self) -> bool:
         """Whether a token carries all planes (R21)."""
         return self.core.planes_per_token == "all"
@@ -174,7 +175,7 @@ class CoreRun:
         """Whether the events of a connection carry payloads, as `payload_bits` says."""
         return bool(self.payload_bits) and self.payload_bits[connection] > 0
 
-    @property
+    @cached_property
     def plane_sums(self) -> bool:
         """Whether spikes of merged planes are summed plane by plane before the passes (R21)."""
         spikes = any(not self.sends_payloads(i) for i in range(len(self.connections)))

@@ -19,8 +19,9 @@ from hwsim.rtl.address_generator import AddressGenerator
 from hwsim.rtl.fifo import Fifo
 from hwsim.rtl.issue import Issue
 from hwsim.rtl.lanes import Lane
-from hwsim.rtl.memories import State, Table
-from hwsim.rtl.operation import Effects, Kind, decode
+from hwsim.rtl.mask_check import MaskCheck
+from hwsim.rtl.memories import FlagState, State, Table
+from hwsim.rtl.operation import Effects, Kind, decode, may_write_flags
 from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.sequencer import EOT_COUNT_BITS, Sequencer
 from hwsim.rtl.serialiser import Serialiser
@@ -47,8 +48,9 @@ def host_signature(p: Parameters) -> wiring.Signature:
 
 
 def slot_layout(p: Parameters) -> data.StructLayout:
-    """What took this cycle's slot: an operation, an EOT or a no-word event."""
-    return data.StructLayout({"valid": unsigned(1), "kind": Kind, "word": p.word_shape})
+    """What took this cycle's slot: an operation, an EOT or a no-word event; `quiet`: an operation that was skipped (R25)."""
+    return data.StructLayout({"valid": unsigned(1), "kind": Kind, "word": p.word_shape,
+                              **({"quiet": unsigned(1)} if p.masks_first else {})})
 
 
 class HardwareCore(wiring.Component):
@@ -116,8 +118,10 @@ class HardwareCore(wiring.Component):
     def _lane(self) -> Lane:
         return Lane(self.p)
 
-    def _state(self, name: str, bits: int) -> State | SinglePortState:
+    def _state(self, name: str, bits: int) -> State | FlagState | SinglePortState:
         """R23 is about potentials and currents; the flags keep their two ports."""
+        if self.p.masks_first and name == "mask":
+            return FlagState(self.p.words, bits, self.p.run.core.bypass)
         if self.p.single_port and name != "mask":
             return SinglePortState(self.p.words, bits)
         return State(self.p.words, bits, self.p.run.core.bypass)
@@ -223,11 +227,30 @@ class HardwareCore(wiring.Component):
         written = self._written(m, {name: word.as_value() for name, word in words.items()})
         for name, state in self.states.items():
             m.d.comb += state.written.eq(Mux(self.sequencer.idle, self.host.written, written[name]))
+        if self.p.masks_first:
+            self._look_first(m, words["mask"].as_value())
         m.d.comb += [
             issue.hold.eq(done.sends & ~serialiser.ready), serialiser.take.eq(issue.completes & done.sends),
             serialiser.position.eq(issue.executed.position), serialiser.number.eq(issue.executed.number),
         ]
         connect(m, serialiser.spikes, flipped(self.spikes))
+
+    def _look_first(self, m: Module, made: Value) -> None:
+        """R25: the flags of the word offered, or those that EXEC makes in this cycle, before anything else is read."""
+        offered, executed, flags = self.sequencer.operation.payload, self.issue.executed, self.states["mask"]
+        assert isinstance(flags, FlagState)
+        m.submodules.mask_check = check = MaskCheck(self.p.lanes, self.p.words)
+        m.d.comb += [
+            check.active.eq(self._real_lanes(offered.word)), check.word.eq(offered.word), check.off.eq(flags.now),
+            check.writes.eq(self.issue.completes & may_write_flags(executed)), check.written_word.eq(executed.word),
+            check.written.eq(made), self.issue.quiet.eq(check.skip), self.issue.on.eq(check.on),
+        ]
+
+    def _real_lanes(self, word: Value) -> Value:
+        """Lanes of a word that hold a neuron."""
+        p = self.p
+        last = (1 << (p.run.channels[1] - (p.run.groups[1] - 1) * p.lanes)) - 1
+        return Mux(word % p.group_span == p.group_span - 1, last, (1 << p.lanes) - 1)
 
     def _operand(self, name: str) -> Value:
         """The word that the lanes work on."""
@@ -266,3 +289,9 @@ class HardwareCore(wiring.Component):
             *(monitor.lanes[i].eq(lane.activity) for i, lane in enumerate(self.lanes)),
             self.activity.eq(monitor.activity),
         ]
+        if self.p.masks_first:
+            skipped = self.issue.skipped
+            m.d.comb += [
+                self.slot.quiet.eq(skipped), monitor.skipped.eq(skipped), monitor.flags_meet.eq(self.issue.flags_meet)]
+            with m.If(skipped):
+                m.d.comb += [self.slot.valid.eq(1), self.slot.kind.eq(Kind.SKIP)]

@@ -49,8 +49,9 @@ def uncovered(run: CoreRun) -> Iterator[str]:
     if run.cut_by_rows:
         yield (f"rows {run.row_span[0]} to {run.row_span[1] - 1} of a layer, of which it computes all (R25); give the design "
                "memories in which one group of the layer fits")
-    if run.masks_first:
-        yield "mask_first of neurons that have flags (R25); give the design mask_first: false"
+    if run.masks_first and (run.merged or run.core.passes == "by_word"):
+        yield ("mask_first of neurons that have flags (R25) where tokens are merged or passes are made word by word; give the "
+               "design token: {planes: single} and passes: by_pass, or mask_first: false")
     for kind, part in ((CoreSpec, run.core), (CoreRun, run), (PassTable, run.table), *((Pass, one) for one in run.table.passes)):
         for field in fields(part):
             if field.name not in KNOWN[kind] and _is_set(getattr(part, field.name), field):

@@ -36,6 +36,11 @@ class Dataflow:
         return self.run.core.writer == "word"
 
     @property
+    def masks_first(self) -> bool:
+        """Whether events look at flags before anything else is read (R25)."""
+        return self.run.masks_first
+
+    @property
     def by_word(self) -> bool:
         """Whether a word takes all passes of an EOT, one behind the other (R24)."""
         return self.run.core.passes == "by_word"

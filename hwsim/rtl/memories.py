@@ -49,6 +49,32 @@ class Table(wiring.Component):
         return m
 
 
+class FlagState(wiring.Component):
+    """Flags that events look at first (R25): a State whose word is also there in the cycle of its address, as `now`, before any
+    clock edge. Both come from its one read port; `word` is `now` behind a register, read-first, with the bypass."""
+
+    def __init__(self, depth: int, bits: int, bypass: bool) -> None:
+        self.depth, self.bits, self.bypass = max(2, depth), bits, bypass
+        address = counter(self.depth)
+        super().__init__({
+            "read": In(1), "read_address": In(address), "word": Out(bits), "now": Out(bits),
+            "write": In(1), "write_address": In(address), "written": In(bits),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.cells = cells = memory.Memory(shape=self.bits, depth=self.depth, init=[])
+        reader, writer = cells.read_port(domain="comb"), cells.write_port()
+        m.d.comb += [
+            reader.addr.eq(self.read_address), self.now.eq(reader.data),
+            writer.en.eq(self.write), writer.addr.eq(self.write_address), writer.data.eq(self.written),
+        ]
+        forwards = self.write & (self.read_address == self.write_address) if self.bypass else 0
+        with m.If(self.read):
+            m.d.sync += self.word.eq(Mux(forwards, self.written, reader.data))
+        return m
+
+
 class State(wiring.Component):
     """Potentials, currents or flags: `depth` words, 1R1W, read-first: a read of the word being written gets the old one.
 

@@ -46,6 +46,7 @@ class Probe:
         parts: list[tuple[str, Value]] = [
             ("done", core.done), ("push", core.tokens.valid & core.tokens.ready),
             ("slot_valid", core.slot.valid), ("slot_kind", Value.cast(core.slot.kind)), ("slot_word", core.slot.word),
+            *([("slot_quiet", core.slot.quiet)] if p.masks_first else []),
             ("spike_valid", core.spikes.valid & core.spikes.ready),
             *((f"spike_{name}", Value.cast(core.spikes.payload[name])) for name, _ in p.sent),
             *((name, core.activity[name]) for name in ("fifo_push", *issue_events(p), *exec_events(p))),
@@ -114,7 +115,8 @@ class Observer:
             self.pop.append(cycle)
         if f["slot_valid"].of(word):
             kind = f["slot_kind"].of(word)
-            self.issue.append((cycle, kind, -1 if kind in WITHOUT_WORD else f["slot_word"].of(word)))
+            quiet = "slot_quiet" in f and f["slot_quiet"].of(word)  # skipped, but with a word (R25)
+            self.issue.append((cycle, kind, -1 if kind in WITHOUT_WORD and not quiet else f["slot_word"].of(word)))
         if f["spike_valid"].of(word):
             self._spikes(cycle, word)
         if "buffer_read" in f:

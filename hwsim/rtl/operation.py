@@ -122,6 +122,12 @@ def decode(p: Parameters, operation: data.View) -> Effects:
     return _as_told(p, operation, effects) if p.keeps_words else effects
 
 
+def may_write_flags(operation: data.View) -> Value:
+    """Whether an operation writes flags, if there is any to be written (R16)."""
+    kind = operation.kind
+    return (kind == Kind.CLEAR) | (kind == Kind.MASK) | ((kind == Kind.FIRE) & operation.fire_once)
+
+
 def begins(p: Parameters, operation: data.View) -> Value:
     """Whether this is an operation's only or first slot."""
     return operation.slot.first if p.run.merged else Const(1)

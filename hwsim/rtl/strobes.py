@@ -39,7 +39,8 @@ def counted_as(p: Parameters, name: str) -> str:
 
 def issue_events(p: Parameters) -> tuple[str, ...]:
     """What the ISSUE stage can count."""
-    return (*(counted_as(p, name) for name in ISSUE_EVENTS), *(GATHER_ISSUE_EVENTS if p.gathers else ()))
+    flags = ("cycles_stall_hazard",) if p.masks_first and p.single_port else ()  # flags that are being written (R25)
+    return (*(counted_as(p, name) for name in ISSUE_EVENTS), *flags, *(GATHER_ISSUE_EVENTS if p.gathers else ()))
 
 
 def exec_events(p: Parameters) -> tuple[str, ...]:
@@ -76,6 +77,7 @@ class ActivityMonitor(wiring.Component):
             "fired": In(p.lanes), "mask_written": In(1), "lanes": In(data.ArrayLayout(lane_activity(p), p.lanes)),
             "activity": Out(activity_layout(p)), **({"begun": In(counter(p.accumulators + 1))} if p.gathers else {}),
             **({"sums": In(sum_counts(p))} if p.sums else {}),
+            **({"skipped": In(1), "flags_meet": In(1)} if p.masks_first else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -86,6 +88,8 @@ class ActivityMonitor(wiring.Component):
         ]
         for name, value in {**self._issue(), **self._exec()}.items():
             m.d.comb += self.activity[counted_as(self.p, name)].eq(value)
+        if self.p.masks_first and self.p.single_port:
+            m.d.comb += self.activity.cycles_stall_hazard.eq(self.flags_meet)
         if self.p.gathers:
             m.d.comb += self.activity.bias_read_begun.eq(self.begun)
         return m
@@ -96,10 +100,10 @@ class ActivityMonitor(wiring.Component):
         reads = {"accumulate": kind == Kind.ACCUMULATE, "shift": kind == Kind.SHIFT,
                  "fire": (kind == Kind.FIRE) | (kind == Kind.REQUANT), "readout": kind == Kind.READOUT,
                  "mask": kind == Kind.MASK}
-        more = {"accumulator_access": operations}
+        more: dict[str, Value] = {"accumulator_access": operations}
         if self.p.gathers:
             reads["load"] = kind == Kind.LOAD
-        return {
+        found: dict[str, Value] = {
             "fifo_pop": self.pop, "addr_gen": operations, "weight_read": self.issued & effects.reads_weights,
             **{f"membrane_read_{cause}": self.issued & effects.reads_membrane & match for cause, match in reads.items()},
             "current_read": self.issued & effects.reads_current, "bias_read": self.issued & effects.reads_bias,
@@ -108,6 +112,12 @@ class ActivityMonitor(wiring.Component):
             "cycles_overlapped": self.token_slot & self.executing & ~self.completes,
             **(more if self.p.gathers else {}),
         }
+        if self.p.masks_first:  # an operation looks at its flags once, when it takes its slot
+            looks = self.skipped | (self.issued & (kind == Kind.ACCUMULATE))
+            found |= {"mask_read": found["mask_read"] | looks, "addr_gen": found["addr_gen"] | self.skipped,
+                      "cycles_busy": found["cycles_busy"] | self.skipped,
+                      "cycles_stall_hazard": self.hazard if self.p.single_port else self.hazard | self.flags_meet}
+        return found
 
     def _exec(self) -> dict[str, Value]:
         effects, kind = decode(self.p, self.executed), self.executed.kind

@@ -15,6 +15,9 @@ from hwsim.activity import EVENTS
 from hwsim.compare import why_not
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.fast.feeds import NO_ARRIVALS
+from hwsim.engine.fast.kernels import dataflow as kd
+from hwsim.engine.fast.kernels import events as ke
+from hwsim.engine.fast.kernels import patterns as kp
 from hwsim.engine.fast.kernels import timing as kt
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.program import Program, ProgramError
@@ -180,6 +183,73 @@ def test_events_by_position_leave_the_core_as_events_one_by_one(seed: int) -> No
             np.testing.assert_array_equal(one, other)
         for core, ring, tally in known:
             kt.time_mark(1, 0, core, ring, tally, np.zeros((0, 2), np.int64))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=SEEDS)
+def test_scanned_events_by_position_leave_the_core_as_events_one_by_one(seed: int) -> None:
+    """A bitmap's gaps: those of events that follow closely are only counted, whatever the width of a buffer row."""
+    rng = np.random.default_rng(seed)
+    height, width, channels, depth = (int(rng.integers(1, top)) for top in (4, 4, 9, 6))
+    planes = (rng.random((3, height, width, channels)) < rng.choice([0.05, 0.4, 0.9])).astype(np.uint8)
+    scan_bits, bypass, cells = int(rng.integers(1, 10)), bool(rng.random() < 0.3), height * width * channels
+    rows, skipped, shape = -(-cells // scan_bits), np.zeros(height, np.int64), (height, width, channels)
+    starts, begins = np.empty((3, 1, height * width + 1), np.int32), np.zeros(4, np.int64)
+    flat, mark_gaps = np.zeros(planes.size + 1, np.int32), np.zeros(4, np.int64)
+    tiles, taken = np.array([[0, channels, 0, height]], np.int64), np.ones(height, np.uint8)
+    ke.list_planes(planes, tiles, taken, 1, starts, flat, np.zeros(0, np.int64), begins)
+    arrivals = np.zeros((int(begins[-1]), 3), np.int64)
+    ke.scan_planes(starts, flat, begins, 1, shape, scan_bits, skipped, rows, arrivals, mark_gaps)
+    # The same in NumPy: the row of each spike, and of the last row of each plane.
+    n, place = np.divmod(np.flatnonzero(planes), cells)
+    reached = np.sort(np.concatenate([n * rows + place // scan_bits, np.arange(1, 4) * rows - 1]), kind="stable")
+    every = np.maximum(1, np.diff(reached, prepend=-1))
+    marks = np.cumsum(np.bincount(n, minlength=3) + 1) - 1
+    assert mark_gaps.tolist() == [*every[marks].tolist(), 1]
+    plain = np.zeros_like(arrivals)
+    plain[:, 0] = np.delete(every, marks)
+    grid = np.array([height, width, channels, 1, width, 2], np.int64)
+    by_row, by_column = (np.stack([np.arange(k), rng.integers(0, 3, k)], axis=1) for k in (height, width))
+    found = []
+    for given_arrivals in (arrivals, plain):
+        core, ring, tally = kt.started(bypass, kt.MEMBRANE, 3), np.full(depth, -1, np.int64), np.zeros(9, np.int64)
+        for plane in range(3):
+            kt.time_events(
+                starts[plane], flat[begins[plane] : begins[plane + 1]], grid, by_row, by_column, np.array([[0, 2, 5]], np.int64),
+                given_arrivals[begins[plane] : begins[plane + 1]], core, ring, tally, np.zeros((0, 2), np.int64))
+            kt.time_mark(int(mark_gaps[plane]), 0, core, ring, tally, np.zeros((0, 2), np.int64))
+        found.append(np.concatenate([core, ring, tally]))
+    np.testing.assert_array_equal(*found)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=SEEDS)
+def test_events_of_a_source_row_leave_the_fifo_as_events_one_by_one(seed: int) -> None:
+    """R2, R3 and R5 in gather order: a recurrence over each event, and what the kernel does with all that follow closely."""
+    rng = np.random.default_rng(seed)
+    depth, words, merged = int(rng.integers(1, 7)), int(rng.integers(1, 4)), bool(rng.random() < 0.5)
+    number = int(rng.integers(1, 25))
+    rows = np.cumsum(rng.choice([0, 1, 2, 5], number, p=[0.6, 0.3, 0.05, 0.05])).astype(np.int32)
+    slots = rng.integers(1, 4, number) if merged else np.ones(number, np.int64)
+    worked = np.concatenate([[0], np.cumsum(slots)]).astype(np.int64)
+    jumps = np.zeros(number, np.int32)
+    kp.count_jumps(rows, jumps)
+    first = int(rng.integers(0, number))
+    end, base, reached = int(rng.integers(first, number + 1)), int(rng.integers(0, 5)), int(rng.integers(-1, 4))
+    ring = np.sort(rng.integers(-1, 30, depth)) if rng.random() < 0.8 else np.full(depth, -1)
+    ring = (ring + np.arange(depth)).astype(np.int64)  # pops lie at least a cycle apart
+    free, pushed = int(ring.max()) + 1 + int(rng.integers(0, 9)), int(rng.integers(-1, 20))
+    expected, popped = (free, pushed, reached), ring.tolist()
+    for event in range(first, end):
+        here, (free_now, push, at) = base + int(rows[event]), expected
+        push = max(push + max(1, here - at), popped[-depth] + 1)
+        free_now = max(free_now, push + 1) + words * int(slots[event])
+        popped.append(free_now - 1)
+        expected = free_now, push, here
+    found = kd.run_of_events(
+        first, end, rows, worked if merged else np.zeros(0, np.int64), jumps, words, base, free, pushed, 0, reached, ring)
+    assert (found[0], found[1], found[3]) == expected
+    assert np.roll(ring, -found[2]).tolist() == popped[-depth:]
 
 
 def test_spikes_that_the_design_does_not_send_are_taken_as_they_are() -> None:

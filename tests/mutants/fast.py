@@ -119,10 +119,10 @@ FAST: tuple[Mutant, ...] = (
     fast("R17", "a mask operation leaves the potentials", Edit("core", "_compute", "potentials[...] = pack.initial")),
     fast("R18", "a reinitialise operation clears the flags",
         Edit("core", "_reinitialise",
-             "first = kt.time_writes(self.run.words, self._core, row)",
+             "first = kt.time_writes(self.run.words, self.clock, row)",
              """
              self.state.flags[...] = 0
-             first = kt.time_writes(self.run.words, self._core, row)""")),
+             first = kt.time_writes(self.run.words, self.clock, row)""")),
     fast("R18", "a reinitialise operation does not wait for EXEC",
         Edit("kernels.timing", "time_writes", "max(core[NEXT], core[EXEC])", "core[NEXT]")),
     fast("A1", "a fire_once operation always writes the mask word",

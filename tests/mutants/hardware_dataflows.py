@@ -1,4 +1,4 @@
-"""Mutants of the hardware that break R19 to R24: visits, scanner, merged tokens, word writer, one port, passes by word."""
+"""Mutants of the hardware that break R19 to R25: visits, scanner, merged tokens, word writer, ports, passes by word, flags."""
 
 from __future__ import annotations
 
@@ -60,4 +60,12 @@ HARDWARE_DATAFLOWS: tuple[Mutant, ...] = (
     rtl("R24", "written after every pass",
         Edit("flow_sequencer", "_move_pass", "step.changed if not step.more else ()", "step.changed")),
     rtl("R24", "pass by pass", Edit("dataflow", "by_word", "self.run.core.passes == 'by_word'", "False")),
+    rtl("R25", "neurons that are off are added to",
+        Edit("issue", "elaborate", "offered.active & self.on", "offered.active")),
+    rtl("R25", "one neuron that is off is enough",
+        Edit("mask_check", "elaborate", "~self.on.any()", "(off & self.active).any()")),
+    rtl("R25", "lanes without a neuron are asked as well",
+        Edit("core", "_real_lanes", "word % p.group_span == p.group_span - 1", "word < 0")),
+    rtl("R25", "flags that are being written are not forwarded",
+        Edit("core", "_look_first", "self.issue.completes & may_write_flags(executed)", "0")),
 )

@@ -2,8 +2,8 @@
 
 Hardware is held against the reference engine, each engine against the other. A place is a name. `design 17` is what
 tests/rtl/cases.py draws from that seed (R1 to R18). The others are fed from planes (R19 to R25): `run 5` is random, `flagged 7`
-looks at flags first, `tile 3` is some rows of a strided layer, `tiny 9` and `full 0` are small enough for the hardware,
-`vector 42` is a published case.
+looks at flags first, `tile 3` is some rows of a strided layer, `tiny 9`, `full 0` and `flags 5`, which looks at flags first, are
+small enough for the hardware, `vector 42` is a published case.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Judge = Literal["tokens", "planes"]
 RUNS = {"run": 120, "flagged": 240, "tile": 10}
 TINY_RUNS = 600
 PRESSES = {"R19": ("order", "gather"), "R20": ("order", "gather"), "R21": ("planes_per_token", "all"), "R22": ("writer", "word"),
-           "R23": ("membrane_ports", "1rw"), "R24": ("passes", "by_word")}
+           "R23": ("membrane_ports", "1rw"), "R24": ("passes", "by_word"), "R25": ("mask_first", True)}
 """By rule, the setting of the core in which hardware is asked: others cannot show it."""
 """Random runs fed from planes that are looked through, by kind."""
 FIELDS = ("push", "pop", "issue", "spikes", "done", "saturations", "potentials", "currents", "flags", "counts")
@@ -90,7 +90,8 @@ class Catch:
 def places(mutant: Mutant) -> Iterator[str]:
     """Where it might be noticed, without end for designs."""
     if mutant.judge == "planes" and mutant.target == "rtl":
-        yield from (place for place in ("full 0", *(f"tiny {n}" for n in range(TINY_RUNS))) if presses(mutant.rule, place))
+        kind = "flags" if mutant.rule == "R25" else "tiny"
+        yield from (place for place in ("full 0", *(f"{kind} {n}" for n in range(TINY_RUNS))) if presses(mutant.rule, place))
     elif mutant.judge == "planes":
         yield from (f"{kind} {seed}" for kind, most in RUNS.items() for seed in range(most))
         yield from (f"vector {case.id}" for case in load_cases())
@@ -253,15 +254,28 @@ def tiny_run(rng: np.random.Generator) -> RandomRun:
     while True:
         drawn = random_run(rng)
         case = replace(drawn, run=replace(drawn.run, rows=None)).with_core(buffer="bitmap", mask_first=False)
-        run = case.run
-        if run.core.plain or run.words > 12 or run.core.lanes > 3 or sum(each.size for each in case.planes) > 80:
-            continue
-        if not list(uncovered(run)):
-            try:
-                if FAST.run_planes(*case.arguments).done < 120:
-                    return case
-            except ProgramError:
-                continue
+        if not case.run.core.plain and is_small(case):
+            return case
+
+
+def flags_first_run(rng: np.random.Generator) -> RandomRun:
+    """The same for a run that looks at flags first."""
+    while True:
+        drawn = random_flagged_run(rng)
+        case = replace(drawn, run=replace(drawn.run, rows=None)).with_core(
+            buffer="bitmap", passes="by_pass", planes_per_token="one", multiplier="parallel")
+        if is_small(case):
+            return case
+
+
+def is_small(case: RandomRun) -> bool:
+    run = case.run
+    if run.words > 12 or run.core.lanes > 3 or sum(each.size for each in case.planes) > 80 or list(uncovered(run)):
+        return False
+    try:
+        return FAST.run_planes(*case.arguments).done < 120
+    except ProgramError:
+        return False
 
 
 def full_run(rng: np.random.Generator) -> RandomRun:
@@ -275,7 +289,8 @@ def full_run(rng: np.random.Generator) -> RandomRun:
     return RandomRun("full", run, (np.zeros((1, 1, 1, 2), np.int64),), 1, nothing, nothing, nothing)
 
 
-DRAWS = {"full": full_run, "tiny": tiny_run, "run": random_run, "flagged": random_flagged_run, "tile": strided_tile}
+DRAWS = {"full": full_run, "tiny": tiny_run, "flags": flags_first_run, "run": random_run, "flagged": random_flagged_run,
+         "tile": strided_tile}
 
 
 @cache

@@ -54,10 +54,12 @@ def test_toggles_of_a_vcd_file_by_hand() -> None:
     text = ("$var wire 1 ! running $end\n$var wire 1 a n1 $end\n$var reg 1 b n2 $end\n$var wire 1 c n3 $end\n"
             "$var wire 8 d d [7:0] $end\n#0\n0!\n0a\n0b\nxc\n1b\n0b\n#5000\n1!\n#6000\n1b\n1c\n#15020\n1a\n#15040\n"
             "0a\n0c\n#16000\n0b\n#25000\n1a\n#26000\n0!\n#26500\n0a\n#35000\n1b\n")
-    found = count_toggles(text.splitlines(keepends=True), {3})
+    taken = {1: [("a", 100.0)], 2: [("a", 2.0)], 3: [("a", 1.0), ("b", 5.0)]}
+    found = count_toggles(text.splitlines(keepends=True), {3}, taken)
     assert found.all == {1: 3, 2: 2, 3: 1}
     assert found.settled == {2: 2, 3: 1}
     assert found.high == {3: 1}
+    assert found.cycles == {"a": [2.0, 3.0, 0.0], "b": [0.0, 5.0, 0.0]}, "what settles, by the cycle in which it does"
 
 
 def both(netlist: CoreNetlist, folder: Path) -> tuple[float, float, str]:

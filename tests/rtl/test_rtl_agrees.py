@@ -139,8 +139,9 @@ def test_what_the_hardware_does_not_have_is_refused_by_name() -> None:
     run = replace(tiny_run("fire_once", 2, True, 2), shape=(2, 4, 2))
     with pytest.raises(ProgramError, match=r"rows 1 to 2 of a layer, of which it computes all \(R25\)"):
         Parameters(replace(run, rows=(1, 3)))
-    with pytest.raises(ProgramError, match=r"does not cover mask_first .*\(R25\)"):
-        Parameters(replace(run, core=replace(run.core, mask_first=True)))
+    with pytest.raises(ProgramError, match=r"does not cover mask_first .*\(R25\) .* word by word"):
+        Parameters(replace(run, core=replace(run.core, mask_first=True, passes="by_word")))
+    Parameters(replace(run, core=replace(run.core, mask_first=True)))
     without_flags = tiny_run("rate", 2, True, 2)
     Parameters(replace(without_flags, core=replace(without_flags.core, mask_first=True)))
 

@@ -25,6 +25,7 @@ from hwsim.engine.fast.feeds import Buffers, FeedPack, Scanner, stretches
 from hwsim.engine.fast.gather_pack import FeedPlanes
 from hwsim.engine.fast.order import ListPack
 from hwsim.engine.fast.packing import Ints, Packer, RunPack, Synapses, Width, aligned_zeros, by_position, narrowest
+from hwsim.engine.fast.timing_only import is_simple, lists_simply, time_run
 from hwsim.engine.fast.tokens import TokenCore
 from hwsim.program import CoreRun, Feed, Listed, Operation, Program, ProgramError, Run, Transfer, Wait
 from hwsim.record import CoreLog, ListTimes, Logged, SampleRecord, is_logged
@@ -70,11 +71,12 @@ class FastEngine:
             flow.execute_tokens()
             return flow.log(*_after(pack, state, whole))
         core = PlainCore(pack, state, buffers, record=True)
+        arrivals = np.pad(late, ((0, 0), (0, 1)))  # no token is known to come right behind another
         for begin, end, connection, events in stretches(run, tokens):
             if events is None:
                 core.mark(*late[begin].tolist())
                 continue
-            core.events(packer.synapses(run, connection, _folded(run, connection)), events, late[begin:end])
+            core.events(packer.synapses(run, connection, _folded(run, connection)), events, arrivals[begin:end])
         return core.log(*_after(pack, state, whole))
 
     def run_planes(
@@ -89,7 +91,7 @@ class FastEngine:
             every = ((0, run.connections[position].source_shape[0]),)
             feed = FeedPack(
                 run, Feed(position, tuple(range(len(each))), every), run.sends_payloads(position), False, buffers)
-            sources.append(FeedPlanes(feed, packer.synapses(run, position, feed.pool), list(_plain(each)), feed.planes))
+            sources.append(FeedPlanes(feed, packer.synapses(run, position, feed.pool), _plain(each), feed.planes))
         core = execute_run(pack, state, buffers, sources, eots, record=True)
         return core.log(*_after(pack, state, whole))
 
@@ -126,6 +128,9 @@ def execute_run(
         flow.execute(sources)
         return flow
     core = PlainCore(pack, state, buffers, record)
+    if not (state.arithmetic or record) and is_simple(pack) and len(sources) == 1 and lists_simply(sources[0]):
+        time_run(core, sources[0], eots)
+        return core
     scanner = Scanner(buffers) if pack.run.core.buffer == "bitmap" else None
     for n in range(eots):
         row = core.row
@@ -296,7 +301,7 @@ class _SampleRun:
         pack = self.pack.runs[i]
         state = self._take_state(pack, op)
         sources = [
-            FeedPlanes(feed, synapses, [self._planes(op, feed.source)[t] for t in feed.planes], feed.planes)
+            FeedPlanes(feed, synapses, _chosen(self._planes(op, feed.source), feed.planes), feed.planes)
             for feed, synapses in self.pack.feeds[i]]
         logged = is_logged(self.record, op.id)
         core = execute_run(pack, state, self.pack.buffers, sources, op.eots, logged, counts_pools=op.pools)
@@ -351,6 +356,12 @@ def _plain(planes: Ints) -> Ints:
     planes = np.ascontiguousarray(planes)
     planes = planes.view(np.uint8) if planes.dtype == bool else planes
     return planes if planes.flags.writeable else planes.copy()
+
+
+def _chosen(planes: Ints, timesteps: Sequence[int]) -> Ints:
+    """Planes of some timesteps; neighbours are a part of the whole, which costs no copy."""
+    first, number = timesteps[0] if timesteps else 0, len(timesteps)
+    return planes[first : first + number] if list(timesteps) == list(range(first, first + number)) else planes[list(timesteps)]
 
 
 def _by_channel(part: Ints, shape: Shape) -> NDArray[np.int64]:

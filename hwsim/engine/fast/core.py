@@ -49,11 +49,11 @@ class PlainCore:
         self.tally = np.zeros((pack.rows, len(TALLIES)), np.int64)
         self.clipped = self.marks = 0
         self.recorder = Recorder(pack) if record else None
-        self._buffers = buffers
+        self.buffers = buffers
         words = self.run.words if self.run.clear else 0
         adds_to = kt.CURRENT if self.run.table.direct else kt.MEMBRANE
-        self._core = kt.started(self.run.core.bypass, adds_to, words)
-        self._ring = np.full(self.run.core.fifo_depth, -1, np.int64)
+        self.clock = kt.started(self.run.core.bypass, adds_to, words)
+        self.ring = np.full(self.run.core.fifo_depth, -1, np.int64)
         self._sent = buffers.get("sent", self.run.words, np.int32)[: self.run.words]
         if self.run.clear:
             self._clear(words)
@@ -80,13 +80,13 @@ class PlainCore:
         return self.tally[self.run.first_plane + self.marks]
 
     def events(self, synapses: Synapses, events: EventList, arrivals: NDArray[np.int64] = NO_ARRIVALS) -> None:
-        """Tokens of one connection, no mark among them. `arrivals` (events, 2) as in kernels.timing."""
+        """Tokens of one connection, no mark among them. `arrivals` (events, 3) as in kernels.timing."""
         if not events.number:
             return
         row = self.row
         log = np.empty((events.number, 2), np.int64) if self.recorder else NO_LOG
         geometry = (events.starts, events.flat, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel)
-        slots, added = kt.time_events(*geometry, arrivals, self._core, self._ring, row, log)
+        slots, added = kt.time_events(*geometry, arrivals, self.clock, self.ring, row, log)
         if self.pack.last_words:
             row[LAST_WORDS] += kp.count_last(*geometry)
         shift = self.marks if self.run.table.weigh_planes else 0
@@ -108,8 +108,8 @@ class PlainCore:
     def _add_onto(self, state: Ints, width: Width, synapses: Synapses, events: EventList, scale: int) -> int:
         limits = width.limits(synapses.largest * events.largest * scale)
         # A position takes all events at most, and the rows that fill up the last few.
-        rows = self._buffers.get("rows", events.number + 4, np.uint32)
-        factors = self._buffers.get("factors", events.number + 4, np.int64) if events.values.size else NO_VALUES
+        rows = self.buffers.get("rows", events.number + 4, np.uint32)
+        factors = self.buffers.get("factors", events.number + 4, np.int64) if events.values.size else NO_VALUES
         weights, window, listed = synapses.weights, synapses.window, (events.starts, events.flat, events.values)
         assert weights is not None
         if synapses.slices.size:
@@ -123,7 +123,7 @@ class PlainCore:
     def mark(self, gap: int = 1, earliest: int = 0) -> None:
         """An EOT, and the passes that follow it."""
         log = np.empty((1, 2), np.int64) if self.recorder else NO_LOG
-        kt.time_mark(gap, earliest, self._core, self._ring, self.row, log)
+        kt.time_mark(gap, earliest, self.clock, self.ring, self.row, log)
         if self.recorder:
             self.recorder.mark(log)
         self.marks += 1
@@ -151,7 +151,7 @@ class PlainCore:
         if plane is not None:
             ka.count_sent(plane, self.run.core.lanes, sent)
         log = np.empty((self.run.words, 2), np.int64) if self.recorder else NO_LOG
-        total = kt.time_pass(self.run.words, sent, self._core, row, log)
+        total = kt.time_pass(self.run.words, sent, self.clock, row, log)
         row += self.pack.pass_tallies[number]
         if p.flags != "ignore":
             self._count_flagged(p, row, on, sent)
@@ -164,7 +164,7 @@ class PlainCore:
     def _reinitialise(self, number: int, p: Pass) -> None:
         """R18: potentials start again; currents and flags stay."""
         row = self.tally[p.timestep]
-        first = kt.time_writes(self.run.words, self._core, row)
+        first = kt.time_writes(self.run.words, self.clock, row)
         row += self.pack.pass_tallies[number]
         if self.state.arithmetic:
             self.state.potentials[...] = self.pack.initial
@@ -237,7 +237,7 @@ class PlainCore:
 
     def done(self) -> int:
         """R8."""
-        return kt.done(self._core)
+        return kt.done(self.clock)
 
     def counts(self) -> NDArray[np.int64]:
         """(rows, len(EVENTS))."""

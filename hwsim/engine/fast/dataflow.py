@@ -28,7 +28,7 @@ from hwsim.engine.fast.core import (
 from hwsim.engine.fast.counting import TALLIES, TALLY
 from hwsim.engine.fast.feeds import Buffers, EventList
 from hwsim.engine.fast.flow_log import FlowLog
-from hwsim.engine.fast.gather_pack import FeedPlanes, Listed, gather_arrays
+from hwsim.engine.fast.gather_pack import Block, FeedPlanes, Listed, block_of, gather_arrays
 from hwsim.engine.fast.kernels import arithmetic as ka
 from hwsim.engine.fast.kernels import dataflow as kd
 from hwsim.engine.fast.kernels import masked as km
@@ -36,6 +36,7 @@ from hwsim.engine.fast.kernels import patterns as kp
 from hwsim.engine.fast.masked import Masked
 from hwsim.engine.fast.packing import Ints, RunPack, Synapses, aligned_zeros
 from hwsim.engine.fast.sweep_plan import FLAGS, Sweep, plan_sweeps
+from hwsim.engine.fast.timing_only import is_simple, list_block, lists_simply, sent_by_passes
 from hwsim.program import ProgramError
 from hwsim.record import CoreLog
 
@@ -66,7 +67,7 @@ class DataflowCore(PlainCore):
         self, pack: RunPack, state: CoreState, buffers: Buffers, record: bool, eots: int, counts_pools: bool = True,
     ) -> None:
         run = pack.run
-        self.pack, self.state, self.run, self._buffers, self.eots = pack, state, run, buffers, eots
+        self.pack, self.state, self.run, self.buffers, self.eots = pack, state, run, buffers, eots
         self.gathers, self.counts_pools = run.core.order == "gather", counts_pools
         self.tally = np.zeros((pack.rows, len(TALLIES)), np.int64)
         self.flow = np.zeros((pack.rows, len(FLOW)), np.int64)
@@ -80,10 +81,10 @@ class DataflowCore(PlainCore):
         self._sums: Ints | None = None
         self.masked: Masked | None = None
         adds_to = 0 if self.gathers else kd.CURRENT if run.table.direct else kd.MEMBRANE
-        self._core = kd.started(
+        self.clock = kd.started(
             run.core.bypass, adds_to, run.core.membrane_ports == "1rw", run.core.passes == "by_word",
             run.core.writer == "word")
-        self._ring = np.full(run.core.fifo_depth, -1, np.int64)
+        self.ring = np.full(run.core.fifo_depth, -1, np.int64)
         if run.clear:
             self._start()
 
@@ -92,6 +93,9 @@ class DataflowCore(PlainCore):
     def execute(self, sources: Sequence[FeedPlanes]) -> None:
         """The whole run, from planes."""
         listed: list[Listed] = []
+        if self.gathers and not (self.state.arithmetic or self.flow_log) and is_simple(self.pack):
+            self._time_only(sources)
+            return
         if self.run.merged:
             self.look_at_flags()
             self._merged(sources, listed)
@@ -105,9 +109,31 @@ class DataflowCore(PlainCore):
                 self._sweep(n)
         self.marks = 0
         if self.gathers:
-            self._time_gather(sources, listed)
+            self._gather(sources, [(each.plane, each.feed, block_of(each)) for each in listed])
         else:
             self._time_scatter(sources, listed)
+
+    def _time_only(self, sources: Sequence[FeedPlanes]) -> None:
+        """A gather run that makes no sums and is_simple: all planes at once, where `execute` goes from plane to plane."""
+        blocks: list[tuple[int, int, Block]] = []
+        for f, source in enumerate(sources):
+            if self.run.merged and len(source.planes):
+                blocks.append((0, f, block_of(self._merge(f, source))))
+            elif not self.run.merged and lists_simply(source):
+                rows = np.array([self.row_of(n) for n in range(min(self.eots, len(source.planes)))], np.int64)
+                blocks.append((0, f, list_block(self, source, rows)))
+            elif not self.run.merged:
+                for n in range(min(self.eots, len(source.planes))):
+                    self.marks = n % self.run.table.planes
+                    blocks.append((n, f, block_of(self._plane(f, source, n))))
+        self.marks = 0
+        if self.run.merged:
+            check_eots(self.run, self.eots)
+        for t in range(self.run.table.planes if self.run.plane_sums else 0):
+            self.count_sum(t)
+        sweeps = [sweep for after in self.plan.after for sweep in after]
+        self.sent = sent_by_passes(self, [sweep.index for sweep in sweeps])
+        self._gather(sources, blocks)
 
     def look_at_flags(self) -> None:
         """R25: what the events before the next EOT see."""
@@ -191,8 +217,8 @@ class DataflowCore(PlainCore):
         if self.masked is not None:
             return self.masked.add(self._adds_to, width, synapses, events, 1, adders)
         largest = synapses.largest * events.largest
-        rows = self._buffers.get("rows", events.number + 4, np.uint32)
-        factors = self._buffers.get("factors", events.number + 4, np.int64)
+        rows = self.buffers.get("rows", events.number + 4, np.uint32)
+        factors = self.buffers.get("factors", events.number + 4, np.int64)
         assert synapses.weights is not None
         return ka.add_patterns(
             self._adds_to, synapses.weights, synapses.slices, events.starts, events.flat, events.values, synapses.window,
@@ -339,9 +365,9 @@ class DataflowCore(PlainCore):
     def clear_time(self) -> None:
         """R1, in scatter order."""
         writes = kd.MEMBRANE | (kd.CURRENT if self.run.table.direct else 0)
-        first = kd.time_moves(0, self.run.words, 0, writes, self._core, self.flow[self.run.first_plane])
+        first = kd.time_moves(0, self.run.words, 0, writes, self.clock, self.flow[self.run.first_plane])
         if self.run.masks_first:
-            self._core[kd.CLAIMS] |= FLAGS
+            self.clock[kd.CLAIMS] |= FLAGS
         if self.flow_log is not None:
             self.flow_log.moved("clear", first, range(self.run.words))
 
@@ -351,7 +377,7 @@ class DataflowCore(PlainCore):
 
     def mark_time(self, n: int, gap: int, earliest: int, first_word: int, words: int) -> None:
         """An EOT, and the passes that follow it over the given words."""
-        pushed, slot = kd.time_mark(gap, earliest, self._core, self._ring, self.flow[self.row_of(n)])
+        pushed, slot = kd.time_mark(gap, earliest, self.clock, self.ring, self.flow[self.row_of(n)])
         begin, end = self.plan.steps_at[n : n + 2]
         issued = completed = NO_SHAPE
         if self.flow_log is not None:
@@ -359,12 +385,12 @@ class DataflowCore(PlainCore):
             issued, completed = self.flow_log.sweeps(self.sent.shape)
         if end > begin:
             kd.time_sweeps(
-                first_word, words, self.plan.steps[begin:end], self.sent, self._core, self.flow, issued, completed)
+                first_word, words, self.plan.steps[begin:end], self.sent, self.clock, self.flow, issued, completed)
 
     def events_time(self, n: int, reach: Ints, slots: Ints, arrivals: Ints, words: Ints | None) -> None:
         """Events before EOT n; `words`, all that they touch in turn, is for the log."""
         log = NO_SHAPE if self.flow_log is None else np.empty((len(reach), 3), np.int64)
-        kd.time_tokens(reach, slots, arrivals, self._core, self._ring, self.flow[self.row_of(n)], log)
+        kd.time_tokens(reach, slots, arrivals, self.clock, self.ring, self.flow[self.row_of(n)], log)
         if self.flow_log is not None:
             apart = 1 if self.run.core.membrane_ports == "1rw" and not self.gathers else 0
             self.flow_log.events(log, reach, slots, apart, words)
@@ -376,7 +402,7 @@ class DataflowCore(PlainCore):
             log = np.empty((len(counts), 2), np.int64)
             issue = np.empty((len(words) + int((counts == 0).sum()), 3), np.int64)
         km.time_masked(
-            counts, words, quiet, slots, arrivals, self._core, self._ring, self.flow[self.row_of(n)], log, issue, *FlowLog.MASKED)
+            counts, words, quiet, slots, arrivals, self.clock, self.ring, self.flow[self.row_of(n)], log, issue, *FlowLog.MASKED)
         if self.flow_log is not None:
             self.flow_log.gathered(log, issue)
 
@@ -413,10 +439,10 @@ class DataflowCore(PlainCore):
             plane.starts, plane.flat, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel, words)
         return words
 
-    def _time_gather(self, sources: Sequence[FeedPlanes], listed: list[Listed]) -> None:
+    def _gather(self, sources: Sequence[FeedPlanes], blocks: Sequence[tuple[int, int, Block]]) -> None:
         run = self.run
         (first, end), width = run.row_span, run.shape[2]
-        arrays = gather_arrays(sources, listed, self.eots, run.merged)
+        arrays = gather_arrays(sources, blocks, self.eots, run.merged)
         loads, stores = self.moves
         self.count_moves()
         shape = (first, end - first, width, run.groups[1] - run.groups[0], run.core.accumulators)
@@ -426,22 +452,22 @@ class DataflowCore(PlainCore):
         kinds = FlowLog.KINDS
         if self.flow_log is None:
             kd.gather_run(
-                shape, moves, *arrays, *plan, self._core, self._ring, self.flow, NO_SHAPE, NO_SHAPE, NO_SHAPE,
+                shape, moves, *arrays, *plan, self.clock, self.ring, self.flow, NO_SHAPE, NO_SHAPE, NO_SHAPE,
                 NO_SHAPE, kinds)
             return
-        again = (self._core.copy(), self._ring.copy(), np.zeros_like(self.flow))
+        again = (self.clock.copy(), self.ring.copy(), np.zeros_like(self.flow))
         tokens, operations = kd.gather_run(
             shape, moves, *arrays, *plan, *again, NO_SHAPE, NO_SHAPE, NO_SHAPE, NO_SHAPE, kinds)
         token_log, issue_log = np.empty((tokens, 2), np.int64), np.empty((operations, 3), np.int64)
         issued, completed = self.flow_log.sweeps(self.sent.shape)
         kd.gather_run(
-            shape, moves, *arrays, *plan, self._core, self._ring, self.flow, token_log, issue_log, issued,
+            shape, moves, *arrays, *plan, self.clock, self.ring, self.flow, token_log, issue_log, issued,
             completed, kinds)
         self.flow_log.gathered(token_log, issue_log)
 
     def done(self) -> int:
         """R8."""
-        return kd.done(self._core)
+        return kd.done(self.clock)
 
     def counts(self) -> NDArray[np.int64]:
         """(rows, len(EVENTS))."""

@@ -6,7 +6,7 @@ EventList, the form that kernels.events describes. Buffers are reused: an EventL
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from hwsim.snn.network import Connection, Network
 NO_VALUES = np.zeros(0, np.int64)
 SOME_VALUES = np.zeros(1, np.int64)
 NO_EVENTS = np.zeros(0, np.int32)
-NO_ARRIVALS = np.zeros((0, 2), np.int64)
+NO_ARRIVALS = np.zeros((0, 3), np.int64)
 
 
 class EventList(NamedTuple):
@@ -122,6 +122,11 @@ class FeedPack:
         self._buffers = buffers
         self._patterns: Ints | None = None
 
+    @property
+    def pools(self) -> bool:
+        """Whether a pooling unit, or the first arrivals of windows, stand between the planes and their events."""
+        return self._pooled is not None
+
     def scan(self, bits: int = 1) -> ScanPlan:
         """What is read of a plane in a bitmap of `bits` per neuron."""
         if bits not in self._scans:
@@ -140,7 +145,7 @@ class FeedPack:
         payload = self.payload and not (self.hybrid and timestep > 0)
         return (self._counted if counted else self._listed)(plane, payload), updates
 
-    def merged(self, planes: Sequence[Ints]) -> tuple[EventList, int]:
+    def merged(self, planes: Ints) -> tuple[EventList, int]:
         """R21: the neurons that spike in any of the planes; their values are patterns, bit n for planes[n]."""
         if self._patterns is None:
             self._patterns = np.zeros(self.grid, np.min_scalar_type((1 << len(planes)) - 1))
@@ -183,8 +188,8 @@ class Scanner:
         self._buffers, self._rows, self._reached = buffers, 0, -1
 
     def gaps(self, feed: FeedPack, events: EventList) -> Ints:
-        """Gaps of a plane's tokens as arrivals (events, 2)."""
-        arrivals = self._buffers.get("arrivals", 2 * events.number, np.int64)[: 2 * events.number].reshape(-1, 2)
+        """Gaps of a plane's tokens as arrivals (events, 3) of kernels.timing."""
+        arrivals = self._buffers.get("arrivals", 3 * events.number, np.int64)[: 3 * events.number].reshape(-1, 3)
         plan = feed.scan()
         self._reached = ke.scan_gaps(
             events.starts, events.flat, feed.pool, feed.grid, feed.scan_bits, plan.skipped, self._rows, self._reached, arrivals)

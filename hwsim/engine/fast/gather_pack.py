@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from hwsim.engine.fast.feeds import EventList, FeedPack
+from hwsim.engine.fast.kernels import patterns as kp
 from hwsim.engine.fast.masked import Masked
 from hwsim.engine.fast.packing import Ints, Synapses
 
 
 @dataclass(frozen=True, eq=False)
 class FeedPlanes:
-    """A feed with the planes (H, W, C) that the run reads, and the timestep of each."""
+    """A feed with the planes (N, H, W, C) that the run reads, and the timestep of each."""
 
     feed: FeedPack
     synapses: Synapses
-    planes: Sequence[Ints]
+    planes: Ints
     timesteps: Sequence[int]
 
     def bits(self, merged: bool) -> int:
@@ -63,23 +64,57 @@ class Listed:
     masked: Masked | None
 
 
-def gather_arrays(sources: Sequence[FeedPlanes], listed: Sequence[Listed], eots: int, merged: bool) -> tuple[Any, ...]:
-    """lists, starts, rows, channels, slots, windows, fed and fed_at of kernels.dataflow.gather_run."""
+@dataclass(frozen=True, eq=False)
+class Block:
+    """All planes of one feed at once: starts (N, 1, H * W + 1) and begins as kernels.events.list_planes leaves them, the rest
+    as in Listed."""
+
+    starts: Ints
+    begins: Ints
+    rows: Ints
+    channels: Ints
+    slots: Ints
+
+
+def block_of(listed: Listed) -> Block:
+    return Block(listed.starts[None], np.array([0, len(listed.flat)]), listed.rows, listed.channels, listed.slots)
+
+
+def gather_arrays(
+    sources: Sequence[FeedPlanes], blocks: Sequence[tuple[int, int, Block]], eots: int, merged: bool
+) -> tuple[Any, ...]:
+    """lists, starts, rows, channels, worked, jumps, windows, fed and fed_at of kernels.dataflow.gather_run.
+
+    blocks   the EOT that comes after a block's first plane, its feed, and the block.
+    """
     lists = np.full((eots, len(sources), 2), -1, np.int64)
     start = event = 0
-    for each in listed:
-        lists[each.plane, each.feed] = start, event
-        start += each.starts.size
-        event += len(each.flat)
-    windows = np.array(
-        [[*s.synapses.window[:11].tolist(), s.bits(merged), s.feed.scan_bits] for s in sources], np.int64).reshape(-1, 13)
+    for plane, feed, block in blocks:
+        number, _, places = block.starts.shape
+        lists[plane : plane + number, feed, 0] = start + places * np.arange(number)
+        lists[plane : plane + number, feed, 1] = event + block.begins[:-1]
+        start += block.starts.size
+        event += int(block.begins[-1])
+    windows = np.array([[*s.synapses.window[:11].tolist(), s.bits(merged), s.feed.scan_bits, _logarithm(s.feed.scan_bits)]
+                        for s in sources], np.int64).reshape(-1, 14)
     fed = [s.synapses.by_channel[:, :2] for s in sources]
-    slots = [each.slots if each.slots.size else np.ones(len(each.flat), np.int64) for each in listed] if merged else []
+    every = [block for _, _, block in blocks]
+    rows = _joined([block.rows for block in every], np.int32)
+    worked, jumps = np.zeros(event + 1 if merged else 0, np.int64), np.zeros(event, np.int32)
+    if merged:
+        slots = [block.slots if block.slots.size else np.ones(len(block.rows), np.int64) for block in every]
+        np.cumsum(_joined(slots, np.int64), out=worked[1:])
+    kp.count_jumps(rows, jumps)
     return (
-        lists, _joined([each.starts[0] for each in listed], np.int32), _joined([each.rows for each in listed], np.int32),
-        _joined([each.channels for each in listed], np.int32), _joined(slots, np.int64), windows,
+        lists, _joined([block.starts.reshape(-1) for block in every], np.int32), rows,
+        _joined([block.channels for block in every], np.int32), worked, jumps, windows,
         np.concatenate([np.zeros((0, 2), np.int64), *fed]), np.cumsum([0, *(len(each) for each in fed)]).astype(np.int64))
 
 
+def _logarithm(number: int) -> int:
+    """To base 2; -1 where it is not whole."""
+    return number.bit_length() - 1 if number > 0 and number & (number - 1) == 0 else -1
+
+
 def _joined(parts: Sequence[Ints], dtype: Any) -> Ints:
-    return np.concatenate([np.zeros(0, dtype), *parts])
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype), *parts])

@@ -8,8 +8,9 @@ words"; arithmetic: R10. Widths in bits.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ class Synapses:
     weights   (rows + 1, lanes) or, sliced, (rows + 1, lanes of a slice); the last row is zero; None without weights.
     slices    (rows, 2) first lane and number of lanes of each row; size 0 when every row feeds all lanes.
     largest   bound on |weight|.      sums  an array whose type holds the sum of four weights.
+    table     makes the first three of these, when sums are made first: a timing-only replay never does.
     """
 
     grid: NDArray[np.int64]
@@ -88,17 +90,35 @@ class Synapses:
     by_column: NDArray[np.int64]
     by_channel: NDArray[np.int64]
     fed: NDArray[np.int64]
-    weights: Ints | None
-    slices: NDArray[np.int64]
-    largest: int
-    sums: Ints
+    table: Callable[[], WeightRows]
+
+    @cached_property
+    def _rows(self) -> WeightRows:
+        return self.table()
+
+    @property
+    def weights(self) -> Ints | None:
+        return self._rows[0]
+
+    @property
+    def slices(self) -> NDArray[np.int64]:
+        return self._rows[1]
+
+    @property
+    def largest(self) -> int:
+        return self._rows[2]
+
+    @cached_property
+    def sums(self) -> Ints:
+        # Four weights of a byte stay exact in 16 bits; the sums of others are made in the state's own type.
+        return np.zeros(1, np.int16 if self.weights is not None and self.weights.dtype == np.int8 else np.int64)
 
 
 WeightRows = tuple[Ints | None, NDArray[np.int64], int]
 """weights, slices and largest of Synapses, which do not depend on the rows of a tile."""
 
 
-def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightRows) -> Synapses:
+def pack_synapses(run: CoreRun, connection: Connection, pool: int, table: Callable[[], WeightRows]) -> Synapses:
     """`pool` says how far the grid that events are listed on is finer than the one that the operator sees."""
     channels, in_height, in_width = connection.pooled_shape
     height, width = (connection.source_shape if pool > 1 else connection.token_shape)[1:]
@@ -107,15 +127,12 @@ def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightR
     sides = (side for pair in zip(along_y, along_x, strict=True) for side in pair)
     operator = (*sides, in_height, in_width, end_row - first_row, out_width, first_row)
     fed = _fed_channels(run, connection)
-    weights, slices, largest = rows
     return Synapses(
         grid=np.array([height, width, channels, pool, out_width, run.groups[1] - run.groups[0]], np.int64),
         window=np.array([width, channels, pool, *operator], np.int64),
         by_row=rows_reached(run, connection, height, pool),
         by_column=_reach(width, pool, in_width, along_x, (0, out_width)),
-        by_channel=_groups(run, fed), fed=fed - run.channels[0], weights=weights, slices=slices, largest=largest,
-        # Four weights of a byte stay exact in 16 bits; the sums of others are made in the state's own type.
-        sums=np.zeros(1, np.int16 if weights is not None and weights.dtype == np.int8 else np.int64),
+        by_channel=_groups(run, fed), fed=fed - run.channels[0], table=table,
     )
 
 
@@ -268,7 +285,7 @@ class Packer:
         weighted = ("weights", id(connection), run.shape, run.channels)
         key = ("synapses", *weighted, run.row_span, run.core.lanes, pool)
         return self._keep(key, lambda: pack_synapses(
-            run, connection, pool, self._keep(weighted, lambda: weight_rows(run, connection), connection)), connection)
+            run, connection, pool, lambda: self._keep(weighted, lambda: weight_rows(run, connection), connection)), connection)
 
     def run(self, run: CoreRun) -> RunPack:
         return self._keep(("run", id(run)), lambda: self._pack_run(run), run)

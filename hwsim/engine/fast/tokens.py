@@ -199,7 +199,7 @@ class TokenCore(DataflowCore):
                 self._move("store", visit, 0, stores, self.last_row)
 
     def _move(self, kind: str, visit: range, reads: int, writes: int, row: int) -> None:
-        cycle = kd.time_moves(visit.start, len(visit), reads, writes, self._core, self.flow[row])
+        cycle = kd.time_moves(visit.start, len(visit), reads, writes, self.clock, self.flow[row])
         assert self.flow_log is not None
         self.flow_log.moved(kind, cycle, visit)
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hwsim.rtl.gates.core import CoreNetlist, simulation
@@ -34,9 +34,10 @@ endmodule
 
 def run_gates(
     netlist: CoreNetlist, top: str, bench: str, data: str, data_file: str, folder: Path, iverilog: str = "iverilog",
-    vvp: str = "vvp",
+    vvp: str = "vvp", toggle_fj: Mapping[Bit, list[tuple[str, float]]] | None = None,
 ) -> Toggles:
-    """Toggles by net during the run. `bench`, `data`: the testbench's two files. Raises GateError if the answers differ."""
+    """Toggles by net during the run; by cycle too, if `toggle_fj` says what one of each net takes. `bench`, `data`: the
+    testbench's two files. Raises GateError if the answers differ."""
     marked = bench.replace("  reg clk = 1'b0;", f"  wire running = state == {RUNNING};\n  reg clk = 1'b0;", 1)
     (folder / "gates.v").write_text(simulation(netlist, top))
     (folder / "bench.v").write_text(marked + DUMP.format(top=top))
@@ -53,7 +54,7 @@ def run_gates(
     if "PASS" not in done.stdout:
         raise GateError(f"{top}: the gates do not answer as the engine does: {done.stdout.strip()[-500:]}")
     with (folder / "gates.vcd").open() as lines:
-        return count_toggles(lines, set(netlist.enables))
+        return count_toggles(lines, set(netlist.enables), toggle_fj)
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,23 @@ class Toggles:
     all: Counter[Bit]
     high: Counter[Bit]
     """Cycles at whose end it was 1."""
+    cycles: dict[str, list[float]] = field(default_factory=dict)
+    """By unit, what the settled toggles of each cycle take, fJ, from the first cycle in which `running` is 1; if it was asked."""
 
 
-def count_toggles(lines: Iterable[str], watched: Collection[Bit] = ()) -> Toggles:
+def count_toggles(
+    lines: Iterable[str], watched: Collection[Bit] = (), toggle_fj: Mapping[Bit, list[tuple[str, float]]] | None = None
+) -> Toggles:
     """Changes between 0 and 1 of nets `n7`, by 7, while `running` is 1, in a VCD file with times in ps.
 
-    watched   nets whose cycles are counted.
+    watched     nets whose cycles are counted.
+    toggle_fj   by net, what a toggle takes in which units (`CoreNetlist.toggle_fj`).
     """
     nets: dict[str, Bit] = {}
     every, settled, high = Counter[str](), Counter[str](), Counter[str]()
     value, began = dict[str, str](), dict[str, str]()
     running, switch, cycle, looked_at = False, "", 0, list[str]()
+    by_cycle: dict[int, dict[str, float]] = {}
     for line in lines:
         kind = line[0]
         if kind in "01xz":
@@ -93,7 +100,10 @@ def count_toggles(lines: Iterable[str], watched: Collection[Bit] = ()) -> Toggle
         elif kind == "#":
             now = (int(line[1:]) + PERIOD_PS // 2) // PERIOD_PS  # edges are in the middle
             if now != cycle:
-                settled.update(code for code, before in began.items() if before != value[code] and before != "x")
+                moved = [code for code, before in began.items() if before != value[code] and before != "x"]
+                settled.update(moved)
+                if toggle_fj is not None and began:
+                    by_cycle[cycle] = _taken(toggle_fj, (nets[code] for code in moved if code in nets))
                 if running:
                     high.update(code for code in looked_at if value[code] == "1")
                 began, cycle = {}, now
@@ -103,14 +113,30 @@ def count_toggles(lines: Iterable[str], watched: Collection[Bit] = ()) -> Toggle
                 continue
             nets[found[1]] = int(found[2][1:])
             looked_at += [found[1]] * (nets[found[1]] in watched)
-    return Toggles(*(Counter({nets[code]: n for code, n in found.items() if code in nets}) for found in (settled, every, high)))
+    units = {unit for taken in by_cycle.values() for unit in taken}
+    span = range(min(by_cycle, default=0), max(by_cycle, default=-1) + 1)
+    return Toggles(
+        *(Counter({nets[code]: n for code, n in found.items() if code in nets}) for found in (settled, every, high)),
+        {unit: [by_cycle.get(n, {}).get(unit, 0.0) for n in span] for unit in units})
 
 
-def clock_fj(netlist: CoreNetlist, toggles: Toggles, cycles: int, supply_v: float) -> tuple[float, float]:
-    """What clock pins take: where clocks are gated, their gates apart, and in every cycle. Both edges, pin and cell."""
+def _taken(toggle_fj: Mapping[Bit, list[tuple[str, float]]], moved: Iterable[Bit]) -> dict[str, float]:
+    """What one toggle of each net takes, by unit."""
+    found: dict[str, float] = {}
+    for net in moved:
+        for unit, fj in toggle_fj.get(net, ()):
+            found[unit] = found.get(unit, 0.0) + fj
+    return found
+
+
+def clock_fj(
+    netlist: CoreNetlist, toggles: Toggles, cycles: int, supply_v: float, unit: str | None = None
+) -> tuple[float, float]:
+    """What clock pins take, of a unit or of all: where clocks are gated, their gates apart, and in every cycle. Both edges, pin
+    and cell."""
     gated = free = 0.0
-    for gate, enable in zip(netlist.gates, netlist.enables, strict=True):
-        if gate.cell.clock:
+    for gate, enable, owner in zip(netlist.gates, netlist.enables, netlist.units, strict=True):
+        if gate.cell.clock and unit in (None, owner):
             pin = gate.cell.pins[gate.cell.clock]
             edge = 2 * (pin.hidden_fj + pin.capacitance_ff * supply_v**2 / 2)
             free += edge * cycles

@@ -347,3 +347,11 @@ def count_sent(out: Array, group_lanes: int, sent: Array) -> None:
                 total = np.int32(total + (lanes[j] != 0))
             sent[word] = total
             word += 1
+
+
+@njit(cache=True)
+def count_planes_sent(planes: Array, chosen: Array, group_lanes: int, sent: Array) -> None:
+    """count_sent for several passes: line k of `sent` for plane chosen[k] of (T, positions, lanes), none if it is negative."""
+    for k in range(chosen.size):
+        if chosen[k] >= 0:
+            count_sent(planes[chosen[k]], group_lanes, sent[k])

@@ -29,9 +29,9 @@ TOKENS, BUSY, HAZARD, STALL, OVERLAPPED, SENT, ROWS_READ, PORT, SENDING_WORDS = 
 READS, STEP_WRITES, STEP_CLAIMS, SENDS, ROW, PLACE_SENT = range(6)
 
 # window: the event grid's width, channels and folded pool; kernel, stride and padding by axis; the grid that the operator
-# sees; bits of a neuron in the buffer and of a row of it.
+# sees; bits of a neuron in the buffer and of a row of it, and the logarithm of the latter to base 2, or -1.
 WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE_Y, STRIDE_X, PADDING_Y, PADDING_X = range(9)
-IN_HEIGHT, IN_WIDTH, BITS, SCAN_BITS = range(9, 13)
+IN_HEIGHT, IN_WIDTH, BITS, SCAN_BITS, SCAN_SHIFT = range(9, 14)
 
 
 def started(bypass: bool, adds_to: int, single_port: bool, by_word: bool, word_writer: bool) -> Array:
@@ -147,11 +147,17 @@ def time_sweeps(
     hazards_count = not core[BYPASS] and not single
     free, done, word, claims, writes = core[NEXT], core[EXEC], core[WORD], core[CLAIMS], core[WRITES]
     serialiser, spike = core[SERIALISER], core[SPIKE]
-    for k in range(number * words):
+    at, offset = 0, 0  # place in `steps`, word
+    for _ in range(number * words):
+        this, step = first + offset, steps[at]
         if by_word:
-            this, step = first + k // number, steps[k % number]
+            at += 1
+            if at == number:
+                at, offset = 0, offset + 1
         else:
-            this, step = first + k % words, steps[k // words]
+            offset += 1
+            if offset == words:
+                at, offset = at + 1, 0
         row = tally[step[ROW]]
         issue = max(free, done)
         if issue == done:
@@ -187,48 +193,63 @@ def time_sweeps(
 
 
 @njit(cache=True)
-def plain_events(
-    rows: Array, count: int, base: int, free: int, pushed: int, place: int, reached: int, ring: Array
+def run_of_events(
+    first: int, end: int, rows: Array, worked: Array, jumps: Array, count: int, base: int, free: int, pushed: int, place: int,
+    reached: int, ring: Array,
 ) -> tuple[int, int, int, int]:
-    """Events of one source row that all touch `count` words, one slot each: next free slot, last push, ring and row reached.
+    """Events [first, end) of one source row that all touch `count` words: next free slot, last push, ring and row reached.
 
+    worked     slots of one operation of all events before each; size 0: one each.
+    jumps      how many events up to each lie more than a buffer row behind the one before.
     `free` is a slot that does not wait for EXEC any more; rows count from `base`.
+
+    Events with gap 1 that follow another one never wait for their push (kernels.timing, time_events), so the lanes go through
+    them without a pause, and the last push waits only for the pop D tokens back.
     """
-    last = ring.size - 1
-    for event in range(rows.size):
+    depth = ring.size
+    slotted = worked.shape[0] > 0
+    event = first
+    while event < end:
         here = base + rows[event]
         pushed = max(pushed + max(1, here - reached), ring[place] + 1)
-        reached = here
-        free = max(free, pushed + 1) + count
+        begin = worked[event] if slotted else event
+        free = max(free, pushed + 1) + count * ((worked[event + 1] if slotted else event + 1) - begin)
         ring[place] = free - 1
-        place = 0 if place == last else place + 1
+        place = 0 if place == depth - 1 else place + 1
+        reached = here
+        event += 1
+        if event == end or depth == 1 or jumps[end - 1] != jumps[event - 1]:
+            continue
+        # All that are left follow with gap 1.
+        more = end - event
+        known = worked[event] if slotted else event
+        if more >= depth:
+            back = free - 1 + count * ((worked[end - depth] if slotted else end - depth) - known)
+            place = (place + more - depth) % depth
+        else:
+            back = ring[(place + more - 1) % depth]
+        pushed = max(pushed + more, back + 1)
+        for k in range(max(event + 1, end - depth + 1), end + 1):
+            ring[place] = free - 1 + count * ((worked[k] if slotted else k) - known)
+            place = 0 if place == depth - 1 else place + 1
+        free += count * ((worked[end] if slotted else end) - known)
+        reached = base + rows[end - 1]
+        event = end
     return free, pushed, place, reached
 
 
 @njit(cache=True)
-def slotted_events(
-    rows: Array, slots: Array, count: int, base: int, free: int, pushed: int, place: int, reached: int, ring: Array
-) -> tuple[int, int, int, int, int]:
-    """The same for merged tokens, whose operations take `slots` each; the last value is the sum of those."""
-    last = ring.size - 1
-    worked = 0
-    for event in range(rows.size):
-        here = base + rows[event]
-        pushed = max(pushed + max(1, here - reached), ring[place] + 1)
-        reached = here
-        free = max(free, pushed + 1) + count * slots[event]
-        worked += slots[event]
-        ring[place] = free - 1
-        place = 0 if place == last else place + 1
-    return free, pushed, place, reached, worked
+def row_of_bit(bit: int, scan_bits: int, scan_shift: int) -> int:
+    """The buffer row of a bit; dividing takes much longer than shifting."""
+    return bit >> scan_shift if scan_shift >= 0 else bit // scan_bits
 
 
 @njit(cache=True)
 def gather_run(
     shape: tuple[int, int, int, int, int], moves: tuple[int, int, int, int], lists: Array, starts: Array, rows: Array,
-    channels: Array, slots: Array, windows: Array, fed: Array, fed_at: Array, rows_of: Array, steps: Array, steps_at: Array,
-    sent: Array, core: Array, ring: Array, tally: Array, token_log: Array, issue_log: Array, issued: Array, completed: Array,
-    kinds: Array,
+    channels: Array, worked: Array, jumps: Array, windows: Array, fed: Array, fed_at: Array, rows_of: Array, steps: Array,
+    steps_at: Array, sent: Array, core: Array, ring: Array, tally: Array, token_log: Array, issue_log: Array, issued: Array,
+    completed: Array, kinds: Array,
 ) -> tuple[int, int]:
     """R19 and R20: a whole gather run, visit by visit. Returns tokens and operations other than passes.
 
@@ -236,8 +257,8 @@ def gather_run(
     moves             memories that loads read (0: no loads) and stores write (0: none), and the rows of the tally for both.
     lists (eots, feeds, 2)   where the plane's `starts` and events begin; -1 for a feed that has none.
     starts            of all planes: events before each position of the plane's grid, as in an EventList.
-    rows, channels, slots    of all events: buffer row of its last bit, source channel, cycles (size 0: 1).
-    windows (feeds, 11)   as above, then buffer bits of a neuron and scan_bits.
+    rows, channels    of all events: buffer row of its last bit, source channel.      worked, jumps  as in run_of_events.
+    windows (feeds, 14)   as above.
     fed, fed_at       first group and groups that a source channel feeds, from line fed_at[feed] on; one line: all alike.
     rows_of (eots,)   row of the tally of each plane.     steps_at (eots + 1,)   where the passes after each EOT begin.
     token_log (tokens, 2)   push and pop; issue_log (operations, 3)   as CoreLog.issue, without passes, of `kinds`: load,
@@ -276,7 +297,7 @@ def gather_run(
                         y_low = max(top, 0) * pool
                         y_high = min(top + window[KERNEL_Y], window[IN_HEIGHT]) * pool
                         at, event_0 = lists[n, feed, 0], lists[n, feed, 1]
-                        bits, scan_bits = window[CHANNELS] * window[BITS], window[SCAN_BITS]
+                        bits, scan_bits, scan_shift = window[CHANNELS] * window[BITS], window[SCAN_BITS], window[SCAN_SHIFT]
                         line_0 = fed_at[feed]
                         alike = fed_at[feed + 1] - line_0 == 1
                         last_row = -1
@@ -286,8 +307,8 @@ def gather_run(
                             count = max(0, end - begin)
                         m = 1
                         for y in range(y_low, y_high):
-                            row_0 = (y * width + x_low) * bits // scan_bits
-                            row_1 = ((y * width + x_high) * bits - 1) // scan_bits
+                            row_0 = row_of_bit((y * width + x_low) * bits, scan_bits, scan_shift)
+                            row_1 = row_of_bit((y * width + x_high) * bits - 1, scan_bits, scan_shift)
                             # Rows read up to buffer row r of this source row: base + r.
                             base = read + (row_0 != last_row) - row_0
                             read = base + row_1
@@ -301,15 +322,9 @@ def gather_run(
                                 if not number:
                                     continue
                                 free = max(free, done)
-                                here = rows[first_event:end_event]
-                                if slots.shape[0]:
-                                    free, pushed, place, reached, worked = slotted_events(
-                                        here, slots[first_event:end_event], count, base, free, pushed, place, reached, ring)
-                                    busy += worked * count
-                                else:
-                                    free, pushed, place, reached = plain_events(
-                                        here, count, base, free, pushed, place, reached, ring)
-                                    busy += number * count
+                                free, pushed, place, reached = run_of_events(
+                                    first_event, end_event, rows, worked, jumps, count, base, free, pushed, place, reached, ring)
+                                busy += count * (worked[end_event] - worked[first_event] if worked.shape[0] else number)
                                 done = free
                                 continue
                             for event in range(first_event, end_event):
@@ -320,8 +335,8 @@ def gather_run(
                                     count = end - begin
                                 if count <= 0:
                                     continue
-                                if slots.shape[0]:
-                                    m = slots[event]
+                                if worked.shape[0]:
+                                    m = worked[event + 1] - worked[event]
                                 row_of_event = base + rows[event]
                                 pushed = max(pushed + max(1, row_of_event - reached), ring[place] + 1)
                                 reached = row_of_event

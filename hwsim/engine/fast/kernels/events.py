@@ -85,24 +85,75 @@ def scan_gaps(
     starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], scan_bits: int, skipped: Array, base: int,
     reached: int, arrivals: Array,
 ) -> int:
-    """C3: gaps of a bitmap plane's tokens, into column 0 of `arrivals`. Returns the last row reached.
+    """C3: gaps of a bitmap plane's tokens, as kernels.timing reads `arrivals` (events, 3). Returns the last row reached.
 
     Rows that are read are numbered through the run; the previous token's is `reached`. Row r of this plane, found in row y of
-    the grid, is number base + r - skipped[y].
+    the grid, is number base + r - skipped[y]. Events of a position that follow an event with gap 1 are only counted there.
     """
     height, width, channels = grid_shape
-    k = 0
+    shift = np.uint32(0)
+    while np.int64(1) << shift < scan_bits:
+        shift += np.uint32(1)
+    shifts = np.int64(1) << shift == scan_bits  # dividing takes much longer
     for y in range(height):
         first = base - skipped[y]
         for x in range(width):
             position = (y * width + x) * channels - (x // pool) * channels
-            for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
-                row = first + (position + flat[event]) // scan_bits
-                arrivals[k, 0] = max(1, row - reached)
-                arrivals[k, 1] = 0
+            low, high = starts[0, y * width + x], starts[0, y * width + x + 1]
+            head = low
+            for event in range(low, high):
+                place = position + flat[event]
+                row = first + (place >> shift if shifts else place // scan_bits)
+                if event == low or row > reached + 1:
+                    if event > low:
+                        arrivals[head, 2] = event - head - 1
+                    head = event
+                    arrivals[head, 0], arrivals[head, 1] = max(1, row - reached), 0
                 reached = row
-                k += 1
+            if high > low:
+                arrivals[head, 2] = high - head - 1
     return reached
+
+
+@njit(cache=True)
+def count_planes(planes: Array, tiles: Array, taken: Array, starts: Array) -> None:
+    """count_events for planes (N, H, W, C), `starts` (N, tiles, H * W + 1)."""
+    for n in range(planes.shape[0]):
+        count_events(planes[n], tiles, taken, starts[n])
+
+
+@njit(cache=True)
+def list_planes(
+    planes: Array, tiles: Array, taken: Array, pool: int, starts: Array, flat: Array, values: Array, begins: Array
+) -> None:
+    """list_events for planes (N, H, W, C): those of plane n begin at begins[n] of `flat`, `starts` count from there.
+
+    `flat` (and `values`) hold one element more than all planes.
+    """
+    begins[0] = 0
+    for n in range(planes.shape[0]):
+        first = begins[n]
+        found, _ = list_events(
+            planes[n], tiles, taken, pool, starts[n], flat[first:], values[first:] if values.size else values)
+        begins[n + 1] = first + found
+
+
+@njit(cache=True)
+def scan_planes(
+    starts: Array, flat: Array, begins: Array, pool: int, grid_shape: tuple[int, int, int], scan_bits: int, skipped: Array,
+    rows: int, arrivals: Array, mark_gaps: Array,
+) -> None:
+    """scan_gaps for planes of `rows` buffer rows each, and the gap of the EOT after each; later EOTs have gap 1."""
+    reached = -1
+    for n in range(mark_gaps.shape[0]):
+        if n >= starts.shape[0]:
+            mark_gaps[n] = 1
+            continue
+        first, end = begins[n], begins[n + 1]
+        reached = scan_gaps(
+            starts[n], flat[first:end], pool, grid_shape, scan_bits, skipped, n * rows, reached, arrivals[first:end])
+        mark_gaps[n] = max(1, (n + 1) * rows - 1 - reached)
+        reached = (n + 1) * rows - 1
 
 
 @njit(cache=True)

@@ -34,14 +34,40 @@ def place_events(
 ) -> None:
     """Of a bitmap plane's events: the buffer row of its last bit, less those `skipped` before it (H,), and its channel."""
     height, width, grid_channels = grid_shape
+    shift = np.uint32(0)
+    while np.int64(1) << shift < scan_bits:
+        shift += np.uint32(1)
+    shifts = np.int64(1) << shift == scan_bits  # dividing takes much longer
     for y in range(height):
         for x in range(width):
             channel_0 = (x // pool) * grid_channels
             first = (y * width + x) * grid_channels + 1
             for event in range(starts[0, y * width + x], starts[0, y * width + x + 1]):
                 channel = flat[event] - channel_0
-                rows[event] = ((first + channel) * bits - 1) // scan_bits - skipped[y]
+                place = (first + channel) * bits - 1
+                rows[event] = (place >> shift if shifts else place // scan_bits) - skipped[y]
                 channels[event] = channel
+
+
+@njit(cache=True)
+def place_planes(
+    starts: Array, flat: Array, begins: Array, pool: int, grid_shape: tuple[int, int, int], bits: int, scan_bits: int,
+    skipped: Array, rows: Array, channels: Array,
+) -> None:
+    """place_events for planes as kernels.events.list_planes leaves them."""
+    for n in range(starts.shape[0]):
+        first, end = begins[n], begins[n + 1]
+        place_events(
+            starts[n], flat[first:end], pool, grid_shape, bits, scan_bits, skipped, rows[first:end], channels[first:end])
+
+
+@njit(cache=True)
+def count_jumps(rows: Array, jumps: Array) -> None:
+    """How many events up to each lie more than a buffer row behind the one before."""
+    found = 0
+    for event in range(1, rows.size):
+        found += rows[event] - rows[event - 1] > 1
+        jumps[event] = found
 
 
 @njit(cache=True)
@@ -77,6 +103,31 @@ def reach_events(
                     token += 1
     totals[WORDS] += words
     totals[ADDS] += synapses
+
+
+@njit(cache=True)
+def reach_planes(
+    starts: Array, flat: Array, begins: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, totals: Array,
+) -> None:
+    """totals (N, 2): words and synapses of all events of planes as kernels.events.list_planes leaves them, with one tile."""
+    channels, pool = grid[2], grid[3]
+    alike = by_channel.shape[0] == 1
+    for n in range(starts.shape[0]):
+        listed, begin = flat[begins[n] : begins[n + 1]], starts[n, 0]
+        for y in range(grid[0]):
+            for x in range(grid[1]):
+                low, high = begin[y * grid[1] + x], begin[y * grid[1] + x + 1]
+                groups = synapses = 0
+                if alike:
+                    groups, synapses = (high - low) * by_channel[0, 1], (high - low) * by_channel[0, 2]
+                else:
+                    for event in range(low, high):
+                        of_channel = by_channel[listed[event] - (x // pool) * channels]
+                        groups += of_channel[1]
+                        synapses += of_channel[2]
+                positions = by_row[y, 1] * by_column[x, 1]
+                totals[n, 0] += positions * groups
+                totals[n, 1] += positions * synapses
 
 
 @njit(cache=True)
@@ -132,6 +183,7 @@ def list_reached(
 def count_patterns(values: Array, adders: int, lanes: Array, slots: Array, totals: Array) -> None:
     """Slots of each pattern; into `totals` the additions, the shifted ones and lanes x slots of all of them."""
     adds = shifts = taken = 0
+    slots_of = np.array([max(1, (bits + adders - 1) // adders) for bits in range(65)], np.int64)  # dividing takes much longer
     for token in range(values.size):
         pattern = np.uint64(abs(values[token]))
         # Set bits counted in parallel: pairs, fours, bytes, then the sum of all bytes.
@@ -139,7 +191,7 @@ def count_patterns(values: Array, adders: int, lanes: Array, slots: Array, total
         fours = (pairs & np.uint64(0x3333333333333333)) + ((pairs >> np.uint64(2)) & np.uint64(0x3333333333333333))
         eights = (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
         bits = np.int64((eights * np.uint64(0x0101010101010101)) >> np.uint64(56))
-        slots[token] = max(1, (bits + adders - 1) // adders)
+        slots[token] = slots_of[bits]
         adds += bits * lanes[token]
         shifts += (bits - np.int64(pattern & np.uint64(1))) * lanes[token]
         taken += slots[token] * lanes[token]

@@ -70,22 +70,23 @@ def time_events(
 
     by_row, by_column (n, 2)  first output row (column) touched, and how many.
     by_channel (n, 3)         first group, how many, connected real lanes; one line when all channels are alike.
-    arrivals (events, 2)      gap and earliest cycle of each push; size 0: gap 1, never late.
+    arrivals (events, 3)      gap and earliest cycle of each push, and how many of the events that follow it at its position are
+                              known to have gap 1 and no earliest cycle (their lines are not read); size 0: all.
     log (events, 2)           push and pop.
     Returns slots taken and real synapses.
 
-    Where events are never late, touch words and the FIFO holds two, only the first of a list can wait for its push: the next
+    Where gaps are 1, events touch words and the FIFO holds two, only the first of them can wait for its push: the next
     push comes at most a cycle after it, or one after a pop that lies two back, and the lanes are not free before that. So
-    the events of one position, all alike, issue one after the other, and the last push waits only for the pop D tokens back.
+    such events of one position, all alike, issue one after the other, and the last push waits only for the pop D tokens back.
     """
     width, channels, pool, groups = grid[WIDTH], grid[CHANNELS], grid[POOL], grid[GROUPS]
     free, done, word, written = core[NEXT], core[EXEC], core[WORD], core[WRITTEN]
     pushed, place, adds_to = core[PUSHED], core[PLACE], core[ADDS_TO]
     stalls_with = 0 if core[BYPASS] else adds_to
     alike, late, logged = by_channel.shape[0] == 1, arrivals.shape[0] > 0, log.shape[0] > 0
-    in_turn = alike and not late and not logged and ring.size > 1
+    in_turn = alike and not logged and ring.size > 1
     token = words = empty = synapses = hazards = overlapped = 0
-    gap, earliest = 1, 0
+    gap, earliest, turns = 1, 0, 0
     for tile in range(starts.shape[0]):
         begin = starts[tile]
         for y in range(grid[HEIGHT]):
@@ -98,11 +99,14 @@ def time_events(
                 first = (by_row[y, 0] * grid[OUT_WIDTH] + by_column[x, 0]) * groups
                 last = first + ((rows - 1) * grid[OUT_WIDTH] + by_column[x, 1] - 1) * groups
                 channel_0 = (x // pool) * channels
-                for event in range(low, high):
+                event = low
+                while event < high:
                     channel = 0 if alike else flat[event] - channel_0
                     group, reached = by_channel[channel, 0], by_channel[channel, 1]
-                    if late:
-                        gap, earliest = arrivals[token, 0], arrivals[token, 1]
+                    if late and turns:
+                        gap, earliest, turns = 1, 0, turns - 1
+                    elif late:
+                        gap, earliest, turns = arrivals[token, 0], arrivals[token, 1], arrivals[token, 2]
                     pushed = max(pushed + gap, earliest, ring[place] + 1)
                     slot = max(free, pushed + 1)
                     count = positions * reached
@@ -127,8 +131,10 @@ def time_events(
                         log[token, 0] = pushed
                         log[token, 1] = slot
                     token += 1
+                    event += 1
                     if in_turn and count:
-                        more = high - event - 1
+                        more = turns if late else high - event
+                        turns = 0
                         if more:
                             stall = int(first + group == word and adds_to & stalls_with != 0)
                             step = count + stall
@@ -138,7 +144,7 @@ def time_events(
                             synapses += more * positions * by_channel[channel, 2]
                             hazards += more * stall
                             token += more
-                        break
+                            event += more
     core[NEXT], core[EXEC], core[WORD], core[WRITTEN] = free, done, word, written
     core[PUSHED], core[PLACE] = pushed, place
     tally[TOKENS] += token
@@ -206,6 +212,33 @@ def time_pass(words: int, sent: Array, core: Array, tally: Array, log: Array) ->
     tally[STALL] += stalls
     tally[SENT] += total
     return total
+
+
+@njit(cache=True)
+def time_run(
+    starts: Array, flat: Array, begins: Array, geometry: tuple[Array, Array, Array, Array], arrivals: Array, mark_gaps: Array,
+    rows_of: Array, passes: Array, sent: Array, core: Array, ring: Array, tally: Array,
+) -> None:
+    """Events, EOTs and passes of a whole run that has one feed.
+
+    starts, flat, begins      planes of events, as kernels.events.list_planes leaves them.     geometry   grid to by_channel.
+    mark_gaps, rows_of (eots,)   gap of each EOT, and row of the tally of what comes before it.
+    passes (n, 3)     the EOT before it, row of the tally, whether it sends; in order.
+    sent (n, words)   what each word sends in each pass.
+    """
+    grid, by_row, by_column, by_channel = geometry
+    no_log, nothing = np.zeros((0, 2), np.int64), np.zeros(0, np.int32)
+    k = 0
+    for n in range(rows_of.shape[0]):
+        row = tally[rows_of[n]]
+        if n < starts.shape[0]:
+            first, end = begins[n], begins[n + 1]
+            time_events(
+                starts[n], flat[first:end], grid, by_row, by_column, by_channel, arrivals[first:end], core, ring, row, no_log)
+        time_mark(mark_gaps[n], 0, core, ring, row, no_log)
+        while k < passes.shape[0] and passes[k, 0] == n:
+            time_pass(sent.shape[1], sent[k] if passes[k, 2] else nothing, core, tally[passes[k, 1]], no_log)
+            k += 1
 
 
 @njit(cache=True)
