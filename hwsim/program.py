@@ -45,7 +45,7 @@ class CoreSpec:
 
     buffer      aer: one token a cycle; bitmap: `scan_bits` bits of a plane scanned a cycle.
 
-    The dataflow, R19 to R25 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
+    The dataflow, R19 to R26 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
     order             scatter: an event goes to every word that it touches; gather: a word takes every event of its window.
     accumulators      gather: words that are held in registers at a time.
     planes_per_token  one: a token is one spike; all: a token carries the spikes of one neuron in all planes.
@@ -55,6 +55,7 @@ class CoreSpec:
     membrane_ports    1r1w: one read and one write port; 1rw: one port, for the membrane and for the current memory.
     passes            by_pass: each pass goes over all words; by_word: each word takes all passes that follow one EOT.
     mask_first        an event's operation reads the flags of its word before anything else, and is skipped if all are off.
+    skip_zero_weights an event's operation on a word whose weights are all zero is not made (R26).
 
     membrane_bank_bits, current_bank_bits   bits of a row in one bank, where an access touches the banks that hold a real
     channel and they are counted; 0: a row is accessed whole, and no banks are counted.
@@ -79,12 +80,13 @@ class CoreSpec:
     mask_first: bool = False
     membrane_bank_bits: int = 0
     current_bank_bits: int = 0
+    skip_zero_weights: bool = False
 
     @property
     def plain(self) -> bool:
         """Whether this is the dataflow of R1 to R18: the first value of every field that decides cycles."""
-        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes, self.mask_first) == (
-            "scatter", "one", "serial", "1r1w", "by_pass", False)
+        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes, self.mask_first,
+                self.skip_zero_weights) == ("scatter", "one", "serial", "1r1w", "by_pass", False, False)
 
 
 @dataclass(frozen=True, eq=False)

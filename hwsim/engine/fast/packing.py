@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hwsim.checks.run import check_run
 from hwsim.engine.fast.counting import coefficients, counts_last_words, pass_tallies
+from hwsim.engine.fast.skipping import MadeRows, Skipping, made_rows
 from hwsim.engine.fast.sweep_plan import SweepPlan
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Axis, Connection
@@ -80,6 +81,7 @@ class Synapses:
     weights   (rows + 1, lanes) or, sliced, (rows + 1, lanes of a slice); the last row is zero; None without weights.
     slices    (rows, 2) first lane and number of lanes of each row; size 0 when every row feeds all lanes.
     largest   bound on |weight|.      sums  an array whose type holds the sum of four weights.
+    skipping  which operations its events make on a core that skips some (R26); None: all.
     """
 
     grid: NDArray[np.int64]
@@ -92,13 +94,14 @@ class Synapses:
     slices: NDArray[np.int64]
     largest: int
     sums: Ints
+    skipping: Skipping | None = None
 
 
 WeightRows = tuple[Ints | None, NDArray[np.int64], int]
 """weights, slices and largest of Synapses, which do not depend on the rows of a tile."""
 
 
-def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightRows) -> Synapses:
+def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightRows, made: MadeRows | None = None) -> Synapses:
     """`pool` says how far the grid that events are listed on is finer than the one that the operator sees."""
     channels, in_height, in_width = connection.pooled_shape
     height, width = (connection.source_shape if pool > 1 else connection.token_shape)[1:]
@@ -108,14 +111,16 @@ def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightR
     operator = (*sides, in_height, in_width, end_row - first_row, out_width, first_row)
     fed = _fed_channels(run, connection)
     weights, slices, largest = rows
+    grid = np.array([height, width, channels, pool, out_width, run.groups[1] - run.groups[0]], np.int64)
+    window = np.array([width, channels, pool, *operator], np.int64)
+    by_row = rows_reached(run, connection, height, pool)
+    by_column = _reach(width, pool, in_width, along_x, (0, out_width))
     return Synapses(
-        grid=np.array([height, width, channels, pool, out_width, run.groups[1] - run.groups[0]], np.int64),
-        window=np.array([width, channels, pool, *operator], np.int64),
-        by_row=rows_reached(run, connection, height, pool),
-        by_column=_reach(width, pool, in_width, along_x, (0, out_width)),
+        grid=grid, window=window, by_row=by_row, by_column=by_column,
         by_channel=_groups(run, fed), fed=fed - run.channels[0], weights=weights, slices=slices, largest=largest,
         # Four weights of a byte stay exact in 16 bits; the sums of others are made in the state's own type.
         sums=np.zeros(1, np.int16 if weights is not None and weights.dtype == np.int8 else np.int64),
+        skipping=None if made is None else Skipping(grid, window, by_row, by_column, *made),
     )
 
 
@@ -266,9 +271,21 @@ class Packer:
     def synapses(self, run: CoreRun, position: int, pool: int) -> Synapses:
         connection = run.connections[position]
         weighted = ("weights", id(connection), run.shape, run.channels)
-        key = ("synapses", *weighted, run.row_span, run.core.lanes, pool)
-        return self._keep(key, lambda: pack_synapses(
-            run, connection, pool, self._keep(weighted, lambda: weight_rows(run, connection), connection)), connection)
+        skips = run.core.skip_zero_weights
+        key = ("synapses", *weighted, run.row_span, run.core.lanes, pool, skips)
+
+        def pack() -> Synapses:
+            rows: WeightRows = self._keep(weighted, lambda: weight_rows(run, connection), connection)
+            return pack_synapses(run, connection, pool, rows, self._made(weighted, run, rows) if skips else None)
+
+        return self._keep(key, pack, connection)
+
+    def _made(self, weighted: Hashable, run: CoreRun, rows: WeightRows) -> MadeRows | None:
+        weights, slices, _ = rows
+        if weights is None:
+            return None
+        channels, lanes = run.channels[1] - run.channels[0], run.core.lanes
+        return self._keep(("made", weighted, lanes), lambda: made_rows(weights, slices, channels, lanes))
 
     def run(self, run: CoreRun) -> RunPack:
         return self._keep(("run", id(run)), lambda: self._pack_run(run), run)

@@ -94,6 +94,8 @@ class TokenCore(DataflowCore):
         words = np.empty(self.run.words, np.int64)
         number = kp.words_of(c, y, x, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel, words)
         found = words[:number]
+        if synapses.skipping is not None:
+            found = synapses.skipping.of_token(c, y, x, found)
         return found[(found >= visit.start) & (found < visit.stop)].copy()
 
     def _bits(self, k: int) -> list[int]:

@@ -34,6 +34,7 @@ class WordLayout:
         self.words = run.words
         self.end_channel = run.channels[1]
         core = run.core
+        self.skips_zeros = core.skip_zero_weights
         self.bank_bits = {"membrane": (core.membrane_bank_bits, core.potential_bits),
                           "current": (core.current_bank_bits, core.current_bits)}
         self.real = [max(0, min(self.lanes, self.end_channel - g * self.lanes)) for g in range(*run.groups)]
@@ -161,6 +162,7 @@ class AddressGenerator:
     def __init__(self, connection: Connection, layout: WordLayout) -> None:
         self.connection = connection
         self.layout = layout
+        self.skips_zeros = layout.skips_zeros
         self.positions: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         self.rows: dict[tuple[int, int, int], list[Row]] = {}
 
@@ -210,6 +212,8 @@ class AddressGenerator:
             if column is not None:
                 weights = np.zeros(layout.lanes, np.int64)
                 weights[low - lane_0 : high - lane_0] = column[low - first : high - first]
+                if self.skips_zeros and not weights.any():
+                    continue  # R26
             yield Row(group, weights, range(low - lane_0, high - lane_0))
 
     def _connected(self, c: int) -> tuple[int, int]:
