@@ -100,6 +100,7 @@ class CoreRun:
     the run's first plane: activity is reported in absolute timesteps.
 
     rows          [a, b); None: all rows of the layer.
+    spare_rows    behind the layer's last row, which the tile has besides: their neurons work and send nothing (C9).
 
     keep          a later run goes on with the state that this one leaves.
     current_fed   a feed of the run has a plane, so that the current of a direct table can change.
@@ -121,6 +122,7 @@ class CoreRun:
     current_fed: bool = True
     payload_bits: tuple[int, ...] = ()
     rows: tuple[int, int] | None = None
+    spare_rows: int = 0
 
     @property
     def group_count(self) -> int:
@@ -139,13 +141,25 @@ class CoreRun:
         return (0, self.shape[1]) if self.rows is None else self.rows
 
     @property
+    def worked_rows(self) -> tuple[int, int]:
+        """Rows [a, b) that events and passes go over: those of the layer, and spare ones behind them."""
+        first, end = self.row_span
+        return first, end + self.spare_rows
+
+    @property
     def cut_by_rows(self) -> bool:
         """Whether it computes some rows only: it then reads the source rows of their fields, and no others (R25)."""
         return self.row_span != (0, self.shape[1])
 
     @property
     def positions(self) -> int:
-        """Output positions of the tile."""
+        """Output positions of the tile, spare ones included."""
+        first, end = self.worked_rows
+        return (end - first) * self.shape[2]
+
+    @property
+    def real_positions(self) -> int:
+        """Output positions of the layer that the run computes."""
         first, end = self.row_span
         return (end - first) * self.shape[2]
 
@@ -153,6 +167,11 @@ class CoreRun:
     def words(self) -> int:
         """N, the membrane words of this run."""
         return self.positions * (self.groups[1] - self.groups[0])
+
+    @property
+    def spare_words(self) -> int:
+        """Words of its spare rows, which are the last of its words."""
+        return self.spare_rows * self.shape[2] * (self.groups[1] - self.groups[0])
 
     @property
     def fixed_slots(self) -> dict[str, int]:

@@ -84,6 +84,18 @@ def weight_problems(run: CoreRun) -> tuple[str, ...]:
             "or leave skip_zero_weights out",)
 
 
+def spare_problems(run: CoreRun) -> tuple[str, ...]:
+    """What spare neurons cannot be (C9)."""
+    if not run.spare_rows:
+        return ()
+    found = []
+    if run.table.flagged:
+        found.append("spare rows of neurons that have flags: which of them are off is not modelled; use slices without padding")
+    if any(connection.operator == "linear" for connection in run.connections):
+        found.append("spare rows of a linear connection, which has none to go on with; use slices without padding")
+    return tuple(found)
+
+
 def table_problems(run: CoreRun) -> tuple[str, ...]:
     """What merged tokens cannot do for a run's pass table and sources (R21)."""
     if not run.merged:

@@ -46,7 +46,7 @@ class Machine:
     stream   samples in a row, from the record of each by itself; None: it knows no such list.
     free     cycles of a sample if links cost nothing, from its record; None: it knows no links.
     logged   runs one sample (of these spikes, checked or not) and logs the runs of these operations, cycle by cycle; None: it
-             knows no cycles within a run, or logs them in another form.
+             knows no cycles within a run, or logs them in another form. Its record is the program's: rows are what is cut.
     """
 
     program: Program

@@ -242,7 +242,7 @@ class ProgramBuilder:
             clear=clear, first_plane=timesteps[0], last_channel=tile.channels[1], keep=keep,
             current_fed=any(feed.planes for feed in feeds),
             payload_bits=tuple(self.mapping.network.carries_payload(c) for c in layer.connections),
-            rows=None if tile.rows == (0, layer.shape[1]) else tile.rows,
+            rows=None if tile.rows == (0, layer.shape[1]) else tile.rows, spare_rows=tile.spare_rows,
         )
         check_run(body, feeds)
         return body

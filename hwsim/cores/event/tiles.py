@@ -62,7 +62,7 @@ def stored_rows(connection: Connection, channels: int, lanes: int, span: Span) -
 
 
 def make_tile(
-    layer: Layer, core: str, lanes: int, span: Span, rows: Span | None = None, skips_zeros: bool = False,
+    layer: Layer, core: str, lanes: int, span: Span, rows: Span | None = None, skips_zeros: bool = False, spare_rows: int = 0,
 ) -> Tile:
     """Channels [c0, c1) x rows [a, b) of a layer on a core of `lanes` lanes; c0 is a multiple of them, no rows mean all."""
     count = stored_rows if skips_zeros else connection_rows
@@ -71,7 +71,8 @@ def make_tile(
     first, end = rows or (0, layer.shape[1])
     return Tile(
         core=core, groups=groups, channels=span, rows=(first, end), weight_rows=sum(r for r, _ in parts),
-        weights=sum(n for _, n in parts), words=(end - first) * layer.shape[2] * (groups[1] - groups[0]),
+        weights=sum(n for _, n in parts), spare_rows=spare_rows,
+        words=(end - first + spare_rows) * layer.shape[2] * (groups[1] - groups[0]),
     )
 
 
@@ -88,18 +89,20 @@ def cut(
     """
     first, end = share.rows
     step = tile_rows or end - first
-    return [tile for at in range(first, end, step)
-            for tile in _cut_block(layer, table, core, design, share.channels, (at, min(at + step, end)), rows)]
+    return [tile for at in range(first, end, step) for tile in _cut_block(
+        layer, table, core, design, share.channels, (at, min(at + step, end)), rows, share.spare_rows * (at + step >= end))]
 
 
 def _cut_block(
     layer: Layer, table: PassTable, core: str, design: EventDesign, span: Span, block: Span, rows: MappingOf[str, int],
+    spare_rows: int = 0,
 ) -> list[Tile]:
-    """Channels [c0, c1) x rows [a, b) in the fewest tiles that fit."""
+    """Channels [c0, c1) x rows [a, b) in the fewest tiles that fit; spare rows are those of the tiles with the last row."""
     lanes = design.core.lanes
 
     def tile(channels: Span, of_rows: Span) -> Tile:
-        return make_tile(layer, core, lanes, channels, of_rows, design.core.skip_zero_weights)
+        spare = spare_rows * (of_rows[1] == block[1])
+        return make_tile(layer, core, lanes, channels, of_rows, design.core.skip_zero_weights, spare)
 
     def fits(channels: Span, of_rows: Span = block) -> bool:
         return not _shortage(tile(channels, of_rows), table, rows)
@@ -107,6 +110,10 @@ def _cut_block(
     first_groups = [(start, min(start + lanes, span[1])) for start in range(span[0], span[1], lanes)]
     if all(fits(group) for group in first_groups):
         return [tile(channels, block) for channels in _whole_rows(lanes, span, fits)]
+    if spare_rows:
+        need = max(tile(group, block).words for group in first_groups)
+        raise MappingError(f"layer {layer.name}: one group of a slice with its spare neurons has {need} words, which do not "
+                           "fit; make the core's memories larger, or give network.pad_slices: false")
     for group in first_groups:
         if lacking := _shortage(tile(group, (0, 1)), table, rows):
             raise MappingError(f"layer {layer.name}: " + "; ".join(

@@ -421,7 +421,7 @@ class DataflowCore(PlainCore):
 
     def _time_gather(self, sources: Sequence[FeedPlanes], listed: list[Listed]) -> None:
         run = self.run
-        (first, end), width = run.row_span, run.shape[2]
+        (first, end), width = run.worked_rows, run.shape[2]
         arrays = gather_arrays(sources, listed, self.eots, run.merged)
         loads, stores = self.moves
         self.count_moves()

@@ -125,8 +125,11 @@ def pack_synapses(run: CoreRun, connection: Connection, pool: int, rows: WeightR
 
 
 def rows_reached(run: CoreRun, connection: Connection, height: int, pool: int) -> Ints:
-    """(height, 2) first row of the run's tile that each row of the events' grid touches, from the tile's own, and how many."""
-    return _reach(height, pool, connection.pooled_shape[1], connection.axes[0], run.row_span)
+    """(height, 2) first row of the run's tile that each row of the events' grid touches, from the tile's own, and how many.
+
+    Spare rows are among them: events take time there, and add nothing (C9).
+    """
+    return _reach(height, pool, connection.pooled_shape[1], connection.axes[0], run.worked_rows)
 
 
 def _reach(size: int, pool: int, in_size: int, axis: Axis, outputs: tuple[int, int]) -> Ints:
@@ -272,7 +275,7 @@ class Packer:
         connection = run.connections[position]
         weighted = ("weights", id(connection), run.shape, run.channels)
         skips = run.core.skip_zero_weights
-        key = ("synapses", *weighted, run.row_span, run.core.lanes, pool, skips)
+        key = ("synapses", *weighted, run.row_span, run.spare_rows, run.core.lanes, pool, skips)
 
         def pack() -> Synapses:
             rows: WeightRows = self._keep(weighted, lambda: weight_rows(run, connection), connection)

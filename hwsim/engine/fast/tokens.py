@@ -163,6 +163,9 @@ class TokenCore(DataflowCore):
             row, begin, end, first = ka.lanes_of(
                 synapses.slices, synapses.window, groups, run.core.lanes, (c, y, x), word, state.shape[1])
             terms, position = synapses.weights[row][begin - first : end - first], word // groups
+            if position >= len(state):  # a spare neuron's sum is never seen (C9)
+                lanes += end - begin
+                continue
             added, steps = state[position][begin:end], np.array(factors, np.int64)
             if self.masked is None:
                 lanes += end - begin
