@@ -29,12 +29,14 @@ class Streamed:
 
     first, last   (samples,) cycles in which each begins and ends.     last_free   in which each ends if links cost nothing.
     busy          cycles of all, by resource.
+    ticks         cycles in which the ticks end that a barrier follows, in order; none without barriers.
     """
 
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     last_free: NDArray[np.int64]
     busy: Mapping[str, int]
+    ticks: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
