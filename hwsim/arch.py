@@ -178,7 +178,8 @@ class Architecture(Fields):
 
     def _alone(self, design: CoreDesign) -> Architecture:
         """The chip with one core of this design; on a network it sits where the first core does unless told otherwise."""
-        network = self.network and self.network.model_copy(update={"nodes": None, "placement": "auto"})
+        network = self.network and self.network.model_copy(
+            update={"nodes": None, "placement": "auto", "slice_widths": None, "pad_slices": False})
         return self.model_copy(update={"cores": (design.model_copy(update={"count": 1}),), "network": network})
 
     def kinds(self) -> list[tuple[Architecture, int]]:
@@ -223,7 +224,7 @@ class Architecture(Fields):
         channel = {name.removeprefix("channel."): getattr(self.channel, name.removeprefix("channel."))
                    for name in CHIP_TIMING_FIELDS if name.startswith("channel.")}
         network = {} if self.network is None else {"network": {
-            **self.network.model_dump(exclude={"placement"}), "nodes": dict(self.network.placed(self.core_names))}}
+            **self.network.timing(), "nodes": dict(self.network.placed(self.core_names))}}
         return {**network, "channel": channel, "cores": [one.only.timing() for one, count in self.kinds() for _ in range(count)]}
 
     def timing_hash(self) -> str:

@@ -68,6 +68,12 @@ class LinkNetwork(Fields):
                          WithJsonSchema(_PLACEMENT_SCHEMA)] = "auto"
     """Which cores compute which layer: auto, one core for each group of layers, found; spread, every layer on all cores; or by
     layer a core or a list of cores."""
+    slices: Literal["rows", "columns"] = "rows"
+    """Along which axis a layer on several cores is cut, and in which order its planes lie in buffers: (y, x, c) or (x, y, c)."""
+    slice_widths: dict[str, Annotated[int, Field(strict=True, ge=1, le=65536)]] | None = None
+    """By layer, rows (or columns) of each of its cores, the first core's first; left out: in proportion to lanes."""
+    pad_slices: bool = False
+    """Whether a layer's last slice is as wide as the others, with spare neurons that work and send nothing (C9)."""
     buffer_planes: int | None = Field(default=None, ge=1, le=4096)
     """Items that input and output buffers hold per source (C9); left out: 2, and what a run makes where layers come in turn."""
     barrier_cycles: int | None = Field(default=None, ge=0, le=10**9)
@@ -98,7 +104,13 @@ class LinkNetwork(Fields):
         """Where under `network` a placement names cores that cannot be, and what is wrong. Layers are a network's, which comes
         later."""
         if isinstance(self.placement, str):
+            if self.slice_widths:
+                yield ("slice_widths",), (f"{', '.join(self.slice_widths)} have slices of given widths, and placement "
+                                          f"{self.placement} shares rows out itself; give each layer's cores, or leave "
+                                          "slice_widths out")
             return
+        yield from ((("slice_widths", layer), f"{layer} is a layer that placement does not name")
+                    for layer in self.slice_widths or {} if layer not in self.placement)
         for layer, names in self.placement.items():
             strange = [name for name in names if name not in cores]
             twice = [name for name, times in Counter(names).items() if times > 1]
@@ -108,6 +120,13 @@ class LinkNetwork(Fields):
                 yield ("placement", layer), f"{layer} is on {', '.join(strange)}; the chip's cores are {', '.join(cores)}"
             elif twice:
                 yield ("placement", layer), f"{layer} is on {', '.join(twice)} twice; name each core once"
+
+    def timing(self) -> dict[str, Any]:
+        """The fields that decide cycles or counts, but for where layers and cores are. A network without slices of its own is the
+        one that it was before there were any."""
+        later = {"slices": "rows", "slice_widths": None, "pad_slices": False}
+        found = self.model_dump(exclude={"placement"})
+        return {name: value for name, value in found.items() if name not in later or value != later[name]}
 
     def spec(self, cores: Sequence[str]) -> MeshSpec:
         """What a Program knows of it. The encoding is named by each transfer."""

@@ -27,7 +27,10 @@ class MappingError(ProgramError):
 
 @dataclass(frozen=True)
 class Tile:
-    """Channels [c0, c1) x rows [a, b) of a layer on one core: its output groups [lo, hi), weight rows, real weights, words."""
+    """Channels [c0, c1) x rows [a, b) of a layer on one core: its output groups [lo, hi), weight rows, real weights, words.
+
+    spare_rows   beyond the layer's last, which the tile computes in vain (C9); its words count them.
+    """
 
     core: str
     groups: tuple[int, int]
@@ -36,14 +39,24 @@ class Tile:
     weight_rows: int
     weights: int
     words: int
+    spare_rows: int = 0
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one core computes of a layer: channels [c0, c1) x rows [a, b), which it then cuts into tiles."""
+    """What one core computes of a layer: channels [c0, c1) x rows [a, b), which it then cuts into tiles.
+
+    spare_rows   beyond the layer's last, of a slice that is padded to full width (C9).
+    """
 
     channels: tuple[int, int]
     rows: tuple[int, int]
+    spare_rows: int = 0
+
+    @property
+    def height(self) -> int:
+        """Rows that the core computes, spare ones included."""
+        return self.rows[1] - self.rows[0] + self.spare_rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,7 @@ class CoreSpec:
 
     buffer      aer: one token a cycle; bitmap: `scan_bits` bits of a plane scanned a cycle.
 
-    The dataflow, R19 to R25 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
+    The dataflow, R19 to R26 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
     order             scatter: an event goes to every word that it touches; gather: a word takes every event of its window.
     accumulators      gather: words that are held in registers at a time.
     planes_per_token  one: a token is one spike; all: a token carries the spikes of one neuron in all planes.
@@ -56,6 +56,7 @@ class CoreSpec:
     membrane_ports    1r1w: one read and one write port; 1rw: one port, for the membrane and for the current memory.
     passes            by_pass: each pass goes over all words; by_word: each word takes all passes that follow one EOT.
     mask_first        an event's operation reads the flags of its word before anything else, and is skipped if all are off.
+    skip_zero_weights an event's operation on a word whose weights are all zero is not made (R26).
 
     membrane_bank_bits, current_bank_bits   bits of a row in one bank, where an access touches the banks that hold a real
     channel and they are counted; 0: a row is accessed whole, and no banks are counted.
@@ -80,12 +81,13 @@ class CoreSpec:
     mask_first: bool = False
     membrane_bank_bits: int = 0
     current_bank_bits: int = 0
+    skip_zero_weights: bool = False
 
     @property
     def plain(self) -> bool:
         """Whether this is the dataflow of R1 to R18: the first value of every field that decides cycles."""
-        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes, self.mask_first) == (
-            "scatter", "one", "serial", "1r1w", "by_pass", False)
+        return (self.order, self.planes_per_token, self.writer, self.membrane_ports, self.passes, self.mask_first,
+                self.skip_zero_weights) == ("scatter", "one", "serial", "1r1w", "by_pass", False, False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,7 @@ class CoreRun:
     the run's first plane: activity is reported in absolute timesteps.
 
     rows          [a, b); None: all rows of the layer.
+    spare_rows    behind the layer's last row, which the tile has besides: their neurons work and send nothing (C9).
 
     keep          a later run goes on with the state that this one leaves.
     current_fed   a feed of the run has a plane, so that the current of a direct table can change.
@@ -120,6 +123,7 @@ class CoreRun:
     current_fed: bool = True
     payload_bits: tuple[int, ...] = ()
     rows: tuple[int, int] | None = None
+    spare_rows: int = 0
 
     @property
     def group_count(self) -> int:
@@ -138,13 +142,25 @@ class CoreRun:
         return (0, self.shape[1]) if self.rows is None else self.rows
 
     @property
+    def worked_rows(self) -> tuple[int, int]:
+        """Rows [a, b) that events and passes go over: those of the layer, and spare ones behind them."""
+        first, end = self.row_span
+        return first, end + self.spare_rows
+
+    @property
     def cut_by_rows(self) -> bool:
         """Whether it computes some rows only: it then reads the source rows of their fields, and no others (R25)."""
         return self.row_span != (0, self.shape[1])
 
     @cached_property
     def positions(self) -> int:
-        """Output positions of the tile."""
+        """Output positions of the tile, spare ones included."""
+        first, end = self.worked_rows
+        return (end - first) * self.shape[2]
+
+    @property
+    def real_positions(self) -> int:
+        """Output positions of the layer that the run computes."""
         first, end = self.row_span
         return (end - first) * self.shape[2]
 
@@ -152,6 +168,11 @@ class CoreRun:
     def words(self) -> int:
         """N, the membrane words of this run."""
         return self.positions * (self.groups[1] - self.groups[0])
+
+    @property
+    def spare_words(self) -> int:
+        """Words of its spare rows, which are the last of its words."""
+        return self.spare_rows * self.shape[2] * (self.groups[1] - self.groups[0])
 
     @property
     def fixed_slots(self) -> dict[str, int]:

@@ -1,11 +1,11 @@
-"""Which settings of a core's dataflow can go together, R19 to R25 of docs/cycle-model.md; part of the Program's contract.
+"""Which settings of a core's dataflow can go together, R19 to R26 of docs/cycle-model.md; part of the Program's contract.
 
 A setting by itself is a number of CoreSpec. Here is what no core can be built for, and what would work instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import get_args, get_type_hints
@@ -48,6 +48,7 @@ def core_problems(core: CoreSpec) -> tuple[str, ...]:
     elif core.mask_first and core.order == "gather":
         found.append("mask_first saves reads of weights and potentials in scatter order; in gather order flags are in registers, "
                      "beside the potentials (R19): leave mask_first out, or use order 'scatter'")
+    found.extend(_skip_problems(core))
     if core.buffer == "aer":
         for setting, value, other in (
             ("order", "gather", "scatter"), ("planes_per_token", "all", "one"), ("writer", "word", "serial"),
@@ -60,6 +61,38 @@ def core_problems(core: CoreSpec) -> tuple[str, ...]:
         found.append(
             "multiplier 'bit_serial' takes payloads as patterns of bits, as merged planes are (R21); use planes_per_token 'all' "
             "(in a file, token: {planes: merged}), or multiplier 'parallel'")
+    return tuple(found)
+
+
+def _skip_problems(core: CoreSpec) -> Iterator[str]:
+    """What a core that skips rows of zero weights cannot be (R26)."""
+    if not isinstance(core.skip_zero_weights, bool):
+        yield f"skip_zero_weights is {core.skip_zero_weights!r}, allowed are True, False"
+    elif core.skip_zero_weights and core.order == "gather":
+        yield ("skip_zero_weights walks the list of an event's rows, and in gather order a word looks for its events, whatever "
+               "they weigh (R19): leave skip_zero_weights out, or use order 'scatter'")
+    elif core.skip_zero_weights and core.mask_first:
+        yield ("skip_zero_weights and mask_first both decide whether an event's operation is made, and which of them looks first "
+               "is not modelled: leave one of them out")
+
+
+def weight_problems(run: CoreRun) -> tuple[str, ...]:
+    """What a core that skips rows of zero weights has to know of a run (R26)."""
+    if not run.core.skip_zero_weights or all(connection.weights is not None for connection in run.connections):
+        return ()
+    return ("skip_zero_weights needs weights, and a connection has none: which rows are zero is not known; record the weights, "
+            "or leave skip_zero_weights out",)
+
+
+def spare_problems(run: CoreRun) -> tuple[str, ...]:
+    """What spare neurons cannot be (C9)."""
+    if not run.spare_rows:
+        return ()
+    found = []
+    if run.table.flagged:
+        found.append("spare rows of neurons that have flags: which of them are off is not modelled; use slices without padding")
+    if any(connection.operator == "linear" for connection in run.connections):
+        found.append("spare rows of a linear connection, which has none to go on with; use slices without padding")
     return tuple(found)
 
 

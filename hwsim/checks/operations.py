@@ -261,6 +261,8 @@ def _groups(body: CoreRun) -> Iterator[str]:
     first, end = body.row_span
     if not (is_whole(first, 0) and is_whole(end, 1, body.shape[1]) and first < end):
         yield f"computes rows {span_text(body.row_span)} of a layer that has {body.shape[1]}"
+    elif not is_whole(body.spare_rows, 0) or (body.spare_rows and end != body.shape[1]):
+        yield f"has {body.spare_rows!r} spare rows behind rows {span_text(body.row_span)}; they stand behind the layer's last row"
 
 
 def _planes(op: Run) -> Iterator[str]:

@@ -34,7 +34,7 @@ def rows_read(run: CoreRun, connection: Connection) -> frozenset[int]:
     if not run.cut_by_rows or connection.operator == "linear" or connection.pool_mode in ("unit", "max"):
         return whole
     axis = connection.axes[0]
-    firsts = (axis.stride * y - axis.padding for y in range(*run.row_span))
+    firsts = (axis.stride * y - axis.padding for y in range(*run.worked_rows))
     pooled = {row for first in firsts for row in range(first, first + axis.kernel) if 0 <= row < connection.pooled_shape[1]}
     return whole & {row * connection.pool + within for row in pooled for within in range(connection.pool)}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
+from hwsim.checks.dataflow import core_problems, feed_problems, spare_problems, table_problems, weight_problems
 from hwsim.checks.passes import pass_problems
 from hwsim.program import CoreRun, Feed, ProgramError
 from hwsim.snn.network import Connection
@@ -15,7 +15,9 @@ from hwsim.snn.network import Connection
 
 def check_run(run: CoreRun, feeds: Sequence[Feed] = ()) -> None:
     """ProgramError with all reasons why a run cannot be executed on its core, fed by `feeds` where they are known."""
-    problems = core_problems(run.core) or (*pass_problems(run.table), *table_problems(run), *feed_problems(run, feeds))
+    problems = core_problems(run.core) or (
+        *pass_problems(run.table), *table_problems(run), *feed_problems(run, feeds), *weight_problems(run),
+        *spare_problems(run))
     if problems:
         raise ProgramError("; ".join(problems))
 

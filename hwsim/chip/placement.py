@@ -60,21 +60,45 @@ def placement_problems(arch: Architecture, network: Network) -> list[str]:
     if arch.network is None or isinstance(arch.network.placement, str):
         return []
     given, names = arch.network.placement, [layer.name for layer in network]
+    widths, what = arch.network.slice_widths or {}, arch.network.slices
     return [*(f"network.placement puts layer {name} on {', '.join(given[name])}, and there is no such layer; there are "
               f"{', '.join(names)}" for name in given if name not in names),
-            *(f"network.placement leaves out layer {name}; give it a core" for name in names if name not in given)]
+            *(f"network.placement leaves out layer {name}; give it a core" for name in names if name not in given),
+            *(text for layer in network if layer.name in widths and layer.name in given
+              for text in _slice_problems(layer, widths[layer.name], len(given[layer.name]), what))]
+
+
+def _slice_problems(layer: Layer, width: int, cores: int, what: str) -> Iterator[str]:
+    """Why a layer (its rows are what is cut) cannot lie in slices of a width on so many cores."""
+    height = layer.shape[1]
+    if height == 1:
+        yield (f"network.slice_widths: layer {layer.name} has no {what}, and is split by channels; leave it out")
+    elif cores * width < height:
+        yield (f"network.slice_widths: layer {layer.name} has {height} {what}, and slices of {width} on its cores hold "
+               f"{cores * width}; give it {-(-height // width)} cores")
 
 
 def shares_of(arch: Architecture, network: Network) -> tuple[dict[str, Share], ...]:
     """By layer, what each core computes of it, of those that compute anything; in the order in which they stand.
 
-    Needs a chip that is `placed`, without `placement_problems`.
+    network   as the chip lays it out (hwsim/chip/slices.py). Needs a chip that is `placed`, without `placement_problems`.
     """
     lanes = {name: arch.design_of(name).pe_count for name in arch.core_names}
     if arch.network is None:
         return tuple(_by_channels(layer.shape, tuple(lanes.items())) for layer in network)
     assert not isinstance(arch.network.placement, str), "the chip is placed"
-    return tuple(split(layer.shape, [(name, lanes[name]) for name in arch.network.placement[layer.name]]) for layer in network)
+    links, placement = arch.network, arch.network.placement
+    widths = links.slice_widths or {}
+    return tuple(
+        _sliced(layer.shape, placement[layer.name], widths[layer.name], links.pad_slices) if layer.name in widths
+        else split(layer.shape, [(name, lanes[name]) for name in placement[layer.name]]) for layer in network)
+
+
+def _sliced(shape: tuple[int, int, int], cores: Sequence[str], width: int, padded: bool) -> dict[str, Share]:
+    """A layer in slices of so many rows, one after the other; `padded`: the last one too, with spare rows."""
+    channels, height, _ = shape
+    return {name: Share((0, channels), (first, min(first + width, height)), max(0, first + width - height) * padded)
+            for name, first in zip(cores, range(0, height, width), strict=False)}
 
 
 def _by_channels(shape: tuple[int, int, int], cores: Sequence[tuple[str, int]]) -> dict[str, Share]:

@@ -11,6 +11,7 @@ from hwsim.arch import LONGEST_NAME, NAME_PATTERN, dump_architecture, find_confi
 from hwsim.arch_schema import architecture_schema
 from hwsim.chip.model import why_nothing_runs
 from hwsim.chip.placement import placement_of, placement_problems
+from hwsim.chip.slices import laid_out
 from hwsim.cli.chip import placement_rows, print_placement
 from hwsim.cli.common import JsonOption, file_to_write, print_json, print_notes, print_table, with_footnotes
 from hwsim.cli.list import design_rows, print_designs
@@ -141,9 +142,10 @@ def place(
     trace: Annotated[str, typer.Option("--trace", help="The trace whose layers are placed.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Print which core computes which channels and rows of each layer of a trace."""
+    """Print which core computes which channels and rows (or columns) of each layer of a trace."""
     with Trace.open(trace) as opened:
-        design, network = placed_for(load_architecture(arch), opened), opened.network
+        design = placed_for(load_architecture(arch), opened)
+        network = laid_out(opened.network, design)
         if wrong := placement_problems(design, network):
             raise HwsimError("\n".join(wrong))
         if as_json:

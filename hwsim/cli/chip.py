@@ -21,14 +21,17 @@ SHOWN = 6
 
 
 def placement_rows(arch: Architecture, network: Network) -> list[dict[str, Any]]:
-    """One row per core that computes anything of a layer: layer, core, node, channels, rows. Needs a placed chip."""
-    mesh = arch.mesh_spec()
+    """One row per core that computes anything of a layer: layer, core, node, channels, rows or columns, and how many of them are
+    spare where slices are padded. Needs a placed chip, and the network as it is laid out there."""
+    mesh, what = arch.mesh_spec(), "rows" if arch.network is None else arch.network.slices
     rows = []
+    padded = arch.network is not None and arch.network.pad_slices
     for layer, share in zip(network, shares_of(arch, network), strict=True):
         for core, part in share.items():
             rows.append({
                 "layer": layer.name, "core": core, "node": "-" if mesh is None else "{},{}".format(*mesh.node_of[core]),
-                "channels": _span(part.channels, layer.shape[0]), "rows": _span(part.rows, layer.shape[1])})
+                "channels": _span(part.channels, layer.shape[0]), what: _span(part.rows, layer.shape[1]),
+                **({"spare": part.spare_rows} if padded else {})})
     return rows
 
 
@@ -38,11 +41,11 @@ def _span(span: tuple[int, int], size: int) -> str:
 
 def print_placement(arch: Architecture, network: Network) -> None:
     """The table of a placement, what each core's weight memory is asked for, and cores with nothing to do."""
-    print_table(placement_rows(arch, network), left=("layer", "core", "node", "channels", "rows"))
+    print_table(placement_rows(arch, network), left=("layer", "core", "node", "channels", "rows", "columns"))
     typer.echo("")
     print_table(_core_rows(arch, network), left=("core", "node", "layers"))
     for layer, cores in idle_cores(arch, network):
-        typer.echo(f"\nlayer {layer} has fewer rows and groups of channels than cores: none is left for {', '.join(cores)}")
+        typer.echo(f"\nlayer {layer} has too few rows and groups of channels for its cores: none is left for {', '.join(cores)}")
 
 
 def _core_rows(arch: Architecture, network: Network) -> list[dict[str, Any]]:

@@ -90,6 +90,11 @@ class CoreDesign(Fields):
         return False
 
     @property
+    def weight_index_bits(self) -> int:
+        """Bits of a weight row that are no weights: where only some rows are stored, which one it is (R26)."""
+        return 0
+
+    @property
     def gates_banks(self) -> bool:
         """Whether banks without a real channel rest, and those that work are counted, in membrane and current memory (R25)."""
         return False

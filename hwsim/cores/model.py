@@ -29,12 +29,14 @@ class Streamed:
 
     first, last   (samples,) cycles in which each begins and ends.     last_free   in which each ends if links cost nothing.
     busy          cycles of all, by resource.
+    ticks         cycles in which the ticks end that a barrier follows, in order; none without barriers.
     """
 
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     last_free: NDArray[np.int64]
     busy: Mapping[str, int]
+    ticks: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,7 @@ class Machine:
     stream   samples in a row, from the record of each by itself; None: it knows no such list.
     free     cycles of a sample if links cost nothing, from its record; None: it knows no links.
     logged   runs one sample (of these spikes, checked or not) and logs the runs of these operations, cycle by cycle; None: it
-             knows no cycles within a run, or logs them in another form.
+             knows no cycles within a run, or logs them in another form. Its record is the program's: rows are what is cut.
     """
 
     program: Program

@@ -57,6 +57,11 @@ class ProgramBuilder:
         design: CoreDesign = self._design(core)
         return design.row_bits[memory]
 
+    def _weight_bits(self, tile: Tile) -> int:
+        """What a tile's weights are on the channel: those of real neurons, and what says which rows they are."""
+        design = self._design(tile.core)
+        return int(tile.weights * design.core.weight_bits + tile.weight_rows * design.weight_index_bits)
+
     # -- the list ---------------------------------------------------------------------------------------------------
 
     def load(self, core: str, deps: tuple[int, ...], layer: int, memory: str, **what: Any) -> int:
@@ -104,7 +109,7 @@ class ProgramBuilder:
                     begin = at[tile.core]
                     at[tile.core] += size
                     self.load(tile.core, (), i, "weight", tile=n, rows=tile.weight_rows, once=True,
-                              region=(begin, begin + size), bits=tile.weights * self._design(tile.core).core.weight_bits)
+                              region=(begin, begin + size), bits=self._weight_bits(tile))
 
     def load_input(self, timesteps: tuple[int, int], after: dict[str, list[int]] | None = None) -> None:
         """Bring planes [lo, hi) of the input into the buffer of every core that reads it; pixels travel dense.
@@ -136,7 +141,7 @@ class ProgramBuilder:
         books.head = hi
         load = self.load(
             tile.core, tuple(r[2] for r in clash), index, "weight", tile=number, rows=tile.weight_rows, region=(lo, hi),
-            bits=tile.weights * self._design(tile.core).core.weight_bits, timesteps=timesteps)
+            bits=self._weight_bits(tile), timesteps=timesteps)
         # Until its run is known the region's last reader is the load itself; run() replaces it.
         books.ring.append((lo, hi, load))
         return (load,)
@@ -237,7 +242,7 @@ class ProgramBuilder:
             clear=clear, first_plane=timesteps[0], last_channel=tile.channels[1], keep=keep,
             current_fed=any(feed.planes for feed in feeds),
             payload_bits=tuple(self.mapping.network.carries_payload(c) for c in layer.connections),
-            rows=None if tile.rows == (0, layer.shape[1]) else tile.rows,
+            rows=None if tile.rows == (0, layer.shape[1]) else tile.rows, spare_rows=tile.spare_rows,
         )
         check_run(body, feeds)
         return body

@@ -17,7 +17,8 @@ def pipeline_of(mapping: Mapping, schedule: Schedule, samples: int = 1) -> Pipel
     network, items = mapping.network, schedule.items(mapping.network)
     height = network.input.shape[1]
     return Pipeline(
-        stages=tuple(Stage(plan.layer.shape[1], tuple(StageTile(tile.core, tile.rows) for tile in plan.tiles), plan.layer.sends,
+        stages=tuple(Stage(plan.layer.shape[1], tuple(
+            StageTile(tile.core, tile.rows, tile.spare_rows) for tile in plan.tiles), plan.layer.sends,
                            plan.layer.name) for plan in mapping.plans),
         wires=tuple(_wire(network.index(wire.source), number, wire, layer) for number, layer in enumerate(network)
                     for wire in layer.connections),

@@ -17,10 +17,14 @@ INPUT = -1
 
 @dataclass(frozen=True)
 class StageTile:
-    """A tile on its core: rows [a, b) of the layer, of some of its channels. The input's tiles come from the channel."""
+    """A tile on its core: rows [a, b) of the layer, of some of its channels. The input's tiles come from the channel.
+
+    spare_rows   behind the layer's last, which the tile computes in vain, and reads for.
+    """
 
     core: str
     rows: Rows
+    spare_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,12 @@ class Wire:
     seen: int | None = None
     whole: int | None = None
 
-    def field(self, rows: Rows, height: int) -> frozenset[int]:
+    def field(self, rows: Rows, height: int, spare_rows: int = 0) -> frozenset[int]:
         """The source rows, of `height`, that output rows read: each row's field, not the range between them (C9)."""
         if self.kernel is None or rows == (0, self.whole):
             return frozenset(range(height))
-        firsts, end = (self.stride * y - self.padding for y in range(*rows)), height if self.seen is None else self.seen
+        worked = range(rows[0], rows[1] + spare_rows)
+        firsts, end = (self.stride * y - self.padding for y in worked), height if self.seen is None else self.seen
         return frozenset(row for first in firsts for row in range(first, first + self.kernel) if 0 <= row < end)
 
 
@@ -107,7 +112,7 @@ class Pipeline:
                 continue
             source = self.stage(wire.source)
             for reader, tile in enumerate(self.stages[wire.target].tiles):
-                rows = wire.field(tile.rows, source.height)
+                rows = wire.field(tile.rows, source.height, tile.spare_rows)
                 for place, made in enumerate(source.tiles):
                     if not rows.isdisjoint(range(*made.rows)):
                         found[wire.source, place].add((wire.target, reader))

@@ -132,8 +132,8 @@ def _sent_by_word(run: CoreRun, outputs: NDArray[np.integer]) -> Ints:
     """(T, words): neurons of each word that send anything."""
     (first, end), (top, bottom), lanes = run.channels, run.row_span, run.core.lanes
     groups = run.groups[1] - run.groups[0]
-    sent = np.zeros((len(outputs), bottom - top, run.shape[2], groups * lanes), np.int64)
-    sent[..., : end - first] = outputs[:, top:bottom, :, first:end] != 0
+    sent = np.zeros((len(outputs), bottom - top + run.spare_rows, run.shape[2], groups * lanes), np.int64)
+    sent[:, : bottom - top, :, : end - first] = outputs[:, top:bottom, :, first:end] != 0
     return sent.reshape(len(outputs), -1, lanes).sum(axis=2)
 
 

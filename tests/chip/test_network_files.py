@@ -100,7 +100,8 @@ clock: 1 MHz
     ("hop_cycles: 1", "hops: 1", "4: network.hop_cycles: missing, it must be given"),
     ("header_bits: 8", "header_bits: 8\n  colour: red",
      "10: network.colour: unknown field, allowed are mesh, flit_bits, hop_cycles, address_bits, header_bits, encoding, "
-     "channel_node, nodes, placement, buffer_planes, barrier_cycles, tile_rows, stream_weights"),
+     "channel_node, nodes, placement, slices, slice_widths, pad_slices, buffer_planes, barrier_cycles, tile_rows, "
+     "stream_weights"),
 ])
 def test_each_mistake_of_a_network_is_one_error_with_what_to_do(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert MESHED.count(old) == 1

@@ -58,6 +58,10 @@ class EventFields(CoreFields):
     """by_pass: each pass goes over all words. by_word: each word takes all passes that follow one timestep (R24)."""
     mask_first: bool = False
     """Events look at the flags of a word before they read weights and potentials (R25); for neurons with flags."""
+    skip_zero_weights: bool = False
+    """Operations whose weights are all zero are not made, and rows of zeros are not stored (R26)."""
+    weight_index_bits: int = Field(default=0, ge=0, le=32)
+    """With skip_zero_weights: bits beside each weight row that say which word of an event it is for (R26)."""
 
     @property
     def requantises(self) -> bool:
@@ -68,6 +72,13 @@ class EventFields(CoreFields):
     def _multiplies_something(self) -> EventFields:
         if self.requantises and self.payload_bits == 0:
             raise ValueError("payload_bits is 0: a core that multiplies needs at least 1")
+        return self
+
+    @model_validator(mode="after")
+    def _indexes_what_it_lists(self) -> EventFields:
+        if self.weight_index_bits and not self.skip_zero_weights:
+            raise ValueError(f"weight_index_bits is {self.weight_index_bits}: rows that are all stored need no index; leave it "
+                             "out, or give skip_zero_weights: true")
         return self
 
 
@@ -114,12 +125,13 @@ class EventDesign(BufferedDesign):
 
     timing_fields = ("count", "core.lanes", "core.weight_bits", "core.potential_bits", "core.current_bits", "core.payload_bits",
                      "core.fifo_depth", "core.bypass", "core.shift_at", "core.dataflow", "core.token", "core.lane.multiplier",
-                     "core.writer", "core.passes", "core.mask_first", "memories.membrane_ports",
-                     "memories.membrane_gate_by_channel", *MEMORY_FIELDS)
+                     "core.writer", "core.passes", "core.mask_first", "core.skip_zero_weights",
+                     "core.weight_index_bits", "memories.membrane_ports", "memories.membrane_gate_by_channel", *MEMORY_FIELDS)
     width_fields = ("core.potential_bits", "core.current_bits")
     sum_free_fields = ("count", "core.lanes", "core.fifo_depth", "core.bypass", "core.writer", "memories.membrane_ports",
                        "memories.membrane_gate_by_channel", *CAPACITIES, "memories.banks", "spike_buffer.address_bits")
-    first_values = {"core.mask_first": False, "memories.membrane_gate_by_channel": False}
+    first_values = {"core.mask_first": False, "core.skip_zero_weights": False, "core.weight_index_bits": 0,
+                    "memories.membrane_gate_by_channel": False}
 
     @model_validator(mode="after")
     def _settings_go_together(self) -> EventDesign:
@@ -154,6 +166,10 @@ class EventDesign(BufferedDesign):
         return event_nest(self.core_spec(), self.core.payload_bits, self.core.requantises)
 
     @property
+    def weight_index_bits(self) -> int:
+        return self.core.weight_index_bits
+
+    @property
     def has_accumulator_file(self) -> bool:
         """Whether words are held in registers, whose accesses are counted."""
         return isinstance(self.core.dataflow, OutputStationary)
@@ -174,8 +190,9 @@ class EventDesign(BufferedDesign):
     @property
     def row_bits(self) -> Mapping[str, int]:
         core = self.core
-        return self.rows_of(core.lanes, core.weight_bits, core.potential_bits, core.current_bits,
+        rows = self.rows_of(core.lanes, core.weight_bits, core.potential_bits, core.current_bits,
                             core.payload_bits if self.entry_holds_values else 0)
+        return {**rows, "weight": rows["weight"] + core.weight_index_bits}
 
     @property
     def arrays(self) -> Mapping[str, ArrayKind]:
@@ -210,7 +227,7 @@ class EventDesign(BufferedDesign):
             planes_per_token="all" if isinstance(token, MergedPlanes) else "one",
             adders=token.adders if isinstance(token, MergedPlanes) else 1,
             multiplier=core.lane.multiplier, writer=core.writer, membrane_ports=self.memories.membrane_ports,
-            passes=core.passes, mask_first=core.mask_first, **banks,
+            passes=core.passes, mask_first=core.mask_first, **banks, skip_zero_weights=core.skip_zero_weights,
         )
 
 

@@ -49,7 +49,8 @@ class _Nest:
             depth += 1
         groups = str(self.held) if self.held else f"ceil(K / {self.lanes})"
         yield NestLine(depth, f"for k1 in [0:{groups})", ("k1",), "reads a weight row" + (
-            "; skipped in one cycle where all flags are off" if self.core.mask_first else ""))
+            "; skipped in one cycle where all flags are off" if self.core.mask_first else
+            "; rows of zeros are neither stored nor read" if self.core.skip_zero_weights else ""))
         depth += 1
         if self.adders:
             bits = "of the token"

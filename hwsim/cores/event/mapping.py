@@ -66,7 +66,7 @@ class _CorePlan:
         self.rows = {memory: bits // design.row_bits[memory] for memory, bits in design.capacities.items() if memory != "spike"}
         # On links a schedule may run all timesteps at once, whatever it does elsewhere.
         self.waits = schedule.states_wait and (arch.network is None or schedule.items(network) > 1)
-        self.words = [-(-(share.channels[1] - share.channels[0]) // self.lanes) * (share.rows[1] - share.rows[0]) * layer.shape[2]
+        self.words = [-(-(share.channels[1] - share.channels[0]) // self.lanes) * share.height * layer.shape[2]
                       for layer, share in zip(network, shares, strict=True)]
         spills = self.waits and not schedule.stays
         self.kept = _residency(network, self.tables, shares, self.words, self.rows) if spills else {}
@@ -148,7 +148,7 @@ def _residency(
     words   by layer, of all that the core computes of it.
     Spilled layers are cut by rows only where there is no room for a group of all rows of the largest of them.
     """
-    heights = [share.rows[1] - share.rows[0] for share in shares]
+    heights = [share.height for share in shares]
     widths = [layer.shape[2] for layer in network]
     for most in (heights, [least_height(layer) for layer in network], [1] * len(heights)):
         least = [min(height, limit) * width for height, limit, width in zip(heights, most, widths, strict=True)]

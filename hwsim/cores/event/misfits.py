@@ -11,7 +11,7 @@ from hwsim.chip.placement import placement_problems, shares_of
 from hwsim.cores.event.fields import EventDesign
 from hwsim.mapping import Share, lower, weight_misfits
 from hwsim.schedules.base import Schedule, runs_in_time
-from hwsim.snn.network import INPUT, Layer, Network
+from hwsim.snn.network import INPUT, Connection, Layer, Network
 from hwsim.units import format_bits
 
 
@@ -107,7 +107,7 @@ def _width_misfits(network: Network, layer: Layer, design: EventDesign) -> list[
         if payload > core.payload_bits:
             reasons.append(f"{where}: events from {connection.source} carry {payload}-bit payloads"
                            f"{' (signed)' if signed else ''}, core.payload_bits is {core.payload_bits}")
-        reasons += weight_misfits(connection, core.weight_bits, where)
+        reasons += weight_misfits(connection, core.weight_bits, where) + _index_misfits(layer, connection, design)
     if any(c.weights is None for c in layer.connections):
         return reasons  # nothing is computed, so no number needs to fit
     table = lower(network, layer, core.shift_at)
@@ -119,6 +119,21 @@ def _width_misfits(network: Network, layer: Layer, design: EventDesign) -> list[
         if values is not None and (int(values.min()) < -limit or int(values.max()) >= limit):
             reasons.append(f"{where}: {name} {int(values.min())} to {int(values.max())} does not fit {bits}-bit potentials")
     return reasons
+
+
+def _index_misfits(layer: Layer, connection: Connection, design: EventDesign) -> list[str]:
+    """Why the rows of an event's list cannot be told apart, or which of them are zero is not known (R26)."""
+    core, where = design.core, f"layer {layer.name}"
+    if not core.skip_zero_weights:
+        return []
+    if connection.weights is None:
+        return [f"{where}: the trace has no weights, so which of them are zero is not known; use core.skip_zero_weights: false"]
+    rows = (connection.taps if connection.operator == "conv2d" else 1) * -(-layer.shape[0] // core.lanes)
+    need = 0 if connection.operator == "identity" else (rows - 1).bit_length()
+    if need <= core.weight_index_bits:
+        return []
+    return [f"{where}: an event from {connection.source} has {rows} rows of weights, and core.weight_index_bits "
+            f"{core.weight_index_bits} cannot tell which of them are stored; at least {need}"]
 
 
 # --- spike buffers -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from hwsim.arch import Architecture
+from hwsim.chip.slices import laid_out, laid_out_sample, taken_back
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.logic import logic
@@ -35,19 +36,23 @@ class EventModel:
         return asked
 
     def check(self, network: Network, arch: Architecture, schedule: Schedule) -> None:
-        map_network(network, arch, schedule)
+        map_network(laid_out(network, arch), arch, schedule)
 
     def machine(self, network: Network, arch: Architecture, schedule: Schedule, engine: str) -> Machine:
+        network = laid_out(network, arch)
         program = build_program(map_network(network, arch, schedule), schedule)
         chosen = make_engine(engine)
 
+        def run(sample: Sample, spikes: str, check: bool = True) -> SampleRecord:
+            return taken_back(chosen.run_sample(program, laid_out_sample(sample, arch), spikes, check=check), arch)
+
         def timing(sample: Sample) -> SampleRecord:
-            return chosen.run_sample(program, sample, "trace", check=False)
+            return run(sample, "trace", check=False)
 
         def logged(sample: Sample, spikes: str, check: bool, operations: Collection[int]) -> SampleRecord:
-            return chosen.run_sample(program, sample, spikes, operations, check)
+            return chosen.run_sample(program, laid_out_sample(sample, arch), spikes, operations, check)
 
-        return Machine(program, lambda sample, spikes: chosen.run_sample(program, sample, spikes), engine,
+        return Machine(program, run, engine,
                        timing if engine == "fast" else None,
                        lambda records: stream(network, arch, schedule, records, chosen),
                        None if arch.network is None else lambda record: without_links(program, record, chosen), logged)

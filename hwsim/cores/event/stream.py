@@ -59,7 +59,8 @@ def stream(
     return Streamed(
         first=np.array([times.start[mine].min() for mine in of_sample], np.int64),
         last=np.array([times.end[mine].max() for mine in of_sample], np.int64),
-        last_free=np.array([unhindered.end[mine].max() for mine in of_sample], np.int64), busy=dict(busy))
+        last_free=np.array([unhindered.end[mine].max() for mine in of_sample], np.int64), busy=dict(busy),
+        ticks=np.array([times.start[op.id] for op in operations if isinstance(op, Wait)], np.int64))
 
 
 def without_links(program: Program, record: SampleRecord, engine: Engine) -> int:

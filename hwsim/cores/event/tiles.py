@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as MappingOf
 
+import numpy as np
+
 from hwsim.cores.event.fields import EventDesign
 from hwsim.mapping import MappingError, Share, Tile
 from hwsim.passes import PassTable
@@ -36,14 +38,41 @@ def connection_rows(connection: Connection, channels: int, lanes: int, span: Spa
     return rows, (last - first) * per_group_in * connection.taps
 
 
-def make_tile(layer: Layer, core: str, lanes: int, span: Span, rows: Span | None = None) -> Tile:
+def stored_rows(connection: Connection, channels: int, lanes: int, span: Span) -> tuple[int, int]:
+    """connection_rows of a core that skips zeros (R26): rows that hold a weight other than zero, and the real weights in them."""
+    if connection.weights is None:
+        return connection_rows(connection, channels, lanes, span)
+    (first, last), weights = span, np.asarray(connection.weights)
+    rows = held = 0
+    for q in range(connection.groups):
+        if connection.operator == "identity":
+            low, high = connection.channel_offset, connection.channel_offset + len(weights)
+        else:
+            low, high = (at * channels // connection.groups for at in (q, q + 1))
+        start, stop = max(first, low), min(last, high)
+        if stop <= start:
+            continue
+        begins = [start, *range((start // lanes + 1) * lanes, stop, lanes)]
+        offset = low if connection.operator == "identity" else 0
+        some = (weights[start - offset : stop - offset] != 0).reshape(stop - start, -1)
+        stored = np.logical_or.reduceat(some, np.array(begins) - start, axis=0).sum(axis=1)
+        rows += int(stored.sum())
+        held += int(stored @ np.diff([*begins, stop]))
+    return rows, held
+
+
+def make_tile(
+    layer: Layer, core: str, lanes: int, span: Span, rows: Span | None = None, skips_zeros: bool = False, spare_rows: int = 0,
+) -> Tile:
     """Channels [c0, c1) x rows [a, b) of a layer on a core of `lanes` lanes; c0 is a multiple of them, no rows mean all."""
-    parts = [connection_rows(c, layer.shape[0], lanes, span) for c in layer.connections]
+    count = stored_rows if skips_zeros else connection_rows
+    parts = [count(c, layer.shape[0], lanes, span) for c in layer.connections]
     groups = (span[0] // lanes, -(-span[1] // lanes))
     first, end = rows or (0, layer.shape[1])
     return Tile(
         core=core, groups=groups, channels=span, rows=(first, end), weight_rows=sum(r for r, _ in parts),
-        weights=sum(n for _, n in parts), words=(end - first) * layer.shape[2] * (groups[1] - groups[0]),
+        weights=sum(n for _, n in parts), spare_rows=spare_rows,
+        words=(end - first + spare_rows) * layer.shape[2] * (groups[1] - groups[0]),
     )
 
 
@@ -60,29 +89,38 @@ def cut(
     """
     first, end = share.rows
     step = tile_rows or end - first
-    return [tile for at in range(first, end, step)
-            for tile in _cut_block(layer, table, core, design, share.channels, (at, min(at + step, end)), rows)]
+    return [tile for at in range(first, end, step) for tile in _cut_block(
+        layer, table, core, design, share.channels, (at, min(at + step, end)), rows, share.spare_rows * (at + step >= end))]
 
 
 def _cut_block(
     layer: Layer, table: PassTable, core: str, design: EventDesign, span: Span, block: Span, rows: MappingOf[str, int],
+    spare_rows: int = 0,
 ) -> list[Tile]:
-    """Channels [c0, c1) x rows [a, b) in the fewest tiles that fit."""
+    """Channels [c0, c1) x rows [a, b) in the fewest tiles that fit; spare rows are those of the tiles with the last row."""
     lanes = design.core.lanes
 
+    def tile(channels: Span, of_rows: Span) -> Tile:
+        spare = spare_rows * (of_rows[1] == block[1])
+        return make_tile(layer, core, lanes, channels, of_rows, design.core.skip_zero_weights, spare)
+
     def fits(channels: Span, of_rows: Span = block) -> bool:
-        return not _shortage(make_tile(layer, core, lanes, channels, of_rows), table, rows)
+        return not _shortage(tile(channels, of_rows), table, rows)
 
     first_groups = [(start, min(start + lanes, span[1])) for start in range(span[0], span[1], lanes)]
     if all(fits(group) for group in first_groups):
-        return [make_tile(layer, core, lanes, channels, block) for channels in _whole_rows(lanes, span, fits)]
+        return [tile(channels, block) for channels in _whole_rows(lanes, span, fits)]
+    if spare_rows:
+        need = max(tile(group, block).words for group in first_groups)
+        raise MappingError(f"layer {layer.name}: one group of a slice with its spare neurons has {need} words, which do not "
+                           "fit; make the core's memories larger, or give network.pad_slices: false")
     for group in first_groups:
-        if lacking := _shortage(make_tile(layer, core, lanes, group, (0, 1)), table, rows):
+        if lacking := _shortage(tile(group, (0, 1)), table, rows):
             raise MappingError(f"layer {layer.name}: " + "; ".join(
                 f"{_least(layer, name)} of {lanes} output channels needs {need} rows of {name} memory "
                 f"({format_bits(need * design.row_bits[name])}), {there} are there; memories.{name} must be larger"
                 for name, need, there in lacking))
-    return [make_tile(layer, core, lanes, channels, part)
+    return [tile(channels, part)
             for channels, part in _cut_rows(layer, table, lanes, span, block, rows, fits)]
 
 

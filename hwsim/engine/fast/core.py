@@ -150,6 +150,7 @@ class PlainCore:
         sent = self._sent if sends else NOTHING_SENT
         if plane is not None:
             ka.count_sent(plane, self.run.core.lanes, sent)
+            sent[self.run.words - self.run.spare_words :] = 0
         log = np.empty((self.run.words, 2), np.int64) if self.recorder else NO_LOG
         total = kt.time_pass(self.run.words, sent, self.clock, row, log)
         row += self.pack.pass_tallies[number]

@@ -29,7 +29,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     """(len(TALLIES), len(EVENTS)): how many of each event one unit of each is, in a run over `channels` channels."""
     table, aer = run.table, run.core.buffer == "aer"
     words, neurons = run.words, channels * run.positions
-    plane_rows = 0 if aer else -(-neurons // run.core.scan_bits)
+    plane_rows = 0 if aer else -(-channels * run.real_positions // run.core.scan_bits)
     operands = {"reg_bits": neurons * run.potential_bits}
     added_words = {"bias_read": words * (table.addend is not None), "current_read": words * table.direct}
     added_terms = (table.addend is not None) + table.direct

@@ -1,5 +1,5 @@
-"""One run of the core in a dataflow of R19 to R25: gather order, merged tokens, one port, word writer, passes by word,
-flags before weights.
+"""One run of the core in a dataflow of R19 to R26: gather order, merged tokens, one port, word writer, passes by word,
+flags before weights, no operations of zero weights.
 
 What a word is worth never depends on the order of words: its events and passes come in the same order whatever the loops are
 (R19 to R25 of docs/cycle-model.md). So sums are made plane by plane with the kernels of `core`, and cycles afterwards,
@@ -269,12 +269,16 @@ class DataflowCore(PlainCore):
         reach = np.empty((0 if self.gathers else number, 3), np.int64)
         lanes = np.empty(number, np.int32)
         totals = np.zeros(4, np.int64)
-        kp.reach_events(events.starts, events.flat, *geometry, reach, lanes, totals)
+        if synapses.skipping is not None:
+            totals[kp.WORDS], totals[kp.ADDS], last = synapses.skipping.reach(events.starts, events.flat, reach, lanes)
+            self.row[LAST_WORDS] += last
+        else:
+            kp.reach_events(events.starts, events.flat, *geometry, reach, lanes, totals)
         if self.masked is not None:
             totals[kp.WORDS], quiet, totals[kp.ADDS], last = self.masked.count(synapses, events, lanes)
             self.row[QUIET_WORDS] += quiet
             self.row[LAST_WORDS] += last
-        elif self.pack.last_words:
+        elif self.pack.last_words and synapses.skipping is None:
             self.row[LAST_WORDS] += kp.count_last(events.starts, events.flat, *geometry)
         rows, channels = np.empty(number, np.int32), np.empty(number, np.int32)
         if self.run.core.buffer == "bitmap":
@@ -434,6 +438,8 @@ class DataflowCore(PlainCore):
             self.mark_time(n, gap, 0, 0, self.run.words)
 
     def _words_of(self, synapses: Synapses, plane: Listed) -> Ints:
+        if synapses.skipping is not None:
+            return synapses.skipping.words(plane.starts, plane.flat, int(plane.reach[:, 0].sum()))
         words = np.empty(int(plane.reach[:, 0].sum()), np.int64)
         kp.list_reached(
             plane.starts, plane.flat, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel, words)
@@ -441,7 +447,7 @@ class DataflowCore(PlainCore):
 
     def _gather(self, sources: Sequence[FeedPlanes], blocks: Sequence[tuple[int, int, Block]]) -> None:
         run = self.run
-        (first, end), width = run.row_span, run.shape[2]
+        (first, end), width = run.worked_rows, run.shape[2]
         arrays = gather_arrays(sources, blocks, self.eots, run.merged)
         loads, stores = self.moves
         self.count_moves()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hwsim.checks.run import check_run
 from hwsim.engine.fast.counting import coefficients, counts_last_words, pass_tallies
+from hwsim.engine.fast.skipping import MadeRows, Skipping, made_rows
 from hwsim.engine.fast.sweep_plan import SweepPlan
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Axis, Connection
@@ -82,6 +83,7 @@ class Synapses:
     slices    (rows, 2) first lane and number of lanes of each row; size 0 when every row feeds all lanes.
     largest   bound on |weight|.      sums  an array whose type holds the sum of four weights.
     table     makes the first three of these, when sums are made first: a timing-only replay never does.
+    skipping  which operations its events make on a core that skips some (R26); None: all.
     """
 
     grid: NDArray[np.int64]
@@ -91,6 +93,7 @@ class Synapses:
     by_channel: NDArray[np.int64]
     fed: NDArray[np.int64]
     table: Callable[[], WeightRows]
+    skipping: Skipping | None = None
 
     @cached_property
     def _rows(self) -> WeightRows:
@@ -118,7 +121,9 @@ WeightRows = tuple[Ints | None, NDArray[np.int64], int]
 """weights, slices and largest of Synapses, which do not depend on the rows of a tile."""
 
 
-def pack_synapses(run: CoreRun, connection: Connection, pool: int, table: Callable[[], WeightRows]) -> Synapses:
+def pack_synapses(
+    run: CoreRun, connection: Connection, pool: int, table: Callable[[], WeightRows], made: MadeRows | None = None,
+) -> Synapses:
     """`pool` says how far the grid that events are listed on is finer than the one that the operator sees."""
     channels, in_height, in_width = connection.pooled_shape
     height, width = (connection.source_shape if pool > 1 else connection.token_shape)[1:]
@@ -127,18 +132,22 @@ def pack_synapses(run: CoreRun, connection: Connection, pool: int, table: Callab
     sides = (side for pair in zip(along_y, along_x, strict=True) for side in pair)
     operator = (*sides, in_height, in_width, end_row - first_row, out_width, first_row)
     fed = _fed_channels(run, connection)
+    grid = np.array([height, width, channels, pool, out_width, run.groups[1] - run.groups[0]], np.int64)
+    window = np.array([width, channels, pool, *operator], np.int64)
+    by_row = rows_reached(run, connection, height, pool)
+    by_column = _reach(width, pool, in_width, along_x, (0, out_width))
     return Synapses(
-        grid=np.array([height, width, channels, pool, out_width, run.groups[1] - run.groups[0]], np.int64),
-        window=np.array([width, channels, pool, *operator], np.int64),
-        by_row=rows_reached(run, connection, height, pool),
-        by_column=_reach(width, pool, in_width, along_x, (0, out_width)),
-        by_channel=_groups(run, fed), fed=fed - run.channels[0], table=table,
+        grid=grid, window=window, by_row=by_row, by_column=by_column, by_channel=_groups(run, fed), fed=fed - run.channels[0],
+        table=table, skipping=None if made is None else Skipping(grid, window, by_row, by_column, *made),
     )
 
 
 def rows_reached(run: CoreRun, connection: Connection, height: int, pool: int) -> Ints:
-    """(height, 2) first row of the run's tile that each row of the events' grid touches, from the tile's own, and how many."""
-    return _reach(height, pool, connection.pooled_shape[1], connection.axes[0], run.row_span)
+    """(height, 2) first row of the run's tile that each row of the events' grid touches, from the tile's own, and how many.
+
+    Spare rows are among them: events take time there, and add nothing (C9).
+    """
+    return _reach(height, pool, connection.pooled_shape[1], connection.axes[0], run.worked_rows)
 
 
 def _reach(size: int, pool: int, in_size: int, axis: Axis, outputs: tuple[int, int]) -> Ints:
@@ -283,9 +292,23 @@ class Packer:
     def synapses(self, run: CoreRun, position: int, pool: int) -> Synapses:
         connection = run.connections[position]
         weighted = ("weights", id(connection), run.shape, run.channels)
-        key = ("synapses", *weighted, run.row_span, run.core.lanes, pool)
-        return self._keep(key, lambda: pack_synapses(
-            run, connection, pool, lambda: self._keep(weighted, lambda: weight_rows(run, connection), connection)), connection)
+        skips = run.core.skip_zero_weights
+        key = ("synapses", *weighted, run.row_span, run.spare_rows, run.core.lanes, pool, skips)
+
+        def rows() -> WeightRows:
+            return self._keep(weighted, lambda: weight_rows(run, connection), connection)
+
+        def pack() -> Synapses:
+            return pack_synapses(run, connection, pool, rows, self._made(weighted, run, rows()) if skips else None)
+
+        return self._keep(key, pack, connection)
+
+    def _made(self, weighted: Hashable, run: CoreRun, rows: WeightRows) -> MadeRows | None:
+        weights, slices, _ = rows
+        if weights is None:
+            return None
+        channels, lanes = run.channels[1] - run.channels[0], run.core.lanes
+        return self._keep(("made", weighted, lanes), lambda: made_rows(weights, slices, channels, lanes))
 
     def run(self, run: CoreRun) -> RunPack:
         return self._keep(("run", id(run)), lambda: self._pack_run(run), run)

@@ -94,6 +94,8 @@ class TokenCore(DataflowCore):
         words = np.empty(self.run.words, np.int64)
         number = kp.words_of(c, y, x, synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel, words)
         found = words[:number]
+        if synapses.skipping is not None:
+            found = synapses.skipping.of_token(c, y, x, found)
         return found[(found >= visit.start) & (found < visit.stop)].copy()
 
     def _bits(self, k: int) -> list[int]:
@@ -161,6 +163,9 @@ class TokenCore(DataflowCore):
             row, begin, end, first = ka.lanes_of(
                 synapses.slices, synapses.window, groups, run.core.lanes, (c, y, x), word, state.shape[1])
             terms, position = synapses.weights[row][begin - first : end - first], word // groups
+            if position >= len(state):  # a spare neuron's sum is never seen (C9)
+                lanes += end - begin
+                continue
             added, steps = state[position][begin:end], np.array(factors, np.int64)
             if self.masked is None:
                 lanes += end - begin

@@ -63,7 +63,7 @@ class ReferenceCore:
         self.sequencer = Sequencer(self, self.fifo, self.execute, self.writer)
         self.feeder = TokenFeeder(self, self.fifo)
 
-        neurons = sum(self.layout.real) * run.positions
+        neurons = sum(self.layout.real) * run.real_positions
         self.plane_rows_cleared = -(-neurons // run.core.scan_bits) if run.core.buffer == "bitmap" else 0
 
     def plane_activity(self, plane: int) -> Activity:

@@ -259,6 +259,8 @@ class Lanes:
         """Who fires: the real neurons that are on and at the threshold, or whom the recording says."""
         sweep, real = operation.sweep, self.layout.real_lanes(operation.word)
         assert sweep is not None
+        if operation.word >= self.layout.spare_from:
+            return []
         if self.replay is not None:
             return self.replay(sweep.timestep, operation.word)
         fires = potential[:real] >= sweep.threshold >> sweep.shift
@@ -294,6 +296,8 @@ class Lanes:
         real = self.layout.real_lanes(operation.word)
         operation.activity["requant"] += real
         potential = self._potential(operation, real)
+        if operation.word >= self.layout.spare_from:
+            return []
         if self.replay is not None:
             return self.replay(sweep.timestep, operation.word)
         levels = np.clip(potential[:real] // sweep.threshold, 0, self.table.max_level).tolist()

@@ -22,18 +22,21 @@ Word = NDArray[np.int64]
 class WordLayout:
     """Which neuron sits in which word and lane of a run: word ((y - a) * W + x) * groups + (g - lo), lane c - g * lanes.
 
-    first_row, end_row   rows [a, b) of the tile.
+    first_row, end_row   rows [a, b) of the tile, spare ones included.
+    spare_from           the first word of a spare row: what it holds is never seen, and stays as it is (C9).
     """
 
     def __init__(self, run: CoreRun) -> None:
         self.lanes = run.core.lanes
         self.channels, _, self.width = run.shape
-        self.first_row, self.end_row = run.row_span
+        self.first_row, self.end_row = run.worked_rows
+        self.spare_from = run.words - run.spare_words
         self.first_group, self.end_group = run.groups
         self.groups = self.end_group - self.first_group
         self.words = run.words
         self.end_channel = run.channels[1]
         core = run.core
+        self.skips_zeros = core.skip_zero_weights
         self.bank_bits = {"membrane": (core.membrane_bank_bits, core.potential_bits),
                           "current": (core.current_bank_bits, core.current_bits)}
         self.real = [max(0, min(self.lanes, self.end_channel - g * self.lanes)) for g in range(*run.groups)]
@@ -58,14 +61,14 @@ class WordLayout:
         height = self.end_row - self.first_row
         padded = np.zeros((self.groups * self.lanes, height, self.width), np.int64)
         mine = state[self.first_group * self.lanes : self.end_channel, self.first_row : self.end_row]
-        padded[: len(mine)] = mine
+        padded[: len(mine), : mine.shape[1]] = mine
         by_group = padded.reshape(self.groups, self.lanes, height, self.width)
         return list(by_group.transpose(2, 3, 0, 1).reshape(-1, self.lanes).copy())
 
     def join(self, words: list[Word], state: NDArray[np.int64]) -> NDArray[np.int64]:
         """A copy of the (C, H, W) state with this run's words in place."""
         joined = np.array(state, np.int64)
-        for word, values in enumerate(words):
+        for word, values in enumerate(words[: self.spare_from]):
             y, x, channel = self.place(word)
             real = self.real_lanes(word)
             joined[channel : channel + real, y, x] = values[:real]
@@ -140,7 +143,8 @@ class WordMemory:
 
 
 class Access(NamedTuple):
-    """One word that an event touches: its weight row (None when the trace has no weights), the lanes with a real synapse."""
+    """One word that an event touches: its weight row (None when the trace has no weights, or the word is spare), the lanes with a
+    real synapse."""
 
     word: int
     weights: Word | None
@@ -161,6 +165,7 @@ class AddressGenerator:
     def __init__(self, connection: Connection, layout: WordLayout) -> None:
         self.connection = connection
         self.layout = layout
+        self.skips_zeros = layout.skips_zeros
         self.positions: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         self.rows: dict[tuple[int, int, int], list[Row]] = {}
 
@@ -172,7 +177,8 @@ class AddressGenerator:
             if (c, tap_y, tap_x) not in self.rows:
                 self.rows[c, tap_y, tap_x] = list(self._rows(c, tap_y, tap_x))
             for row in self.rows[c, tap_y, tap_x]:
-                yield Access(position * self.layout.groups + row.group, row.weights, row.synapses)
+                word = position * self.layout.groups + row.group
+                yield Access(word, None if word >= self.layout.spare_from else row.weights, row.synapses)
 
     def _positions(self, y: int, x: int) -> Iterator[tuple[int, int, int]]:
         """(position within the tile, tap row, tap column) of a source position; the taps choose the weights."""
@@ -210,6 +216,8 @@ class AddressGenerator:
             if column is not None:
                 weights = np.zeros(layout.lanes, np.int64)
                 weights[low - lane_0 : high - lane_0] = column[low - first : high - first]
+                if self.skips_zeros and not weights.any():
+                    continue  # R26
             yield Row(group, weights, range(low - lane_0, high - lane_0))
 
     def _connected(self, c: int) -> tuple[int, int]:

@@ -39,7 +39,7 @@ def visits(run: CoreRun) -> list[Visit]:
     """Positions by row and column, at each its words, `accumulators` at a time; a scatter run is one visit of all words."""
     if run.core.order == "scatter":
         return [Visit(0, 0, range(run.words))]
-    (first_row, end_row), width = run.row_span, run.shape[2]
+    (first_row, end_row), width = run.worked_rows, run.shape[2]
     groups, held = run.groups[1] - run.groups[0], run.core.accumulators
     found = []
     for y in range(first_row, end_row):
@@ -69,7 +69,7 @@ def window_of_run(run: CoreRun, connection: Connection, grid: Grid) -> Window:
     """What a scatter run reads of a source's grid: all of it, or the whole rows that a field of its tile's rows holds (R25)."""
     rows: Sequence[int] = range(grid.shape[0])
     if run.cut_by_rows:
-        fields = [window_of(connection, Visit(y, 0, range(0))).rows for y in range(*run.row_span)]
+        fields = [window_of(connection, Visit(y, 0, range(0))).rows for y in range(*run.worked_rows)]
         rows = sorted({row for field in fields for row in field})
     return Window(rows, 0, grid.shape[1])
 
