@@ -41,7 +41,9 @@ class ConnectionWork:
     from_input        whether the source is the network's input.
     events            by kind (`values`, `spikes`), non-zero tokens.
     operations        by kind, synapses of those events: the synaptic operations.
-    effective         by kind, those of them over non-zero weights; None where the trace has no weights.
+    products          multiply-accumulates of non-zero values by a machine that adds a folded window's values up first, as an ANN
+                      does; `operations` has one for each value of the window, as a core of events makes them.
+    effective         by kind, products and synaptic operations over non-zero weights; None where the trace has no weights.
     """
 
     layer: str
@@ -54,6 +56,7 @@ class ConnectionWork:
     from_input: bool
     events: dict[str, float] = field(default_factory=lambda: {"values": 0, "spikes": 0})
     operations: dict[str, float] = field(default_factory=lambda: {"values": 0, "spikes": 0})
+    products: float = 0
     effective: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +112,9 @@ class ConnectionWork:
             if folded:
                 places = pool(self.connection, places[None])[0]
             self.operations[kind] += self._taps.operations(places)
+            if kind == "values":
+                places = (pool(self.connection, planes[chosen]) != 0).sum(axis=0, dtype=np.int64)
+                self.products += self._taps.operations(places)
             if self.effective is not None:
                 self.effective[kind] += self._taps.effective(places)
 
@@ -231,6 +237,11 @@ class Work:
         """Synaptic operations of one sample; all, or those of `values` or of `spikes`."""
         chosen = self.connections if identities else self.synaptic
         return self.per_sample(sum(c.operations[kind] for c in chosen for kind in kinds or ("values", "spikes")))
+
+    @property
+    def products(self) -> float:
+        """Multiply-accumulates of non-zero values of one sample, identities left out."""
+        return self.per_sample(sum(c.products for c in self.synaptic))
 
     @property
     def spikes(self) -> float:

@@ -7,6 +7,7 @@ Ratios are the ANN's energy over the SNN's, so above 1 the SNN wins; energies ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ import numpy as np
 from hwsim import __version__
 from hwsim.accounts.assume import charged
 from hwsim.accounts.ours import fitted, one_line
-from hwsim.accounts.registry import all_accounts
 from hwsim.accounts.row import EVEN
 from hwsim.accounts.sensitivity.bill import Priced
 from hwsim.accounts.sensitivity.draws import Prices, drawn, nominal
@@ -29,6 +29,7 @@ from hwsim.result import Result
 from hwsim.simulation import simulate
 from hwsim.task import MODEL_VERSION
 from hwsim.trace.reader import Trace
+from hwsim.trace.twin import ann_in
 
 FORMAT = "hwsim-card-1"
 HEADLINE = ("system", None)
@@ -45,15 +46,18 @@ class Runs:
     why: str = ""
 
 
-def make_card(trace: str | Path, ann: str | Path, suite: Suite, progress: Progress | None = None) -> dict[str, Any]:
-    """The card of a trace and its ANN. Raises WorkError for traces that are not of one network, what traces raise."""
-    with Trace.open(trace) as snn, Trace.open(ann) as rival:
+def make_card(trace: str | Path, ann: str | Path | None, suite: Suite, progress: Progress | None = None) -> dict[str, Any]:
+    """The card of a trace and its ANN, which None finds in a bit-serial trace.
+
+    Raises WorkError for traces that are not of one network, or for a trace that holds no ANN; what traces raise.
+    """
+    with Trace.open(trace) as snn, opened_ann(snn, ann) as rival:
         if snn.network.is_ann:
             raise WorkError(f"{snn.name}: is a quantised ANN, expected an SNN first; give the ANN with --ann")
         samples = min(suite.samples, snn.samples, rival.samples)
         work, other = count_work(snn, samples), count_work(rival, samples)
         check_twins(work, other)
-        rows = [charged(account, work, other) for account in all_accounts()]
+        rows = [charged(account, work, other) for account in suite.charging()]
         accounts = [{"account": row.account, "title": row.title, "ratio": row.ratio, "ratios": list(row.ratios),
                      "wins": row.winner, "lacks": row.lacks or None} for row in rows]
         found = list(_machines(snn, rival, samples, suite, progress))
@@ -64,6 +68,22 @@ def make_card(trace: str | Path, ann: str | Path, suite: Suite, progress: Progre
             "samples": samples, "snn": _trace(snn, accuracies[0]), "ann": _trace(rival, accuracies[1]),
             "machines": machines, "accounts": accounts, "wins": wins(machines, accounts)}
     return {**body, "card_hash": digest(body)}
+
+
+@contextmanager
+def opened_ann(snn: Trace, ann: str | Path | None) -> Iterator[Trace]:
+    """The ANN's trace, open for a block, or the ANN in a bit-serial trace. Raises WorkError where that holds none."""
+    if ann is not None:
+        with Trace.open(ann) as found:
+            yield found
+        return
+    if snn.network.is_ann:
+        raise WorkError(f"{snn.name}: is a quantised ANN, expected an SNN first; give the ANN with --ann")
+    held = ann_in(snn)
+    if held is None:
+        raise WorkError(f"{snn.name}: --ann: found nothing, and a trace of coding {snn.coding} holds no ANN; give the trace of "
+                        "the ANN that it was converted from")
+    yield held
 
 
 def _trace(trace: Trace, accuracy: float | None) -> dict[str, Any]:
