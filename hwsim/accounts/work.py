@@ -316,8 +316,10 @@ def check_twins(snn: Work, ann: Work) -> None:
     """Raise WorkError unless the second trace is of the ANN that the first one's network was converted from, by its shapes."""
     if not ann.is_ann:
         raise WorkError(f"{ann.trace}: is {ann.coding}, expected a quantised ANN (coding quantised); give the trace of the ANN")
-    shapes = [[(c.layer, c.source, c.connection.operator, c.shape, c.grid, c.weights) for c in w.synaptic] for w in (snn, ann)]
-    if shapes[0] != shapes[1]:
-        wrong = next((f"{a} and {b}" for a, b in zip(*shapes, strict=False) if a != b),
-                     f"{len(shapes[0])} and {len(shapes[1])} connections")
-        raise WorkError(f"{ann.trace}: is not the ANN of {snn.trace}: found {wrong}; give the trace of the same network")
+    found = [[{"layer": c.layer, "source": c.source, "operator": c.connection.operator, "shape": c.shape, "input shape": c.grid,
+               "number of weights": c.weights} for c in w.synaptic] for w in (snn, ann)]
+    if found[0] != found[1]:
+        wrong = next((f"layer {a['layer']}: {name} is {a[name]} in the SNN and {b[name]} in the ANN"
+                      for a, b in zip(*found, strict=False) for name in a if a[name] != b[name]),
+                     f"{len(found[0])} connections in the SNN and {len(found[1])} in the ANN")
+        raise WorkError(f"{ann.trace}: is not the ANN of {snn.trace}: {wrong}; give the trace of the same network")

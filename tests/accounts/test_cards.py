@@ -19,11 +19,12 @@ from hwsim.accounts.published.thresholds import Threshold
 from hwsim.accounts.registry import ACCOUNTS
 from hwsim.accounts.suite import suite as suites
 from hwsim.accounts.suite import verify as verifying
-from hwsim.accounts.suite.card import headline, make_card, opened_ann, place, winner, wins
+from hwsim.accounts.suite.card import headline, make_card, place, winner, wins
 from hwsim.accounts.suite.page import bibtex, fairness, lines, machine_rows, table_rows
 from hwsim.accounts.suite.release import release
 from hwsim.accounts.suite.suite import HERE, Suite, SuiteError, check_released, digest, load_suite, parts
 from hwsim.accounts.suite.verify import CardError, read_card, verify_card, write_card
+from hwsim.accounts.twin import opened_ann
 from hwsim.accounts.work import WorkError
 from hwsim.arch import load_architecture
 from hwsim.cli import app

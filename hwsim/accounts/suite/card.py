@@ -7,7 +7,6 @@ Ratios are the ANN's energy over the SNN's, so above 1 the SNN wins; energies ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from hwsim.accounts.sensitivity.bill import Priced
 from hwsim.accounts.sensitivity.draws import Prices, drawn, nominal
 from hwsim.accounts.sensitivity.flips import Comparison, probability, ratios
 from hwsim.accounts.suite.suite import Machine, Suite, digest
+from hwsim.accounts.twin import opened_ann
 from hwsim.accounts.work import WorkError, check_twins, count_work
 from hwsim.arch import load_architecture
 from hwsim.errors import HwsimError
@@ -29,7 +29,6 @@ from hwsim.result import Result
 from hwsim.simulation import simulate
 from hwsim.task import MODEL_VERSION
 from hwsim.trace.reader import Trace
-from hwsim.trace.twin import ann_in
 
 FORMAT = "hwsim-card-1"
 HEADLINE = ("system", None)
@@ -68,22 +67,6 @@ def make_card(trace: str | Path, ann: str | Path | None, suite: Suite, progress:
             "samples": samples, "snn": _trace(snn, accuracies[0]), "ann": _trace(rival, accuracies[1]),
             "machines": machines, "accounts": accounts, "wins": wins(machines, accounts)}
     return {**body, "card_hash": digest(body)}
-
-
-@contextmanager
-def opened_ann(snn: Trace, ann: str | Path | None) -> Iterator[Trace]:
-    """The ANN's trace, open for a block, or the ANN in a bit-serial trace. Raises WorkError where that holds none."""
-    if ann is not None:
-        with Trace.open(ann) as found:
-            yield found
-        return
-    if snn.network.is_ann:
-        raise WorkError(f"{snn.name}: is a quantised ANN, expected an SNN first; give the ANN with --ann")
-    held = ann_in(snn)
-    if held is None:
-        raise WorkError(f"{snn.name}: --ann: found nothing, and a trace of coding {snn.coding} holds no ANN; give the trace of "
-                        "the ANN that it was converted from")
-    yield held
 
 
 def _trace(trace: Trace, accuracy: float | None) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
-from hwsim.accounts.suite.card import FORMAT, make_card, opened_ann
+from hwsim.accounts.suite.card import FORMAT, make_card
 from hwsim.accounts.suite.suite import SuiteError, digest, load_suite
+from hwsim.accounts.twin import opened_ann
 from hwsim.errors import HwsimError, shown
 from hwsim.files import whole_file
 from hwsim.trace.reader import Trace
