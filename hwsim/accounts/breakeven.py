@@ -24,6 +24,7 @@ class BreakEven:
     """One account at one number of steps.
 
     rate          spikes per neuron and step at which both take the same; NEVER, ALWAYS, or None where the account lacks an input.
+    highest       the highest rate that can be: 1, or 1 / T where neurons fire once.
     per_neuron    the same in spikes per neuron, all steps.     per_synapse   the same in spikes per synapse.
     lacks         which input is missing.
     """
@@ -35,6 +36,7 @@ class BreakEven:
     per_neuron: float | None
     per_synapse: float | None
     lacks: str = ""
+    highest: float = 1.0
 
 
 def break_even(account: Account, work: Work, ann: Work | None, timesteps: int) -> BreakEven:
@@ -47,10 +49,11 @@ def break_even(account: Account, work: Work, ann: Work | None, timesteps: int) -
     except LacksInputError as error:
         return BreakEven(account.name, account.title, timesteps, None, None, None, str(error))
     slope = spiking - silent
+    highest = 1 / timesteps if any(layer.layer.neuron.fires_once for layer in work.senders) else 1.0
     factor = NEVER if rival <= silent else ALWAYS if slope <= 0 else (rival - silent) / slope
     at = rescaled(work, 1.0, timesteps)
     return BreakEven(account.name, account.title, timesteps, factor * at.spikes_per_neuron / timesteps,
-                     factor * at.spikes_per_neuron, factor * at.spikes_per_synapse)
+                     factor * at.spikes_per_neuron, factor * at.spikes_per_synapse, highest=highest)
 
 
 def break_evens(work: Work, ann: Work | None, timesteps: Sequence[int]) -> tuple[BreakEven, ...]:

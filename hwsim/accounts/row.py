@@ -50,11 +50,11 @@ class Row:
 
     @property
     def winner(self) -> str | None:
-        """SNN, ANN, even, or undecided (inside a band); None where an input is lacking."""
-        if (ratio := self.ratio) is None:
-            return None
-        if self.counts == "threshold":
+        """SNN, ANN, even, or undecided (inside a band); None where an input is lacking, or where nothing spikes."""
+        if self.counts == "threshold" and not self.lacks:
             low, high = self.band
             measured = total(self.snn)
             return "SNN" if measured < low else "ANN" if measured > high else "undecided"
+        if (ratio := self.ratio) is None:
+            return None
         return "even" if abs(ratio - 1) < EVEN else "SNN" if ratio > 1 else "ANN"

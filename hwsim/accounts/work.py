@@ -41,7 +41,9 @@ class ConnectionWork:
     from_input        whether the source is the network's input.
     events            by kind (`values`, `spikes`), non-zero tokens.
     operations        by kind, synapses of those events: the synaptic operations.
-    effective         by kind, those of them over non-zero weights; None where the trace has no weights.
+    products          multiply-accumulates of non-zero values by a machine that adds a folded window's values up first, as an ANN
+                      does; `operations` has one for each value of the window, as a core of events makes them.
+    effective         by kind, products and synaptic operations over non-zero weights; None where the trace has no weights.
     """
 
     layer: str
@@ -54,6 +56,7 @@ class ConnectionWork:
     from_input: bool
     events: dict[str, float] = field(default_factory=lambda: {"values": 0, "spikes": 0})
     operations: dict[str, float] = field(default_factory=lambda: {"values": 0, "spikes": 0})
+    products: float = 0
     effective: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +112,9 @@ class ConnectionWork:
             if folded:
                 places = pool(self.connection, places[None])[0]
             self.operations[kind] += self._taps.operations(places)
+            if kind == "values":
+                places = (pool(self.connection, planes[chosen]) != 0).sum(axis=0, dtype=np.int64)
+                self.products += self._taps.operations(places)
             if self.effective is not None:
                 self.effective[kind] += self._taps.effective(places)
 
@@ -233,6 +239,11 @@ class Work:
         return self.per_sample(sum(c.operations[kind] for c in chosen for kind in kinds or ("values", "spikes")))
 
     @property
+    def products(self) -> float:
+        """Multiply-accumulates of non-zero values of one sample, identities left out."""
+        return self.per_sample(sum(c.products for c in self.synaptic))
+
+    @property
     def spikes(self) -> float:
         """Non-zero outputs of one sample, all layers."""
         return self.per_sample(sum(layer.spikes for layer in self.layers))
@@ -305,8 +316,10 @@ def check_twins(snn: Work, ann: Work) -> None:
     """Raise WorkError unless the second trace is of the ANN that the first one's network was converted from, by its shapes."""
     if not ann.is_ann:
         raise WorkError(f"{ann.trace}: is {ann.coding}, expected a quantised ANN (coding quantised); give the trace of the ANN")
-    shapes = [[(c.layer, c.source, c.connection.operator, c.shape, c.grid, c.weights) for c in w.synaptic] for w in (snn, ann)]
-    if shapes[0] != shapes[1]:
-        wrong = next((f"{a} and {b}" for a, b in zip(*shapes, strict=False) if a != b),
-                     f"{len(shapes[0])} and {len(shapes[1])} connections")
-        raise WorkError(f"{ann.trace}: is not the ANN of {snn.trace}: found {wrong}; give the trace of the same network")
+    found = [[{"layer": c.layer, "source": c.source, "operator": c.connection.operator, "shape": c.shape, "input shape": c.grid,
+               "number of weights": c.weights} for c in w.synaptic] for w in (snn, ann)]
+    if found[0] != found[1]:
+        wrong = next((f"layer {a['layer']}: {name} is {a[name]} in the SNN and {b[name]} in the ANN"
+                      for a, b in zip(*found, strict=False) for name in a if a[name] != b[name]),
+                     f"{len(found[0])} connections in the SNN and {len(found[1])} in the ANN")
+        raise WorkError(f"{ann.trace}: is not the ANN of {snn.trace}: {wrong}; give the trace of the same network")

@@ -19,6 +19,7 @@ from hwsim.errors import HwsimError
 from hwsim.files import whole_folder
 from hwsim.result_file import check_target, writing
 from hwsim.trace.reader import Trace
+from hwsim.trace.twin import ann_in
 from hwsim.view.labels import shortened
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -30,7 +31,8 @@ STEPS = "1,2,4,8,16"
 @app.command()
 def breakeven_command(
     trace: Annotated[str, typer.Argument(help="The SNN's trace (HDF5): its shapes, and which neurons spike how often.")],
-    ann: Annotated[str | None, typer.Option("--ann", metavar="TRACE", help="The trace of its ANN.")] = None,
+    ann: Annotated[str | None, typer.Option("--ann", metavar="TRACE", help=(
+        "The trace of its ANN (default: the one in a bit-serial trace)."))] = None,
     timesteps: Annotated[str, typer.Option(metavar="T,T,...", help="Numbers of steps.")] = STEPS,
     samples: Annotated[int | None, typer.Option(
         help=f"Count the first N samples (default: all that both traces have; {crossings.SAMPLES} with --simulate).")] = None,
@@ -41,7 +43,7 @@ def breakeven_command(
     kernel: Annotated[str, typer.Option(help="Of --simulate: kernels of convolutions, so fan-out (default: own).")] = "",
     design: Annotated[list[str] | None, typer.Option(help="Of --simulate: a pair of `hwsim assume`; repeatable.")] = None,
     memory: Annotated[list[str] | None, typer.Option(help="Of --simulate: a memory profile; repeatable.")] = None,
-    at_hz: Annotated[str, typer.Option(help="Of --simulate: samples per second, beside full speed.")] = "30",
+    at_hz: Annotated[str, typer.Option(help="Of --simulate: samples per second, beside full speed.")] = crossings.AT_HZ,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --simulate: processes.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Of --simulate: a grid that takes long is meant.")] = False,
     point: Annotated[list[str] | None, typer.Option(metavar="TRACE", help="A trace to mark in the figure; repeatable.")] = None,
@@ -53,14 +55,17 @@ def breakeven_command(
     before = out is not None and (Path(out) / TABLE).is_file()
     if out is not None:
         check_target(out, TABLE, "a saved table of break-even rates", {TABLE, FIGURE, SIMULATED})
+    asked = crossings.Asked(rates, width, kernel, design or [], memory or [], at_hz, study, workers, yes)
+    if not simulate and (alone := asked.given()):
+        raise HwsimError(f"{alone[0]}: is of --simulate; give --simulate as well, or leave {alone[0]} out")
+    samples = crossings.SAMPLES if samples is None and simulate else samples
     work, rival = _counted(trace, ann, samples)
     if work.is_ann:
         raise WorkError(f"{trace}: is a quantised ANN, expected an SNN; give the ANN with --ann, and the SNN first")
     if rival is not None:
         check_twins(work, rival)
     found = break_evens(work, rival, steps)
-    asked = crossings.Asked(rates, width, kernel, design or [], memory or [], at_hz, study, workers, yes)
-    lines = crossings.simulated(trace, ann, steps, samples, asked) if simulate else []
+    lines, reasons = crossings.simulated(trace, ann, steps, work.samples, asked) if simulate else ([], {})
     if out is not None:
         _save(found, lines, [work, *(_counted(path, None, samples)[0] for path in point or [])], out)
     if as_json:
@@ -72,11 +77,12 @@ def breakeven_command(
                f"{work.spikes_per_synapse:.3f} per synapse\n")
     if simulate:
         print_table(crossings.table_rows(lines, steps), left=("simulated", "scope", "at"))
-        print_notes(crossings.notes(lines))
+        print_notes(crossings.notes(lines, reasons, work.samples))
         typer.echo("")
     print_table(_rows(found, steps), left=("account",))
-    print_notes(["percent of neurons that may spike in a step; below it the SNN wins. always: even if all neurons spike in each "
-                 "step; never: even without a spike; -: the account lacks an input", *_lacks(found)])
+    once = ", or once where neurons fire once" if any(b.highest < 1 for b in found) else ""
+    print_notes([f"percent of neurons that may spike in a step; below it the SNN wins. always: even if all neurons spike in each "
+                 f"step{once}; never: even without a spike; -: the account lacks an input", *_lacks(found)])
     if out is not None:
         typer.echo(f"saved in {out}{', in place of an earlier one' if before else ''}: {TABLE}, {FIGURE}"
                    f"{', ' + SIMULATED if simulate else ''}")
@@ -90,10 +96,12 @@ def _steps(text: str) -> list[int]:
 
 
 def _counted(path: str, ann: str | None, samples: int | None) -> tuple[Work, Work | None]:
-    """Both traces, over as many samples as asked for, or as both have."""
-    with Trace.open(path) as trace, (nullcontext() if ann is None else Trace.open(ann)) as rival:
-        wanted = min(t.samples for t in (trace, rival) if t is not None) if samples is None else samples
-        return count_work(trace, wanted), None if rival is None else count_work(rival, wanted)
+    """Both traces, over as many samples as asked for, or as both have; without an ANN's trace, the ANN in a bit-serial one."""
+    with Trace.open(path) as trace, (nullcontext() if ann is None else Trace.open(ann)) as given:
+        wanted = min(t.samples for t in (trace, given) if t is not None) if samples is None else samples
+        work = count_work(trace, wanted)
+        rival = given if given is not None or work.is_ann else ann_in(trace, wanted)
+        return work, None if rival is None else count_work(rival, wanted)
 
 
 def _over(work: Work) -> str:
@@ -104,7 +112,7 @@ def _over(work: Work) -> str:
 def _cell(found: BreakEven) -> str:
     if found.rate is None:
         return "-"
-    return "never" if found.rate == 0 else "always" if found.rate >= 1 else f"{100 * found.rate:.2f}"
+    return "never" if found.rate == 0 else "always" if found.rate >= found.highest else f"{100 * found.rate:.2f}"
 
 
 def _rows(found: tuple[BreakEven, ...], steps: list[int]) -> list[dict[str, str]]:

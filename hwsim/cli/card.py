@@ -27,7 +27,8 @@ class _TraceFirst(TyperGroup):
 app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=_TraceFirst, no_args_is_help=True,
                   help="One page on who wins, by a frozen suite: hwsim card TRACE --ann TRACE. Cards can be verified and put "
                        "side by side.")
-AnnOption = Annotated[str | None, typer.Option("--ann", metavar="TRACE", help="The trace of its ANN.")]
+AnnOption = Annotated[str | None, typer.Option(
+    "--ann", metavar="TRACE", help="The trace of its ANN (default: the one in a bit-serial trace).")]
 
 
 @app.command()
@@ -40,8 +41,6 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Make a card (`make` may be left out): who wins on each machine and under each account, and does it survive the prices."""
-    if ann is None:
-        raise HwsimError("--ann: found nothing, expected the trace of the ANN that the SNN was converted from")
     target = None if out is None else file_to_write(out, force)
     with progress("machines") as report:
         card = make_card(trace, ann, load_suite(suite), report)
@@ -52,26 +51,34 @@ def make(
         return
     _print(card)
     if target is not None:
-        typer.echo(f"\nsaved in {target}; hwsim card verify {target} --trace {trace} --ann {ann} computes it again")
+        rival = "" if ann is None else f" --ann {ann}"
+        typer.echo(f"\nsaved in {target}; hwsim card verify {target} --trace {trace}{rival} computes it again")
 
 
 @app.command()
 def show(card: Annotated[str, typer.Argument(help="A card.")]) -> None:
-    """Print a card that was saved."""
+    """Print a card that was saved. Nothing is computed again; `verify` does that."""
     _print(read_card(card))
+    typer.echo(f"\nas {card} says it; hwsim card verify {card} computes it again")
 
 
 @app.command()
 def verify(
     card: Annotated[str, typer.Argument(help="A card.")],
     trace: Annotated[str | None, typer.Option(metavar="TRACE", help="The SNN's trace (default: beside the card).")] = None,
-    ann: AnnOption = None,
+    ann: Annotated[str | None, typer.Option("--ann", metavar="TRACE", help=(
+        "The trace of its ANN (default: beside the card, or the one in a bit-serial trace)."))] = None,
 ) -> None:
     """Compute a card again and compare every number."""
     given = read_card(card)
-    paths = [path or str(Path(card).parent / f"{given[side]['name']}.h5") for path, side in ((trace, "snn"), (ann, "ann"))]
+    beside = {side: Path(card).parent / f"{given[side]['name']}.h5" for side in ("snn", "ann")}
+    if trace is None and not beside["snn"].is_file():
+        raise HwsimError(f"--trace: found no {beside['snn'].name} beside the card; give the SNN's trace "
+                         f"{given['snn']['hash'][:16]}")
+    if ann is None and beside["ann"].is_file():
+        ann = str(beside["ann"])
     with progress("machines") as report:
-        equal = verify_card(given, paths[0], paths[1], report)
+        equal = verify_card(given, trace or beside["snn"], ann, report)
     typer.echo(f"{card}: verified, all {equal} numbers are computed again ({given['suite']} {given['suite_hash'][:16]})")
 
 

@@ -43,8 +43,9 @@ def claims_command(
                      "on_traces": {trace: ratios for (name, trace), ratios in measured.ratios.items() if name == c.name}
                      if measured else None} for c in chosen])
         return
-    print_table([{"claim": c.name, "paper": c.claim.paper, "printed": numbers(c, "printed")[:20], "ours": numbers(c, "ours")[:20],
-                  "verdict": c.verdict} for c in chosen], left=("claim", "paper", "verdict"))
+    print_table([{"claim": c.name, "paper": c.claim.paper, "printed": _brief(numbers(c, "printed")),
+                  "ours": _brief(numbers(c, "ours", implied=False)), "verdict": c.verdict} for c in chosen],
+                left=("claim", "paper", "verdict"), spare=("printed", "ours", "paper"))
     notes = [(c.name, text) for c in chosen for text in (*c.claim.assumes, *(f"not published: {n}" for n in c.claim.needs))]
     print_notes([f"{name}: {text}" for name, text in notes])
     for (name, trace), ratios in (measured.ratios.items() if measured else ()):
@@ -52,6 +53,14 @@ def claims_command(
     typer.echo(f"\n{verdict_sentence(chosen)}")
     if out is not None:
         typer.echo(f"saved in {out}: {PAGE}{f', {FIGURE}' if measured and claim_ratios(chosen, measured) else ''}")
+
+
+def _brief(text: str, room: int = 20) -> str:
+    """As many of the numbers as have room, and dots for the others."""
+    kept = text.split(", ")
+    while len(", ".join(kept)) > room - 5 * (len(", ".join(kept)) < len(text)):
+        kept.pop()
+    return text if ", ".join(kept) == text else ", ".join([*kept, "..."])
 
 
 def _save(chosen: tuple[Checked, ...], measured: OnTraces | None, out: str) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.accounts.crossing.crossings import Crossing, crossings
-from hwsim.accounts.crossing.grid import Grid, points, run_grid
+from hwsim.accounts.crossing.grid import Grid, foresee, points, refuse_long, run_grid
 from hwsim.accounts.ours import our_data
-from hwsim.accounts.work import WorkError, check_twins, count_work
+from hwsim.accounts.twin import opened_ann
+from hwsim.accounts.work import check_twins, count_work
 from hwsim.cli.common import progress
 from hwsim.errors import HwsimError
 from hwsim.sweep.rows import save
@@ -17,6 +18,7 @@ from hwsim.trace.reader import Trace
 
 RATES = "0.01,0.02,0.05,0.1,0.2,0.4"
 SAMPLES = 2
+AT_HZ = "30"
 
 
 @dataclass(frozen=True)
@@ -33,27 +35,43 @@ class Asked:
     workers: int | None
     yes: bool
 
+    def given(self) -> list[str]:
+        """The options of it that were typed."""
+        kept = {"--rates": self.rates != RATES, "--width": self.widths != "1", "--kernel": bool(self.kernels),
+                "--design": bool(self.designs), "--memory": bool(self.memories), "--at-hz": self.rates_hz != AT_HZ,
+                "--study": self.study is not None, "--workers": self.workers is not None, "--yes": self.yes}
+        return [name for name, there in kept.items() if there]
 
-def simulated(trace: str, ann: str | None, steps: list[int], samples: int | None, asked: Asked) -> list[Crossing]:
-    """The crossings of the grid. Raises HwsimError for what is missing or cannot be, GridError for a grid that takes long."""
-    if ann is None:
-        raise HwsimError("--simulate: needs the ANN's trace, which is replayed beside the SNN's; give it with --ann")
+
+def simulated(
+    trace: str, ann: str | None, steps: list[int], samples: int, asked: Asked
+) -> tuple[list[Crossing], dict[str, str]]:
+    """The crossings of the grid, and the designs that the trace does not run on, with the reason.
+
+    Raises HwsimError for what is missing or cannot be, GridError for a grid that takes long.
+    """
     if asked.study is None:
         raise HwsimError("--simulate: --study DIR is missing: where traces and rows are kept, so that a stopped grid goes on")
-    grid = Grid(_numbers("--rates", asked.rates), steps, _numbers("--width", asked.widths),
-                [int(k) for k in _numbers("--kernel", asked.kernels)] or [None], asked.designs,
-                asked.memories or ["cacti_lop"], [None, *_numbers("--at-hz", asked.rates_hz)])
+    grid = Grid(_numbers("--rates", asked.rates), steps, _numbers("--width", asked.widths), _kernels(asked.kernels),
+                asked.designs, asked.memories or ["cacti_lop"], [None, *_numbers("--at-hz", asked.rates_hz)])
     grid.check()
     folder = Path(asked.study)
-    with Trace.open(trace) as snn, Trace.open(ann) as rival:
-        if snn.network.is_ann:
-            raise WorkError(f"{trace}: is a quantised ANN, expected an SNN; give the ANN with --ann, and the SNN first")
+    with Trace.open(trace) as snn, opened_ann(snn, ann) as rival:
         check_twins(count_work(snn, 1), count_work(rival, 1))
-        every = points(snn, rival, grid, folder, samples or SAMPLES)
+        grid, reasons = grid.fitting(snn)
+        refuse_long(0.0 if asked.yes else foresee(snn, grid, folder, samples, asked.workers), folder, asked.yes)
+        every = points(snn, rival, grid, folder, samples)
     with progress("simulations") as report:
         rows = run_grid(every, folder, long_is_meant=asked.yes, workers=asked.workers, progress=report)
     save(folder, False)
-    return crossings(rows)
+    return crossings(rows), reasons
+
+
+def _kernels(text: str) -> list[int | None]:
+    numbers = _numbers("--kernel", text)
+    if wrong := [k for k in numbers if k != int(k)]:
+        raise HwsimError(f"--kernel: found {wrong[0]:g}, expected odd whole numbers with commas between them")
+    return [int(k) for k in numbers] or [None]
 
 
 def _numbers(option: str, text: str) -> list[float]:
@@ -81,19 +99,37 @@ def table_rows(found: list[Crossing], steps: list[int]) -> list[dict[str, str]]:
     return list(rows.values())
 
 
-def notes(found: list[Crossing]) -> list[str]:
-    """How straight the lines are, and what could not be simulated."""
-    both = [(c.rate, c.straight) for c in found if c.rate and c.straight and c.straight > 0]
-    apart = max((abs(a / b - 1) for a, b in both), default=0.0)
-    text = ("simulated on scaled traces: percent of neurons that may spike in a step, between two rates of the grid by a "
-            "straight line; never: the SNN takes more at the lowest rate of the grid already; always: less at the highest")
-    if both:
-        text += f". A straight line through the ends of the grid gives the same within {100 * apart:.0f} %"
-    return [text, *dict.fromkeys(f"{title(c, found)}: {c.lacks}" for c in found if c.lacks)]
+def notes(found: list[Crossing], reasons: dict[str, str], samples: int) -> list[str]:
+    """What the table says, how straight the lines are, and what could not be simulated."""
+    text = (f"simulated on traces scaled from {samples} samples: percent of neurons that may spike in a step, between two rates "
+            "of the grid by a straight line; < and >: beyond the lowest or highest rate of the grid; never, always: beyond it, "
+            "and a straight line through its ends says: even without a spike, even if all neurons spike in each step")
+    designs = our_data().designs
+    return [text, *_straightness(found), *dict.fromkeys(f"{title(c, found)}: {c.lacks}" for c in found if c.lacks),
+            *(f"{designs[name].title}: does not run: {why}" for name, why in reasons.items())]
+
+
+def _straightness(found: list[Crossing]) -> list[str]:
+    """The error of the closed form, a straight line through the grid's ends: of energies, and of the crossings between them."""
+    bent = [c for c in found if c.bend is not None]
+    if not bent:
+        return []
+    worst = max(bent, key=lambda c: c.bend or 0.0)
+    apart = [(abs((c.straight or 0.0) / c.rate - 1), c) for c in bent if c.rate]
+    text = ("closed form, a straight line through the ends of the grid: simulated energies lie within "
+            f"{100 * (worst.bend or 0):.1f} % of it ({_place(worst, found)})")
+    if apart:
+        most, where = max(apart, key=lambda pair: pair[0])
+        text += f", and it crosses within {100 * most:.1f} % of the rates above ({_place(where, found)})"
+    return [text]
+
+
+def _place(one: Crossing, found: list[Crossing]) -> str:
+    return f"{title(one, found)}, {one.scope}, T = {one.timesteps}"
 
 
 def curve_points(found: list[Crossing], scope: str = "system") -> dict[str, list[tuple[int, float]]]:
-    """Lines of the figure at full speed: by name, (steps, rate); above the highest rate of the grid there is no point."""
+    """Lines of the figure at full speed: by name, (steps, rate), 0 below the lowest rate of the grid; above the highest none."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for one in found:
         if one.scope == scope and one.rate_hz is None and one.rate is not None:
@@ -102,4 +138,5 @@ def curve_points(found: list[Crossing], scope: str = "system") -> dict[str, list
 
 
 def plain(found: list[Crossing]) -> list[dict[str, Any]]:
-    return [{**vars(one), "between": list(one.between) if one.between else None} for one in found]
+    return [{**vars(one), **{name: list(pair) if (pair := getattr(one, name)) else None for name in ("between", "ends")}}
+            for one in found]

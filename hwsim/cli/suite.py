@@ -27,5 +27,5 @@ def suite_command(
     rates = ", ".join("back to back" if hz is None else f"{hz:g} samples per second" for hz in suite.rates_hz)
     print_notes([f"scopes: {', '.join(suite.scopes)}; rates: {rates}; the first {suite.samples} samples of a trace",
                  f"prices: {suite.ranges}, {suite.draws} draws, seed {suite.seed}, held: {', '.join(suite.held) or 'none'}; "
-                 "accounts: every published one of `hwsim assume`",
+                 f"accounts: {', '.join(suite.accounts)}",
                  *(f"{part}: {value[:16]}" for part, value in suite.hashes.items())])

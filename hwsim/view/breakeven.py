@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 LOWEST, HIGHEST = 1e-3, 12.0
-"""The lowest and highest rates that are drawn; an account under which the SNN never wins ends at the lowest."""
+"""The lowest and highest rates that are drawn. Where the SNN never wins an arrow points down at the lowest, and no line leads
+there."""
 RATE = "spikes per neuron and step at which both take the same"
 IMPOSSIBLE = "more than one spike in each step: cannot be"
 ROW = 0.24
@@ -32,7 +33,7 @@ ROW = 0.24
 
 @dataclass(frozen=True)
 class Curve:
-    """One account: (steps, spikes per neuron and step)."""
+    """One account: (steps, spikes per neuron and step); 0: the SNN never wins, or below the lowest rate that was simulated."""
 
     title: str
     points: Sequence[tuple[int, float]]
@@ -79,11 +80,20 @@ def breakeven_figure(curves: Sequence[Curve], traces: Traces, thresholds: Sequen
 
 
 def _draw_lines(axes: Axes, curves: Sequence[Curve], traces: Traces, thresholds: Sequence[Threshold], steps: list[int]) -> None:
+    lost = {t: [curve for curve in curves if (t, 0.0) in [*curve.points]] for t in steps}
     for n, curve in enumerate(curves):
-        seen = any(LOWEST <= max(rate, LOWEST) <= HIGHEST for _, rate in curve.points)
-        axes.plot([t for t, _ in curve.points], [max(rate, LOWEST) for _, rate in curve.points],
+        drawn = [(t, rate) for t, rate in curve.points if rate > 0]
+        seen = any(rate <= HIGHEST for _, rate in curve.points)
+        colour = COLOURS[n % len(COLOURS)]
+        axes.plot([t for t, _ in drawn], [rate for _, rate in drawn], marker="." if len(drawn) == 1 else None,
                   label=curve.title if seen else None,  # what lies beyond the axes has no place in the legend
-                  color=COLOURS[n % len(COLOURS)], linestyle=DASHES[(n // len(COLOURS)) % len(DASHES)], linewidth=1.4)
+                  color=colour, linestyle=DASHES[(n // len(COLOURS)) % len(DASHES)], linewidth=1.4)
+        for t in (t for t in steps if curve in lost[t]):
+            place = lost[t].index(curve) - (len(lost[t]) - 1) / 2  # side by side
+            axes.plot([t * 2 ** (0.07 * place)], [LOWEST * 1.25], "v", color=colour, markersize=6, clip_on=False)
+    if any(lost.values()):
+        axes.text(0.01, 0.055, "arrows: never, or below the lowest rate simulated", transform=axes.transAxes, fontsize=SMALL,
+                  color=PALE)
     for number, band in enumerate(thresholds):
         if band.timesteps is not None:
             axes.plot([band.timesteps], [band.low / band.timesteps], "D", color=INK, markersize=6, label=band.title)
@@ -92,9 +102,10 @@ def _draw_lines(axes: Axes, curves: Sequence[Curve], traces: Traces, thresholds:
         else:
             axes.fill_between(steps, [band.low / t for t in steps], [band.high / t for t in steps], color=PALE,
                               alpha=0.15 + 0.1 * number, linewidth=0, label=band.title)
-    for name, t, rate in traces:
-        axes.plot([t], [rate], "o", color=INK, markersize=8, markerfacecolor="white", markeredgewidth=1.8, zorder=5)
-        axes.annotate(name, (t, rate), xytext=(0, 9), textcoords="offset points", fontsize=SMALL, ha="center")
+    for number, (name, t, rate) in enumerate(traces, start=1):  # names are longer than the way to the next point
+        axes.plot([t], [rate], "o", color=INK, markersize=11, markerfacecolor="white", markeredgewidth=1.4, zorder=5,
+                  label=f"{number}: {name}")
+        axes.annotate(str(number), (t, rate), fontsize=SMALL, ha="center", va="center", zorder=6)
     axes.axhspan(1, 100, color=RULE, alpha=0.5, linewidth=0)
     axes.text(0.99, 0.985, IMPOSSIBLE, transform=axes.transAxes, fontsize=SMALL, color=PALE, ha="right", va="top",
               bbox={"facecolor": "#EEEEEE", "edgecolor": "none", "pad": 1})

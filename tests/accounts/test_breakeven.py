@@ -14,6 +14,7 @@ from hwsim.accounts.breakeven import ALWAYS, NEVER, break_even, break_evens, res
 from hwsim.accounts.registry import all_accounts
 from hwsim.accounts.work import Work, WorkError, count_work
 from hwsim.cli import app
+from hwsim.cli.breakeven import _cell
 from hwsim.examples import example_path
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
@@ -90,6 +91,24 @@ def test_what_is_lacking_is_said_and_what_cannot_be_is_refused(works: tuple[Work
         break_evens(work, None, [0])
     with pytest.raises(WorkError, match="found no spike, expected some"):
         break_evens(rescaled(work, 0.0, 3), None, [2])
+
+
+def test_neurons_that_fire_once_cannot_spike_in_every_step(works: tuple[Work, Work]) -> None:
+    """Of T = 5 steps in one at most: a rate of 0.2 is all that there is."""
+    found = {b.timesteps: b for b in break_evens(*works, [1, 5]) if b.account == "additions_int8"}
+    assert [found[t].highest for t in (1, 5)] == [1, 0.2]
+    assert 0.2 < found[5].rate < 1  # as if they could fire more often, the SNN would win up to there
+    assert _cell(found[5]) == "always"
+    with Trace.open(example_path("rate")) as trace:
+        assert all(b.highest == 1 for b in break_evens(count_work(trace, 1), None, [5]))
+
+
+def test_a_bit_serial_trace_needs_no_trace_of_its_ann() -> None:
+    arguments = ["breakeven", str(example_path("bit_serial")), "--samples", "1", "--timesteps", "4", "--json"]
+    alone, given = (json.loads(CliRunner().invoke(app, [*arguments, *more]).stdout)
+                    for more in ([], ["--ann", str(example_path("ann"))]))
+    assert alone == given
+    assert all(row["rate"] is not None for row in alone if row["account"] != "datta2021")
 
 
 def test_the_command(tmp_path: Path, trace_files: dict[str, Path]) -> None:

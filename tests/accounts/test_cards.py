@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from hwsim.accounts.base import Account, Bill
+from hwsim.accounts.published.datta_2021 import Datta2021
+from hwsim.accounts.published.datta_2024 import Datta2024
+from hwsim.accounts.published.lemaire_2022 import Lemaire2022
+from hwsim.accounts.published.neurobench import NeuroBench
+from hwsim.accounts.published.thresholds import Threshold
+from hwsim.accounts.registry import ACCOUNTS
 from hwsim.accounts.suite import suite as suites
 from hwsim.accounts.suite import verify as verifying
 from hwsim.accounts.suite.card import headline, make_card, place, winner, wins
@@ -16,11 +24,14 @@ from hwsim.accounts.suite.page import bibtex, fairness, lines, machine_rows, tab
 from hwsim.accounts.suite.release import release
 from hwsim.accounts.suite.suite import HERE, Suite, SuiteError, check_released, digest, load_suite, parts
 from hwsim.accounts.suite.verify import CardError, read_card, verify_card, write_card
+from hwsim.accounts.twin import opened_ann
 from hwsim.accounts.work import WorkError
 from hwsim.arch import load_architecture
 from hwsim.cli import app
 from hwsim.examples import example_path
 from hwsim.simulation import simulate
+from hwsim.trace.reader import Trace
+from tests.extending.weight_reads import WeightReads
 
 SNN, ANN = example_path("bit_serial"), example_path("ann")
 
@@ -49,7 +60,7 @@ def test_the_shipped_suites_are_what_was_released() -> None:
 @pytest.mark.parametrize(("name", "value", "part"), [("MODEL_VERSION", "another", "models"), ("DIGITS", 3, "accounts")])
 def test_a_changed_part_is_a_new_suite(name: str, value: Any, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suites, name, value)
-    with pytest.raises(SuiteError, match=f"suite hwsim-2026.1: {part}: found .*, released as .*; a released suite never changes"):
+    with pytest.raises(SuiteError, match=f"suite hwsim-2026.2: {part}: found .*, released as .*; a released suite never changes"):
         check_released(load_suite())
 
 
@@ -65,16 +76,61 @@ def test_a_changed_price_or_design_is_a_new_suite(small: Suite) -> None:
     assert {"units/datta_45nm", "memory/cacti_lop", "logic/nangate_45nm", "dram/dramsim3", "scaling"} <= set(tables)
 
 
+@pytest.mark.parametrize(("kind", "line"), [
+    (Datta2021, "additions of the first layer, t > 1"), (Datta2024, "left shifts"), (Lemaire2022, "multiplications"),
+    (Threshold, "spikes per neuron and step"), (NeuroBench, "effective MACs")])
+def test_a_changed_equation_is_a_new_suite(kind: type[Account], line: str, small: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is of: hybrid inputs, bit planes, neurons that leak, five steps, an ANN's values."""
+    before, side = parts(small)["accounts"], "ann" if kind is NeuroBench else "snn"
+    charge = getattr(kind, side)
+
+    def without(self: Account, *works: Any) -> Bill:
+        bill = charge(self, *works)
+        return tuple(n for n in bill if n.what != line) if len(bill) > 1 else tuple(replace(n, each=2 * n.each) for n in bill)
+
+    monkeypatch.setattr(kind, side, without)
+    assert parts(small)["accounts"] != before
+
+
+def test_an_account_of_ones_own_leaves_a_suite_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is on no card; a suite that names an account that is not there is refused."""
+    monkeypatch.setitem(ACCOUNTS, "mine", WeightReads)
+    suite = load_suite()
+    check_released(suite)
+    assert set(suite.accounts) == set(ACCOUNTS) - {"mine"}
+    monkeypatch.delitem(ACCOUNTS, "lemaire2022")
+    with pytest.raises(SuiteError, match="accounts: found lemaire2022, known are additions"):
+        check_released(suite)
+
+
+def test_a_card_finds_the_ann_in_a_bit_serial_trace() -> None:
+    with Trace.open(SNN) as snn, opened_ann(snn, None) as held, Trace.open(ANN) as ann:
+        assert held.network.is_ann
+        assert [x.tolist() for x in held.sample(0).recorded.values()] == [x.tolist() for x in ann.sample(0).recorded.values()]
+    with Trace.open(example_path("rate")) as rate, pytest.raises(WorkError, match="a trace of coding rate holds no ANN; give"):
+        with opened_ann(rate, None):
+            pass
+
+
+def test_a_card_whose_traces_are_not_beside_it_says_so(tmp_path: Path) -> None:
+    body = {"format": "hwsim-card-1", **dict.fromkeys(verifying.KEYS, 0), "snn": {"name": "mine", "hash": "a" * 64},
+            "ann": {"name": "its", "hash": "b" * 64}}
+    del body["card_hash"]
+    write_card({**body, "card_hash": digest(body)}, tmp_path / "card.json")
+    shown = CliRunner().invoke(app, ["card", "verify", str(tmp_path / "card.json")])
+    assert f"--trace: found no mine.h5 beside the card; give the SNN's trace {'a' * 16}" in str(shown.exception)
+
+
 def test_a_suite_is_released_once(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    text = (HERE / "hwsim_2026_1.yaml").read_text()
-    path.write_text(text[:text.index("hashes:")].replace("hwsim-2026.1", "mine-1"))
+    text = (HERE / "hwsim_2026_2.yaml").read_text()
+    path.write_text(text[:text.index("hashes:")].replace("hwsim-2026.2", "mine-1"))
     made = release(path)
     assert made.hashes == load_suite().hashes
     assert made.hash != load_suite().hash
     with pytest.raises(SuiteError, match="mine-1 was released and never changes; copy the file, give it a new name"):
         release(path)
-    with pytest.raises(SuiteError, match="mine-2: no such suite; there are hwsim-2026.1"):
+    with pytest.raises(SuiteError, match="mine-2: no such suite; there are hwsim-2026.2"):
         load_suite("mine-2")
 
 
@@ -165,7 +221,7 @@ def test_the_commands(card: dict[str, Any], tmp_path: Path) -> None:
     listed = CliRunner().invoke(app, ["suite"])
     assert "as released" in listed.stdout
     assert json.loads(CliRunner().invoke(app, ["suite", "--json"]).stdout)["hash"] == load_suite().hash
-    lacking = CliRunner().invoke(app, ["card", str(SNN)])
-    assert "--ann: found nothing, expected the trace of the ANN" in str(lacking.exception)
+    lacking = CliRunner().invoke(app, ["card", str(example_path("rate"))])
+    assert "--ann: found nothing, and a trace of coding rate holds no ANN" in str(lacking.exception)
     wrong = CliRunner().invoke(app, ["card", str(ANN), "--ann", str(ANN)])
     assert isinstance(wrong.exception, WorkError)

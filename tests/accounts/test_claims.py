@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hwsim.accounts.base import AccountError
+from hwsim.accounts.base import AccountError, total
+from hwsim.accounts.claims.formulas import half_ann_over_spikes
 from hwsim.accounts.claims.measured import OnTraces, on_traces, silent_sums
-from hwsim.accounts.claims.page import claim_ratios, page
+from hwsim.accounts.claims.page import claim_ratios, numbers, page
 from hwsim.accounts.claims.potentials import DESIGNS, RATES, STEPS, accesses
 from hwsim.accounts.claims.verdicts import Claim, check_claim, check_claims, claim_data, contradiction, near
 from hwsim.accounts.claims.vgg16 import layers
+from hwsim.accounts.ours import our_data
 from hwsim.accounts.registry import all_accounts
 from hwsim.accounts.work import count_work
 from hwsim.arch import load_architecture
 from hwsim.cli import app
+from hwsim.cli.claims import _brief
 from hwsim.simulation import simulate
 from hwsim.snn.forward import connection_sums
 from hwsim.snn.network import INPUT
@@ -118,6 +121,52 @@ def test_pipelined_steps_are_a_shop_of_unit_jobs() -> None:
     assert CLAIMS["latency_of_schedules"].ours["step by step, pipelined"] == end == 19
 
 
+def test_the_overheads_of_000_are_its_account_on_vgg16() -> None:
+    """The claim's formula against the account of `hwsim assume` on the recorded VGG-16, at the trace's own activity."""
+    with Trace.open(ROOT / "traces" / "methods" / "cifar10_vgg16_bit_serial_t4.h5") as trace:
+        work = count_work(trace, 1)
+    account = next(a for a in all_accounts() if a.name == "datta2024_int8_half")
+    inputs = CLAIMS["ann_over_snn_of_000"].claim.inputs
+    ratios = {}
+    for head in ("512-10", "512-4096-4096-10"):
+        shapes = layers(head)
+        behind, neurons = sum(s.macs for s in shapes[1:]), sum(s.neurons for s in shapes[:-1])
+        bill = {line.what: line.amount for line in account.snn(work)}
+        d = bill["additions"] / 0.03 / sum(s.macs for s in layers("512-10")[1:])
+        step = 0.03 + 0.024 + 0.03
+        snn = shapes[0].macs * 0.23 + d * 0.03 * (behind + neurons) + 4 * neurons * step
+        ratios[head] = (shapes[0].macs + 0.5 * behind) * 0.23 / snn
+    ours = half_ann_over_spikes({**inputs, "lowest_sparsity": 1 - d})
+    assert ours["VGG-16 with overheads, 8 bits, d over all steps, lowest sparsity"] == pytest.approx(ratios["512-4096-4096-10"])
+    # The account shifts no sums of the first layer, whose inputs are values, and counts resets by the spikes of each layer.
+    assert total(account.ann(work, None)) / total(account.snn(work)) == pytest.approx(ratios["512-10"], rel=0.01)
+
+
+def test_a_bit_serial_accelerator_is_the_rival_where_the_claim_names_one() -> None:
+    designs = our_data().designs
+    (name,) = CLAIMS["over_bit_serial_accelerators"].machines
+    assert designs[name].ann == "output_stationary_bit_serial"
+    assert {name for c in CLAIMS.values() for name in c.machines} <= set(designs)
+    assert not CLAIMS["mac_over_ac"].machines
+    assert CLAIMS["ann_over_snn_of_001"].machines == ("event_driven", "output_stationary")
+
+
+def test_the_cases_of_uneven_arrival_are_all_errors() -> None:
+    ours = CLAIMS["uneven_cases"].ours
+    assert sum(ours[f"case {n}, percent of errors"] for n in range(1, 5)) == pytest.approx(100)
+    more = ours["case 1, percent of errors"] + ours["case 2, percent of errors"]
+    many, few = ours["too many spikes, percent"], ours["too few, percent"]
+    assert more == pytest.approx(100 * many / (many + few))
+
+
+def test_numbers_are_cut_between_numbers() -> None:
+    assert _brief("1.27, 5.18, 1.27, 5.18", 20) == "1.27, 5.18, ..."
+    assert _brief("31, 6.667", 20) == "31, 6.667"
+    for checked in CLAIMS.values():
+        for which in ("printed", "ours"):
+            assert len(_brief(numbers(checked, which, implied=False))) <= 20
+
+
 def test_random_trials_can_fail() -> None:
     """The trial of Theorem 1 has errors of both kinds in it, and the sum of its cases is not empty."""
     ours = CLAIMS["srp_theorem"].ours
@@ -184,7 +233,7 @@ def test_the_command(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["claims", "--out", str(tmp_path / "out")])
     assert shown.exit_code == 0
     assert max(map(len, shown.stdout.splitlines())) <= 120
-    assert "25 claims: reproduced 7;" in shown.stdout
+    assert "29 claims: reproduced 8;" in shown.stdout
     assert (tmp_path / "out" / "claims.md").read_text() == page(tuple(CLAIMS.values()), None)
     body = json.loads(CliRunner().invoke(app, ["claims", "mac_over_ac", "--json"]).stdout)
     assert [row["ours"] for row in body] == [{"E_MAC / E_AC": 32.0}]

@@ -215,7 +215,8 @@ def neurobench_counts(network: Network, samples: list[Sample]) -> dict[str, int]
         planes = {INPUT: sample.inputs, **sample.recorded}
         for layer in network:
             for n, c in enumerate(w for w in layer.connections if w.operator != "identity"):
-                for row in tensors(c, planes[c.source]):
-                    operations, spiking = single_layer_MACs(row, module(c, layer, n == 0))
+                values = bool(carries_values(network, c, len(planes[c.source])).all())
+                for row in tensors(c, planes[c.source], values):
+                    operations, spiking = single_layer_MACs(row, module(c, layer, n == 0, values))
                     counts["acs" if spiking else "macs"] += operations
     return counts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,12 +19,23 @@ from tests.snn.networks import CODINGS, events, random_input, random_network, sy
 
 
 def by_hand(network: Network, connection: Connection, shape: tuple[int, int, int], planes: np.ndarray) -> np.ndarray:
-    """(3, 2): events, operations and operations over non-zero weights, of values and of spikes, synapse by synapse."""
+    """(3, 2): events, operations, and operations or products over non-zero weights, of values and of spikes, one by one."""
     counts = np.zeros((3, 2), np.int64)
     for plane, value in zip(planes, carries_values(network, connection, len(planes)), strict=True):
         met = [amount for _, amount in synapses(connection, plane, shape)]
-        counts[:, 0 if value else 1] += [len(list(events(connection, plane))), len(met), np.count_nonzero(met)]
+        effective = met
+        if value and connection.pool_mode == "folded":  # an ANN adds a window's values up before it multiplies
+            effective = [amount for _, amount in synapses(*added_up(connection, plane), shape)]
+        counts[:, 0 if value else 1] += [len(list(events(connection, plane))), len(met), np.count_nonzero(effective)]
     return counts
+
+
+def added_up(connection: Connection, plane: np.ndarray) -> tuple[Connection, np.ndarray]:
+    """The same connection behind its pooling, and the sums of its windows, each by itself."""
+    c, h, w = connection.pooled_shape
+    k = connection.pool
+    sums = np.array([[plane[y * k:(y + 1) * k, x * k:(x + 1) * k].sum(axis=(0, 1)) for x in range(w)] for y in range(h)])
+    return replace(connection, source_shape=(c, h, w), pool=1, pool_mode="none"), sums
 
 
 @pytest.mark.parametrize("coding", CODINGS)

@@ -1,7 +1,8 @@
 """A network of hwsim as modules of PyTorch that are given the planes of a recorded sample, for counters of other packages.
 
 A folded pooling and its operator are one operator with a larger kernel, whose weights repeat: its input is then spikes, and not
-means of them. Identities are left out: no package counts them.
+means of them. An ANN's, whose input is values, is a pooling and an operator (`pooled`). Identities are left out: no package
+counts them.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ class Replay(nn.Module):
                     self.nodes[layer.name](sums[min(t, len(sums) - 1)], torch.tensor(spikes, dtype=torch.float32))
 
 
-def module(connection: Connection, layer: Layer, first: bool) -> nn.Module:
+def module(connection: Connection, layer: Layer, first: bool, pooled: bool = False) -> nn.Module:
     """The connection's operator on the grid of its tokens; the layer's bias is its first connection's."""
     weights = torch.tensor(np.asarray(connection.weights), dtype=torch.float32)
     bias = first and layer.bias is not None
-    k = connection.pool if connection.pool_mode == "folded" else 1
+    k = connection.pool if connection.pool_mode == "folded" and not pooled else 1
     if connection.operator == "linear":
         c, h, w = connection.pooled_shape
         weights = weights.reshape(-1, c, h, w).repeat_interleave(k, 2).repeat_interleave(k, 3).reshape(len(weights), -1)
@@ -72,9 +73,9 @@ def module(connection: Connection, layer: Layer, first: bool) -> nn.Module:
     return made.eval()
 
 
-def tensors(connection: Connection, planes: np.ndarray) -> list[torch.Tensor]:
+def tensors(connection: Connection, planes: np.ndarray, pooled: bool = False) -> list[torch.Tensor]:
     """The planes as the module takes them, one batch of one each; incomplete windows of a folded pooling are cut off."""
-    if connection.pool_mode == "folded":
+    if connection.pool_mode == "folded" and not pooled:
         k, (_, h, w) = connection.pool, connection.pooled_shape
         planes = planes[:, : h * k, : w * k]
     else:

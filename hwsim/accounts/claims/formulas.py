@@ -25,16 +25,32 @@ def additions_per_shift(i: Inputs) -> Results:
 
 
 def half_ann_over_spikes(i: Inputs) -> Results:
-    """0.5 E / (d E_add), for a MAC and for a multiplication alone, at both ends of the activity d = 1 - sparsity."""
+    """0.5 E / (d E_add), for a MAC and for a multiplication alone, at both ends of the activity d = 1 - sparsity; and for VGG-16
+    with what else a neuron does in each step and the first layer's MACs on both sides, d being spikes per neuron of all steps or
+    of one.
+    """
+    shapes = layers("512-4096-4096-10")
+    first, behind = shapes[0].macs, sum(s.macs for s in shapes[1:])
+    neurons = sum(s.neurons for s in shapes[:-1])
     found = {}
     for bits in (8, 32):
         mult, add = i[f"mult{bits}"], i[f"add{bits}"]
-        for name, energy in (("MAC", mult + add), ("multiplication", mult)):
-            for sparsity in ("lowest", "highest"):
-                found[f"{name}, {bits} bits, {sparsity} sparsity"] = 0.5 * energy / ((1 - i[f"{sparsity}_sparsity"]) * add)
-    found["activity that gives 7.2, 8-bit MAC"] = 0.5 * (i["mult8"] + i["add8"]) / (7.2 * i["add8"])
-    found["activity that gives 7.2, 8-bit multiplication"] = 0.5 * i["mult8"] / (7.2 * i["add8"])
+        mac, step = mult + add, add + i[f"shift{bits}"] + i[f"compare{bits}"]
+        for sparsity in ("lowest", "highest"):
+            once = 1 - i[f"{sparsity}_sparsity"]
+            found[f"MAC, {bits} bits, {sparsity} sparsity"] = 0.5 * mac / (once * add)
+            found[f"multiplication, {bits} bits, {sparsity} sparsity"] = 0.5 * mult / (once * add)
+            for name, d in (("over all steps", once), ("in each step", i["steps"] * once)):
+                snn = first * mac + d * add * (behind + neurons) + i["steps"] * neurons * step  # a reset is an addition
+                found[f"VGG-16 with overheads, {bits} bits, d {name}, {sparsity} sparsity"] = (first + 0.5 * behind) * mac / snn
+    for name, energy in (("MAC", i["mult8"] + i["add8"]), ("multiplication", i["mult8"])):
+        found[f"activity that gives {i['lowest_ratio']:g}, 8-bit {name}"] = 0.5 * energy / (i["lowest_ratio"] * i["add8"])
     return found
+
+
+def shift_over_addition(i: Inputs) -> Results:
+    return {**{f"{bits} bits": i[f"shift{bits}"] / i[f"add{bits}"] for bits in (32, 8)},
+            **{f"Aladdin, 32 bits, {clock}": i[f"aladdin_shift_{clock}"] / i[f"aladdin_add_{clock}"] for clock in ("1ns", "2ns")}}
 
 
 def over_bit_serial(i: Inputs) -> Results:
@@ -92,7 +108,9 @@ def chips_of_001(i: Inputs) -> Results:
     for chip in ("truenorth", "spinnaker"):
         compute, static = i[f"{chip}_compute"], i[f"{chip}_static"]
         for steps in ("5", "16"):
-            found[f"{chip}, {steps} steps"] = 1 / (compute / i[f"spikes_{steps}"] + static * i["steps"] / float(steps))
+            flops, time = compute / i[f"spikes_{steps}"], static * i["steps"] / float(steps)
+            found[f"{chip}, {steps} steps"] = 1 / (flops + time)
+            found[f"{chip}, share of T, {steps} steps"] = time / (flops + time)
     found["static share with absolute FLOPs"] = i["truenorth_static"] * i["steps"] / (i["truenorth_compute"] * i["flops"])
     return found
 
@@ -133,6 +151,6 @@ def reported(i: Inputs) -> Results:
 
 
 FORMULAS: dict[str, Callable[[Inputs], Results]] = {f.__name__: f for f in (
-    mult_over_add, additions_per_shift, half_ann_over_spikes, over_bit_serial, activity_drop, implied_by_001,
+    mult_over_add, additions_per_shift, half_ann_over_spikes, shift_over_addition, over_bit_serial, activity_drop, implied_by_001,
     additions_against_other_snns, vgg16_work, chips_of_001, steps_ratio, implied_by_004, energies_ratio, differences,
     half_the_steps, reported)}

@@ -17,6 +17,7 @@ from hwsim.accounts.base import AccountError, total
 from hwsim.accounts.claims.potentials import Accesses, accesses
 from hwsim.accounts.claims.verdicts import Checked
 from hwsim.accounts.work import count_work
+from hwsim.activity import SCOPES
 from hwsim.snn.forward import pool
 from hwsim.snn.network import INPUT
 from hwsim.trace.reader import Trace
@@ -29,7 +30,6 @@ PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "004": (("methods/cifar10_resnet20_single_spike_t5", "methods/cifar10_resnet20_ann_t4"),),
 }
 """By paper, the traces of its method and of the ANN, below the folder of traces."""
-OURS = tuple(f"hwsim_{flow}_{scope}" for flow in ("event_driven", "output_stationary") for scope in ("compute", "core", "system"))
 RATES = ("fashion_mnist_rate_t4", "fashion_mnist_rate_t8", "fashion_mnist_rate_t16", "fashion_mnist_bit_serial_t4")
 PLANES = ("fashion_mnist_bit_serial_t4", "methods/cifar10_resnet20_bit_serial_t4", "methods/cifar10_vgg16_bit_serial_t4")
 
@@ -53,7 +53,7 @@ def on_traces(
     claims: tuple[Checked, ...], folder: Path, simulated: bool = True, progress: Callable[[int, int], None] | None = None
 ) -> OnTraces:
     """Measure the claims on the traces below `folder`. Raises AccountError where one is not there."""
-    wanted = [c for c in claims if c.claim.accounts]
+    wanted = [c for c in claims if c.machines]
     found: dict[tuple[str, str], Assumed] = {}
     pairs = [(paper, pair) for paper in PAIRS for pair in PAIRS[paper]]
     for done, (paper, (snn, ann)) in enumerate(pairs):
@@ -103,9 +103,8 @@ def silent_sums(trace: Trace, samples: int) -> float:
 
 
 def _ratios(found: Assumed, claim: Checked, simulated: bool) -> dict[str, float | None]:
-    names = [name for name in claim.claim.accounts if simulated or not name.startswith("hwsim_")]
-    wanted = dict.fromkeys((*names, *(OURS if simulated else ())))
-    return {name: found.row(name).ratio for name in wanted}
+    machines = [f"hwsim_{machine}_{scope}" for machine in claim.machines for scope in SCOPES]
+    return {name: found.row(name).ratio for name in (*claim.claim.accounts, *(machines if simulated else ()))}
 
 
 def _there(folder: Path, name: str) -> Path:

@@ -23,7 +23,8 @@ _TRACES = """## The claims on shipped traces
 The ratio of the ANN's energy to the SNN's, so above 1 the SNN wins, on the [trace](glossary.md#trace) of each paper's method
 and that of its ANN, the mean of {samples} [samples](glossary.md#sample): under the paper's own account, and simulated in three
 [scopes](glossary.md#scope) on the best event-driven and output-stationary designs, beside the best ANN machines of the same
-[dataflow](glossary.md#dataflow). The command draws the figure as well (`claims.png`).
+[dataflow](glossary.md#dataflow); a claim about bit-serial accelerators beside one of them. The command draws the figure as well
+(`claims.png`).
 
 ![What is printed, what the paper's account gives here, what is simulated](figures/claims.png)
 """
@@ -63,17 +64,18 @@ def table(*names: str) -> list[str]:
 def verdict_sentence(claims: Sequence[Checked]) -> str:
     """How many claims have which verdict."""
     counts = Counter(c.verdict.removeprefix("reproduced ") for c in claims)
-    return f"{len(claims)} claims: " + "; ".join(f"{verdict} {n}" for verdict, n in counts.most_common()) + "."
+    claims_ = "1 claim" if len(claims) == 1 else f"{len(claims)} claims"
+    return f"{claims_}: " + "; ".join(f"{verdict} {n}" for verdict, n in counts.most_common()) + "."
 
 
-def numbers(checked: Checked, which: str) -> str:
-    """The printed numbers, or ours of the same names and of those that are right."""
+def numbers(checked: Checked, which: str, implied: bool = True) -> str:
+    """The printed numbers, or ours of the same names and of those that are right, and what is implied."""
     claim = checked.claim
     if which == "printed":
         return ", ".join(said(name, value) for name, value in claim.printed.items()) or "in the claim"
     names = dict.fromkeys((*claim.printed, *claim.right))
-    implied = [f"implied {name}: {short(checked.ours[name])}" for name in claim.implied]
-    return ", ".join([*(said(name, checked.ours[name]) for name in names), *implied]) or "-"
+    more = [f"implied {name}: {short(checked.ours[name])}" for name in (claim.implied if implied else ())]
+    return ", ".join([*(said(name, checked.ours[name]) for name in names), *more]) or "-"
 
 
 def said(name: str, value: float) -> str:
@@ -102,7 +104,7 @@ def _on_traces(measured: OnTraces) -> list[str]:
     lines = [_TRACES.format(samples=SAMPLES), *table("claim", "trace", "account", "ANN / SNN")]
     for (claim, trace), ratios in measured.ratios.items():
         for name, ratio in ratios.items():
-            title = titles.get(name, name.removeprefix("hwsim_").replace("_", " ") + ", simulated")
+            title = titles.get(name) or _simulated(name)
             lines.append(row(f"`{claim}`", trace, title, "lacks an input" if ratio is None else f"{ratio:.2f}"))
     lines += ["", "Activity against T (claim `activity_drop`):", "",
               *table("trace", "spikes per neuron", "per neuron and step")]
@@ -115,6 +117,12 @@ def _on_traces(measured: OnTraces) -> list[str]:
               *table("trace", "percent")]
     lines += [row(name, f"{share:.1f}") for name, share in measured.silent.items()]
     return [*lines, "", *(_accesses(measured.accesses) if measured.accesses else [])]
+
+
+def _simulated(account: str) -> str:
+    """One of hwsim's own accounts in words: the pair of machines and the scope."""
+    machine, _, scope = account.removeprefix("hwsim_").rpartition("_")
+    return f"{our_data().designs[machine].title}: {scope}, simulated"
 
 
 def _accesses(found: Sequence[Accesses]) -> list[str]:

@@ -17,6 +17,16 @@ def quantisation_error(i: Inputs) -> Results:
     return {f"T = {int(i[name])}": 1 / (4 * i[name]) for name in ("before", "after")}
 
 
+def uniform_potentials(i: Inputs) -> Results:
+    """K and h of uniform pre-activations in [0, mu]: the mean activation over mu, and that of a staircase of T steps whose first
+    half step is 0. By the mass of each stair."""
+    found = {"K": 0.5}
+    for steps in (1, 2, 5, 16):
+        edges = np.clip((np.arange(steps + 2) - 0.5) / steps, 0, 1)
+        found[f"h, T = {steps}"] = float((np.diff(edges) * np.arange(steps + 1) / steps).sum())
+    return found
+
+
 def bits_of_levels(i: Inputs) -> Results:
     """Steps that bit planes need for Q levels 0 to Q - 1, and for the levels 0 to Q that Eq. 2 prints."""
     return {"steps": float(np.ceil(np.log2(i["levels"]))), "steps for levels 0 to Q": float(np.ceil(np.log2(i["levels"] + 1)))}
@@ -53,11 +63,12 @@ def no_spike(i: Inputs) -> Results:
 
 
 def accesses_to_potentials(i: Inputs) -> Results:
-    """Reads and writes of one potential that lies in memory: integrate and fire, and bit planes that fire from a register or
-    not.
+    """What one neuron does: sums added and comparisons, one of each in a step whichever order they come in; and reads and writes
+    of its potential in memory, of integrate and fire, and of bit planes that fire from a register or not.
     """
     steps = i["steps"]
-    return {"integrate and fire": 2 * steps, "bit planes, fire in a register": 2 * steps + 1,
+    return {"sums and comparisons, integrate and fire": steps + steps, "sums and comparisons, bit planes": steps + steps,
+            "integrate and fire": 2 * steps, "bit planes, fire in a register": 2 * steps + 1,
             "bit planes, fire from memory": 4 * steps, "output-stationary, layer by layer": 0.0}
 
 
@@ -80,7 +91,11 @@ def residual_potential(i: Inputs) -> Results:
     zero = activation == 0
     wrong = (zero & below & ~(rate >= activation)) | (zero & (rate > activation) & ~below)
     wrong |= ~zero & (below != (rate > activation))
+    more, fewer, full = rate > activation, rate < activation, activation == theta
+    cases = (zero & more, ~zero & ~full & more, ~zero & ~full & fewer, full & fewer)
+    errors = sum(int(case.sum()) for case in cases)
     return {"violations": float(wrong.sum()), "trials": float(trials),
+            **{f"case {n}, percent of errors": 100 * float(case.sum()) / errors for n, case in enumerate(cases, start=1)},
             "too many spikes, percent": 100 * float((rate > activation).mean()),
             "too few, percent": 100 * float((rate < activation).mean())}
 
@@ -95,4 +110,5 @@ def noisy_mean(i: Inputs) -> Results:
 
 
 SCHEDULES: dict[str, Callable[[Inputs], Results]] = {f.__name__: f for f in (
-    quantisation_error, bits_of_levels, spatial, latency, no_spike, accesses_to_potentials, residual_potential, noisy_mean)}
+    quantisation_error, uniform_potentials, bits_of_levels, spatial, latency, no_spike, accesses_to_potentials,
+    residual_potential, noisy_mean)}

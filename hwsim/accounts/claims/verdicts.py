@@ -23,6 +23,8 @@ from hwsim.yaml_file import read_yaml
 
 DATA = Path(__file__).with_name("claims.yaml")
 Verdict = Literal["reproduced", "reproduced under stated assumptions", "needs data that were not published", "wrong as printed"]
+DATAFLOWS = ("event_driven", "output_stationary")
+"""Machines of a claim that means none in particular: each dataflow's best."""
 ZERO = 5e-3
 """A printed zero is met by anything below."""
 
@@ -50,7 +52,9 @@ class Claim(Fields):
     ratios: list[float] = []
     """Energies of the ANN over the SNN that the paper prints, for the figure."""
     accounts: list[str] = []
-    """Accounts (hwsim assume) that are the claim on a trace of ours."""
+    """Published accounts (hwsim assume) that are the claim on a trace of ours."""
+    machines: list[str] = []
+    """Pairs of machines of hwsim/accounts/ours.yaml that the claim is simulated on; of a claim with accounts: DATAFLOWS."""
 
 
 class Error(Fields):
@@ -83,6 +87,11 @@ class Checked:
     @property
     def verdict(self) -> Verdict:
         return self.claim.verdict
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Pairs of machines that it is simulated on; none for a claim that is not one on a trace."""
+        return tuple(self.claim.machines) or (DATAFLOWS if self.claim.accounts else ())
 
 
 @cache

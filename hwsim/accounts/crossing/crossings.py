@@ -2,7 +2,7 @@
 
 Between two rates of the grid the energy is taken to be a straight line, and a crossing names the two. Beside it stands the rate
 that a straight line through the first and the last rate gives (`straight`): the closed form of a machine whose energy is a
-constant and so much for each spike. Where both agree, it is one.
+constant and so much for each spike. How far the simulated energies lie from that line is its error (`bend`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Crossing:
     rate       spikes per neuron and step at which both take the same; 0: the SNN takes more at the lowest rate already; None: it
                takes less at the highest, or a side lacks numbers.
     between    the rates of the grid on both sides of it.     straight   by the straight line through the ends; None without one.
+    bend       the largest relative distance of a simulated energy from that line; None for fewer than three rates.
+    ends       the lowest and the highest rate of the grid that has numbers.
     lacks      why there are no numbers.                      ann_pj     what the ANN takes.
     """
 
@@ -41,15 +43,19 @@ class Crossing:
     straight: float | None
     ann_pj: float | None
     lacks: str = ""
+    bend: float | None = None
+    ends: tuple[float, float] | None = None
 
     @property
     def said(self) -> str:
-        """For a table, in percent."""
-        if self.lacks:
+        """For a table, in percent. Beyond the grid it names the grid's end, or what the straight line says: never, or always."""
+        if self.lacks or self.ends is None:
             return "-"
         if self.rate is None:
-            return "always"
-        return "never" if self.rate == 0 else f"{100 * self.rate:.2f}"
+            return "always" if self.straight is None or self.straight >= 1 else f"> {100 * self.ends[1]:g}"
+        if self.rate == 0:
+            return "never" if self.straight is not None and self.straight <= 0 else f"< {100 * self.ends[0]:g}"
+        return f"{100 * self.rate:.2f}"
 
 
 def crossings(rows: Iterable[Row]) -> list[Crossing]:
@@ -85,7 +91,7 @@ def _crossing(key: tuple[Any, ...], scope: str, line: list[Row], rival: Row) -> 
     if rate is None and len(reached) < len(ordered):
         return Crossing(*head, None, None, None, ann, f"takes less up to {rates[-1]:g} spikes per neuron and step; above, "
                         f"{hz:g} samples per second are out of reach")
-    return Crossing(*head, rate, between, straight(rates, own, ann), ann)
+    return Crossing(*head, rate, between, straight(rates, own, ann), ann, "", bend(rates, own), (rates[0], rates[-1]))
 
 
 def _energy(row: Row, scope: str, hz: float | None) -> float | None:
@@ -102,6 +108,14 @@ def where(rates: Sequence[float], own: Sequence[float], ann: float) -> tuple[flo
         if e1 >= ann:
             return r0 + (r1 - r0) * (ann - e0) / (e1 - e0), (r0, r1)
     return None, None
+
+
+def bend(rates: Sequence[float], own: Sequence[float]) -> float | None:
+    """The largest relative distance of `own` from the straight line through its ends; None for fewer than three rates."""
+    if len(rates) < 3:
+        return None
+    slope = (own[-1] - own[0]) / (rates[-1] - rates[0])
+    return max(abs(own[0] + slope * (rate - rates[0]) - pj) / pj for rate, pj in zip(rates[1:-1], own[1:-1], strict=True))
 
 
 def straight(rates: Sequence[float], own: Sequence[float], ann: float) -> float | None:

@@ -16,12 +16,12 @@ import numpy as np
 from hwsim import __version__
 from hwsim.accounts.assume import charged
 from hwsim.accounts.ours import fitted, one_line
-from hwsim.accounts.registry import all_accounts
 from hwsim.accounts.row import EVEN
 from hwsim.accounts.sensitivity.bill import Priced
 from hwsim.accounts.sensitivity.draws import Prices, drawn, nominal
 from hwsim.accounts.sensitivity.flips import Comparison, probability, ratios
 from hwsim.accounts.suite.suite import Machine, Suite, digest
+from hwsim.accounts.twin import opened_ann
 from hwsim.accounts.work import WorkError, check_twins, count_work
 from hwsim.arch import load_architecture
 from hwsim.errors import HwsimError
@@ -45,15 +45,18 @@ class Runs:
     why: str = ""
 
 
-def make_card(trace: str | Path, ann: str | Path, suite: Suite, progress: Progress | None = None) -> dict[str, Any]:
-    """The card of a trace and its ANN. Raises WorkError for traces that are not of one network, what traces raise."""
-    with Trace.open(trace) as snn, Trace.open(ann) as rival:
+def make_card(trace: str | Path, ann: str | Path | None, suite: Suite, progress: Progress | None = None) -> dict[str, Any]:
+    """The card of a trace and its ANN, which None finds in a bit-serial trace.
+
+    Raises WorkError for traces that are not of one network, or for a trace that holds no ANN; what traces raise.
+    """
+    with Trace.open(trace) as snn, opened_ann(snn, ann) as rival:
         if snn.network.is_ann:
             raise WorkError(f"{snn.name}: is a quantised ANN, expected an SNN first; give the ANN with --ann")
         samples = min(suite.samples, snn.samples, rival.samples)
         work, other = count_work(snn, samples), count_work(rival, samples)
         check_twins(work, other)
-        rows = [charged(account, work, other) for account in all_accounts()]
+        rows = [charged(account, work, other) for account in suite.charging()]
         accounts = [{"account": row.account, "title": row.title, "ratio": row.ratio, "ratios": list(row.ratios),
                      "wins": row.winner, "lacks": row.lacks or None} for row in rows]
         found = list(_machines(snn, rival, samples, suite, progress))

@@ -16,14 +16,14 @@ from typing import Any
 from pydantic import Field
 
 from hwsim.accounts.assume import charged
-from hwsim.accounts.base import checked, total
-from hwsim.accounts.registry import all_accounts
+from hwsim.accounts.base import Account, checked, total, variants_of
+from hwsim.accounts.registry import ACCOUNTS
 from hwsim.accounts.sensitivity.ranges import Held, Ranges, held, published_ranges
-from hwsim.accounts.work import count_work
+from hwsim.accounts.suite.probe import known_works
+from hwsim.accounts.work import Work
 from hwsim.arch import dump_architecture, load_architecture
 from hwsim.cost.technology.sources import FOLDER
 from hwsim.errors import HwsimError, shown
-from hwsim.examples import load_example
 from hwsim.fields import Fields
 from hwsim.task import MODEL_VERSION
 from hwsim.yaml_file import read_yaml
@@ -63,6 +63,8 @@ class Suite(Fields):
     """The first of each trace that are replayed; fewer where a trace has fewer."""
     draws: int
     seed: int
+    accounts: list[str] = Field(min_length=1)
+    """Names of the accounts on a card, as in ACCOUNTS of hwsim/accounts/registry.py; others may be there."""
     hashes: dict[str, str] = {}
     """SHA-256 of each part, 64 hexadecimal digits; empty: not released."""
 
@@ -70,6 +72,12 @@ class Suite(Fields):
     def hash(self) -> str:
         """Of the whole."""
         return digest(self.model_dump())
+
+    def charging(self) -> list[Account]:
+        """Its accounts, each under each variant. Raises SuiteError for one that is not there."""
+        if missing := [name for name in self.accounts if name not in ACCOUNTS]:
+            raise SuiteError(f"suite {self.name}: accounts: found {missing[0]}, known are {', '.join(ACCOUNTS)}")
+        return [account for name in self.accounts for account in variants_of(name, ACCOUNTS[name])]
 
     def prices(self) -> tuple[Ranges, Held]:
         """The ranges of prices, and what is held of them."""
@@ -151,21 +159,21 @@ def _ranges(suite: Suite) -> Any:
 
 
 def _accounts(suite: Suite) -> Any:
-    """What each account's file says, and what it charges for the example traces: its equations."""
-    return _bills(DIGITS)
+    """What each account's file says, and what it charges for networks that have all that accounts charge: its equations."""
+    return {account.name: {"data": account.data.model_dump(), "bills": {
+        name: _bill(account, work, rival) for name, work, rival in _works()}} for account in suite.charging()}
 
 
 @cache
-def _bills(digits: int) -> dict[str, Any]:
-    with load_example("rate") as snn, load_example("ann") as ann:
-        work, rival = count_work(snn, 1), count_work(ann, 1)
-    found = {}
-    for account in all_accounts():
-        row = charged(account, work, rival)
-        sides = {"snn": row.snn, "ann": row.ann}
-        found[account.name] = {"data": account.data.model_dump(),
-                               "bills": {side: f"{total(bill):.{digits}g}" for side, bill in sides.items()}, "lacks": row.lacks}
-    return found
+def _works() -> tuple[tuple[str, Work, Work | None], ...]:
+    return tuple(known_works())
+
+
+def _bill(account: Account, work: Work, ann: Work | None) -> dict[str, str]:
+    """Both totals, and what is lacking."""
+    row = charged(account, work, ann)
+    sides = {side: f"{total(bill):.{DIGITS}g}" for side, bill in (("snn", row.snn), ("ann", row.ann))}
+    return {**sides, "lacks": row.lacks}
 
 
 def _models(suite: Suite) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hwsim.accounts.suite.card import FORMAT, make_card
 from hwsim.accounts.suite.suite import SuiteError, digest, load_suite
+from hwsim.accounts.twin import opened_ann
 from hwsim.errors import HwsimError, shown
 from hwsim.files import whole_file
 from hwsim.trace.reader import Trace
@@ -48,20 +49,21 @@ def read_card(path: str | Path) -> dict[str, Any]:
 
 
 def verify_card(
-    card: dict[str, Any], trace: str | Path, ann: str | Path, progress: Callable[[int, int], None] | None = None
+    card: dict[str, Any], trace: str | Path, ann: str | Path | None, progress: Callable[[int, int], None] | None = None
 ) -> int:
-    """Compute a card again, on the traces that it names; how many numbers are equal.
+    """Compute a card again, on the traces that it names (`ann` None: the one in a bit-serial trace); how many numbers are equal.
 
     Raises SuiteError for another suite, CardError for other traces and for every number that is not equal.
     """
     suite = load_suite(card["suite"])
     if suite.hash != card["suite_hash"]:
         raise SuiteError(f"suite {suite.name}: found {suite.hash[:12]} here, the card was made with {card['suite_hash'][:12]}")
-    for side, path in (("snn", trace), ("ann", ann)):
-        with Trace.open(path) as opened:
-            if opened.content_hash != card[side]["hash"]:
-                raise CardError(f"{path}: found trace {opened.content_hash[:16]}, the card is of {card[side]['name']} "
-                                f"{card[side]['hash'][:16]}; give the trace that it names")
+    with Trace.open(trace) as snn, opened_ann(snn, ann) as rival:
+        for side, path, found in (("snn", trace, snn.content_hash), ("ann", ann or trace, rival.content_hash)):
+            if found != card[side]["hash"]:
+                option = "--ann" if side == "ann" else "--trace"
+                raise CardError(f"{path}: found trace {found[:16]}, the card is of {card[side]['name']} "
+                                f"{card[side]['hash'][:16]}; give the trace that it names with {option}")
     again = make_card(trace, ann, suite, progress)
     pairs = list(_pairs(card, again, ""))
     if wrong := [f"{where}: found {theirs!r} on the card, {ours!r} computed" for where, theirs, ours in pairs
