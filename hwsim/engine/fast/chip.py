@@ -18,7 +18,8 @@ from hwsim.activity import EVENTS, INDEX
 from hwsim.checks.chip import check_list
 from hwsim.checks.program import check_program
 from hwsim.checks.run import check_alone
-from hwsim.engine.fast.core import POOLED, ROWS_SCANNED, VALUE_BITS, CoreState, PlainCore
+from hwsim.engine.fast import steps
+from hwsim.engine.fast.core import CoreState, PlainCore, feed_plane
 from hwsim.engine.fast.counting import cargo_bits_of, count_transfer
 from hwsim.engine.fast.dataflow import DataflowCore
 from hwsim.engine.fast.feeds import Buffers, FeedPack, Scanner, stretches
@@ -127,28 +128,20 @@ def execute_run(
         flow = DataflowCore(pack, state, buffers, record, eots, counts_pools)
         flow.execute(sources)
         return flow
-    core = PlainCore(pack, state, buffers, record)
     if not (state.arithmetic or record) and is_simple(pack) and len(sources) == 1 and lists_simply(sources[0]):
+        core = PlainCore(pack, state, buffers, record)
         time_run(core, sources[0], eots)
         return core
+    if not record and steps.does(pack, state) and eots <= pack.run.table.planes:
+        quick = steps.StepsCore(pack, state, buffers)
+        quick.execute(sources, eots, counts_pools)
+        return quick
+    core = PlainCore(pack, state, buffers, record)
     scanner = Scanner(buffers) if pack.run.core.buffer == "bitmap" else None
     for n in range(eots):
-        row = core.row
         for source in sources:
-            if n >= len(source.planes):
-                continue
-            feed = source.feed
-            # Which channels spike matters to sums, to a scanner, to a log, and where channels do not all feed the same lanes.
-            counted = not (state.arithmetic or scanner or record) and len(source.synapses.by_channel) == 1
-            events, updates = feed.events(source.planes[n], source.timesteps[n], counted)
-            if counts_pools:
-                row[POOLED] += updates
-            row[VALUE_BITS] += feed.values_read(events, updates * counts_pools) * feed.value_bits
-            if scanner:
-                row[ROWS_SCANNED] += feed.scan().rows
-                core.events(source.synapses, events, scanner.gaps(feed, events))
-            else:
-                core.events(source.synapses, events)
+            if n < len(source.planes):
+                feed_plane(core, source, n, scanner, counts_pools)
         core.mark(scanner.mark_gap() if scanner else 1)
     return core
 
@@ -301,7 +294,8 @@ class _SampleRun:
         pack = self.pack.runs[i]
         state = self._take_state(pack, op)
         sources = [
-            FeedPlanes(feed, synapses, _chosen(self._planes(op, feed.source), feed.planes), feed.planes)
+            FeedPlanes(feed, synapses, _chosen(self._planes(op, feed.source), feed.planes), feed.planes,
+                       self._planes(op, feed.source))
             for feed, synapses in self.pack.feeds[i]]
         logged = is_logged(self.record, op.id)
         core = execute_run(pack, state, self.pack.buffers, sources, op.eots, logged, counts_pools=op.pools)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.engine.fast.counting import TALLIES, TALLY
-from hwsim.engine.fast.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList
+from hwsim.engine.fast.feeds import NO_ARRIVALS, NO_VALUES, Buffers, EventList, Scanner
+from hwsim.engine.fast.gather_pack import FeedPlanes
 from hwsim.engine.fast.kernels import arithmetic as ka
 from hwsim.engine.fast.kernels import flags as kf
 from hwsim.engine.fast.kernels import patterns as kp
@@ -242,7 +243,8 @@ class PlainCore:
 
     def counts(self) -> NDArray[np.int64]:
         """(rows, len(EVENTS))."""
-        return self.tally @ self.pack.factors
+        used = np.flatnonzero(self.tally.any(axis=0))  # integers have no fast product, and few tallies move
+        return self.tally[:, used] @ self.pack.factors[used]
 
     def log(
         self, potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64]
@@ -253,6 +255,22 @@ class PlainCore:
             push=tokens[:, 0].copy(), pop=tokens[:, 1].copy(), issue=issue, spikes=spikes, done=self.done(),
             counts=self.counts(), saturations=int(self.clipped), potentials=potentials, currents=currents, flags=flags,
         )
+
+
+def feed_plane(core: PlainCore, source: FeedPlanes, n: int, scanner: Scanner | None, counts_pools: bool) -> None:
+    """C2: the n-th plane of a source, without the mark that follows it."""
+    feed, row = source.feed, core.row
+    # Which channels spike matters to sums, to a scanner, to a log, and where channels do not all feed the same lanes.
+    counted = not (core.state.arithmetic or scanner or core.recorder) and len(source.synapses.by_channel) == 1
+    events, updates = feed.events(source.planes[n], source.timesteps[n], counted)
+    if counts_pools:
+        row[POOLED] += updates
+    row[VALUE_BITS] += feed.values_read(events, updates * counts_pools) * feed.value_bits
+    if scanner:
+        row[ROWS_SCANNED] += feed.scan().rows
+        core.events(source.synapses, events, scanner.gaps(feed, events))
+    else:
+        core.events(source.synapses, events)
 
 
 class Recorder:

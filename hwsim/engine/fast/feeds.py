@@ -133,6 +133,15 @@ class FeedPack:
             self._scans[bits] = plan_scan(self.grid, bits, self.scan_bits, self.taken)
         return self._scans[bits]
 
+    @property
+    def pools_first(self) -> bool:
+        """Whether a pooling unit makes planes of its own from those of the source."""
+        return self._pooled is not None
+
+    def sends_spikes(self, timestep: int) -> bool:
+        """Whether the events of a plane carry no value."""
+        return not self.payload or (self.hybrid and timestep > 0)
+
     def values_read(self, events: EventList, updates: int) -> int:
         """Values read from the source's buffer for the events of a plane: a pooling unit reads the `updates` of its windows."""
         if not events.values.size and self.connection.pool_mode != "unit":
@@ -142,7 +151,7 @@ class FeedPack:
     def events(self, plane: Ints, timestep: int, counted: bool = False) -> tuple[EventList, int]:
         """The events of a source's plane of `timestep`, and what a pooling unit did for them; `counted`: not which they are."""
         plane, updates = self._pool(plane)
-        payload = self.payload and not (self.hybrid and timestep > 0)
+        payload = not self.sends_spikes(timestep)
         return (self._counted if counted else self._listed)(plane, payload), updates
 
     def merged(self, planes: Ints) -> tuple[EventList, int]:
@@ -182,24 +191,24 @@ class FeedPack:
 
 
 class Scanner:
-    """C3: where a bitmap's scanner stands, in rows counted through the run."""
+    """C3: where a bitmap's scanner stands, in rows counted through the run: those read, and the last one reached."""
 
     def __init__(self, buffers: Buffers) -> None:
-        self._buffers, self._rows, self._reached = buffers, 0, -1
+        self._buffers, self.rows, self.reached = buffers, 0, -1
 
     def gaps(self, feed: FeedPack, events: EventList) -> Ints:
         """Gaps of a plane's tokens as arrivals (events, 3) of kernels.timing."""
         arrivals = self._buffers.get("arrivals", 3 * events.number, np.int64)[: 3 * events.number].reshape(-1, 3)
         plan = feed.scan()
-        self._reached = ke.scan_gaps(
-            events.starts, events.flat, feed.pool, feed.grid, feed.scan_bits, plan.skipped, self._rows, self._reached, arrivals)
-        self._rows += plan.rows
+        self.reached = ke.scan_gaps(
+            events.starts, events.flat, feed.pool, feed.grid, feed.scan_bits, plan.skipped, self.rows, self.reached, arrivals)
+        self.rows += plan.rows
         return arrivals
 
     def mark_gap(self) -> int:
         """Gap of the EOT: it waits for the rows that are left."""
-        gap = max(1, self._rows - 1 - self._reached)
-        self._reached = self._rows - 1
+        gap = max(1, self.rows - 1 - self.reached)
+        self.reached = self.rows - 1
         return gap
 
 

@@ -16,12 +16,16 @@ from hwsim.engine.fast.packing import Ints, Synapses
 
 @dataclass(frozen=True, eq=False)
 class FeedPlanes:
-    """A feed with the planes (N, H, W, C) that the run reads, and the timestep of each."""
+    """A feed with the planes (N, H, W, C) that the run reads, and the timestep of each.
+
+    whole   the array (T, H, W, C) of which `timesteps` are the planes, where there is one.
+    """
 
     feed: FeedPack
     synapses: Synapses
     planes: Ints
     timesteps: Sequence[int]
+    whole: Ints | None = None
 
     def bits(self, merged: bool) -> int:
         """Bits of one neuron in the buffer (R20, R21)."""

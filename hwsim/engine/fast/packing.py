@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hwsim.checks.run import check_run
 from hwsim.engine.fast.counting import coefficients, counts_last_words, pass_tallies
 from hwsim.engine.fast.skipping import MadeRows, Skipping, made_rows
+from hwsim.engine.fast.step_plan import StepPlan, plan_steps
 from hwsim.engine.fast.sweep_plan import SweepPlan
 from hwsim.program import CoreRun, ProgramError
 from hwsim.snn.network import Axis, Connection
@@ -61,6 +62,10 @@ class Width:
                 return limits
         raise ProgramError(f"a step of {step} on potentials up to {self.highest} does not fit 64 bits")
 
+    def fits_words(self, step: int) -> bool:
+        """Whether its values plus or minus `step` are held in 32 bits, and it is stored in no more."""
+        return self.limits(0).dtype == np.int32 and step <= (1 << 31) - 1 - self.highest
+
     def store(self, values: Ints) -> Ints:
         """(C, H, W) values as (positions, lanes) of this width; a memory cannot hold what lies outside."""
         return by_position(np.clip(values, self.lowest, self.highest), self.dtype)
@@ -82,7 +87,8 @@ class Synapses:
     weights   (rows + 1, lanes) or, sliced, (rows + 1, lanes of a slice); the last row is zero; None without weights.
     slices    (rows, 2) first lane and number of lanes of each row; size 0 when every row feeds all lanes.
     largest   bound on |weight|.      sums  an array whose type holds the sum of four weights.
-    table     makes the first three of these, when sums are made first: a timing-only replay never does.
+    narrow    the weights over `narrow_scale`, a power of two, where that fits a byte; None where it does not.
+    table     makes these five, when sums are made first: a timing-only replay never does.
     skipping  which operations its events make on a core that skips some (R26); None: all.
     """
 
@@ -111,14 +117,22 @@ class Synapses:
     def largest(self) -> int:
         return self._rows[2]
 
+    @property
+    def narrow(self) -> Ints | None:
+        return self._rows[3]
+
+    @property
+    def narrow_scale(self) -> int:
+        return self._rows[4]
+
     @cached_property
     def sums(self) -> Ints:
         # Four weights of a byte stay exact in 16 bits; the sums of others are made in the state's own type.
         return np.zeros(1, np.int16 if self.weights is not None and self.weights.dtype == np.int8 else np.int64)
 
 
-WeightRows = tuple[Ints | None, NDArray[np.int64], int]
-"""weights, slices and largest of Synapses, which do not depend on the rows of a tile."""
+WeightRows = tuple[Ints | None, NDArray[np.int64], int, Ints | None, int]
+"""weights, slices, largest, narrow and narrow_scale of Synapses, which do not depend on the rows of a tile."""
 
 
 def pack_synapses(
@@ -191,7 +205,7 @@ def weight_rows(run: CoreRun, connection: Connection) -> WeightRows:
     low, high = run.channels
     every = np.zeros((0, 2), np.int64)
     if connection.weights is None:
-        return None, every, 0
+        return None, every, 0, None, 1
     fed, (kernel_y, kernel_x) = _fed_channels(run, connection), (axis.kernel for axis in connection.axes)
     taps = kernel_y * kernel_x
     weights = np.asarray(connection.weights)
@@ -213,7 +227,20 @@ def weight_rows(run: CoreRun, connection: Connection) -> WeightRows:
     out[:-1] = table
     slices = np.stack([fed[:, 0] - low, fed[:, 1] - fed[:, 0]], axis=1)
     largest = int(np.abs(out.astype(np.int64)).max(initial=0))
-    return out, np.tile(slices, (taps, 1)) if sliced else every, largest
+    return out, np.tile(slices, (taps, 1)) if sliced else every, largest, *_narrow(out)
+
+
+def _narrow(weights: Ints) -> tuple[Ints | None, int]:
+    """Weights over the highest power of two that divides them all, as bytes, and that power; None where they fit no byte."""
+    together = int(np.bitwise_or.reduce(weights, axis=None))
+    scale = together & -together or 1
+    if narrowest(int(weights.min()) // scale, int(weights.max()) // scale) is not np.int8:
+        return None, 1
+    if weights.dtype == np.int8:
+        return weights, 1
+    out = aligned_zeros(weights.shape, np.int8)
+    out[...] = weights // scale
+    return out, scale
 
 
 def _from_first(rows: Ints, offsets: NDArray[np.int64]) -> Ints:
@@ -232,6 +259,7 @@ class RunPack:
     factors     tallies to events; pass_tallies  those of each pass: hwsim/engine/fast/counting.py.
     rows        timesteps that the run counts for, from 0.
     last_words  whether words of the last group are counted apart: they lie in fewer banks.
+    steps       how its timesteps are done many in a call; None where they are not.
     plans       of its sweeps, by the number of its EOTs; other dataflows only.
     """
 
@@ -248,6 +276,7 @@ class RunPack:
     pass_tallies: NDArray[np.int64]
     rows: int
     last_words: bool
+    steps: StepPlan | None
     plans: dict[int, SweepPlan] = field(default_factory=dict)
 
     @property
@@ -304,7 +333,7 @@ class Packer:
         return self._keep(key, pack, connection)
 
     def _made(self, weighted: Hashable, run: CoreRun, rows: WeightRows) -> MadeRows | None:
-        weights, slices, _ = rows
+        weights, slices, *_ = rows
         if weights is None:
             return None
         channels, lanes = run.channels[1] - run.channels[0], run.core.lanes
@@ -334,5 +363,5 @@ class Packer:
             addend_largest=addend_largest,
             factors=coefficients(run, high - low), pass_tallies=pass_tallies(run),
             rows=max(run.first_plane + table.planes, 1 + max((p.timestep for p in table.passes), default=0)),
-            last_words=counts_last_words(run),
+            last_words=counts_last_words(run), steps=plan_steps(run, potential.highest),
         )

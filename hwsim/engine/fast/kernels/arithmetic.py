@@ -278,18 +278,43 @@ def add_terms(state: Array, terms: Array, limits: Array) -> int:
 
 
 @njit(cache=True)
-def double(state: Array, limits: Array) -> int:
-    """R13; returns the steps that were clipped."""
+def double_lanes(lanes: Array, limits: Array) -> int:
+    """R13 for some lanes; returns the steps that were clipped."""
     wide = limits.dtype.type
     clipped = 0
-    for position in range(state.shape[0]):
-        lanes = state[position]
-        for j in range(lanes.size):
-            total = wide(wide(lanes[j]) * wide(2))
-            kept = min(max(total, limits[0]), limits[1])
-            clipped += kept != total
-            lanes[j] = kept
+    for j in range(lanes.size):
+        total = wide(wide(lanes[j]) * wide(2))
+        kept = min(max(total, limits[0]), limits[1])
+        clipped += kept != total
+        lanes[j] = kept
     return clipped
+
+
+@njit(cache=True)
+def double(state: Array, limits: Array) -> int:
+    """R13; returns the steps that were clipped."""
+    clipped = 0
+    for position in range(state.shape[0]):
+        clipped += double_lanes(state[position], limits)
+    return clipped
+
+
+@njit(cache=True)
+def fire_lanes(lanes: Array, spikes: Array, threshold: int, hard: bool, leak: int, reachable: bool) -> None:
+    """Compare, reset, leak, for some lanes; `fire` says what the arguments are."""
+    number = lanes.dtype.type
+    if reachable:
+        level = number(threshold)
+        for j in range(lanes.size):
+            fired = lanes[j] >= level
+            spikes[j] = fired
+            kept = number(0) if hard else number(lanes[j] - level)
+            lanes[j] = kept if fired else lanes[j]
+    else:
+        spikes[:] = 0
+    if leak >= 0:
+        for j in range(lanes.size):
+            lanes[j] -= lanes[j] >> leak
 
 
 @njit(cache=True)
@@ -298,32 +323,36 @@ def fire(state: Array, out: Array, threshold: int, hard: bool, leak: int, reacha
 
     `out` becomes 0 / 1. `leak` < 0: none. `reachable`: whether the type holds the threshold at all.
     """
-    number = state.dtype.type
-    level = number(threshold) if reachable else number(0)
     for position in range(state.shape[0]):
-        lanes, spikes = state[position], out[position]
-        if reachable:
-            for j in range(lanes.size):
-                fired = lanes[j] >= level
-                spikes[j] = fired
-                kept = number(0) if hard else number(lanes[j] - level)
-                lanes[j] = kept if fired else lanes[j]
-        else:
-            spikes[:] = 0
-        if leak >= 0:
-            for j in range(lanes.size):
-                lanes[j] -= lanes[j] >> leak
+        fire_lanes(state[position], out[position], threshold, hard, leak, reachable)
+
+
+@njit(cache=True)
+def decay_lanes(lanes: Array, left: int, bits: int) -> None:
+    """V * left / 2**bits of some lanes, rounded toward zero: R10. `left` is at most 2**bits.
+
+    |V| is taken apart at `bits`, so that no product is wider than V and vectors can be used: with |V| = h * 2**bits + l it is
+    h * left + l * left / 2**bits.
+    """
+    number = lanes.dtype.type
+    if lanes.itemsize < 8:
+        by, place, low = np.uint32(left), np.uint32(bits), np.uint32((1 << bits) - 1)
+        for j in range(lanes.size):
+            value = np.int32(lanes[j])
+            size = np.uint32(-value if value < 0 else value)
+            kept = np.uint32(np.uint32((size >> place) * by) + np.uint32(np.uint32((size & low) * by) >> place))
+            lanes[j] = number(-np.int32(kept) if value < 0 else np.int32(kept))
+    else:
+        for j in range(lanes.size):
+            product = np.int64(lanes[j]) * left
+            lanes[j] = number(product >> bits if product >= 0 else -(-product >> bits))
 
 
 @njit(cache=True)
 def decay(state: Array, left: int, bits: int) -> None:
     """V * left / 2**bits, rounded toward zero: R10."""
-    number = state.dtype.type
     for position in range(state.shape[0]):
-        lanes = state[position]
-        for j in range(lanes.size):
-            product = np.int64(lanes[j]) * left
-            lanes[j] = number(product >> bits if product >= 0 else -(-product >> bits))
+        decay_lanes(state[position], left, bits)
 
 
 @njit(cache=True)

@@ -53,8 +53,13 @@ def done(core: Array) -> int:
 def follow_in_turn(more: int, step: int, slot: int, pushed: int, place: int, ring: Array) -> tuple[int, int, int]:
     """`more` tokens popped every `step` cycles after `slot`: next free slot, last push, place in the ring."""
     depth = ring.size
-    before = slot + (more - depth) * step if more >= depth else ring[(place + more - 1) % depth]
-    at = (place + max(0, more - depth)) % depth
+    at = place
+    if more >= depth:
+        before = slot + (more - depth) * step
+        at = (place + more - depth) % depth
+    else:
+        last = place + more - 1
+        before = ring[last if last < depth else last - depth]
     for k in range(max(1, more - depth + 1), more + 1):
         ring[at] = slot + k * step
         at = at + 1 if at + 1 < depth else 0
