@@ -40,7 +40,7 @@ def simulated(trace: str, ann: str | None, steps: list[int], samples: int | None
         raise HwsimError("--simulate: needs the ANN's trace, which is replayed beside the SNN's; give it with --ann")
     if asked.study is None:
         raise HwsimError("--simulate: --study DIR is missing: where traces and rows are kept, so that a stopped grid goes on")
-    grid = Grid(_numbers("--rates", asked.rates), steps, _numbers("--width", asked.widths),
+    grid = Grid(_numbers("--rates", asked.rates), steps, _numbers("--channels", asked.widths),
                 [int(k) for k in _numbers("--kernel", asked.kernels)] or [None], asked.designs,
                 asked.memories or ["cacti_lop"], [None, *_numbers("--at-hz", asked.rates_hz)])
     grid.check()
