@@ -59,7 +59,11 @@ class Estimate:
         speed, and at the rate (NaN where the rate is out of reach)."""
         import pandas as pd  # not before somebody asks for a frame: it takes as long to load as all of hwsim
 
-        return pd.DataFrame([self._row(result) for result in self.results.values()], index=pd.Index(self.results, name="form"))
+        return pd.DataFrame(list(self.rows().values()), index=pd.Index(self.results, name="form"))
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The rows of `table` by form, as plain numbers."""
+        return {form: self._row(result) for form, result in self.results.items()}
 
     def _row(self, result: Result) -> dict[str, Any]:
         slow = result.shown_rate["energy_pj"] or {}
@@ -72,23 +76,23 @@ class Estimate:
         }
 
     def __repr__(self) -> str:
-        header, *rows = self._cells()
+        header, *rows = self.cells()
         widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
         lines = ["  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
                  for row in (header, *rows)]
-        return "\n".join([*(line.rstrip() for line in lines), "", *(f"- {text}" for text in self._notes())])
+        return "\n".join([*(line.rstrip() for line in lines), "", *(f"- {text}" for text in self.notes())])
 
     def _repr_html_(self) -> str:
-        header, *rows = self._cells()
+        header, *rows = self.cells()
         head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        notes = "".join(f"<li>{escape(text)}</li>" for text in self._notes())
+        notes = "".join(f"<li>{escape(text)}</li>" for text in self.notes())
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
 
-    def _cells(self) -> list[list[str]]:
+    def cells(self) -> list[list[str]]:
         """The table as text, its header first."""
         rate = next(iter(self.results.values())).rate_hz if self.results else DEFAULT_RATE_HZ
-        rows = [["form", "design", "cycles", "latency", *SCOPES, f"system at {rate:g}/s", "right", "unlike"]]
+        rows = [["form", "design", "cycles", "latency", *SCOPES, f"system at {rate:g}/s", "accuracy", "mismatches"]]
         for form, result in self.results.items():
             row, wrong = self._row(result), result.facts.mismatches
             slow = row["system_at_rate_pj"]
@@ -99,7 +103,8 @@ class Estimate:
                 "-" if wrong is None else str(wrong)])
         return rows
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """What was assumed, and why a form does not run, a sentence each."""
         return [*self.assumed, *(f"{form} does not run: {why}" for form, why in self.refused.items())]
 
 
@@ -225,7 +230,7 @@ def _replayed(
     twin = "; the ANN, the multiply-accumulate twin of that of the spiking forms" if len(results) > 1 and ANN in results else ""
     return Estimate(results, (
         *assumed, *([unnamed + twin] if given is None else []),
-        f"{some.facts.samples} samples were replayed, layer by layer, at full speed; {rate_hz:g}/s is the same with pauses, in "
+        f"{_count(some.facts.samples)} replayed, layer by layer, at full speed; {rate_hz:g}/s is the same with pauses, in "
         "which the chip leaks",
         f"{used.node_nm:g} nm, {used.vdd_v:g} V, {used.memory} memories, {used.logic} logic; docs/assumptions.md lists what is "
         "not modelled"), refused)
@@ -239,3 +244,7 @@ def _design(form: str, trace: Trace, given: Architecture | None, spiking: Archit
             if not isinstance(twin, Unbuilt):
                 return twin
     return default_design(trace) if given is None else given
+
+
+def _count(samples: int) -> str:
+    return "1 sample was" if samples == 1 else f"{samples} samples were"

@@ -304,7 +304,8 @@ class Result(Counted):
     ) -> Result:
         """The same cycles and counts at other prices: overrides by event, or other technology tables by name.
 
-        overrides     pJ by event or the path of a YAML file, as for `simulate`; they replace those of this result.
+        overrides     pJ by event or the path of a YAML file, as for `simulate`; they replace those of this result, and {} removes
+                      them. None leaves them as they are.
         leak_unused   whether memories that the network does not use leak and take area; None leaves it as it is.
         technology    units, memory, logic, dram (names or paths of tables), clock_gating (gated, free_running), temperature_k
                       (300, 360), node_nm, vdd_v (volts), family, gate_leakage, leakage_over_table; what is left out stays.
@@ -314,7 +315,8 @@ class Result(Counted):
         """
         leaks = self.leak_unused if leak_unused is None else leak_unused
         design = self.architecture.model_copy(update={"technology": _technology(self.architecture, technology, leaks)})
-        priced = replace(self, architecture=design, overrides=plain_overrides(overrides), leak_unused=leaks)
+        given = self.overrides if overrides is None else plain_overrides(overrides)
+        priced = replace(self, architecture=design, overrides=given, leak_unused=leaks)
         check_prices(design, priced.overrides, priced.used)
         return priced
 

@@ -45,6 +45,8 @@ OF_A_RESULT = FIGURES | {RESULT} | {f"{name}.csv" for name in (
 """All files of a saved result. A folder that holds others is not replaced."""
 SHARDS = "shards"
 """In the folder of a run that was stopped: what it has so far (hwsim/shards.py)."""
+SHARD = 64
+"""Samples of a shard: what a kill costs at most, for each process."""
 
 
 def save_result(
@@ -109,6 +111,17 @@ def check_target(
     if not os.access(above, os.W_OK):
         raise ResultError(f"{above}: not writable; name a folder where {what} may be written")
     return target
+
+
+def saved_run(folder: str | Path) -> tuple[str, str] | None:
+    """The run_id of the result in `folder`, and what it is in words; None where there is none. Nothing is checked."""
+    try:
+        said = json.loads((Path(folder) / RESULT).read_bytes())["summary"]
+        return said["run_id"], f"run {said['run_id']}, {said['trace']} on {said['arch']}, {said['schedule']}"
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return "", "a result that cannot be read"
 
 
 def _frames(counted: Counted) -> dict[str, pd.DataFrame]:

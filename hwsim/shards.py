@@ -26,15 +26,14 @@ from hwsim.counted import Facts
 from hwsim.errors import HwsimError
 from hwsim.files import whole_file
 from hwsim.result import Result
-from hwsim.result_file import SHARDS, check_target, writing
+from hwsim.result_file import SHARD, SHARDS, check_target, writing
 from hwsim.simulation import default_design, make_task, placed_for, simulate
 from hwsim.study.point import version_of
 from hwsim.study.pools import Died, Job, Pool, pool_of, processors
 from hwsim.task import Task, TaskError
 from hwsim.trace.reader import Trace
+from hwsim.trace.shipped import trace_file
 
-SHARD = 64
-"""Samples of a shard: what a kill costs at most, for each process."""
 _ARRAYS = ("cycles", "layer_counts", "operation_counts", "spans")
 
 
@@ -57,6 +56,7 @@ def simulate_in_shards(
     Other arguments are those of `simulate`, as are the errors. Raises ShardError where a process dies twice of the same samples,
     and ResultError where `folder` holds something else, or shards of another run.
     """
+    trace = trace_file(trace)
     with Trace.open(trace) as opened:
         design = placed_for(default_design(opened) if arch is None else load_architecture(arch), opened)
         task = make_task(opened, design, schedule=schedule, engine=engine, spikes=spikes, samples=samples, check=check)

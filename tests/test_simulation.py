@@ -423,3 +423,11 @@ def test_a_network_of_one_readout_is_compared_with_what_is_recorded(monkeypatch:
     for recorded, wrong in ((8, 0), (7, 3)):
         monkeypatch.setattr(trace, "final_potentials", lambda index, value=recorded: {"out": np.full((3, 1, 1), value)})
         assert hwsim.simulate(trace, "event_core_16").facts.mismatches_by_layer == {"out": wrong}
+
+
+def test_repricing_keeps_the_overrides_that_it_is_not_asked_about(rate_trace: Trace) -> None:
+    result = hwsim.simulate(rate_trace, "event_core_16", samples=1, check=False, overrides={"acc_add": 7.0})
+    for other in (result.reprice(leak_unused=True), result.reprice(memory="cacti_hp")):
+        assert other.overrides == result.overrides
+        assert other.energy_pj["compute"] == result.energy_pj["compute"]
+    assert result.reprice({}).energy_pj["compute"] < result.energy_pj["compute"]

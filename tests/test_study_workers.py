@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hwsim.study import Point, Row, StudyError, read_rows, run_study
-from hwsim.study.pools import Here
+from hwsim.study.pools import Here, pool_of
 from hwsim.study.proof import Proof
 from hwsim.study.work import run_points
 from hwsim.trace.reader import Trace
@@ -147,3 +147,10 @@ def test_a_cluster_that_closes_midway_leaves_the_rows_made_so_far(path: Path, tm
         run_study(points_of(path, 400), tmp_path, dask=cluster.scheduler_address,
                   progress=lambda done, of: cluster.close() if done == 20 else None)
     assert len(read_rows(tmp_path)) >= 20
+
+
+def test_an_address_without_a_port_is_refused_at_once() -> None:
+    """Without a Client, which would print a traceback of its own when it ends."""
+    for address in ("foo", "tcp://foo", "tcp://foo:bar"):
+        with pytest.raises(StudyError, match="no Dask scheduler answers there .*has no port"), pool_of(dask=address):
+            pass

@@ -7,8 +7,10 @@ and intermediate results of any kind are followed. It took 9 of 11 ways to write
 
 from __future__ import annotations
 
+import logging
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -54,11 +56,23 @@ def _check_weights(model: nn.Module, where: str) -> None:
         raise refusal(where, f"the model ({type(model).__name__})", "no weights", "a trained network", "give the network itself")
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the traceback that torch logs of an error before it raises the error."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
 def _exported(model: nn.Module, image_shape: tuple[int, ...], where: str) -> Any:
     like = next(model.parameters())
     image = torch.zeros(1, *image_shape, dtype=like.dtype, device=like.device)
     try:
-        return torch.export.export(model, (image,), strict=False)
+        with _quiet():
+            return torch.export.export(model, (image,), strict=False)
     except Exception as error:  # whatever the model's own code raises
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise refusal(where, f"the model ({type(model).__name__})", f"{type(error).__name__}: {(lines or [''])[0][:300]}",

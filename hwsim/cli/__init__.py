@@ -21,6 +21,7 @@ from hwsim.errors import HwsimError, shown
 COMMANDS = {
     "demo": "The first minute: a small network in three forms.",
     "list": "Designs, example traces and price tables that come with hwsim.",
+    "estimate": "From a PyTorch, ONNX or NIR model to cycles and energy.",
     "run": "Replay one trace on one architecture.",
     "compare": "Traces x architectures x schedules, beside ANN baselines.",
     "rivals": "A design against every ANN machine: equal lanes, area, latency.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from hwsim.chip.model import why_nothing_runs
 from hwsim.chip.placement import placement_of, placement_problems
 from hwsim.chip.slices import laid_out
 from hwsim.cli.chip import placement_rows, print_placement
-from hwsim.cli.common import JsonOption, file_to_write, print_json, print_notes, print_table, with_footnotes
+from hwsim.cli.common import JsonOption, file_to_write, print_json, print_notes, print_table, print_wrapped, with_footnotes
 from hwsim.cli.list import design_rows, print_designs
 from hwsim.cores.loop_nest import nest_text
 from hwsim.cost.area import area
@@ -75,7 +76,7 @@ def new(
 
 
 @app.command("schema")
-def schema() -> None:
+def schema(as_json: Annotated[bool, typer.Option("--json", help="The same: a schema is JSON.")] = False) -> None:
     """Print the JSON Schema of design files. Editors complete and check YAML with it."""
     print_json(architecture_schema())
 
@@ -97,9 +98,9 @@ def show(
     typer.echo(f"clock         {format_si(design.clock, 'Hz')} ({design.period_ns:.3g} ns)")
     for one in design.cores:
         many = f"{one.count} x " if one.count > 1 else ""
-        typer.echo(f"core          {many}" + ", ".join(f"{k} {v}" for k, v in one.core.model_dump().items()))
+        print_wrapped(f"core          {many}{_fields(one.core.model_dump())}", 14)
     typer.echo(f"channel       {design.channel.bits_per_cycle} bits a cycle, {design.channel.latency_cycles} cycles latency")
-    typer.echo("technology    " + ", ".join(f"{k} {v}" for k, v in design.technology.model_dump().items()))
+    print_wrapped(f"technology    {_fields(design.technology.model_dump())}", 14)
     typer.echo("")
     _print_nests(design)
     print_table(_memory_rows(design), left=("memory",))
@@ -110,6 +111,16 @@ def show(
          "leakage mW": f"{leak_of.get(r['component'], 0.0):.4g}", "source": r["source"]} for r in areas.to_dict("records")])
     print_table(lines, left=("component", "source"))
     print_notes(notes)
+
+
+def _fields(values: Mapping[str, Any]) -> str:
+    """Names and values as a design file has them; what has parts, in brackets."""
+    def text(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return f"({_fields(value)})"
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return ", ".join(f"{name} {text(value)}" for name, value in values.items() if value is not None)
 
 
 def _print_nests(design: Architecture) -> None:

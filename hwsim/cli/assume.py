@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from hwsim.accounts.assume import Assumed, assume, frame_rows
 from hwsim.accounts.base import total
 from hwsim.accounts.page import LEGEND, amounts, heading, page, ratio_text, verdict
 from hwsim.accounts.row import Row
-from hwsim.cli.common import JsonOption, print_json, print_notes, print_table, progress
+from hwsim.cli.common import JsonOption, Width, WidthOption, print_json, print_notes, print_table, progress
 from hwsim.files import whole_file, whole_folder
 from hwsim.result_file import check_target, writing
 
@@ -30,6 +29,7 @@ def assume_command(
     samples: Annotated[int | None, typer.Option(help="Count the first N samples (default: all that both traces have).")] = None,
     simulate: Annotated[bool, typer.Option(help="Replay on the shipped dataflows as well; --no-simulate: counts only.")] = True,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where assume.csv, assume.png and assume.md go.")] = None,
+    width: WidthOption = Width.screen,
     as_json: JsonOption = False,
 ) -> None:
     """Who wins under whose assumptions: the SNN's bill and its ANN's under each account, and what each leaves out."""
@@ -38,7 +38,7 @@ def assume_command(
     with progress("designs") as report:
         found = assume(trace, ann, samples=samples, simulated=simulate, progress=report)
     if out is not None:
-        _save(found, out)
+        _save(found, out, width)
     if as_json:
         print_json({"trace": found.snn.trace, "ann": found.ann.trace if found.ann else None, "samples": found.snn.samples,
                     "rows": list(frame_rows(found.rows))})
@@ -67,22 +67,24 @@ def _cells(row: Row, notes: list[str]) -> dict[str, str]:
             "wins": row.winner or lacks or "-", "leaves out": _note("leaves out " + "; ".join(row.leaves_out), notes)}
 
 
-def _save(found: Assumed, out: str) -> None:
+def _save(found: Assumed, out: str, width: Width) -> None:
     # pandas and matplotlib are not loaded before there is something to save.
     import pandas as pd
 
-    from hwsim.view.assume import Mark, save_assume_figure
+    from hwsim.view.assume import Mark, assume_figure
+    from hwsim.view.figure_file import write_figure
+    from hwsim.view.labels import shortened
 
     rows: list[dict[str, Any]] = [{**r, "lines": "", "band": str(r["band"] or ""), "leaves_out": "; ".join(r["leaves_out"])}
                                   for r in frame_rows(found.rows)]
     marks = []
     for row in found.rows:
         ends = [end / total(row.snn) for end in row.band] if row.counts == "threshold" and row.ratio else [None, None]
-        lacks = textwrap.shorten(f"lacks: {row.lacks}", 84, placeholder=" ...")
-        marks.append(Mark(row.title, row.ratio, row.winner, lacks, *ends))
+        marks.append(Mark(row.title, row.ratio, row.winner, f"lacks: {row.lacks}", *ends))
     with writing(out), whole_folder(out) as made:
         pd.DataFrame(rows).drop(columns="lines").to_csv(made / TABLE, index=False)
         with whole_file(made / PAGE) as part:
             part.write_text(page(found))
         if any(mark.ratio for mark in marks):
-            save_assume_figure(marks, f"{found.snn.trace}: who wins, under whose assumptions", Path(made) / FIGURE)
+            title = f"{shortened(found.snn.trace, 40)}: who wins, under whose assumptions"
+            write_figure(assume_figure(marks, title, width.value), Path(made) / FIGURE)

@@ -9,7 +9,7 @@ import typer
 
 from hwsim.cli.common import JsonOption, print_json, print_table
 from hwsim.sweep.front import best
-from hwsim.sweep.rows import NUMBERS, WORDS, study_frame
+from hwsim.sweep.rows import set_by_points, study_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ def show_rows(rows: pd.DataFrame, asked: list[str], as_json: bool) -> None:
     if as_json:
         print_json(json.loads(rows.to_json(orient="records")))
         return
-    labels = [str(name) for name in rows if name not in NUMBERS and name not in WORDS and not str(name).endswith("_measured")]
+    labels = set_by_points(rows)
     varied = [name for name in labels if rows[name].map(str).nunique() > 1] or labels[:2]
     numbers = list(dict.fromkeys([*asked, *SHOWN]))
     found = [{name: _short(row[name]) for name in [*varied, *(n for n in numbers if n not in varied)]}

@@ -14,7 +14,7 @@ from hwsim.accounts.crossing.crossings import Crossing
 from hwsim.accounts.published.thresholds import Threshold as PublishedThreshold
 from hwsim.accounts.work import Work, WorkError, check_twins, count_work
 from hwsim.cli import crossings
-from hwsim.cli.common import JsonOption, print_json, print_notes, print_table
+from hwsim.cli.common import JsonOption, Width, print_json, print_notes, print_table
 from hwsim.errors import HwsimError
 from hwsim.files import whole_folder
 from hwsim.result_file import check_target, writing
@@ -39,7 +39,7 @@ def breakeven_command(
     simulate: Annotated[bool, typer.Option("--simulate", help="Replay scaled traces on a grid; --study keeps it.")] = False,
     study: Annotated[str | None, typer.Option(metavar="DIR", help="Of --simulate: its rows; a stopped one goes on.")] = None,
     rates: Annotated[str, typer.Option(help="Of --simulate: spikes per neuron and step.")] = crossings.RATES,
-    width: Annotated[str, typer.Option(help="Of --simulate: channels of hidden layers, over those of the trace.")] = "1",
+    channels: Annotated[str, typer.Option(help="Of --simulate: channels of hidden layers, over those of the trace.")] = "1",
     kernel: Annotated[str, typer.Option(help="Of --simulate: kernels of convolutions, so fan-out (default: own).")] = "",
     design: Annotated[list[str] | None, typer.Option(help="Of --simulate: a pair of `hwsim assume`; repeatable.")] = None,
     memory: Annotated[list[str] | None, typer.Option(help="Of --simulate: a memory profile; repeatable.")] = None,
@@ -48,14 +48,16 @@ def breakeven_command(
     yes: Annotated[bool, typer.Option("--yes", help="Of --simulate: a grid that takes long is meant.")] = False,
     point: Annotated[list[str] | None, typer.Option(metavar="TRACE", help="A trace to mark in the figure; repeatable.")] = None,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where breakeven.csv and breakeven.png go.")] = None,
+    width: Annotated[str, typer.Option("--width", metavar="screen|page|column", help=(
+        "Of the figure: for a screen (292 mm), a paper's page (182 mm) or its column (89 mm)."))] = "screen",
     as_json: JsonOption = False,
 ) -> None:
     """Spikes per neuron and step at which SNN and ANN take the same: by account in closed form, and simulated on a grid."""
-    steps = _steps(timesteps)
+    steps, wide = _steps(timesteps), _width(width)
     before = out is not None and (Path(out) / TABLE).is_file()
     if out is not None:
         check_target(out, TABLE, "a saved table of break-even rates", {TABLE, FIGURE, SIMULATED})
-    asked = crossings.Asked(rates, width, kernel, design or [], memory or [], at_hz, study, workers, yes)
+    asked = crossings.Asked(rates, channels, kernel, design or [], memory or [], at_hz, study, workers, yes)
     if not simulate and (alone := asked.given()):
         raise HwsimError(f"{alone[0]}: is of --simulate; give --simulate as well, or leave {alone[0]} out")
     samples = crossings.SAMPLES if samples is None and simulate else samples
@@ -67,7 +69,7 @@ def breakeven_command(
     found = break_evens(work, rival, steps)
     lines, reasons = crossings.simulated(trace, ann, steps, work.samples, asked) if simulate else ([], {})
     if out is not None:
-        _save(found, lines, [work, *(_counted(path, None, samples)[0] for path in point or [])], out)
+        _save(found, lines, [work, *(_counted(path, None, samples)[0] for path in point or [])], out, wide)
     if as_json:
         closed = [{name: None if value == ALWAYS else value for name, value in vars(b).items()} for b in found]
         print_json({"closed_form": closed, "simulated": crossings.plain(lines)} if simulate else closed)
@@ -86,6 +88,13 @@ def breakeven_command(
     if out is not None:
         typer.echo(f"saved in {out}{', in place of an earlier one' if before else ''}: {TABLE}, {FIGURE}"
                    f"{', ' + SIMULATED if simulate else ''}")
+
+
+def _width(text: str) -> Width:
+    if text not in list(Width):
+        channels = "; channels of hidden layers are --channels" if text[:1].isdigit() else ""
+        raise HwsimError(f"--width: found {text!r}, expected {', '.join(Width)}, the width of the figure{channels}")
+    return Width(text)
 
 
 def _steps(text: str) -> list[int]:
@@ -125,11 +134,12 @@ def _lacks(found: tuple[BreakEven, ...]) -> list[str]:
     return list(dict.fromkeys(f"{b.title} lacks: {b.lacks}" for b in found if b.lacks))
 
 
-def _save(found: tuple[BreakEven, ...], lines: list[Crossing], works: list[Work], out: str) -> None:
+def _save(found: tuple[BreakEven, ...], lines: list[Crossing], works: list[Work], out: str, width: Width) -> None:
     # pandas and matplotlib are not loaded before there is something to save.
     import pandas as pd
 
-    from hwsim.view.breakeven import Curve, Threshold, save_breakeven_figure
+    from hwsim.view.breakeven import Curve, Threshold, breakeven_figure
+    from hwsim.view.figure_file import write_figure
 
     work = works[0]
     rows: list[dict[str, Any]] = [vars(b) for b in found]
@@ -149,6 +159,6 @@ def _save(found: tuple[BreakEven, ...], lines: list[Crossing], works: list[Work]
         if lines:
             pd.DataFrame(crossings.plain(lines)).to_csv(made / SIMULATED, index=False)
         points = [(one.trace, one.timesteps, one.spikes_per_neuron / one.timesteps) for one in works]
-        save_breakeven_figure([c for c in curves if c.points], points, marks,
-                              f"{shortened(work.trace, 40)}, {_over(work)}: below which rate the SNN wins, by account",
-                              Path(made) / FIGURE)
+        title = f"{shortened(work.trace, 40)}, {_over(work)}: below which rate the SNN wins, by account"
+        figure = breakeven_figure([c for c in curves if c.points], points, marks, title, width.value)
+        write_figure(figure, Path(made) / FIGURE)

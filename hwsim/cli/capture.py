@@ -113,11 +113,11 @@ def read_arrays(path: str, samples: int | None) -> tuple[Any, Any]:
     except Exception as error:
         raise HwsimError(f"{path}: found no readable arrays ({str(error)[:120]}), expected an NPZ or NPY of numbers; "
                          "write it with numpy.savez(path, inputs=..., labels=...)") from None
-    unknown = sorted(set(found) - {"inputs", "labels"})
-    if "inputs" not in found or unknown:
+    held = [name for name in ("inputs", "images") if name in found]
+    if len(held) != 1 or set(found) - {*held, "labels"}:
         raise HwsimError(f"{path}: found arrays {', '.join(sorted(found)) or 'none'}, expected 'inputs' and perhaps 'labels'; "
                          "write it with numpy.savez(path, inputs=..., labels=...)")
-    values, labels = found["inputs"], found.get("labels")
+    values, labels = found[held[0]], found.get("labels")
     if samples is None:
         return values, labels
     if values.ndim == 0 or samples > len(values):

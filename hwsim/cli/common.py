@@ -9,13 +9,17 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hwsim.cost.energy import parse_overrides
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, shown
+
+LEAST_WRAPPED = 24
+"""Characters of a wrapped column, however narrow the terminal is."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 PriceOption = Annotated[
@@ -29,15 +33,30 @@ PricesOption = Annotated[
     str | None, typer.Option("--prices", metavar="FILE", help="YAML file with prices by event, e.g. 'cmp: 0.02'.")]
 
 
+class Width(StrEnum):
+    """The words of --width, as hwsim.view.width has them."""
+
+    screen = "screen"
+    page = "page"
+    column = "column"
+
+
+WidthOption = Annotated[Width, typer.Option("--width", help=(
+    "For a screen (292 mm), a paper's page (182 mm) or its column (89 mm)."))]
+
+
 def print_json(value: Any) -> None:
     """One JSON value on stdout; numbers that JSON cannot say (inf, nan) would be a bug and raise."""
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
-def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = (), spare: Sequence[str] = ()) -> None:
+def print_table(
+    rows: Sequence[dict[str, Any]], left: Sequence[str] = (), spare: Sequence[str] = (), wrapped: str | None = None,
+) -> None:
     """Aligned columns, numbers to the right, the columns in `left` to the left. Every row has the same keys.
 
-    Where the terminal is too narrow, columns of `spare` go, the first of them first, and a line says which.
+    Where the terminal is too narrow, columns of `spare` go, the first of them first, and a line says which; the last column, if
+    it is `wrapped`, goes on in the next line.
     """
     if not rows:
         return
@@ -49,6 +68,8 @@ def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = (), spare:
             names.remove(name)
             gone.append(name)
     cells = [[str(row[name]) for name in names] for row in rows]
+    if wrapped is not None and room is not None and wrapped == names[-1]:
+        cells = _wrapped_last(cells, names, room)
     widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
 
     def line(values: Sequence[str]) -> str:
@@ -61,6 +82,16 @@ def print_table(rows: Sequence[dict[str, Any]], left: Sequence[str] = (), spare:
         typer.echo(line(row))
     if gone:
         typer.echo(f"left out, the terminal has {room} columns: {', '.join(gone)}")
+
+
+def _wrapped_last(cells: list[list[str]], names: Sequence[str], room: int) -> list[list[str]]:
+    """Rows whose last cell is no wider than what the others leave of `room`; what is left of it stands in rows of its own."""
+    before = sum(max(len(name), *(len(row[i]) for row in cells)) + 2 for i, name in enumerate(names[:-1]))
+    made: list[list[str]] = []
+    for *first, last in cells:
+        lines = textwrap.wrap(last, max(room - before, LEAST_WRAPPED), break_on_hyphens=False) or [""]
+        made += [[*(first if i == 0 else [""] * len(first)), line] for i, line in enumerate(lines)]
+    return made
 
 
 def _table_width(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> int:
@@ -86,7 +117,13 @@ def print_notes(notes: Sequence[str]) -> None:
     """Footnotes, wrapped for a terminal."""
     typer.echo("")
     for note in notes:
-        typer.echo(textwrap.fill(note, 116, subsequent_indent="    "))
+        print_wrapped(note, 4, 116)
+
+
+def print_wrapped(text: str, indent: int = 0, most: int = 118) -> None:
+    """A paragraph no wider than the terminal; lines after the first are indented."""
+    typer.echo(textwrap.fill(text, min(most, (terminal_columns() or most + 2) - 2), subsequent_indent=" " * indent,
+                             break_long_words=False, break_on_hyphens=False))
 
 
 def file_to_write(out: str, force: bool) -> Path:
@@ -97,6 +134,16 @@ def file_to_write(out: str, force: bool) -> Path:
     if not target.parent.is_dir():
         raise HwsimError(f"{target.parent}: no such folder; make it first")
     return target
+
+
+def a_to_b(option: str, text: str | None) -> tuple[int, int] | None:
+    """A:B as two numbers, the first and the one behind the last. Raises HwsimError."""
+    if text is None:
+        return None
+    first, _, end = text.partition(":")
+    if not (first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise HwsimError(f"{option}: found {shown(text)}, expected A:B, two whole numbers and B the larger, such as 0:1000")
+    return int(first), int(end)
 
 
 def read_overrides(price: list[str] | None, prices: str | None) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Asked:
 
     def given(self) -> list[str]:
         """The options of it that were typed."""
-        kept = {"--rates": self.rates != RATES, "--width": self.widths != "1", "--kernel": bool(self.kernels),
+        kept = {"--rates": self.rates != RATES, "--channels": self.widths != "1", "--kernel": bool(self.kernels),
                 "--design": bool(self.designs), "--memory": bool(self.memories), "--at-hz": self.rates_hz != AT_HZ,
                 "--study": self.study is not None, "--workers": self.workers is not None, "--yes": self.yes}
         return [name for name, there in kept.items() if there]
@@ -52,7 +52,7 @@ def simulated(
     """
     if asked.study is None:
         raise HwsimError("--simulate: --study DIR is missing: where traces and rows are kept, so that a stopped grid goes on")
-    grid = Grid(_numbers("--rates", asked.rates), steps, _numbers("--width", asked.widths), _kernels(asked.kernels),
+    grid = Grid(_numbers("--rates", asked.rates), steps, _numbers("--channels", asked.widths), _kernels(asked.kernels),
                 asked.designs, asked.memories or ["cacti_lop"], [None, *_numbers("--at-hz", asked.rates_hz)])
     grid.check()
     folder = Path(asked.study)

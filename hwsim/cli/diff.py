@@ -12,7 +12,6 @@ from hwsim.activity import SCOPES
 from hwsim.cli.common import JsonOption, print_json, print_table, terminal_columns
 from hwsim.diff import difference
 from hwsim.diff.numbers import counts_by_event, cycles_by_cause
-from hwsim.errors import shown
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
@@ -74,7 +73,9 @@ def _print_settings(settings: Sequence[Setting]) -> None:
         _heading("settings: none differ")
         return
     _heading("settings that differ, and what each can move")
-    most = 16 if (terminal_columns() or 120) < 100 else 28
+    # What the names and the last column leave, for two values.
+    taken = max(len(row.name) for row in settings) + max(len(row.moves) for row in [*settings]) + 6
+    most = min(28, max(10, ((terminal_columns() or 120) - taken) // 2))
     print_table([{"setting": row.name, "A": _value(row.a, most), "B": _value(row.b, most), "can move": row.moves}
                  for row in settings], left=("setting", "A", "B", "can move"))
 
@@ -82,9 +83,10 @@ def _print_settings(settings: Sequence[Setting]) -> None:
 def _value(value: Any, most: int) -> str:
     if value is None:
         return "-"
-    if isinstance(value, list) and len(value) > 4 and value == list(range(value[0], value[0] + len(value))):
+    if isinstance(value, list) and len(value) > 1 and value == list(range(value[0], value[0] + len(value))):
         return f"{value[0]} to {value[-1]}"
-    return shown(value, most, str)
+    text = str(value)
+    return text if len(text) <= most else f"{text[:(most - 2) // 2]}...{text[len(text) - (most - 3) // 2:]}"
 
 
 def _print_energy(found: Difference) -> None:

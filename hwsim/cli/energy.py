@@ -110,7 +110,7 @@ def explain_command(
     result = load_result(run)
     overrides = read_overrides(price, prices)
     if overrides or leak_unused:
-        result = result.reprice(overrides or result.overrides, leak_unused=leak_unused or None)
+        result = result.reprice(overrides or None, leak_unused=leak_unused or None)
     slow = None if rate is None else result.at_rate(rate)
     energy = result.accounts if slow is None else slow.accounts
     if as_json:

@@ -7,7 +7,7 @@ from typing import get_args
 import typer
 
 from hwsim.arch import config_folders, load_architecture
-from hwsim.cli.common import JsonOption, print_json, print_table
+from hwsim.cli.common import JsonOption, print_json, print_table, print_wrapped
 from hwsim.cost.technology.sources import Kind, shipped
 from hwsim.examples import EXAMPLES, example_path
 from hwsim.simulation import CHOSEN_DESIGNS, ROOMY_DESIGNS
@@ -27,9 +27,9 @@ def list_command(as_json: JsonOption = False) -> None:
     print_designs()
     typer.echo("")
     print_table(examples, left=("example", "file"))
-    typer.echo("")
+    typer.echo("Commands take an example by its name: hwsim run bit_serial\n")
     print_table([{"technology": kind, "tables": ", ".join(found)} for kind, found in tables.items()],
-                left=("technology", "tables"))
+                left=("technology", "tables"), wrapped="tables")
 
 
 def design_rows() -> list[dict[str, str]]:
@@ -40,6 +40,8 @@ def design_rows() -> list[dict[str, str]]:
 
 def print_designs() -> None:
     """The table of designs, and which are taken where none is named."""
-    print_table(design_rows(), left=("design", "description"))
-    typer.echo("\nwhere no design is named: the first of these that keeps the trace's weights on chip and has a price for all it "
-               f"does:\n{', '.join(CHOSEN_DESIGNS)}; or else the first of these that it runs on: {', '.join(ROOMY_DESIGNS)}")
+    print_table(design_rows(), left=("design", "description"), wrapped="description")
+    typer.echo("")
+    print_wrapped("Where no design is named, a run takes the first of these that keeps the trace's weights on chip and has a "
+                  f"price for all that the trace does: {', '.join(CHOSEN_DESIGNS)}. If there is none, it takes the first of "
+                  f"these that the trace runs on: {', '.join(ROOMY_DESIGNS)}.")

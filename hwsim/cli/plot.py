@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwsim.cli.best import WhereOption
-from hwsim.cli.common import JsonOption, file_to_write, print_json
-from hwsim.errors import HwsimError
+from hwsim.cli.common import JsonOption, Width, WidthOption, a_to_b, file_to_write, print_json
 from hwsim.result_reader import load_result
 from hwsim.sweep.front import candidates
 from hwsim.sweep.front import pareto as pareto_front
-from hwsim.sweep.rows import NUMBERS, WORDS, study_frame
+from hwsim.sweep.rows import set_by_points, study_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,20 +28,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
                   help="Pictures of saved runs and of studies.")
 
 
-class Width(StrEnum):
-    """The words of --width, as hwsim.view.width has them."""
-
-    screen = "screen"
-    page = "page"
-    column = "column"
-
-
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders that `hwsim run --out` saved.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `hwsim run --out` saved.")]
 Out = Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="A .png, .svg or .pdf.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that exists.")]
-WidthOption = Annotated[Width, typer.Option("--width", help=(
-    "For a screen (292 mm), a paper's page (182 mm) or its column (89 mm)."))]
 Rows = list[dict[str, Any]]
 
 
@@ -51,19 +39,18 @@ Rows = list[dict[str, Any]]
 def schedule(
     runs: Runs, out: Out, force: Force = False, width: WidthOption = Width.screen,
     sample: Annotated[int, typer.Option(help="Which of the replayed samples, from 0.")] = 0,
-    cycles: Annotated[tuple[int, int] | None, typer.Option(metavar="FIRST LAST", help="Only these cycles.")] = None,
+    cycles: Annotated[str | None, typer.Option(metavar="A:B", help="Only cycles A up to B, B left out.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Who works when: a lane for each core, colours by layer; several runs below each other."""
-    if cycles is not None and not 0 <= cycles[0] < cycles[1]:
-        raise HwsimError(f"--cycles {cycles[0]} {cycles[1]}: expected a first cycle from 0 on and a later last one")
+    window = a_to_b("--cycles", cycles)
     # matplotlib is only loaded once the arguments are known to be good.
     from hwsim.view.lanes import schedule_figure
     from hwsim.view.numbers_drawn import schedule_numbers
 
     _write(out, force, as_json, _loaded(runs),
-           lambda found: schedule_figure(found, sample=sample, cycles=cycles, width=width.value),
-           lambda one: schedule_numbers(one, sample, cycles))
+           lambda found: schedule_figure(found, sample=sample, cycles=window, width=width.value),
+           lambda one: schedule_numbers(one, sample, window))
 
 
 @app.command("mesh")
@@ -174,8 +161,7 @@ def pareto(
 
 def _names(table: pd.DataFrame, front: pd.DataFrame) -> list[str]:
     """What tells the points of the front apart: the labels that differ in the study."""
-    labels = [str(name) for name in table if name not in NUMBERS and name not in WORDS and not str(name).endswith("_measured")]
-    varied = [name for name in labels if table[name].map(str).nunique() > 1]
+    varied = [name for name in set_by_points(table) if table[name].map(str).nunique() > 1]
     return [", ".join(f"{name.rpartition('.')[2]} {row[name]}" for name in varied) for row in front.to_dict("records")]
 
 

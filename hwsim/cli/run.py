@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from hwsim.cli.common import (
     PriceOption,
     PricesOption,
     RateOption,
+    a_to_b,
     file_to_write,
     print_json,
     print_table,
@@ -25,16 +27,14 @@ from hwsim.counted import WORKING
 from hwsim.errors import HwsimError
 from hwsim.program import CHANNEL
 from hwsim.result_card import card_text
-from hwsim.result_file import check_target
-from hwsim.shards import SHARD, simulate_in_shards
+from hwsim.result_file import SHARD, check_target, saved_run
 from hwsim.simulation import simulate
-from hwsim.stream import back_to_back as stream_samples
-from hwsim.timeline.write import write_timeline
 from hwsim.trace.reader import Trace
 from hwsim.units import format_si
 
 if TYPE_CHECKING:
     from hwsim.result import Result
+    from hwsim.stream import Stream
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -42,9 +42,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def run_command(
-    trace: Annotated[str, typer.Argument(help="Trace file (HDF5).")],
+    trace: Annotated[str, typer.Argument(help="Trace file (HDF5), or an example: bit_serial, rate, ann.")],
     arch: Annotated[str | None, typer.Option("--arch", help=(
-        "Architecture: a YAML file or the name of a shipped design (default: the first shipped one that the trace runs on)."))
+        "Architecture: a YAML file or the name of a shipped design (default: the trace's, see hwsim list)."))
     ] = None,
     schedule: Annotated[str, typer.Option(help="layer_by_layer (layer), step_by_step (step), or pipelined on a chip with links.")
     ] = "layer_by_layer",
@@ -75,6 +75,7 @@ def run_command(
     """Replay one trace on one architecture, cycle by cycle, and check every output (unless --no-check)."""
     if out is not None:
         check_target(out)
+    earlier = None if out is None else saved_run(out)
     window = _window(timeline, timeline_samples, timeline_cycles, force)
     with progress("samples") as report:
         how: dict[str, Any] = {
@@ -89,10 +90,11 @@ def run_command(
         from hwsim.view.plot import save_figures
 
         result.save(out, draw=save_figures, command=["hwsim", *sys.argv[1:]])
+        if earlier is not None and earlier[0] != result.run_id:
+            typer.echo(f"note: {out} held another run, which this one replaced: {earlier[1]}", err=True)
     for problem in result.clock_problems:
         typer.echo(f"warning: {problem}", err=True)
-    row = None if back_to_back is None else stream_samples(trace, result.architecture, back_to_back, schedule=schedule,
-                                                           spikes=spikes)
+    row = None if back_to_back is None else _streamed(trace, result, back_to_back, schedule, spikes)
     if arch is None:
         typer.echo(f"design: {result.facts.arch}, the default for this trace; --arch names another (`hwsim list` shows them)",
                    err=True)
@@ -118,6 +120,8 @@ def _write_timeline(
 ) -> bool:
     """After everything else: a timeline that is too long to draw must not cost the result. Whether there is one."""
     if timeline is not None:
+        from hwsim.timeline.write import write_timeline  # only loaded for a run that writes one
+
         write_timeline(result, trace, timeline, **window)
     return timeline is not None
 
@@ -131,18 +135,10 @@ def _window(
             option = "--timeline-samples" if samples is not None else "--timeline-cycles"
             raise HwsimError(f"{option} says what part of a timeline is written: give --timeline FILE too")
         return {}
+    if Path(timeline).suffix.lower() != ".json":
+        raise HwsimError(f"--timeline {timeline}: a timeline is written as JSON; expected a name that ends with .json")
     file_to_write(timeline, force)
-    return {"samples": _range("--timeline-samples", samples), "cycles": _range("--timeline-cycles", cycles)}
-
-
-def _range(option: str, text: str | None) -> tuple[int, int] | None:
-    """A:B as two numbers."""
-    if text is None:
-        return None
-    first, _, end = text.partition(":")
-    if not (first.isdecimal() and end.isdecimal()):
-        raise HwsimError(f"{option}: found {text!r}, expected A:B, two whole numbers such as 0:1000")
-    return int(first), int(end)
+    return {"samples": a_to_b("--timeline-samples", samples), "cycles": a_to_b("--timeline-cycles", cycles)}
 
 
 def _many(trace: str, samples: int | None) -> bool:
@@ -153,12 +149,21 @@ def _many(trace: str, samples: int | None) -> bool:
         return opened.samples > 2 * SHARD
 
 
+def _streamed(trace: str, result: Result, count: int, schedule: str, spikes: str) -> Stream:
+    from hwsim.stream import back_to_back as stream_samples  # only loaded where it is asked for
+
+    return stream_samples(trace, result.architecture, count, schedule=schedule, spikes=spikes)
+
+
 def _in_shards(trace: str, arch: str | None, out: str | None, workers: int | None, how: dict[str, Any]) -> Result:
+    from hwsim.shards import simulate_in_shards  # processes and what they need are only loaded for many samples
+
     try:
         return simulate_in_shards(trace, arch, folder=out, workers=workers, **how)
     except KeyboardInterrupt:
         if out:
-            typer.echo(f"stopped; {out} keeps what is done, and the same command goes on", err=True)
+            kept = f"{out} keeps what is done, and the same command goes on" if Path(out).is_dir() else "nothing was done yet"
+            typer.echo(f"stopped; {kept}", err=True)
         raise
 
 

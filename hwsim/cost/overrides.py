@@ -87,7 +87,7 @@ def nearest(pattern: str, names: Iterable[str]) -> str:
     plain = re.sub(r"[*?\[\]]", "", pattern)
     listed = list(names)
     inside = [name for name in listed if len(plain) > 2 and (plain in name or plain.strip("_") in name)]
-    close = inside or get_close_matches(plain, listed, 4, 0.5) or listed
+    close = inside or get_close_matches(plain, listed, 4, 0.5) or ["none is like it"]
     return ", ".join(close[:6])
 
 

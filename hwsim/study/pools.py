@@ -190,6 +190,14 @@ def _serve() -> None:
     Thread(target=end, daemon=True).start()
 
 
+def _check_address(address: str) -> None:
+    """Raises ValueError for what no scheduler can listen at; a Client that was given it would complain once more when it ends."""
+    _, _, place = address.rpartition("://")
+    _, _, port = place.rpartition(":")
+    if ":" not in place or not port.isdecimal():
+        raise ValueError(f"{address!r} has no port")
+
+
 @contextmanager
 def _cluster(address: str) -> Iterator[Pool]:
     try:
@@ -197,6 +205,7 @@ def _cluster(address: str) -> Iterator[Pool]:
     except ImportError:
         raise StudyError("a Dask cluster needs the package distributed; pip install hwsim[dask], or run without --dask") from None
     try:
+        _check_address(address)
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise StudyError(f"{address}: no Dask scheduler answers there ({_first_line(error)}); start one with `dask scheduler` "

@@ -23,6 +23,7 @@ from hwsim.study.pools import Died, Job, Pool, pool_of
 from hwsim.study.proof import Claim, Proof, proof_of
 from hwsim.study.rows import Buffered, Index
 from hwsim.study.work import outlines, run_points
+from hwsim.trace.shipped import whole_path
 
 AT_ONCE = 64
 """Points that are outlined by one job, and packed together."""
@@ -197,7 +198,7 @@ def portable(point: Point) -> Point:
     """The same point for a process that works in another folder: the trace by its whole path, a design's file as its data."""
     found: dict[str, Any] = {}
     if isinstance(point.trace, str | Path):
-        found["trace"] = os.path.abspath(point.trace)
+        found["trace"] = whole_path(point.trace)
     if isinstance(point.arch, str):
         try:
             found["arch"] = _data_of(*version_of(find_config(point.arch)))

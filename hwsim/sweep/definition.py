@@ -14,6 +14,7 @@ from typing import Any
 from hwsim.errors import shown
 from hwsim.sweep.axis import Axis, SweepError, axis_of
 from hwsim.sweep.space import OWN, Space
+from hwsim.trace.shipped import trace_file
 from hwsim.yaml_file import YamlError, no_mapping, parse_yaml, read_yaml
 
 KEYS = (*OWN, "set", "points", "latin_hypercube", "prices")
@@ -104,7 +105,9 @@ def _listed(one: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _path(name: str, value: Any, folder: Path) -> Any:
     """A trace, or a design that is a file, from the folder of the study; any other value as it is."""
-    if isinstance(value, str) and (name == "trace" or name == "arch" and value.endswith((".yaml", ".yml"))):
+    if isinstance(value, str) and name == "trace":
+        return str(trace_file(value, folder))
+    if isinstance(value, str) and name == "arch" and value.endswith((".yaml", ".yml")):
         return str(folder / value)
     return value
 

@@ -54,6 +54,12 @@ def plain_row(row: Row) -> dict[str, Any]:
     return found | said | {name: row.get(name) for name in WORDS}
 
 
+def set_by_points(table: pd.DataFrame) -> list[str]:
+    """The columns of a study's table that points set: neither numbers that were found, nor words about the run."""
+    found = {*NUMBERS, *WORDS, "arithmetic"}
+    return [str(name) for name in table if name not in found and not str(name).endswith("_measured")]
+
+
 def last_rows(folder: str | Path) -> Iterator[Row]:
     """The last row of every point of a study's folder, one by one. Raises SweepError where there is none, or of several model
     versions."""

@@ -18,6 +18,7 @@ from hwsim.errors import shown
 from hwsim.sweep.axis import Axis, SweepError, axis_of
 from hwsim.sweep.definition import read_data
 from hwsim.sweep.search import SIDES, Machine, Search
+from hwsim.trace.shipped import trace_file
 from hwsim.units import format_bits
 
 KEYS = ("choose", "report", "holds", "samples", "designs", "drawn", "seed", "minimise", "rule", "axes", "machines")
@@ -49,6 +50,10 @@ def search_of(data: Any, where: str, folder: Path) -> Search:
     if not isinstance(minimise, list) or not minimise or not all(isinstance(name, str) for name in minimise):
         raise SweepError(f"{where}: minimise: found {shown(minimise)}, expected a list of columns such as energy_uj")
     choose, report, holds = (_traces(data[name], f"{where}: {name}", folder) for name in ("choose", "report", "holds"))
+    for side in SIDES:
+        if both := sorted({*choose[side]} & {*report[side]}):
+            raise SweepError(f"{where}: report: {side}: found {both[0]}, which designs are chosen on too; expected other traces, "
+                             "so that what is reported is no result of the choice; take it out of one of the lists")
     machines = _machines(data, where, folder)
     counts = {side: sum(machine.side == side for machine in machines) for side in SIDES}
     if len(set(counts.values())) > 1:
@@ -62,7 +67,7 @@ def _traces(given: Any, where: str, folder: Path) -> dict[str, tuple[str, ...]]:
     fine = isinstance(given, Mapping) and set(given) == set(SIDES) and all(isinstance(paths, list) for paths in given.values())
     if not fine:
         raise SweepError(f"{where}: found {shown(given)}, expected {{snn: [paths], ann: [paths]}}")
-    return {side: tuple(str((folder / str(path)).resolve()) for path in given[side]) for side in SIDES}
+    return {side: tuple(str(trace_file(str(path), folder).resolve()) for path in given[side]) for side in SIDES}
 
 
 def _machines(data: Mapping[str, Any], where: str, folder: Path) -> tuple[Machine, ...]:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from hwsim.trace.reader import Trace
+from hwsim.trace.shipped import trace_file
 
 MOST_TRACES = 4
 MOST_BYTES = 128 << 20
@@ -27,6 +28,7 @@ _KEPT = _Kept()
 
 def kept_trace(path: str | Path) -> Trace:
     """The trace in a file, open already or opened now; never close it. Raises TraceError."""
+    path = trace_file(path)
     try:
         found = os.stat(path)
     except OSError:

@@ -19,7 +19,6 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwsim.errors import shown
 from hwsim.files import whole_file
 from hwsim.snn.network import INPUT, Network
 from hwsim.snn.neurons import Requantise
@@ -51,6 +50,7 @@ from hwsim.trace.schema import (
     potential_path,
     unsupported,
 )
+from hwsim.trace.shipped import no_trace, trace_file
 from hwsim.trace.storage import Storage, open_storage
 
 __all__ = ["Trace", "TraceError"]
@@ -98,12 +98,14 @@ class Trace:
     def open(cls, path: str | Path, trust_version_1: bool = False) -> Trace:
         """Open a trace file for reading. Raises TraceError when the file is anything but a sound trace.
 
+        path              a file, or the name of a trace that comes with hwsim: bit_serial, rate or ann.
         trust_version_1   read a version 1 file that hwsim does not ship, whose structures are not scanned; a forged one can crash
                           the HDF5 library. The environment variable HWSIM_TRUST_VERSION_1=1 says the same.
         """
-        path, where = Path(path), str(path)
+        path = trace_file(path)
+        where = str(path)
         if not isfile(path):
-            raise trouble(shown(where, 200, str), "file", "no such file", "a trace", "check the path")
+            raise no_trace(path)
         with guard(where, "file"):
             handle = open(path, "rb")
         try:

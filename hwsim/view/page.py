@@ -38,13 +38,30 @@ class Mark(NamedTuple):
                 "linestyle": ""}
 
 
+class Stroke(NamedTuple):
+    """A line of a plot in a legend: its colour, dashes as matplotlib names them, points of thickness."""
+
+    colour: str
+    dashes: str = "solid"
+    thick: float = 1.4
+
+    @property
+    def paint(self) -> dict[str, Any]:
+        """For a plot's line."""
+        return {"color": self.colour, "linestyle": self.dashes, "linewidth": self.thick}
+
+
+Symbol = Look | Mark | Stroke
+"""What stands before a word of a legend."""
+
+
 class LegendEntry(NamedTuple):
     """One word of a legend, placed: inches from the left, line, and what is drawn before it."""
 
     x: float
     line: int
     text: str
-    symbol: Look | Mark | None
+    symbol: Symbol | None
 
 
 class Page:
@@ -74,6 +91,9 @@ class Page:
                 self.swatch(entry.x, top + LINE * entry.line, entry.symbol)
             elif isinstance(entry.symbol, Mark):
                 self.mark(entry.x + 0.08, top + LINE * entry.line, entry.symbol)
+            elif isinstance(entry.symbol, Stroke):
+                x, y = entry.x / self.width, 1 - (top + LINE * entry.line) / self.height
+                self.figure.add_artist(Line2D([x, x + 0.17 / self.width], [y, y], **entry.symbol.paint))
             self.text(entry.x + 0.22, top + LINE * entry.line, entry.text, size=SMALL, va="center_baseline")
 
     def mark(self, x: float, y: float, mark: Mark) -> None:
@@ -136,7 +156,7 @@ def wrap(text: str, width: float, size: float = SMALL, weight: str = "normal") -
 
 
 def legend_lines(
-    symbols: Iterable[tuple[str, Look | Mark]], left: float, line: int = 0, width: float = WIDTH
+    symbols: Iterable[tuple[str, Symbol]], left: float, line: int = 0, width: float = WIDTH
 ) -> list[LegendEntry]:
     """Words of a legend with their symbols, side by side from `left` on, wrapped at the margin; `line` is the first."""
     entries: list[LegendEntry] = []

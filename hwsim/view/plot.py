@@ -26,6 +26,7 @@ from hwsim.view.segments import (
     energy_by_layer_and_unit,
     energy_by_unit,
     merge_small,
+    merge_units,
     networks,
     scope_of,
     scope_totals,
@@ -142,7 +143,9 @@ def _spreads(spreads: Sequence[float | None], scale: float) -> list[NumberColumn
 def _one_energy(result: Result) -> Figure:
     """Left a bar a layer, cut into units; right a bar a unit, under the scope that it belongs to."""
     names, stacked = energy_by_layer_and_unit(result)
-    units = energy_by_unit([result])
+    every = energy_by_unit([result])
+    units, note = merge_small(every)  # a row for each of a dozen small ones leaves the left half empty
+    stacked, _ = merge_units(stacked, {s.key for s in every} - {s.key for s in units})
     scopes = {name: float(values[0]) for name, values in scope_totals([result]).items()}
     axis = Axis.fitting(stacked, "J")
     unit_axis = Axis.fitting(diagonal(units), "J", like=axis)
@@ -158,7 +161,8 @@ def _one_energy(result: Result) -> Figure:
     right = Panel("By unit", rows, diagonal(units), unit_axis,
                   _value_columns(total(units, axis=1), unit_axis, scopes["system"]), share=0.42)
     return beside_each_other(f"Energy of one sample: {title(result)}",
-                             f"{design(result)}; {mean_of([result])}{deviation}; {SETUP_NOTE}", (left, right), [off([result])])
+                             f"{design(result)}; {mean_of([result])}{deviation}; {SETUP_NOTE}", (left, right),
+                             [note, off([result])])
 
 
 def _one_latency(result: Result) -> Figure:

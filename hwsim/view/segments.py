@@ -7,7 +7,7 @@ comes last and is hatched, so that the core scope ends at a place along the bar.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -163,7 +163,13 @@ def _by_layer(results: Sequence[Result], found: Sequence[dict[str, float]], afte
 def merge_small(segments: list[Segment]) -> tuple[list[Segment], str]:
     """Units that are small in every bar become one segment of arithmetic and one of the rest; the text names them."""
     on_chip = total([s for s in segments if s.key != CHANNEL])
-    small = [s for s in segments if s.key not in NEVER_MERGED and (s.values <= SMALL_SHARE * on_chip).all()]
+    small = {s.key for s in segments if s.key not in NEVER_MERGED and (s.values <= SMALL_SHARE * on_chip).all()}
+    return merge_units(segments, small)
+
+
+def merge_units(segments: list[Segment], units: Set[str]) -> tuple[list[Segment], str]:
+    """Those units, which are small, as one segment of arithmetic and one of the rest; the text names them."""
+    small = [s for s in segments if s.key in units]
     kept = [s for s in segments if s not in small]
     notes = []
     for key, members in ((ARITHMETIC, [s for s in small if s.key in _ARITHMETIC_UNITS]),

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from hwsim.view.heading import heading
-from hwsim.view.page import LINE, MARGIN, Mark, Page, legend_lines, wrap
-from hwsim.view.style import PALE, RULE, SMALL, Look
+from hwsim.view.page import LINE, MARGIN, Page, Symbol, legend_lines, wrap
+from hwsim.view.style import PALE, RULE, SMALL
 from hwsim.view.width import WIDTHS, Width, scaled
 
 FOOT = 0.48
@@ -36,7 +36,7 @@ class Sheet:
     subtitle: str
     height: float
     left: float
-    legend: Sequence[tuple[str, Look | Mark]] = ()
+    legend: Sequence[tuple[str, Symbol]] = ()
     notes: Sequence[str] = ()
     right: float = MARGIN
     foot: float = FOOT

@@ -15,6 +15,7 @@ import hwsim
 from hwsim.cli.search import app
 from hwsim.cost.clock import check_timing, highest_clock_mhz
 from hwsim.errors import HwsimError
+from hwsim.examples import example_path
 from hwsim.simulation import keeps_weights
 from hwsim.study import Point
 from hwsim.sweep.axis import SweepError
@@ -27,8 +28,10 @@ from tests.conftest import ROOT
 def search_data(traces: dict[str, Path]) -> dict[str, Any]:
     """Two machines of two axes each, on the small traces of the tests."""
     chosen = {"snn": [str(traces["bit_serial"]), str(traces["rate"])], "ann": [str(traces["quantised"])]}
+    reported = traces["quantised"].with_name("reported.h5")
+    reported.write_bytes(traces["quantised"].read_bytes())
     return {
-        "choose": chosen, "report": {"snn": [], "ann": chosen["ann"]}, "holds": deepcopy(chosen), "samples": 1, "designs": 5,
+        "choose": chosen, "report": {"snn": [], "ann": [str(reported)]}, "holds": deepcopy(chosen), "samples": 1, "designs": 5,
         "drawn": 2, "seed": 3, "minimise": ["energy_uj", "latency_ms", "area_mm2"], "rule": "knee",
         "axes": {"memories.weight": ["1 KiB", "16 KiB", "32 KiB"]},
         "machines": {
@@ -141,6 +144,8 @@ def test_the_highest_clock_is_that_of_the_whole_design() -> None:
     ({"drawn": 9}, "search: drawn: found 9, expected at most the 5 designs"),
     ({"minimise": "energy_uj"}, "expected a list of columns"),
     ({"choose": {"snn": []}}, "search: choose: found .* expected {snn: .paths., ann: .paths.}"),
+    ({"report": {"snn": [str(example_path())], "ann": []}, "choose": {"snn": ["bit_serial"], "ann": []}},
+     "search: report: snn: found .*tiny_bit_serial_t4.h5, which designs are chosen on too; expected other traces"),
     ({"machines": {"x": {"side": "gpu", "arch": "event_core_16"}}}, "machines.x.side: found 'gpu', expected snn or ann"),
     ({"machines": {"x": {"side": "snn", "arch": "event_core_16"}}}, "found 1 of side snn and 0 of side ann, expected as many"),
     ({"machines": {"x": {"arch": "event_core_16"}}}, "machines.x: found .*, expected side, arch"),

@@ -193,6 +193,6 @@ def test_the_command_draws_saved_runs(four: dict[str, Result], tmp_path: Path, m
         command.main(["schedule", *runs, "-o", str(tmp_path / "x.jpg")], standalone_mode=False)
     with pytest.raises(Exception, match="exists; give another name or --force"):
         command.main(["schedule", *runs, "-o", str(tmp_path / "mesh.svg")], standalone_mode=False)
-    with pytest.raises(Exception, match="--cycles 9 3: expected"):
-        command.main(["schedule", *runs, "-o", str(tmp_path / "y.svg"), "--cycles", "9", "3"], standalone_mode=False)
+    with pytest.raises(Exception, match="--cycles: found '9:3', expected A:B"):
+        command.main(["schedule", *runs, "-o", str(tmp_path / "y.svg"), "--cycles", "9:3"], standalone_mode=False)
     assert not drawn

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 import hwsim
@@ -23,6 +25,8 @@ from hwsim.counted import WAIT
 from hwsim.result import Result
 from hwsim.trace.synth import synthesise
 from hwsim.view.activity import activity_figure, draw_activity
+from hwsim.view.assume import Mark as AccountMark
+from hwsim.view.assume import assume_figure
 from hwsim.view.breakeven import Curve, Threshold, breakeven_figure
 from hwsim.view.density import density_figure, draw_density
 from hwsim.view.figure_file import FigureError, write_figure
@@ -59,6 +63,14 @@ def points() -> pd.DataFrame:
     return pd.DataFrame({"latency_ms": rng.uniform(0.1, 9, 60), "energy_uj": rng.uniform(1, 400, 60), "lanes": range(60)})
 
 
+CURVES = [Curve(f"an account of {'many ' * (n % 3)}words, {n}", [(t, 3 * 0.6 ** n / t) for t in (1, 4, 16)]) for n in range(9)]
+TRACES = [("a_trace_of_a_long_name_bit_serial_t4", 1, 0.1), ("another_trace_of_a_long_name_rate_t4", 1, 0.101)]
+BANDS = [Threshold("a band", 0.3, 0.9), Threshold("a line, spikes per synapse", 0.3, 0.3), Threshold("a mark", 0.3, 0.3, 5)]
+ACCOUNTS = [AccountMark("an account", 3.2, "SNN"), AccountMark("another one of many words, int32", 0.01, "ANN"),
+            AccountMark("lacks", None, None, "lacks: " + "an input and " * 9), AccountMark("open", None, None, "lacks: much"),
+            AccountMark("a band", 0.5, "ANN", low=0.1, high=0.6)]
+
+
 def legible(figure: Figure, least: float) -> bool:
     """As that of tests/view/test_plot.py, with letters of at least so many points."""
     figure.canvas.draw()
@@ -85,6 +97,10 @@ FIGURES: dict[str, Callable[[Result, Result, pd.DataFrame, Width], Figure]] = {
     "rooflines": lambda a, b, _, width: roofline_figure([a, b], width=width),
     "density": lambda a, b, _, width: density_figure([a, b], width=width),
     "energy": lambda a, b, _, width: energy_figure([a], width),
+    "break-even": lambda a, b, _, width: breakeven_figure(CURVES, TRACES, BANDS, "break-even", width),
+    "break-even at one T": lambda a, b, _, width: breakeven_figure(
+        [Curve(curve.title, curve.points[:1]) for curve in CURVES], TRACES, BANDS, "break-even", width),
+    "assume": lambda a, b, _, width: assume_figure(ACCOUNTS, "who wins", width),
     "energies": lambda a, b, _, width: energy_figure([a, b], width),
     "latency": lambda a, b, _, width: latency_figure([a], width),
     "latencies": lambda a, b, _, width: latency_figure([a, b], width),
@@ -296,10 +312,33 @@ def test_a_break_even_is_seen_for_one_number_of_steps_as_for_many(steps: list[in
         marks = {round(float(np.asarray(line.get_xdata())[0]), 6) for line in axes.lines if line.get_marker() == "o"}
         assert {round(curve.points[0][1], 6) for curve in curves[:-1]} <= marks
     else:
-        said = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert "account 8" in said
-        assert "far above" not in said
-        assert not figure.legends[0].get_window_extent().overlaps(figure.texts[0].get_window_extent())
+        assert "account 8" in texts(figure)
+        assert "far above" not in texts(figure)
+
+
+@pytest.mark.parametrize("steps", [[4], [1, 4, 16]])
+def test_names_of_traces_lie_on_no_line_and_numbers_of_traces_not_on_each_other(steps: list[int]) -> None:
+    """Names stand below the axes; two traces of one T and nearly one rate have numbers beside each other."""
+    curves = [Curve(f"account {n}", [(t, 0.9 ** n / t) for t in steps]) for n in range(3)]
+    traces = [("one trace", 4, 0.1), ("another trace", 4, 0.101), ("a third", 4, 0.3)]
+    figure = breakeven_figure(curves, traces, [], "title", "column")
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    numbers = [text for text in axes.texts if text.get_text() in "123"]
+    boxes = [text.get_bbox_patch().get_window_extent() for text in numbers]  # type: ignore[union-attr]
+    assert len(boxes) == 3
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    said = [text for text in figure.texts if "1: one trace; 2: another trace" in text.get_text()]
+    assert said
+    assert not said[0].get_window_extent().overlaps(axes.get_window_extent())
+
+
+def test_the_energy_of_one_run_fills_both_halves_with_the_same_colours(rate: Result) -> None:
+    left, right = energy_figure([rate]).axes
+    assert left.get_position().height > 0.6 * right.get_position().height
+    colours = [{to_hex(bar.get_facecolor()) for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_width()}
+               for axes in (left, right)]
+    assert colours[0] <= colours[1]
 
 
 # -- the command -------------------------------------------------------------------------------------------------------------
@@ -324,7 +363,7 @@ def test_every_figure_of_the_command_has_its_numbers(rate: Result, tmp_path: Pat
         assert all(row["run"] == str(run) for row in found["rows"])
     energies = answer("plot", "energy", run, "--out", tmp_path / "again.png")["rows"]
     assert sum(row["joules"] for row in energies) == pytest.approx(rate.energy_pj["system"] * 1e-12)
-    done = call("plot", "schedule", run, "--out", tmp_path / "late.png", "--cycles", 10**8, 2 * 10**8)
+    done = call("plot", "schedule", run, "--out", tmp_path / "late.png", "--cycles", f"{10**8}:{2 * 10**8}")
     assert done.returncode == 2
     assert "ends after" in done.stderr
     assert not (tmp_path / "late.png").exists()
