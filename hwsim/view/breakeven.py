@@ -140,7 +140,8 @@ def _draw_lines(axes: Axes, curves: Sequence[Curve], traces: Traces, thresholds:
                   **_stroke(n).paint)
         for t in (t for t, _ in curve.points if curve in lost.get(t, [])):
             place = lost[t].index(curve) - (len(lost[t]) - 1) / 2  # side by side
-            axes.plot([t * 2 ** (0.07 * place)], [LOWEST * 1.25], "v", color=COLOURS[n % len(COLOURS)], markersize=6, clip_on=False)
+            axes.plot([t * 2 ** (0.07 * place)], [LOWEST * 1.25], "v", color=COLOURS[n % len(COLOURS)], markersize=6,
+                      clip_on=False)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_ylim(LOWEST, HIGHEST)

@@ -26,6 +26,7 @@ from tests.engine.random_designs import random_network
 from tests.engine.random_programs import both_engines, draw_design
 from tests.engine.random_runs import RandomRun, random_run
 from tests.engine.test_engines_agree import assert_same, assert_same_log
+from tests.engine.test_timing_only import check_program as assert_timing_is_the_checked_one
 
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
 SEEDS = st.integers(0, 2**32 - 1)
@@ -194,8 +195,10 @@ def test_both_engines_agree_on_programs(seed: int) -> None:
         program = make_program(network, arch, found.schedule)
     except ProgramError:
         return
-    for _, _, reference, fast in both_engines(program, found.rng, ("trace", "computed")):
+    for sample, spikes, reference, fast in both_engines(program, found.rng, ("trace", "computed")):
         assert_same(fast, reference, program)
+        if spikes == "trace":
+            assert_timing_is_the_checked_one(program, sample)
 
 
 def skipping_design(arch: Architecture, index_bits: int = 20) -> Architecture:

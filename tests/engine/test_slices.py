@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import hwsim
 from hwsim.activity import INDEX
 from hwsim.arch import Architecture, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
-from hwsim.chip.slices import laid_out
+from hwsim.chip.slices import laid_out, laid_out_sample
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import MappingError
@@ -30,6 +30,7 @@ from hwsim.trace.reader import Trace
 from hwsim.trace.writer import TraceWriter
 from tests.engine.random_runs import RandomRun, random_run
 from tests.engine.test_engines_agree import assert_same_log
+from tests.engine.test_timing_only import check_program as assert_timing_is_the_checked_one
 from tests.snn.networks import random_input, random_network
 
 FAST, REFERENCE = FastEngine(), ReferenceEngine()
@@ -189,6 +190,9 @@ def machine(trace: Trace, chip: Architecture, engine: str, schedule: str) -> Sam
     from hwsim.schedules import schedule_by_name
 
     made = chip_model(chip).machine(trace.network, chip, schedule_by_name(schedule), engine)
+    if engine == "fast":
+        program = make_program(laid_out(trace.network, chip), chip, schedule)
+        assert_timing_is_the_checked_one(program, laid_out_sample(trace.sample(0), chip))
     return made.run(trace.sample(0), "computed")
 
 

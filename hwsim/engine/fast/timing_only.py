@@ -28,8 +28,8 @@ def is_simple(pack: RunPack) -> bool:
 
 
 def lists_simply(source: FeedPlanes) -> bool:
-    """Whether a feed's planes are events as they are, all of one kind."""
-    return not (source.feed.pools or source.feed.hybrid)
+    """Whether a feed's planes are events as they are, all of one kind, and all of their operations are made."""
+    return not (source.feed.pools or source.feed.hybrid or source.synapses.skipping)
 
 
 def time_run(core: PlainCore, source: FeedPlanes, eots: int) -> None:
