@@ -6,13 +6,10 @@ lie in (x, y, c) order, and its tiles are rows of the turned layers. What comes 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hwsim.arch import Architecture
-from hwsim.record import SampleRecord
 from hwsim.snn.network import Network
 from hwsim.snn.sample import Sample
-from hwsim.snn.turn import turned_network, turned_planes, turned_sample, turned_states
+from hwsim.snn.turn import turned_network, turned_sample
 
 
 def by_columns(arch: Architecture) -> bool:
@@ -29,9 +26,3 @@ def laid_out_sample(sample: Sample, arch: Architecture) -> Sample:
     """A sample of the network that is laid out."""
     return turned_sample(sample) if by_columns(arch) else sample
 
-
-def taken_back(record: SampleRecord, arch: Architecture) -> SampleRecord:
-    """What the chip made of a sample, with outputs and potentials as the network has them."""
-    if not by_columns(arch):
-        return record
-    return replace(record, outputs=turned_planes(record.outputs), potentials=turned_states(record.potentials))

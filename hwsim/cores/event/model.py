@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from hwsim.arch import Architecture
-from hwsim.chip.slices import laid_out, laid_out_sample, taken_back
+from hwsim.chip.slices import by_columns, laid_out, laid_out_sample
 from hwsim.cores.base import CoreDesign
 from hwsim.cores.event.fields import EventDesign
 from hwsim.cores.event.logic import logic
@@ -22,6 +23,7 @@ from hwsim.schedules import build_program
 from hwsim.schedules.base import Schedule
 from hwsim.snn.network import Connection, Network
 from hwsim.snn.sample import Sample
+from hwsim.snn.turn import turned_planes, turned_states
 
 
 class EventModel:
@@ -44,7 +46,7 @@ class EventModel:
         chosen = make_engine(engine)
 
         def run(sample: Sample, spikes: str, check: bool = True) -> SampleRecord:
-            return taken_back(chosen.run_sample(program, laid_out_sample(sample, arch), spikes, check=check), arch)
+            return _taken_back(chosen.run_sample(program, laid_out_sample(sample, arch), spikes, check=check), arch)
 
         def timing(sample: Sample) -> SampleRecord:
             return run(sample, "trace", check=False)
@@ -74,6 +76,13 @@ class EventModel:
     def label(self, design: CoreDesign) -> str:
         assert isinstance(design, EventDesign)
         return "MAC core" if design.core.requantises else ""
+
+
+def _taken_back(record: SampleRecord, arch: Architecture) -> SampleRecord:
+    """What the chip made of a sample, with outputs and potentials as the network has them."""
+    if not by_columns(arch):
+        return record
+    return replace(record, outputs=turned_planes(record.outputs), potentials=turned_states(record.potentials))
 
 
 MODEL: CoreModel = EventModel()
