@@ -103,7 +103,7 @@ def _report(found: EventPlanes, target: Path, names: list[str] | None, as_json: 
         return
     axes = "samples x T x C x H x W, spikes" if binary else "samples x (T x C) x H x W, counts"
     typer.echo(f"wrote {target}: {' x '.join(map(str, shape))} ({axes})")
-    typer.echo(f"  {found.events:,} events in {shape[0]} recordings, {found.planes} planes each")
+    typer.echo(f"  {found.events:,} events in {shape[0]} recording{'s' * (shape[0] > 1)}, {found.planes} planes each")
     for count, text in ((found.late, "came after the last plane and are left out"),
                         (found.clipped, "are beyond the largest count of a pixel and are cut off"),
                         (found.merged, "came to a pixel that had sent one in the same plane: its spike is one")):

@@ -39,7 +39,7 @@ def info(
         return
     weights = "with weights" if body["has_weights"] else "spikes only, no weights"
     typer.echo(f"{body['trace']}: {body['coding']}, T = {body['timesteps']}, {body['samples']} samples, {weights}")
-    for key, value in opened.provenance.items():
+    for key, value in ((key, value) for key, value in opened.provenance.items() if value is not None):
         typer.echo(f"  {key}: {value}")
     typer.echo(f"  content hash: {body['content_hash']}\n")
     rows = [{**r, "from": ", ".join(r["from"]), "density": "-" if r["density"] is None else f"{r['density']:.4f}"}

@@ -84,7 +84,7 @@ def _rows_figure(
     curves: Sequence[Curve], traces: Traces, thresholds: Sequence[Threshold], title: str, width: Width, step: int
 ) -> Figure:
     here = [one for one in traces if one[1] == step]
-    rows = [*sorted(curves, key=lambda curve: -curve.points[0][1]), *thresholds]
+    rows: list[Curve | Threshold] = [*sorted(curves, key=lambda curve: -curve.points[0][1]), *thresholds]
     room = LONGEST_LABEL * WIDTHS[width].sheet
     labels = [fitted(partial(shortened, row.title), len(row.title), room) for row in rows]
     sheet = Sheet(title, f"{WHAT}, T = {step}. Left of a mark the SNN wins.", ROW * (len(rows) + 1.5),

@@ -137,7 +137,7 @@ def _spreads(spreads: Sequence[float | None], scale: float) -> list[NumberColumn
     """A column of standard deviations, right of the means that they belong to; none where nothing has one."""
     if all(spread is None for spread in spreads):
         return []
-    return [NumberColumn("±", ["" if spread is None else number(scale * spread) for spread in spreads], 0.5)]
+    return [NumberColumn("±", ["" if spread is None else number(scale * spread) for spread in spreads], 0.62)]
 
 
 def _one_energy(result: Result) -> Figure:

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hwsim.counted import WAIT
 from hwsim.view.figure_file import FigureError, in_our_style
 from hwsim.view.labels import Rows, design, layer_name, mean_of, off, shortened, title
 from hwsim.view.page import MARGIN, fitted, inches
@@ -27,7 +28,7 @@ from hwsim.view.segments import (
     total,
 )
 from hwsim.view.sheet import Sheet, one_axes
-from hwsim.view.style import NORMAL, SMALL, number
+from hwsim.view.style import CAUSES, NORMAL, SMALL, number
 from hwsim.view.width import WIDTHS, Width
 
 if TYPE_CHECKING:
@@ -85,7 +86,11 @@ def _energies(results: Sequence[Result]) -> tuple[list[str], list[Segment], str]
 
 def _times(results: Sequence[Result]) -> tuple[list[str], list[Segment]]:
     _check(results)
-    return time_by_layer_and_cause(results[0]) if len(results) == 1 else (run_labels(results), time_by_cause(results))
+    if len(results) > 1:
+        return run_labels(results), time_by_cause(results)
+    names, segments = time_by_layer_and_cause(results[0])
+    # The legend says what a load is: its whole name would leave the bars half of a column.
+    return [name.partition(" (")[0] if name == CAUSES[WAIT].label else name for name in names], segments
 
 
 def _check(results: Sequence[Result]) -> None:

@@ -126,7 +126,7 @@ def test_the_schema_is_json_with_and_without_asking() -> None:
     assert answer("arch", "schema") == json.loads(call("arch", "schema").stdout)
 
 
-# -- hwsim estimate ------------------------------------------------------------------------------------------------------
+# -- hwsim estimate --------------------------------------------------------------------------------------------------------------
 
 
 def test_estimate_of_a_trace_is_that_of_python() -> None:

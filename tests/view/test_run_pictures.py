@@ -384,3 +384,7 @@ def test_a_study_is_drawn_from_its_folder(tmp_path: Path) -> None:
     assert "found no such column" in wrong.stderr
 
 
+
+
+def test_a_column_leaves_the_bars_of_latency_most_of_its_width(rate: Result) -> None:
+    assert latency_figure([rate], "column").axes[0].get_position().width > 0.5
