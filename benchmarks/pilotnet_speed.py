@@ -107,8 +107,8 @@ def main() -> None:
                           for n in (1, 1 + chosen.frames))
             frame = (every - one) / chosen.frames
             print(f"{name}{'' if check else ', timing only'}: {1e3 * frame:.1f} ms a frame, {1e3 * frame / CHIP_MS:.1f} x the "
-                  f"chip's {CHIP_MS} ms; {frame * additions / result.synaptic_operations:.2f} x plain NumPy int16 additions of as "
-                  f"many synaptic operations ({result.synaptic_operations / 1e6:.1f} M); mismatches {result.mismatches}")
+                  f"chip's {CHIP_MS} ms; {frame * additions / result.synaptic_operations:.2f} x plain NumPy int16 additions of "
+                  f"as many synaptic operations ({result.synaptic_operations / 1e6:.1f} M); mismatches {result.mismatches}")
 
 
 if __name__ == "__main__":

@@ -118,11 +118,12 @@ def lower(network: Network, layer: Layer, shift_at: str) -> PassTable:
 
     Raises MappingError for a neuron model that has no passes.
     """
-    if layer.neuron.not_lowered:
-        raise MappingError(f"layer {layer.name!r} cannot be mapped: {layer.neuron.not_lowered}")
+    direct = any(network.is_direct(c) for c in layer.connections)
+    if why := layer.neuron.not_lowered(direct):
+        raise MappingError(f"layer {layer.name!r} cannot be mapped: {why}")
     return layer.neuron.lower(layer, Context(
         planes=max((network.source_timesteps(c) for c in layer.connections), default=layer.timesteps),
-        direct=any(network.is_direct(c) for c in layer.connections),
+        direct=direct,
         binary_weighted=any(network.weighs_planes(c) for c in layer.connections),
         shift_at="membrane" if shift_at == "membrane" else "weight",
         spike_shift=network.input.spike_shift if any(network.is_hybrid(c) for c in layer.connections) else 0,

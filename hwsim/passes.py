@@ -53,10 +53,11 @@ class PassTable:
 
     planes        EOTs in a period; after `planes` EOTs the count starts again.
     weigh_planes  True: an event after n EOTs (n < planes) weighs 2**n: its weight is shifted left by n.
-    direct        True: payload events build up a current that every adding pass adds (rate-coded first layer).
+    direct        True: events build up a current that every adding pass adds (rate-coded first layer; `cuba_lif`).
     initial       (C, H, W) what the clear pass writes.       addend  (C, H, W) what adding passes add, or None.
     reset         soft subtracts the compared threshold, hard writes zero.  leak_shift  V -= V >> k after reset.
     decay         after the reset V <- V * (DECAY_WHOLE - decay) / DECAY_WHOLE, rounded toward zero; 0: none.
+    current_decay the same for the current of a direct table, in each fire pass, which then writes the current too.
     max_level     highest value of a requant pass.
     spike_shift   an event without a payload weighs 2**spike_shift (hybrid inputs; docs/cycle-model.md R11).
     flagged       the run has a mask memory, one flag a neuron, that the clear empties (R16); passes that use flags need it.
@@ -71,6 +72,7 @@ class PassTable:
     reset: Literal["soft", "hard"] = "soft"
     leak_shift: int | None = None
     decay: int = 0
+    current_decay: int = 0
     max_level: int = 0
     spike_shift: int = 0
     flagged: bool = False

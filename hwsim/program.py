@@ -182,6 +182,11 @@ class CoreRun:
         moved = (not self.clear) + self.keep if gathers else 0
         return {"fire": passes, "clear": self.words if self.clear and not gathers else 0, "move": moved * self.words}
 
+    @property
+    def current_changes(self) -> bool:
+        """Whether the current of a direct table can be another after the run than before it."""
+        return self.table.direct and (self.current_fed or self.table.current_decay > 0)
+
     @cached_property
     def merged(self) -> bool:
         """Whether a token carries all planes (R21)."""

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.capture.errors import refusal
 from hwsim.capture.inputs import Inputs, read_inputs, read_labels
-from hwsim.capture.netx_file import Entry, NetxFile, read_netx
+from hwsim.capture.netx_file import WHOLE_DECAY, Entry, NetxFile, read_netx
 from hwsim.snn.forward import forward
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network, Shape
 from hwsim.snn.neurons import CubaLif, ReadOut
@@ -139,5 +139,7 @@ def _layer(name: str, entry: Entry, connection: Connection, timesteps: int, last
         return Layer(name, entry.shape, (connection,), ReadOut(), timesteps, initial_potential=start,
                      potential_bits=POTENTIAL_BITS)
     thresholds = np.full(timesteps, neuron.threshold << SHIFT, np.int64)
-    return Layer(name, entry.shape, (connection,), CubaLif(neuron.current_decay, neuron.potential_decay), timesteps, thresholds,
+    # The image is the input neurons' bias: nothing ever reaches their current, so how it decays says nothing.
+    current_decay = neuron.current_decay if entry.weights is not None else WHOLE_DECAY
+    return Layer(name, entry.shape, (connection,), CubaLif(current_decay, neuron.potential_decay), timesteps, thresholds,
                  bias, potential_bits=POTENTIAL_BITS)

@@ -125,6 +125,8 @@ class OperationCheck:
             if not is_whole(getattr(body, name), *WIDTHS):
                 yield f"saturates at {getattr(body, name)!r} {name}, allowed are {WIDTHS[0]} to {WIDTHS[1]}"
                 return
+        if body.table.current_decay and body.current_bits > WIDEST_DECAY:
+            yield f"lets currents of {body.current_bits} bits decay; at most {WIDEST_DECAY}"
         if self.network.has_weights:
             table, bits = body.table, body.potential_bits
             for name, values in (("initial", table.initial), ("addend", table.addend)):
@@ -222,6 +224,12 @@ def table_misfits(table: PassTable, layer: Layer) -> Iterator[str]:
         yield f"has a pass table with both leak_shift {table.leak_shift} and decay {table.decay}; one of them"
     elif table.decay and layer.potential_bits > WIDEST_DECAY:
         yield f"has a pass table that lets potentials of {layer.potential_bits} bits decay; at most {WIDEST_DECAY}"
+    if not is_whole(table.current_decay, 0, DECAY_WHOLE):
+        yield f"has a pass table with current_decay {table.current_decay!r}, allowed are 0 to {DECAY_WHOLE}"
+    elif table.current_decay and not table.direct:
+        yield f"has a pass table with current_decay {table.current_decay} and no current; only direct tables have one (R12)"
+    elif table.current_decay and any(p.kind == "fire" and not p.add for p in table.passes):
+        yield f"has a pass table with current_decay {table.current_decay} and a fire pass that does not add the current"
     if not is_whole(table.spike_shift, 0, 62):
         yield f"has a pass table with spike_shift {table.spike_shift!r}, allowed are 0 to 62"
     top = (1 << max(1, layer.payload_bits)) - 1

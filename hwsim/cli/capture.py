@@ -132,7 +132,8 @@ def _report(trace: Trace, target: Path, as_json: bool) -> None:
     body = {"trace": trace.name, "file": str(target), "samples": trace.samples, "timesteps": trace.timesteps, "bytes": size,
             "has_weights": trace.has_weights, "content_hash": trace.content_hash, "layers": layers,
             "provenance": trace.provenance}
-    waits = [layer.neuron.not_lowered for layer in trace.network if layer.neuron.not_lowered]
+    network = trace.network
+    waits = [why for layer in network if (why := layer.neuron.not_lowered(any(map(network.is_direct, layer.connections))))]
     trace.close()
     if as_json:
         print_json(body)

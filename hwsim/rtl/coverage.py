@@ -27,7 +27,7 @@ KNOWN: Mapping[type, frozenset[str]] = {
         "last_channel", "keep", "current_fed", "payload_bits", "rows"}),
     PassTable: frozenset({
         "planes", "passes", "initial", "addend", "weigh_planes", "direct", "reset", "leak_shift", "max_level", "spike_shift",
-        "flagged"}),
+        "flagged", "decay", "current_decay"}),
     Pass: frozenset({"after_eot", "kind", "threshold", "shift", "add", "timestep", "flags"}),
 }
 """The fields that this hardware knows."""

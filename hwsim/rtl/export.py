@@ -19,7 +19,7 @@ from amaranth.back import verilog
 from hwsim import __version__
 from hwsim.errors import HwsimError
 from hwsim.files import whole_files
-from hwsim.passes import Pass, PassTable
+from hwsim.passes import DECAY_WHOLE, Pass, PassTable
 from hwsim.program import CoreRun
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.ports import ExportParameters, Port, PortedCore
@@ -122,6 +122,8 @@ def _fixed(core: PortedCore) -> tuple[tuple[str, str], ...]:
     run, table = core.p.run, core.p.run.table
     (channels, height, width), (lo, hi) = run.shape, run.groups
     leak = "" if table.leak_shift is None else f", leak V - (V >> {table.leak_shift})"
+    for state, decay in (("V", table.decay), ("current", table.current_decay)):
+        leak += f", {state} decays by {decay} / {DECAY_WHOLE}, rounded toward zero" if decay else ""
     passes = "resets" if any(one.kind == "fire" for one in table.passes) else "no fire pass"
     return (
         ("lanes", str(run.core.lanes)),

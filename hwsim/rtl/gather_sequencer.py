@@ -112,7 +112,7 @@ class GatherSequencer(FlowSequencer):
                 m.d.comb += [
                     operation.kind.eq(Kind.LOAD), *(operation.reads[name].eq(name in self.p.state_bits) for name in MEMORIES)]
             with m.Case(Phase.STORING):
-                kept = [name for name in self.p.state_bits if name != "current" or run.current_fed]
+                kept = [name for name in self.p.state_bits if name != "current" or run.current_changes]
                 m.d.comb += [operation.kind.eq(Kind.STORE), *(operation.writes[name].eq(name in kept) for name in MEMORIES)]
                 self._add_sums(m, operation, self.p.sums_of_stores)
                 # Stores are counted to the row of the table's last pass, without any to that of the first plane (A5).

@@ -11,6 +11,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hwsim.passes import DECAY_WHOLE
+from hwsim.rtl.decay import Decay
 from hwsim.rtl.operation import Kind, operation_layout
 from hwsim.rtl.parameters import Parameters
 from hwsim.rtl.wires import saturate, total, wire
@@ -21,12 +23,18 @@ LANE_ACTIVITY = data.StructLayout({
     name: unsigned({"bias_add": 2, "saturations": 3}.get(name, 1)) for name in LANE_EVENTS})
 
 
+def lane_events(p: Parameters) -> tuple[str, ...]:
+    """What a lane can count: a decay, where it has the multiplier of one."""
+    return (*LANE_EVENTS, *(("decay",) if p.decays else ()))
+
+
 def lane_activity(p: Parameters) -> data.StructLayout:
     """Merged tokens add several terms per slot; `accumulates` then tells that the lane works in one."""
+    decays = {"decay": unsigned(2)} if p.decays else {}
     if not p.run.merged:
-        return LANE_ACTIVITY
+        return data.StructLayout({**LANE_ACTIVITY.members, **decays})
     more = {name: unsigned(bits_for(p.run.core.adders)) for name in ("acc_add", "weight_shift")}
-    return data.StructLayout({**LANE_ACTIVITY.members, **more, "accumulates": unsigned(1)})
+    return data.StructLayout({**LANE_ACTIVITY.members, **decays, **more, "accumulates": unsigned(1)})
 
 
 class Lane(wiring.Component):
@@ -128,7 +136,20 @@ class Lane(wiring.Component):
             self.activity.reset_zero.eq(resets & (table.reset == "hard")),
             self.activity.leak.eq(stays_on & (table.leak_shift is not None)),
         ]
+        if table.decay:
+            left = self._decayed(m, "decay", stays_on, left, table.decay)
+        if self.p.decays:
+            m.d.comb += self.activity.decay.eq(Mux(stays_on, self.p.decays, 0))
+        if table.current_decay:
+            kept = self._decayed(m, "current_decay", stays_on, self.current, table.current_decay)
+            self.current_left = wire(m, "current_left", Mux(stays_on, kept, self.current))
         return wire(m, "left", Mux(stays_on, left, 0))
+
+    def _decayed(self, m: Module, name: str, works: Value, value: Value, decay: int) -> Value:
+        """What a decay leaves of a state, by a multiplier of its own."""
+        m.submodules[name] = unit = Decay(len(value))
+        m.d.comb += [unit.value.eq(Mux(works, value, 0)), unit.factor.eq(DECAY_WHOLE - decay)]
+        return unit.kept
 
     def _requantise(self, m: Module, active: Signal) -> None:
         """clip(V // threshold, 0, max_level): a level above zero is sent; V is not written (R15)."""
@@ -159,6 +180,8 @@ class Lane(wiring.Component):
                 m.d.comb += self.next_potential.eq(doubled)
             with m.Case(Kind.FIRE):
                 m.d.comb += self.next_potential.eq(left)
+                if table.current_decay:
+                    m.d.comb += self.next_current.eq(self.current_left)
                 if p.flagged:
                     m.d.comb += self.next_off.eq(self.off | (fired & self.operation.fire_once))
             with m.Case(Kind.READOUT):

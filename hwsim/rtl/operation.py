@@ -106,6 +106,7 @@ def decode(p: Parameters, operation: data.View) -> Effects:
     initialises = clear | mask | reinitialise
     adds = (fire | readout) & operation.add
     direct, never = Const(int(p.direct), 1), Const(0, 1)
+    decays = Const(int(p.run.table.current_decay > 0), 1)
     to_membrane = accumulate & ~direct
     effects = Effects(
         reads_weights=accumulate,
@@ -113,7 +114,7 @@ def decode(p: Parameters, operation: data.View) -> Effects:
         writes_membrane=initialises | to_membrane | shift | fire | adds,
         holds_membrane=initialises | to_membrane | shift | fire | readout | requant,
         reads_current=direct & (accumulate | adds),
-        writes_current=direct & (accumulate | clear),
+        writes_current=direct & (accumulate | clear | (fire & decays)),
         reads_initial=initialises if p.fetches_initial else never,
         reads_addend=adds if p.has_addend else never,
         reads_mask=(fire & (operation.masked | operation.fire_once)) if p.flagged else never,

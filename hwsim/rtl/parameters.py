@@ -72,6 +72,11 @@ class Parameters(Dataflow):
         return self.run.table.clear_reads_bias
 
     @property
+    def decays(self) -> int:
+        """Multiplications of a fire operation per neuron: of the potential, of the current."""
+        return (self.run.table.decay > 0) + (self.run.table.current_decay > 0)
+
+    @property
     def sends_levels(self) -> bool:
         return any(p.kind == "requant" for p in self.passes)
 

@@ -60,7 +60,7 @@ def _plan_group(run: CoreRun, passes: list[Pass], first: int) -> list[PassPlan]:
     for place, one in enumerate(passes):
         if not by_word:
             held = changed = frozenset()
-        wants, changes = wanted(one, run.table.direct), changed_by(one)
+        wants, changes = wanted(one, run.table.direct), changed_by(one, run.table.current_decay > 0)
         sums = tuple(range(added, one.after_eot)) if run.plane_sums else ()
         changed |= frozenset() if gathers else changes
         found.append(PassPlan(
@@ -79,8 +79,9 @@ def wanted(one: Pass, direct: bool) -> frozenset[str]:
     return frozenset(names | ({"mask"} if one.flags != "ignore" else set()))
 
 
-def changed_by(one: Pass) -> frozenset[str]:
+def changed_by(one: Pass, current_decays: bool) -> frozenset[str]:
     """Memories whose word a pass changes; a `fire_once` pass changes the flags where a neuron fires."""
     if one.kind == "requant" or (one.kind == "readout" and not one.add):
         return frozenset()
-    return frozenset({"membrane", "mask"} if one.kind == "mask" or one.flags == "fire_once" else {"membrane"})
+    flags = {"mask"} if one.kind == "mask" or one.flags == "fire_once" else set()
+    return frozenset({"membrane", *flags, *({"current"} if current_decays and one.kind == "fire" else set())})

@@ -12,7 +12,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from hwsim.rtl.lanes import LANE_EVENTS, lane_activity
+from hwsim.rtl.lanes import lane_activity, lane_events
 from hwsim.rtl.operation import Kind, begins, decode, operation_layout, tag_layout
 from hwsim.rtl.parameters import Parameters, counter
 from hwsim.rtl.plane_sums import sum_counts
@@ -28,8 +28,11 @@ WRITE_EVENTS = (
     "membrane_write_mask", "membrane_write_readout", "current_write", "mask_write", "cycles_stall_serialiser",
 )
 GATHER_ISSUE_EVENTS = ("membrane_read_load", "accumulator_access")
-LANES_EVENTS = tuple(name for name in LANE_EVENTS if name != "operands")
-EXEC_EVENTS = (*WRITE_EVENTS, *LANES_EVENTS, "spike_out", "reg_bits")
+
+
+def counted_by_lanes(p: Parameters) -> tuple[str, ...]:
+    """What lanes do and EXEC counts as it is."""
+    return tuple(name for name in lane_events(p) if name != "operands")
 
 
 def counted_as(p: Parameters, name: str) -> str:
@@ -46,13 +49,13 @@ def issue_events(p: Parameters) -> tuple[str, ...]:
 def exec_events(p: Parameters) -> tuple[str, ...]:
     """What EXEC can count. A word writer's write into the plane is one of the core."""
     more = {"buffer_write": p.writes_words, "membrane_write_store": p.gathers, "sum_add": p.sums}
-    return (*EXEC_EVENTS, *(name for name, there in more.items() if there))
+    return (*WRITE_EVENTS, *counted_by_lanes(p), "spike_out", "reg_bits", *(name for name, there in more.items() if there))
 
 
 def activity_layout(p: Parameters) -> data.StructLayout:
     """How many bits each strobe needs: one, unless all lanes can do it in a cycle."""
     widths = {name: field.width for name, field in lane_activity(p)}
-    many = {name: bits_for(p.lanes * max(widths[name] ** 2, (1 << widths[name]) - 1)) for name in LANES_EVENTS}
+    many = {name: bits_for(p.lanes * max(widths[name] ** 2, (1 << widths[name]) - 1)) for name in counted_by_lanes(p)}
     many |= {"spike_out": bits_for(p.lanes),
              "reg_bits": bits_for(p.lanes * max(p.run.potential_bits, p.run.current_bits))}
     if p.sums:
@@ -129,7 +132,7 @@ class ActivityMonitor(wiring.Component):
         if self.p.gathers:
             writes["store"] = kind == Kind.STORE
         once_a_word = self.completes.replicate
-        sums = {name: total(lane[name] for lane in self.lanes) for name in LANE_EVENTS}
+        sums = {name: total(lane[name] for lane in self.lanes) for name in lane_events(self.p)}
         writes_sums = total(lane.accumulates for lane in self.lanes) if self.p.run.merged else sums["acc_add"]
         added_to = self.p.run.current_bits if self.p.direct else self.p.run.potential_bits
         sums["reg_bits"] = writes_sums * added_to + sums.pop("operands") * self.p.run.potential_bits

@@ -98,12 +98,13 @@ class _ListBuilder(ProgramBuilder):
         return scratch if t == 0 else tuple(self.move_states("load", memory, index, number, t, scratch) for memory in spills)
 
     def _spill(self, index: int, number: int, t: int, run: int, last: bool) -> None:
-        """Send a spilled tile's state off; a current never changes after the first timestep."""
+        """Send a spilled tile's state off; the current of a direct input alone never changes after the first timestep."""
         plan = self.mapping.plans[index]
         tile = plan.tiles[number]
         if not plan.spills_of(tile) or self.items == 1:
             return
-        changed = [] if last else [memory for memory in plan.spills_of(tile) if memory == "membrane" or t == 0]
+        lives = self.mapping.network.current_lives(plan.layer)
+        changed = [] if last else [memory for memory in plan.spills_of(tile) if memory == "membrane" or t == 0 or lives]
         self.scratch[tile.core] = tuple(
             self.move_states("store", memory, index, number, t, (run,)) for memory in changed) or (run,)
 

@@ -86,10 +86,11 @@ class _Steps:
         return run
 
     def _spill(self, run: int, t: int, index: int, number: int) -> None:
-        """Send a spilled tile's state off; a current never changes after the first timestep."""
+        """Send a spilled tile's state off; the current of a direct input alone never changes after the first timestep."""
         plan = self.build.mapping.plans[index]
         tile = plan.tiles[number]
-        changed = [memory for memory in plan.spills_of(tile) if memory == "membrane" or t == 0]
+        lives = self.build.mapping.network.current_lives(plan.layer)
+        changed = [memory for memory in plan.spills_of(tile) if memory == "membrane" or t == 0 or lives]
         stores = tuple(self.build.move_states("store", memory, index, number, t, (run,)) for memory in changed)
         self.scratch[tile.core] = stores or self.scratch[tile.core]
 

@@ -308,6 +308,10 @@ class Network:
         """`direct`, `hybrid`, `rate`, `bit_serial`, `single_spike` or `quantised`: how a connection's events carry values."""
         return self.source(connection).source_coding
 
+    def current_lives(self, layer: Layer) -> bool:
+        """Whether the current of a layer, if it has one, can change in every timestep: spikes reach it."""
+        return any(not self.is_direct(connection) for connection in layer.connections)
+
     def is_direct(self, connection: Connection) -> bool:
         """Whether the source is a direct input: one plane of payloads, whatever T."""
         return connection.source == INPUT and self.input.is_direct

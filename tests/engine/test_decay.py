@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from math import trunc
@@ -19,26 +20,29 @@ from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import lower
 from hwsim.rtl.coverage import uncovered
 from hwsim.snn.forward import forward
-from hwsim.snn.neurons import CubaLif
+from hwsim.snn.neurons import CubaLif, Neuron
 from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 from hwsim.trace.writer import TraceWriter
 from tests.laws.implementation import Laws, OnEngine
-from tests.laws.runs import EOT, fire, flat, linear_run, spec
+from tests.laws.runs import EOT, event, fire, flat, linear_run, spec
 from tests.snn.networks import random_input, random_network
 
 DESIGNS = ("event_core_16", "output_stationary", "event_driven", "event_core_64_flags")
 
 
-def decaying(seed: int) -> Trace:
-    """A trace of two samples of a random network of cuba_lif neurons with decays of their own."""
+def decaying(seed: int, currents: bool = False) -> Trace:
+    """A trace of two samples of a random network of cuba_lif neurons with decays of their own; `currents`: of currents too."""
     rng = np.random.default_rng(seed)
     network = random_network(rng, "rate")
     layers = []
     for layer in network:
         if layer.sends:
             decay = int(rng.choice([0, 1, 1024, 4095, 4096, rng.integers(0, 4097)]))
-            layer = replace(layer, neuron=CubaLif(potential_decay=decay), potential_bits=24)
+            neuron = CubaLif(potential_decay=decay)
+            if currents and not any(map(network.is_direct, layer.connections)):
+                neuron = replace(neuron, current_decay=int(rng.choice([0, 1, 1024, 4095, 4096, rng.integers(0, 4097)])))
+            layer = replace(layer, neuron=neuron, potential_bits=24)
         layers.append(replace(layer, potential_bits=24))
     network = replace(network, layers=tuple(layers))
     with TraceWriter(network, name="decaying") as writer:
@@ -49,18 +53,47 @@ def decaying(seed: int) -> Trace:
         return writer.finish()
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.integers(0, 2**32 - 1), st.sampled_from(DESIGNS), st.sampled_from(["layer_by_layer", "step_by_step"]))
-def test_both_engines_compute_its_spikes(seed: int, design: str, schedule: str) -> None:
-    trace = decaying(seed)
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(DESIGNS), st.sampled_from(["layer_by_layer", "step_by_step"]), st.booleans())
+def test_both_engines_compute_its_spikes(seed: int, design: str, schedule: str, currents: bool) -> None:
+    """What is recorded is the neuron's own arithmetic in NumPy, which knows no pass and no memory."""
+    trace = decaying(seed, currents)
     fast, reference = (hwsim.simulate(trace, design, schedule=schedule, engine=engine, spikes="computed")
                        for engine in ("fast", "reference"))
     assert fast.facts.mismatches == 0 == reference.facts.mismatches
     assert fast.cycles.tolist() == reference.cycles.tolist()
     counts = [result.activity.groupby("event")["count"].sum() for result in (fast, reference)]
     assert counts[0].to_dict() == counts[1].to_dict()
-    expected = sum(x.neurons * x.timesteps for x in trace.network if x.sends and x.neuron.potential_decay)
+    expected = sum(x.neurons * x.timesteps * decays_of(x.neuron) for x in trace.network if x.sends)
     assert counts[0].get("decay", 0) == expected
+
+
+def decays_of(neuron: Neuron) -> int:
+    """Multiplications in each timestep: of the potential, and of a current of which something is left."""
+    assert isinstance(neuron, CubaLif)
+    return (neuron.potential_decay > 0) + (0 < neuron.current_decay < 4096)
+
+
+@pytest.mark.parametrize("schedule", ["layer_by_layer", "step_by_step"])
+@pytest.mark.parametrize("design", ["event_core_16", "event_driven"])
+def test_a_current_that_is_lost_at_once_needs_no_memory(design: str, schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spikes and potentials are the same with a current memory whose words decay to zero, and so are the counts of V, its
+    accesses for events aside, which are those of the current now."""
+    trace = next(each for each in map(decaying, range(50)) if not each.network.input.is_direct)
+    plain = hwsim.simulate(trace, design, schedule=schedule, spikes="computed")
+    monkeypatch.setattr(CubaLif, "keeps_current", True)
+    fed = [layer for layer in trace.network if layer.sends]
+    kept = hwsim.simulate(trace, design, schedule=schedule, spikes="computed")
+    assert plain.facts.mismatches == kept.facts.mismatches == 0
+    before, after = (Counter(frame[frame["layer"] != trace.network.layers[-1].name].groupby("event")["count"].sum().to_dict())
+                     for frame in (plain.activity, kept.activity))
+    for name in ("cmp", "spike_out", "acc_add", "weight_read", "membrane_read_fire", "membrane_write_fire", "fifo_push"):
+        assert before[name] == after[name], name
+    events, passes = before["membrane_read_accumulate"], after["membrane_read_fire"]
+    assert events > 0 == after["membrane_read_accumulate"]
+    assert after["current_read"] == events + passes
+    assert after["current_write"] == events + after["membrane_write_fire"] + before["membrane_write_clear"]
+    assert after["decay"] == before["decay"] + sum(layer.neurons * layer.timesteps for layer in fed)
 
 
 class Fast(OnEngine, Laws):
@@ -84,6 +117,25 @@ def test_what_is_left_is_rounded_toward_zero_after_the_reset(implementation: typ
     counts = law.counted(log)
     assert (counts["decay"], counts["cmp"], counts["reset_zero"]) == (len(VALUES), len(VALUES), 1)
     assert "leak" not in counts
+
+
+@pytest.mark.parametrize("implementation", [Fast, Reference])
+@pytest.mark.parametrize("decay", [1, 1365, 4096])
+@pytest.mark.parametrize("bypass", [False, True])
+def test_a_current_decays_after_it_was_added_and_is_written(implementation: type[Laws], decay: int, bypass: bool) -> None:
+    """The last word that a pass writes is the first that an event reads: R6 looks for it in both memories."""
+    core = spec(lanes=4, bypass=bypass)
+    table = (fire(1, 100, add=True, timestep=0), fire(2, 100, add=True, timestep=1))
+    run = linear_run([[7]] * 4, table, core, clear=False, reset="hard", direct=True, current_decay=decay, planes=2)
+    law = implementation()
+    log = law.execute(run, [EOT, event(), EOT], potentials=[0, 0, 95, -9], currents=[50, -50, 9, 8])
+    once = [trunc(Fraction(i * (4096 - decay), 4096)) + 7 for i in (50, -50, 9, 8)]
+    assert flat(log.currents) == [trunc(Fraction(i * (4096 - decay), 4096)) for i in once]
+    summed = [v + i for v, i in zip((50, -50, 0, -1), once, strict=True)]
+    assert flat(log.potentials) == [0 if v >= 100 else v for v in summed]
+    counts = law.counted(log)
+    assert (counts["decay"], counts["current_read"], counts["current_write"]) == (8, 3, 3)
+    assert counts.get("cycles_stall_hazard", 0) == (0 if bypass else 1)
 
 
 @pytest.mark.parametrize("implementation", [Fast, Reference])

@@ -70,7 +70,22 @@ def draw(seed: int, stimuli: int = 3, stratum: Stratum | None = None) -> list[St
     rng = np.random.default_rng(seed)
     chosen = STRATA[seed % len(STRATA)] if stratum is None else stratum
     run = random_run(rng, chosen)
+    if seed >= DECAYING:
+        run = replace(run, table=decaying(rng, run.table))
     return [random_stimulus(rng, chosen, run) for _ in range(stimuli)]
+
+
+DECAYING = 1000
+"""Designs from this number on: potentials and currents decay."""
+
+
+def decaying(rng: Rng, table: PassTable) -> PassTable:
+    """A table with a decay in place of its leak; half of those that weigh no planes have a current, which decays too."""
+    decay, of_current = (int(rng.choice((1, 1024, 4095, 4096, rng.integers(1, 4097)))) for _ in range(2))
+    direct = table.direct or bool(not table.weigh_planes and rng.random() < 0.5)
+    passes = tuple(replace(p, add=p.add or (direct and p.kind == "fire")) for p in table.passes)
+    return replace(table, passes=passes, direct=direct, leak_shift=None, decay=decay if rng.random() < 0.8 else 0,
+                   current_decay=of_current if direct else 0)
 
 
 # -- designs ------------------------------------------------------------------------------------------------------

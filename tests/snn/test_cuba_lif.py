@@ -18,6 +18,7 @@ from hwsim.snn.neurons import CubaLif, IntegrateAndFire
 from hwsim.snn.neurons.cuba_lif import kept
 from hwsim.snn.sample import Sample
 from hwsim.snn.validate import validate_network
+from hwsim.trace.reader import Trace
 from hwsim.trace.writer import TraceWriter
 
 SHAPE = (2, 1, 3)
@@ -79,19 +80,30 @@ def test_a_decay_that_is_none_is_refused(decay: object) -> None:
         assert problems == [f"layer 'a': {name} is {decay!r}, allowed are 0 to 4096, in 1/4096"]
 
 
-def test_a_current_that_lives_on_is_recorded_and_refused_by_every_core_by_name() -> None:
+def one_layer(spec: InputSpec, planes: np.ndarray) -> Trace:
+    """Two neurons whose currents live on, fed by four sources."""
     rng = np.random.default_rng(3)
-    wire = Connection(INPUT, "linear", (4, 1, 1), rng.integers(-900, 900, (2, 4)))
-    made = Layer("a", (2, 1, 1), (wire,), CubaLif(1024, 512), 3, np.array([400, 400, 400]))
-    network = Network(InputSpec((4, 1, 1), "spikes", 3), (made,))
-    planes = rng.integers(0, 2, (3, 1, 1, 4)).astype(np.uint8)
+    wire = Connection(INPUT, "linear", (4, 1, 1), rng.integers(-90, 90, (2, 4)))
+    network = Network(spec, (Layer("a", (2, 1, 1), (wire,), CubaLif(1024, 512), 3, np.array([40, 40, 40])),))
     with TraceWriter(network, name="cuba") as writer:
         writer.append(Sample(planes, forward(network, planes)[0]))
-        trace = writer.finish()
+        return writer.finish()
+
+
+def test_a_current_that_lives_on_runs_where_spikes_feed_it() -> None:
+    planes = np.random.default_rng(4).integers(0, 2, (3, 1, 1, 4)).astype(np.uint8)
+    trace = one_layer(InputSpec((4, 1, 1), "spikes", 3), planes)
     assert trace.network.layer("a").neuron == CubaLif(1024, 512)
-    for arch in ("event_core_64", "output_stationary", "loihi_2_like", "odin"):
-        with pytest.raises(MappingError, match="layer 'a' cannot be mapped: its cuba_lif neurons' current decays by 1024"):
-            hwsim.simulate(trace, arch)
+    assert hwsim.simulate(trace, "event_core_64", spikes="computed").mismatches == 0
+    with pytest.raises(MappingError, match="its neurons keep a current, and ODIN's have a potential alone"):
+        hwsim.simulate(trace, "odin")
     for arch in ("systolic", "mac_core_64"):
         with pytest.raises(hwsim.HwsimError, match="spikes|quantised"):
             hwsim.simulate(trace, arch)
+
+
+@pytest.mark.parametrize("arch", ["event_core_64", "output_stationary", "loihi_2_like"])
+def test_a_current_that_lives_on_is_refused_by_name_where_a_direct_input_feeds_it(arch: str) -> None:
+    trace = one_layer(InputSpec((4, 1, 1)), np.full((1, 1, 1, 4), 3, np.int16))
+    with pytest.raises(MappingError, match="layer 'a' cannot be mapped: its cuba_lif neurons' current decays by 1024"):
+        hwsim.simulate(trace, arch)

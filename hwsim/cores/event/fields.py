@@ -37,7 +37,7 @@ class EventFields(CoreFields):
     potential_bits: int = Field(default=24, ge=4, le=48)
     """Width of a signed membrane potential (partial sum); additions saturate at it."""
     current_bits: int = Field(default=24, ge=4, le=48)
-    """Width of the kept current of a direct-input, rate-coded first layer."""
+    """Width of the kept current: of a direct-input, rate-coded first layer, and of `cuba_lif` neurons whose current lives on."""
     payload_bits: int = Field(default=8, ge=0, le=16)
     """Width of the multiplier's event operand; 0: no multiplier, events are binary."""
     fifo_depth: int = Field(default=8, ge=1, le=4096)

@@ -154,6 +154,8 @@ class PlainCore:
             sent[self.run.words - self.run.spare_words :] = 0
         log = np.empty((self.run.words, 2), np.int64) if self.recorder else NO_LOG
         total = kt.time_pass(self.run.words, sent, self.clock, row, log)
+        if p.kind == "fire" and self.run.table.current_decay:
+            self.clock[kt.WRITTEN] |= kt.CURRENT
         row += self.pack.pass_tallies[number]
         if p.flags != "ignore":
             self._count_flagged(p, row, on, sent)
@@ -224,11 +226,21 @@ class PlainCore:
                 kf.fire_on(potentials, self.state.flags, plane, *rule, p.flags == "fire_once")
             if table.decay:
                 ka.decay(potentials, DECAY_WHOLE - table.decay, DECAY_BITS)
+            if table.current_decay:
+                self._decay_currents(p)
         else:
             ka.requantise(potentials, plane, p.threshold, table.max_level)
         if not pack.all_channels:
             pack.own(self.state.outputs[p.timestep])[...] = plane
         return clipped
+
+    def _decay_currents(self, p: Pass) -> None:
+        """R10 for the current; that of a neuron which is off stays."""
+        currents = self.state.currents
+        before = currents.copy() if p.flags != "ignore" else None
+        ka.decay(currents, DECAY_WHOLE - self.run.table.current_decay, DECAY_BITS)
+        if before is not None:
+            np.copyto(currents, before, where=self.state.flags.view(bool))
 
     def _add_terms(self, p: Pass, terms: Ints, largest: int) -> int:
         """The addend or the current, |value| up to `largest`, onto the potentials that the pass takes in."""

@@ -34,7 +34,9 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     added_words = {"bias_read": words * (table.addend is not None), "current_read": words * table.direct}
     added_terms = (table.addend is not None) + table.direct
     added = {**added_words, "bias_add": neurons * added_terms}
-    fire_words = {"addr_gen": words, "membrane_read_fire": words, "membrane_write_fire": words, "buffer_write": plane_rows}
+    fire_words = {"addr_gen": words, "membrane_read_fire": words, "membrane_write_fire": words, "buffer_write": plane_rows,
+                  "current_write": words * (table.current_decay > 0)}
+    decays = (table.decay > 0) + (table.current_decay > 0)
     initial_words = {"addr_gen": words, "bias_read": words * table.clear_reads_bias}
     rules: dict[str, dict[str, int]] = {
         "tokens": {"fifo_push": 1, "fifo_pop": 1},
@@ -57,7 +59,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "clears": {"membrane_write_clear": words, "current_write": words * table.direct,
                    "mask_write": words * table.flagged, **initial_words},
         "fires": {"cmp": neurons, "leak": neurons * (table.leak_shift is not None),
-                  "decay": neurons * (table.decay > 0), **fire_words, **operands},
+                  "decay": neurons * decays, **fire_words, **operands},
         "shifts": {"addr_gen": words, "membrane_read_shift": words, "membrane_write_shift": words,
                    "membrane_shift": neurons, **operands},
         "readouts": {"addr_gen": words, "membrane_read_readout": words, **operands},
@@ -74,7 +76,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "addends_flag_fire": added_words,
         "on_fired_at": {"cmp": 1, "reg_bits": run.potential_bits},
         "on_added_to": {"bias_add": added_terms},
-        "on_leaking": {"leak": int(table.leak_shift is not None), "decay": int(table.decay > 0)},
+        "on_leaking": {"leak": int(table.leak_shift is not None), "decay": decays},
         "flag_words": {"mask_write": 1},
         # Other dataflows only (R19 to R25).
         "port_stalls": {"cycles_stall_port": 1},
@@ -82,7 +84,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         # Every word of the run is loaded once, and stored once.
         "loads": {"addr_gen": words, "membrane_read_load": words, "current_read": words * table.direct,
                   "mask_read": words * table.flagged},
-        "stores": {"addr_gen": words, "membrane_write_store": words, "current_write": words * (table.direct and run.current_fed),
+        "stores": {"addr_gen": words, "membrane_write_store": words, "current_write": words * run.current_changes,
                    "mask_write": words * table.flagged},
         "plane_sums": {"sum_add": neurons},
         "register_synapses": {"reg_bits": run.current_bits if table.direct else run.potential_bits},

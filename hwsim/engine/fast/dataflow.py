@@ -351,7 +351,7 @@ class DataflowCore(PlainCore):
         """Memories that the loads of a visit read and its stores write, as bits; 0: there are none (R19)."""
         run = self.run
         every = kd.MEMBRANE | (kd.CURRENT if run.table.direct else 0)
-        stored = every if run.current_fed else kd.MEMBRANE
+        stored = every if run.current_changes else kd.MEMBRANE
         return (every if self.gathers and not run.clear else 0), (stored if self.gathers and run.keep else 0)
 
     def count_moves(self) -> None:

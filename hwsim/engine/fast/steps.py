@@ -2,7 +2,7 @@
 
 What is listed together: planes of spikes of one source, whose channels all feed the same lanes through weights of a byte (times a
 power of two). Everything else is fed as in `core`, plane by plane; the passes that follow are still made in one call. A run that
-kernels.steps does not know at all has no plan, and is executed by `core` (hwsim/engine/fast/step_plan.py).
+the kernels do not know at all has no plan, and is executed by `core` (hwsim/engine/fast/step_plan.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from hwsim.engine.fast.core import NO_LOG, CoreState, PlainCore, feed_plane
 from hwsim.engine.fast.counting import TALLY
 from hwsim.engine.fast.feeds import NO_EVENTS, NO_VALUES, Buffers, Scanner
 from hwsim.engine.fast.gather_pack import FeedPlanes
-from hwsim.engine.fast.kernels import steps as ks
+from hwsim.engine.fast.kernels import arithmetic as ka
+from hwsim.engine.fast.kernels import events as ke
+from hwsim.engine.fast.kernels import timing as kt
 from hwsim.engine.fast.packing import Ints, RunPack, Synapses, Width
 from hwsim.engine.fast.step_plan import StepPlan
 
@@ -43,7 +45,7 @@ def does(pack: RunPack, state: CoreState) -> bool:
 
 
 def _doubles(plan: StepPlan) -> bool:
-    return bool((plan.passes[:, ks.KIND] == ks.SHIFT).any())
+    return bool((plan.computed[:, ka.KIND] == ka.SHIFT).any())
 
 
 class StepsCore(PlainCore):
@@ -63,9 +65,9 @@ class StepsCore(PlainCore):
 
     def execute(self, sources: Sequence[FeedPlanes], eots: int, counts_pools: bool) -> None:
         """C2: all planes of the sources, and the passes between them."""
-        scanner = Scanner(self._buffers) if self.run.core.buffer == "bitmap" else None
+        scanner = Scanner(self.buffers) if self.run.core.buffer == "bitmap" else None
         scan = np.zeros(4, np.int64)
-        scan[ks.SCAN_BITS] = self.run.core.scan_bits if scanner else 0
+        scan[kt.SCAN_BITS] = self.run.core.scan_bits if scanner else 0
         mark = 0
         while mark < eots:
             fed = [source for source in sources if mark < len(source.planes)]
@@ -107,18 +109,30 @@ class StepsCore(PlainCore):
             starts, flat = self._listed(source, first, end)
             if scanner:
                 plan = source.feed.scan()
-                scan[ks.PLANE_ROWS], skipped = plan.rows, plan.skipped
+                scan[kt.PLANE_ROWS], skipped = plan.rows, plan.skipped
         if self.state.arithmetic:
             self._compute_steps(first, end, source, starts, flat)
         if scanner:
-            scan[ks.ROWS_READ], scan[ks.REACHED] = scanner.rows, scanner.reached
+            scan[kt.ROWS_READ], scan[kt.REACHED] = scanner.rows, scanner.reached
         synapses = source.synapses if source else None
-        ks.time_steps(
-            (first, end), starts, flat, *_geometry(synapses), scan, skipped, self._core, self._ring, self.tally,
-            self.run.first_plane, COLUMNS, self.plan.shifts, self.plan.passes, self.pack.pass_tallies, self.planes,
-            self.run.core.lanes, self.run.words, self._sent, NO_LOG)
+        kt.time_steps(
+            (first, end), starts, flat, *_geometry(synapses), scan, skipped, self.clock, self.ring, self.tally,
+            self.run.first_plane, COLUMNS, self.plan.shifts, self.plan.timed, self.pack.pass_tallies, self.run.words,
+            self._sent_words(first, end), NO_LOG)
         if scanner:
-            scanner.rows, scanner.reached = int(scan[ks.ROWS_READ]), int(scan[ks.REACHED])
+            scanner.rows, scanner.reached = int(scan[kt.ROWS_READ]), int(scan[kt.REACHED])
+
+    def _sent_words(self, first: int, end: int) -> Ints:
+        """(sending passes, words): those of EOTs first + 1 to end are counted."""
+        words, plan = self.run.words, self.plan
+        lines = max(1, len(plan.sending))
+        sent = self.buffers.get("many sent", lines * words, np.int32)[: lines * words].reshape(lines, words)
+        now = (plan.timed[:, kt.AFTER_EOT] > first) & (plan.timed[:, kt.AFTER_EOT] <= end)
+        lines_now = plan.timed[now & (plan.timed[:, kt.SENT_AT] >= 0), kt.SENT_AT]
+        if len(lines_now):
+            low, high = int(lines_now.min()), int(lines_now.max()) + 1
+            ka.count_planes_sent(self.planes, plan.sending[low:high], self.run.core.lanes, sent[low:high])
+        return sent
 
     def _listed(self, source: FeedPlanes, first: int, end: int) -> tuple[Ints, Ints]:
         feed, whole = source.feed, source.whole
@@ -127,27 +141,27 @@ class StepsCore(PlainCore):
         places = feed.grid[0] * feed.grid[1] + 1
         shape = (len(order), len(feed.tiles), places)
         size = int(np.prod(shape))
-        starts = self._buffers.get("many starts", size, np.int32)[:size].reshape(shape)
+        starts = self.buffers.get("many starts", size, np.int32)[:size].reshape(shape)
         flat = NO_EVENTS
         if self.state.arithmetic or self.run.core.buffer == "bitmap":
-            flat = self._buffers.get("many", len(order) * whole[0].size + 1, np.int32)
-        ks.list_planes(whole, order, feed.tiles, feed.taken, feed.pool, starts, flat, NO_VALUES)
+            flat = self.buffers.get("many", len(order) * whole[0].size + 1, np.int32)
+        ke.list_chosen_planes(whole, order, feed.tiles, feed.taken, feed.pool, starts, flat, NO_VALUES)
         return starts, flat
 
     def _compute_steps(self, first: int, end: int, source: FeedPlanes | None, starts: Ints, flat: Ints) -> None:
         pack, table, state = self.pack, self.run.table, self.state
         most = int(np.diff(starts[:, :, [0, -1]], axis=2).sum(axis=(1, 2)).max(initial=0)) + 4
-        rows = self._buffers.get("rows", most, np.uint32)
+        rows = self.buffers.get("rows", most, np.uint32)
         synapses = source.synapses if source else None
         weights, window, largest, scale = NO_WEIGHTS, NO_SCAN, 0, 1
         if synapses and synapses.narrow is not None:
             weights, window, scale = synapses.narrow, synapses.window, synapses.narrow_scale
             largest = synapses.largest // scale
         limits = _words(pack.adds_to), _words(pack.potential)
-        self.clipped += ks.compute_steps(
+        self.clipped += ka.compute_steps(
             (first, end), self.adds_to, state.potentials, self.currents, NO_ADDEND if pack.addend is None else pack.addend,
             weights, starts, flat, NO_VALUES, window, scale << table.spike_shift, table.weigh_planes, largest, limits, FOUR_BYTES,
-            rows, NO_VALUES, self.plan.passes, self.plan.rule, self.planes)
+            rows, NO_VALUES, self.plan.computed, self.plan.rule, self.planes)
 
 
 def _geometry(synapses: Synapses | None) -> tuple[Ints, ...]:

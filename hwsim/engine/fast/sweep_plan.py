@@ -82,6 +82,7 @@ def _sweeps(run: CoreRun, following: list[int], place: int, needed: bool) -> lis
     """The sweeps of one EOT. A word's passes share its reads and writes if they are made back to back."""
     passes = [run.table.passes[i] for i in following]
     direct, by_word = run.table.direct, run.core.passes == "by_word"
+    decays = run.table.current_decay > 0
     made = []
     for k, (index, p) in enumerate(zip(following, passes, strict=True)):
         earlier = passes[:k] if by_word else []
@@ -89,12 +90,12 @@ def _sweeps(run: CoreRun, following: list[int], place: int, needed: bool) -> lis
         last = not by_word or k + 1 == len(passes)
         held = 0
         for before in earlier:
-            held |= _used(before, direct) | _set(before)
+            held |= _used(before, direct) | _set(before, decays)
         reads = _used(p, direct) & ~held
         writes = 0
         if last and (needed or not by_word):
             for member in group:
-                writes |= _set(member)
+                writes |= _set(member, decays)
         claims = writes | (MEMBRANE if last and p.kind in ("readout", "requant") else 0)
         if run.core.order == "gather":
             reads = writes = claims = 0
@@ -113,9 +114,10 @@ def _used(p: Pass, direct: bool) -> int:
     return membrane | (CURRENT if p.add and direct else 0) | (0 if p.flags == "ignore" else FLAGS)
 
 
-def _set(p: Pass) -> int:
-    """Memories whose word a pass makes new."""
+def _set(p: Pass, decays: bool) -> int:
+    """Memories whose word a pass makes new; `decays`: the current is one of them where it fires."""
     membrane = 0 if p.kind == "requant" or (p.kind == "readout" and not p.add) else MEMBRANE
+    membrane |= CURRENT if decays and p.kind == "fire" else 0
     return membrane | (FLAGS if p.kind == "mask" or p.flags == "fire_once" else 0)
 
 
@@ -133,5 +135,8 @@ def _count(run: CoreRun, sweep: Sweep, row: NDArray[np.int64]) -> None:
     if sweep.writes & MEMBRANE:
         row[INDEX[WRITTEN[kind]]] += words
         row[INDEX["membrane_write_banks"]] += banks_of_all(run, "membrane")
+    if sweep.writes & CURRENT:
+        row[INDEX["current_write"]] += words
+        row[INDEX["current_write_banks"]] += banks_of_all(run, "current")
     if sweep.writes & FLAGS and sweep.flaggers is None:
         row[INDEX["mask_write"]] += words

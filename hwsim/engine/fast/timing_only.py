@@ -23,8 +23,10 @@ EVENTS, WORDS, SYNAPSES, REGISTERS = (TALLY[name] for name in ("events", "words"
 
 
 def is_simple(pack: RunPack) -> bool:
-    """Whether a run's passes look at no flags and none starts potentials again, and no bank is told apart."""
-    return not pack.last_words and all(p.flags == "ignore" and p.kind != "reinitialise" for p in pack.run.table.passes)
+    """Whether a run's passes look at no flags, start no potentials again and write no currents, and no bank is told apart."""
+    table = pack.run.table
+    return not (pack.last_words or table.current_decay) and all(
+        p.flags == "ignore" and p.kind != "reinitialise" for p in table.passes)
 
 
 def lists_simply(source: FeedPlanes) -> bool:

@@ -240,10 +240,19 @@ class Lanes:
             potential = potential - (potential >> table.leak_shift)
         if table.decay:
             activity["decay"] += self._on_count(operation, off)
-            lost = potential * table.decay
-            potential = potential - np.sign(lost) * -(-np.abs(lost) // DECAY_WHOLE)
+            potential = self._decayed(potential, table.decay)
+        if table.current_decay:
+            activity["decay"] += self._on_count(operation, off)
+            current = self._operand(self.current, operation, operation.current)
+            left = self._decayed(current, table.current_decay)
+            self.current.change(operation.word, left if off is None else np.where(off, current, left))
         self.membrane.change(operation.word, potential)
         return spikes
+
+    def _decayed(self, values: Word, decay: int) -> Word:
+        """What a decay leaves, rounded toward zero: what is lost is rounded away from it."""
+        lost = values * decay
+        return values - np.sign(lost) * -(-np.abs(lost) // DECAY_WHOLE)
 
     def _off(self, operation: WordOperation) -> Flags | None:
         """Which lanes R16 leaves out; None for an operation that does not look at flags."""

@@ -106,8 +106,7 @@ class Sequencer:
     def _store(self, visit: Visit) -> Steps:
         """R19: the state of a visit that a later run goes on with. A current that no feed could change is still there."""
         core, table = self.core, self.run.table
-        current = table.direct and self.run.current_fed
-        writes = (core.membrane, *((core.current,) if current else ()), *((core.mask,) if table.flagged else ()))
+        writes = (core.membrane, *((core.current,) if self.run.current_changes else ()), *((core.mask,) if table.flagged else ()))
         activity = core.activity[table.passes[-1].timestep] if table.passes else core.plane_activity(0)
         passed = max((sweep.after_eot for sweep in table.passes), default=0)
         sums = tuple(range(passed, table.planes)) if self.run.plane_sums else ()

@@ -66,4 +66,5 @@ def _changed(core: Shared, sweep: Pass) -> tuple[WordMemory, ...]:
     if sweep.kind == "requant" or (sweep.kind == "readout" and not sweep.add):
         return ()
     flags = sweep.kind == "mask" or sweep.flags == "fire_once"
-    return (core.membrane, core.mask) if flags else (core.membrane,)
+    current = sweep.kind == "fire" and core.run.table.current_decay > 0
+    return (core.membrane, *((core.current,) if current else ()), *((core.mask,) if flags else ()))

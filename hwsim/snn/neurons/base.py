@@ -113,9 +113,8 @@ class Neuron:
         """Whether its state decays from timestep to timestep."""
         return getattr(self, "leak_shift", None) is not None
 
-    @property
-    def not_lowered(self) -> str:
-        """Why no core can run it yet, in words; empty for a model with passes."""
+    def not_lowered(self, direct: bool) -> str:
+        """Why no core can run it yet, in words, in a layer that a `direct` input feeds or not; empty for a model with passes."""
         return ""
 
     def thresholds_needed(self, timesteps: int) -> int:

@@ -8,7 +8,8 @@ A step t, with sums s(t), bias b and threshold theta:
 
 kept(x, d) = x * (4096 - d) / 4096, rounded toward zero. Checked against what the chip's own software recorded of Intel's PilotNet
 (docs/capture.md). In hardware the decays come at the end of a step, after the reset (docs/cycle-model.md, R10), so the potentials
-after the last step are V decayed. A core runs it where the current lives one step (current_decay 4096); then events add to V.
+after the last step are V decayed. Where the current lives one step (current_decay 4096), events add to V itself and there is no
+current; else they add to the current memory (R12).
 """
 
 from __future__ import annotations
@@ -57,17 +58,24 @@ class CubaLif(Neuron):
         return self.potential_decay > 0 or self.current_decay < DECAY_WHOLE
 
     @property
-    def not_lowered(self) -> str:
-        if self.current_decay == DECAY_WHOLE:
+    def keeps_current(self) -> bool:
+        """Whether anything of the current is left for the next step."""
+        return self.current_decay < DECAY_WHOLE
+
+    def not_lowered(self, direct: bool) -> str:
+        if not (direct and self.keeps_current):
             return ""
-        return (f"its cuba_lif neurons' current decays by {self.current_decay} / {DECAY_WHOLE} and lives on; no core does this "
-                f"yet. Its spikes can be computed (hwsim.snn.forward), but not simulated unless current_decay is "
-                f"{DECAY_WHOLE}")
+        return (f"its cuba_lif neurons' current decays by {self.current_decay} / {DECAY_WHOLE} and lives on, and a direct input "
+                f"adds to it in every timestep; a core would have to keep that sum beside the current. Its spikes can be "
+                f"computed (hwsim.snn.forward), but not simulated unless current_decay is {DECAY_WHOLE}, or the input sends "
+                f"spikes")
 
     def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
-        # The current lives one step, so events add to V itself. V > theta is V >= theta + 1.
-        passes = tuple(replace(p, threshold=p.threshold + 1) for p in fire_passes(layer, context))
-        return stepwise_table(layer, context, passes, reset="hard", decay=self.potential_decay)
+        # A current that lives one step needs no memory: events add to V itself.
+        given = replace(context, direct=True) if self.keeps_current else context
+        passes = tuple(replace(p, threshold=p.threshold + 1) for p in fire_passes(layer, given))  # V > theta is V >= theta + 1
+        lost = self.current_decay if self.keeps_current else 0
+        return stepwise_table(layer, given, passes, reset="hard", decay=self.potential_decay, current_decay=lost)
 
     def steps(self, sums: IntArray, layer: NeuronLayer) -> Iterator[Step]:
         """What happens in each timestep, for input sums (T, C, H, W)."""

@@ -23,6 +23,13 @@ Array = NDArray[Any]
 WIDTH, CHANNELS, POOL, KERNEL_Y, KERNEL_X, STRIDE_Y, STRIDE_X, PADDING_Y, PADDING_X = range(9)
 IN_HEIGHT, IN_WIDTH, OUT_HEIGHT, OUT_WIDTH, FIRST_ROW = range(9, 14)
 
+# compute_steps: a pass as a line of numbers, kinds of passes, and what the lanes do in each, as a line of numbers.
+AFTER_EOT, KIND, THRESHOLD, ADDS, TIMESTEP = range(5)
+FIRE, SHIFT, READOUT = range(3)
+HARD, LEAK, DECAY_LEFT, DECAY_BITS, REACHABLE_UP_TO, CURRENT_LEFT, CURRENT_DECAY_BITS = range(7)
+PART = 4096
+"""Neurons that go through all that a pass does before the next ones: they stay in the first cache."""
+
 
 @njit(cache=True)
 def gather(
@@ -384,3 +391,47 @@ def count_planes_sent(planes: Array, chosen: Array, group_lanes: int, sent: Arra
     for k in range(chosen.size):
         if chosen[k] >= 0:
             count_sent(planes[chosen[k]], group_lanes, sent[k])
+
+
+@njit(cache=True)
+def compute_steps(
+    marks: tuple[int, int], adds_to: Array, potentials: Array, currents: Array, addend: Array, weights: Array, starts: Array,
+    flat: Array, values: Array, window: Array, scale: int, weighs: bool, largest: int, limits: tuple[Array, Array], sums: Array,
+    rows: Array, factors: Array, passes: Array, rule: Array, outputs: Array,
+) -> int:
+    """The events and passes of EOTs marks[0] + 1 to marks[1]; returns the steps that were clipped.
+
+    adds_to is `potentials` or `currents`: what events add to. `addend` and `currents` of size 0 are not added by passes.
+    starts has the lists of the first planes of these; what follows has no events. limits: of `adds_to`, and of `potentials`.
+    """
+    clipped = 0
+    whole = potentials.reshape(-1)
+    added, current = addend.reshape(-1), currents.reshape(-1)
+    for mark in range(marks[0], marks[1]):
+        plane = mark - marks[0]
+        if plane < starts.shape[0]:
+            by = scale << mark if weighs else scale
+            clipped += add_rows(
+                adds_to, weights, starts[plane], flat, values, window, by, largest, limits[0], sums, rows, factors)
+        for number in range(passes.shape[0]):
+            line = passes[number]
+            if line[AFTER_EOT] != mark + 1:
+                continue
+            for first in range(0, whole.size, PART):
+                end = min(first + PART, whole.size)
+                lanes = whole[first:end]
+                if line[ADDS] and added.size:
+                    clipped += add_clipped(lanes, added[first:end], 1, limits[1])
+                if line[ADDS] and current.size:
+                    clipped += add_clipped(lanes, current[first:end], 1, limits[1])
+                if line[KIND] == SHIFT:
+                    clipped += double_lanes(lanes, limits[1])
+                elif line[KIND] == FIRE:
+                    spikes = outputs[line[TIMESTEP]].reshape(-1)[first:end]
+                    reachable = line[THRESHOLD] <= rule[REACHABLE_UP_TO]
+                    fire_lanes(lanes, spikes, line[THRESHOLD], rule[HARD] != 0, rule[LEAK], reachable)
+                    if rule[DECAY_BITS]:
+                        decay_lanes(lanes, rule[DECAY_LEFT], rule[DECAY_BITS])
+                    if rule[CURRENT_DECAY_BITS]:
+                        decay_lanes(current[first:end], rule[CURRENT_LEFT], rule[CURRENT_DECAY_BITS])
+    return clipped

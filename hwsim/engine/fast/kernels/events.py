@@ -81,6 +81,29 @@ def count_events(plane: Array, tiles: Array, taken: Array, starts: Array) -> int
 
 
 @njit(cache=True)
+def list_chosen_planes(
+    planes: Array, order: Array, tiles: Array, taken: Array, pool: int, starts: Array, flat: Array, values: Array
+) -> int:
+    """The event lists of planes[order[k]], one behind the other in `flat`; returns how many events there are.
+
+    starts (order, tiles, H * W + 1) counts through all of them. A `flat` of size 0 is not written: events are counted only.
+    """
+    n = 0
+    for plane in range(order.size):
+        each = starts[plane]
+        if flat.size:
+            found, _ = list_events(planes[order[plane]], tiles, taken, pool, each, flat[n:], values)
+        else:
+            found = count_events(planes[order[plane]], tiles, taken, each)
+        if n:
+            for tile in range(each.shape[0]):
+                for place in range(each.shape[1]):
+                    each[tile, place] += n
+        n += found
+    return n
+
+
+@njit(cache=True)
 def scan_gaps(
     starts: Array, flat: Array, pool: int, grid_shape: tuple[int, int, int], scan_bits: int, skipped: Array, base: int,
     reached: int, arrivals: Array,

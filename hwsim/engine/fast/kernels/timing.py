@@ -27,6 +27,13 @@ TOKENS, EVENTS, WORDS, SYNAPSES, BUSY, HAZARD, STALL, OVERLAPPED, SENT = range(9
 # grid: an event list's height, width, channels and folded pool; the output's width and groups (words a position).
 HEIGHT, WIDTH, CHANNELS, POOL, OUT_WIDTH, GROUPS = range(6)
 
+# time_steps: a pass as a line of numbers (SENT_AT: its line of `sent`, or -1; WRITES: memories that it writes beside the
+# membrane); the scanner: bits of a row (0: a list is fed), rows of a plane, rows read so far, the last row reached; columns of
+# the tally that are told by their place.
+AFTER_EOT, TIMESTEP, SENT_AT, FIRES, WRITES = range(5)
+SCAN_BITS, PLANE_ROWS, ROWS_READ, REACHED = range(4)
+SHIFTED_SYNAPSES, ROWS_SCANNED, FIRED, LAST_WORDS = range(4)
+
 
 def started(bypass: bool, adds_to: int, clear_words: int) -> Array:
     """`core` after cycle 0 and R1: a clear writes one word of every memory a cycle, from cycle 1 on."""
@@ -244,6 +251,153 @@ def time_run(
         while k < passes.shape[0] and passes[k, 0] == n:
             time_pass(sent.shape[1], sent[k] if passes[k, 2] else nothing, core, tally[passes[k, 1]], no_log)
             k += 1
+
+
+@njit(cache=True)
+def no_row_skipped(flat: Array, low: int, high: int, before: int, bits: int, row: int) -> bool:
+    """Whether the events [low, high) of one position, which begins at bit `before`, lie in neighbouring rows, from `row` on."""
+    last = (before + flat[high - 1]) // bits
+    if last - row > high - low:
+        return False
+    for event in range(low, high):
+        here = (before + flat[event]) // bits
+        if here - row > 1:
+            return False
+        row = here
+    return True
+
+
+@njit(cache=True)
+def time_list(
+    starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array, scan: Array, skipped: Array,
+    core: Array, ring: Array, tally: Array,
+) -> tuple[int, int]:
+    """R2, R3, R5, R6 and C3 for the events of one plane where all channels touch the same words; `skipped` as in scan_gaps.
+
+    Returns real synapses, and words of the last group. What kernels.timing.time_events says of events in turn holds here too, as
+    long as no row of the bitmap is skipped between them: then each push comes at most a cycle after the one before.
+    """
+    width, channels, pool, groups = grid[WIDTH], grid[CHANNELS], grid[POOL], grid[GROUPS]
+    free, done, word, written = core[NEXT], core[EXEC], core[WORD], core[WRITTEN]
+    pushed, place, adds_to = core[PUSHED], core[PLACE], core[ADDS_TO]
+    stalls_with = 0 if core[BYPASS] else adds_to
+    group, touched, lanes = by_channel[0, 0], by_channel[0, 1], by_channel[0, 2]
+    bits, reached = scan[SCAN_BITS], scan[REACHED]
+    token = words = empty = synapses = hazards = overlapped = 0
+    gap = 1
+    # Of the plane: the row of the last event, and the first bit behind that row.
+    plane_row, edge = -1, 0
+    for tile in range(starts.shape[0]):
+        begin = starts[tile]
+        for y in range(grid[HEIGHT]):
+            height = by_row[y, 1]
+            row_0 = scan[ROWS_READ] - skipped[y] if bits else 0
+            for x in range(width):
+                low, high = begin[y * width + x], begin[y * width + x + 1]
+                if low == high:
+                    continue
+                positions = height * by_column[x, 1]
+                first = (by_row[y, 0] * grid[OUT_WIDTH] + by_column[x, 0]) * groups + group
+                last = first - group + ((height - 1) * grid[OUT_WIDTH] + by_column[x, 1] - 1) * groups
+                before = (y * width + x - x // pool) * channels
+                count = positions * touched
+                token += high - low
+                for event in range(low, high):
+                    if bits:
+                        bit = before + flat[event]
+                        if bit >= edge:
+                            plane_row = bit // bits
+                            edge = (plane_row + 1) * bits
+                        gap = max(1, row_0 + plane_row - reached)
+                        reached = row_0 + plane_row
+                    pushed = max(pushed + gap, ring[place] + 1)
+                    slot = max(free, pushed + 1)
+                    if count:
+                        slot = max(slot, done)
+                        if slot == done and first == word and written & stalls_with:
+                            slot += 1
+                            hazards += 1
+                        slot += count - 1
+                        done = slot + 1
+                        word = last + group + touched - 1
+                        written = adds_to
+                        words += count
+                        synapses += positions * lanes
+                    else:
+                        overlapped += slot < done
+                        empty += 1
+                    free = slot + 1
+                    ring[place] = slot
+                    place = place + 1 if place + 1 < ring.size else 0
+                    more = high - event - 1
+                    if event > low or not more or not count:
+                        continue
+                    ends = before + flat[high - 1] if bits else -1
+                    if ends < edge + bits or no_row_skipped(flat, low + 1, high, before, bits, plane_row):
+                        stall = int(first == word and adds_to & stalls_with != 0)
+                        step = count + stall
+                        free, pushed, place = follow_in_turn(more, step, slot, pushed, place, ring)
+                        done = free
+                        words += more * count
+                        synapses += more * positions * lanes
+                        hazards += more * stall
+                        if ends >= edge:
+                            plane_row = ends // bits
+                            edge = (plane_row + 1) * bits
+                        if bits:
+                            reached = row_0 + plane_row
+                        break
+    core[NEXT], core[EXEC], core[WORD], core[WRITTEN] = free, done, word, written
+    core[PUSHED], core[PLACE] = pushed, place
+    scan[REACHED] = reached
+    tally[TOKENS] += token
+    tally[EVENTS] += token
+    tally[WORDS] += words
+    tally[SYNAPSES] += synapses
+    tally[BUSY] += words + empty
+    tally[HAZARD] += hazards
+    tally[OVERLAPPED] += overlapped
+    return synapses, words // touched if touched and group + touched == groups else 0
+
+
+@njit(cache=True)
+def time_steps(
+    marks: tuple[int, int], starts: Array, flat: Array, grid: Array, by_row: Array, by_column: Array, by_channel: Array,
+    scan: Array, skipped: Array, core: Array, ring: Array, tally: Array, first_plane: int, columns: Array, shifts: int,
+    passes: Array, pass_tallies: Array, words: int, sent: Array, log: Array,
+) -> None:
+    """The cycles and the tally of EOTs marks[0] + 1 to marks[1], whose outputs are known; starts as in list_chosen_planes.
+
+    columns   where the tally has what kernels.timing does not know.      shifts  0: no weight is shifted, 1: all are, 2: those of
+              all planes but the first.      sent  spikes of each word in each sending pass.      log  size 0.
+    """
+    for mark in range(marks[0], marks[1]):
+        row = tally[first_plane + mark]
+        if mark - marks[0] < starts.shape[0]:
+            added, ends = time_list(
+                starts[mark - marks[0]], flat, grid, by_row, by_column, by_channel, scan, skipped, core, ring, row)
+            if shifts == 1 or (shifts == 2 and mark):
+                row[columns[SHIFTED_SYNAPSES]] += added
+            row[columns[LAST_WORDS]] += ends
+            if scan[SCAN_BITS]:
+                row[columns[ROWS_SCANNED]] += scan[PLANE_ROWS]
+                scan[ROWS_READ] += scan[PLANE_ROWS]
+        gap = 1
+        if scan[SCAN_BITS]:
+            gap = max(1, scan[ROWS_READ] - 1 - scan[REACHED])
+            scan[REACHED] = scan[ROWS_READ] - 1
+        time_mark(gap, 0, core, ring, row, log)
+        for number in range(passes.shape[0]):
+            line = passes[number]
+            if line[AFTER_EOT] != mark + 1:
+                continue
+            into = tally[line[TIMESTEP]]
+            sends = line[SENT_AT] >= 0
+            total = time_pass(words, sent[line[SENT_AT]] if sends else sent[0][:0], core, into, log)
+            core[WRITTEN] |= line[WRITES]
+            into += pass_tallies[number]
+            if line[FIRES]:
+                into[columns[FIRED]] += total
 
 
 @njit(cache=True)
