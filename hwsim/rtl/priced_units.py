@@ -23,12 +23,13 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwsim.passes import Pass, PassTable
+from hwsim.passes import DECAY_BITS, DECAY_WHOLE, Pass, PassTable
 from hwsim.program import CoreRun, CoreSpec
 from hwsim.rtl.accumulators import AccumulatorFile
 from hwsim.rtl.bit_slots import BitSlots
 from hwsim.rtl.buffer_rows import BufferRows
 from hwsim.rtl.dataflow_benches import dataflow_benches
+from hwsim.rtl.decay import Decay
 from hwsim.rtl.gates.bench import SEED, STEPS, STREAMS, Bench, Stimulus, per_operation, same, sliced
 from hwsim.rtl.gates.liberty import Library, read_library
 from hwsim.rtl.gates.netlist import Netlist, synthesise
@@ -261,6 +262,16 @@ def drive_entries(streams: Streams) -> Iterator[tuple[str, float]]:
     return per_operation(streams, "entry", lambda: {"start": same(0, 1), "take": same(1, 1), "end": end})
 
 
+def drive_decay(bits: int) -> Callable[[Streams], Iterator[tuple[str, float]]]:
+    """A neuron's potential after the other; a factor stays what it is through a layer, and each stream has its own."""
+    def drive(streams: Streams) -> Iterator[tuple[str, float]]:
+        draw = random.Random(SEED)
+        factors = sliced([draw.randrange(1, DECAY_WHOLE) for _ in range(STREAMS)], DECAY_BITS)
+        return per_operation(streams, "operation", lambda: {
+            "value": sliced([round(draw.gauss(0, 2000)) for _ in range(STREAMS)], bits), "factor": factors})
+    return drive
+
+
 def drive_register(streams: Streams) -> Iterator[tuple[str, float]]:
     stimulus, bits = Stimulus(), len(streams.netlist.inputs["given"])
     return per_operation(streams, "bits", lambda: {"given": stimulus.changed("given", POTENTIAL_TOGGLES, bits)})
@@ -288,6 +299,8 @@ def benches() -> Iterator[Bench]:
         for adders in (1, 2, 4):
             p = parameters(4, bits, planes_per_token="all", adders=adders, multiplier="bit_serial")
             yield Bench("merged_lane", {"potential_bits": bits, "adders": adders}, partial(MergedLane, p), drive_lane(p))
+        yield Bench("decay", {"potential_bits": bits}, partial(Decay, bits), drive_decay(bits),
+                    "of potentials of real layers' size, a factor for each stream")
     for adders in (1, 2, 4):
         p = parameters(4, 24, planes_per_token="all", adders=adders, multiplier="bit_serial")
         yield Bench("bit_slots", {"adders": adders}, partial(BitSlots, p), drive_slots(p))

@@ -13,7 +13,7 @@ DATAFLOWS: tuple[Mutant, ...] = (
     reference("R19", "a visit takes one word more", Edit("window", "visits", "low + held", "low + held + 1")),
     reference("R19", "no stores", Edit("sequencer", "process", "self.gathers and self.run.keep", "False")),
     reference("R19", "a current that nothing changed is stored",
-        Edit("sequencer", "_store", "table.direct and self.run.current_fed", "table.direct")),
+        Edit("sequencer", "_store", "self.run.current_changes", "table.direct")),
     reference("R20", "a row is read again", Edit("window", "scan", "row != last_read", "True")),
     reference("R20", "a window without its padding",
         Edit("window", "window_of", "rows.stride * visit.y - rows.padding", "rows.stride * visit.y")),

@@ -139,6 +139,13 @@ REFERENCE: tuple[Mutant, ...] = (
              """
              if self.table.direct:
                  any_current""")),
+    reference("R10", "a decay rounds down",
+        Edit("lanes", "_decayed",
+             "values - np.sign(lost) * -(-np.abs(lost) // DECAY_WHOLE)", "values * (DECAY_WHOLE - decay) // DECAY_WHOLE")),
+    reference("R12", "a current misses its decay",
+        Edit("lanes", "_fire", "self._decayed(current, table.current_decay)", "current")),
+    reference("R12", "no hazard with a current that decayed",
+        Edit("sweeps", "pass_steps", "memory is not core.mask", "memory is core.membrane")),
     reference("R13", "a shift operation does not double", Edit("lanes", "_shift", "potential * 2", "potential * 1")),
     reference("R13", "no hazard after a shift operation",
         Edit("sequencer", "_stall",
