@@ -20,7 +20,7 @@ HEAVY = ("numba", "pandas", "matplotlib", "simpy", "torch", "h5py", "amaranth", 
 LIBRARIES = {*HEAVY, "rich", "PIL", "nir", "onnx", "tonic", "jinja2", "markdown_it", "distributed"}
 """Libraries that may be imported where they are used: loading one takes longer than all of hwsim, or it is an extra."""
 ON_USE = {("cli.run", name) for name in ("timeline.write", "shards", "stream")}
-"""(who, what): modules that a start of `hwsim run` does without; with what they load they are 17 files of hwsim and multiprocessing."""
+"""(who, what): modules that a start of `hwsim run` does without; with what they load they are 17 files and multiprocessing."""
 
 FLOORS = (
     ("errors", "units", "fields", "files", "leftovers", "rename_exchange", "yaml_file", "activity", "passes", "links",
