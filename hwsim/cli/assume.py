@@ -14,6 +14,7 @@ from hwsim.accounts.row import Row
 from hwsim.cli.common import JsonOption, Width, WidthOption, print_json, print_notes, print_table, progress
 from hwsim.files import whole_file, whole_folder
 from hwsim.result_file import check_target, writing
+from hwsim.view.labels import shortened
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -73,7 +74,6 @@ def _save(found: Assumed, out: str, width: Width) -> None:
 
     from hwsim.view.assume import Mark, assume_figure
     from hwsim.view.figure_file import write_figure
-    from hwsim.view.labels import shortened
 
     rows: list[dict[str, Any]] = [{**r, "lines": "", "band": str(r["band"] or ""), "leaves_out": "; ".join(r["leaves_out"])}
                                   for r in frame_rows(found.rows)]

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwsim.cli.capture import read_arrays
 from hwsim.cli.common import JsonOption, print_json, print_table, print_wrapped
+from hwsim.cli.train import need_torch
+from hwsim.cli.user_model import load_model
 from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.errors import HwsimError
 from hwsim.one_call import SAMPLES, estimate
+from hwsim.trace.shipped import EXAMPLES, example_path
 
 if TYPE_CHECKING:
     from hwsim.one_call import Estimate
@@ -52,7 +56,7 @@ def estimate_command(
     options = {"timesteps": timesteps, "levels": levels, "weight_bits": weight_bits, "reset": reset, "dt": dt,
                "input_scale": input_scale}
     given = {name: value for name, value in options.items() if value is not None}
-    values, labels = (None, None) if inputs is None else _arrays(inputs)
+    values, labels = (None, None) if inputs is None else read_arrays(inputs, None)
     with redirect_stdout(sys.stderr):  # what the user's code prints must not mix with the answer
         found = estimate(_model(model), values, arch, labels=labels, samples=samples, rate_hz=rate, **given)
     if as_json:
@@ -72,23 +76,12 @@ def _model(where: str) -> Any:
     if path.suffix.lower() in FILES:
         return path
     if ".py" in where:
-        from hwsim.cli.train import need_torch
-        from hwsim.cli.user_model import load_model
-
         need_torch()
         return load_model(where)
-    from hwsim.trace.shipped import EXAMPLES, example_path
-
     if where in EXAMPLES:
         return example_path(where)
     raise HwsimError(f"{where}: is no model; expected FILE.py:FUNCTION, a file that ends with {', '.join(FILES)}, or an example: "
                      f"{', '.join(EXAMPLES)}")
-
-
-def _arrays(path: str) -> tuple[Any, Any]:
-    from hwsim.cli.capture import read_arrays
-
-    return read_arrays(path, None)
 
 
 def _records(found: Estimate) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ import pytest
 
 import hwsim
 from hwsim.cli.common import print_table
+from hwsim.cli.diff import _value
+from hwsim.cli.run import _in_shards
 from hwsim.examples import example_path
 from hwsim.trace.kept import kept_trace
 from hwsim.trace.shipped import EXAMPLES, trace_file
@@ -79,6 +81,27 @@ def test_a_run_that_takes_the_place_of_another_says_which(tmp_path: Path, monkey
     assert "held another run, which this one replaced: run " in other.stderr
     assert "tiny_rate_t4 on event_core_64, layer_by_layer" in other.stderr
     assert json.loads(other.stdout)["arch"] == "event_core_16"
+
+
+@pytest.mark.parametrize(("there", "says"), [(True, "keeps what is done"), (False, "nothing was done yet")])
+def test_a_run_that_is_stopped_says_what_was_kept(
+        there: bool, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hwsim.shards.simulate_in_shards", stopped)
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        _in_shards("rate", None, str(out), None, {})
+    assert says in capsys.readouterr().err
+
+
+def test_two_values_that_differ_look_different_where_there_is_no_room() -> None:
+    assert _value("output_stationary_merged", 16) != _value("output_stationary", 16)
+    assert len(_value("output_stationary_merged", 16)) <= 16
+    assert (_value([0, 1, 2], 28), _value(list(range(600)), 28)) == ("0 to 2", "0 to 599")
 
 
 def test_a_timeline_is_a_json_file(tmp_path: Path) -> None:

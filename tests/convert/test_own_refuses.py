@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from hwsim.capture import CaptureError
 from hwsim.capture.ann import Ann, AnnLayer, Maximum
 from hwsim.capture.ann_onnx import read_onnx
-from hwsim.capture.ann_torch import read_torch
+from hwsim.capture.ann_torch import _quiet, read_torch
 from hwsim.convert.calibration import as_values, real_layers, real_outputs
 from hwsim.convert.folded import FoldedSource
 from hwsim.convert.own import quantise
@@ -181,3 +182,11 @@ def test_what_is_asked_for_must_make_sense() -> None:
     model.features[3].weight.data[0, 0, 0, 0] = float("nan")
     with pytest.raises(CaptureError, match=r"parameter 'features.3.weight': found NaN"):
         quantise(model, given)
+
+
+def test_what_torch_logs_of_an_error_that_is_told_is_not_printed_too(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    with _quiet():
+        log.error("a traceback")
+    assert not caplog.records
+    assert not log.disabled
