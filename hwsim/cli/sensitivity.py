@@ -27,7 +27,8 @@ DRAWS, SEED = 4096, 1
 @app.command()
 def sensitivity_command(
     trace: Annotated[str | None, typer.Argument(help="The SNN's trace (HDF5).")] = None,
-    ann: Annotated[str | None, typer.Option("--ann", metavar="TRACE", help="The trace of its ANN.")] = None,
+    ann: Annotated[str | None, typer.Option("--ann", metavar="TRACE", help=(
+        "The trace of its ANN (default: the one in a bit-serial trace)."))] = None,
     against: Annotated[list[str] | None, typer.Option(
         metavar="TRACE", help="Another SNN on the same machines; repeatable.")] = None,
     hold: Annotated[list[str] | None, typer.Option(
@@ -37,7 +38,8 @@ def sensitivity_command(
     show: Annotated[bool, typer.Option("--ranges", help="Print the ranges with their sources, and nothing else.")] = False,
     draws: Annotated[int, typer.Option(help="Prices to draw, a power of two.")] = DRAWS,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = SEED,
-    samples: Annotated[int | None, typer.Option(help="Count the first N samples (default: all).")] = None,
+    samples: Annotated[int | None, typer.Option(help=(
+        "Count the first N samples (default: all that every trace has)."))] = None,
     designs: Annotated[bool, typer.Option(help="Compare over lanes and ports as well; --no-designs: prices only.")] = True,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Where the tables and the tornado figure go.")] = None,
     as_json: JsonOption = False,
@@ -59,17 +61,27 @@ def sensitivity_command(
         _save(found, out, Path(trace).stem)
     if as_json:
         print_json({"draws": found.draws, "seed": found.seed, "ranges": ranges.name, "lacks": dict(found.lacks),
-                    "findings": [_plain(f) for f in found.findings], "designs": [vars(one) for one in found.designs]})
+                    "findings": [_plain(f) for f in found.findings],
+                    "fixed": dict(found.fixed), "samples": found.samples, "designs": [vars(one) for one in found.designs]})
         return
     typer.echo(textwrap.fill(found.verdict, 116) + "\n")
     print_table([_row(f) for f in found.findings], left=("comparison", "scope", "takes less", "moved most by"),
                 spare=("moved most by", "5-95 %"))
     print_notes([
         "ratio: the rival's energy over that of the trace at nominal prices; above 1 the trace takes less. flips, %: probability "
-        f"that the order turns round over {found.draws} draws of all prices (95 % interval); seed {found.seed}",
+        f"that the order turns round over {found.draws} draws of all prices (95 % interval); seed {found.seed}; {found.samples} "
+        "samples", *_fixed_note(found),
         *map(_designs_note, found.designs), *(f"{title}: lacks: {why}" for title, why in found.lacks)])
     if out is not None:
         typer.echo(f"saved in {out}: {TABLE}, {BARS}, {FIGURE}")
+
+
+def _fixed_note(found: Sensitivity) -> list[str]:
+    """Prices that did not move, and how much of a machine they are."""
+    if not found.fixed:
+        return []
+    return ["no published range, so these keep their prices (and their largest share of a machine's energy): "
+            + ", ".join(f"{key} ({100 * share:.1f} %)" for key, share in found.fixed)]
 
 
 def _designs_note(one: Shares) -> str:
@@ -102,9 +114,9 @@ def _show(ranges: Ranges, as_json: bool) -> None:
 def _ranges(ranges: Ranges) -> Iterator[dict[str, str]]:
     for name, known in ranges.every().items():
         for one in known:
-            owner = next((f", {p}" for p, profile in ranges.profiles.items() if profile.ranges.get(name) is one), "")
+            owner = next((f" of {p}" for p, profile in ranges.profiles.items() if profile.ranges.get(name) is one), "")
             ends = {"low": one.low, "nominal": one.nominal, "high": one.high}
-            yield {"price": name, "is": one.title + owner, **{end: f"{found.value:g}" for end, found in ends.items()},
+            yield {"price": name + owner, "is": one.title, **{end: f"{found.value:g}" for end, found in ends.items()},
                    "unit": one.unit, "sources": ", ".join(dict.fromkeys(end.source for end in ends.values()))}
     for name, choice in ranges.choices.items():
         yield _settings(name, choice.title, choice.options, choice.source)

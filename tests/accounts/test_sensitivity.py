@@ -14,12 +14,14 @@ from typer.testing import CliRunner
 
 import hwsim
 from hwsim.accounts.base import AccountError
+from hwsim.accounts.ours import our_data
+from hwsim.accounts.sensitivity import designs
 from hwsim.accounts.sensitivity.bill import Priced, Setting
 from hwsim.accounts.sensitivity.designs import Alternative, shares
 from hwsim.accounts.sensitivity.draws import REPLICATES, DrawError, Prices, drawn, nominal, steps
-from hwsim.accounts.sensitivity.flips import Comparison, energies, found, probability, ratios
+from hwsim.accounts.sensitivity.flips import Comparison, energies, found, probability, ratios, unranged
 from hwsim.accounts.sensitivity.ranges import Held, RangeError, held, published_ranges, read_ranges
-from hwsim.accounts.sensitivity.study import Sensitivity
+from hwsim.accounts.sensitivity.study import Sensitivity, SensitivityError, sensitivity
 from hwsim.activity import UNIT_OF
 from hwsim.cli import app
 from hwsim.cli.sensitivity import _save
@@ -27,6 +29,7 @@ from hwsim.cost.area import leaking_components
 from hwsim.cost.technology.logic_tables import logic_table
 from hwsim.cost.technology.sources import FOLDER
 from hwsim.cost.technology.tables import dram, unit_cost
+from hwsim.examples import example_path
 from hwsim.result import Result
 from hwsim.trace.reader import Trace
 
@@ -225,14 +228,50 @@ def test_a_variance_is_split_between_prices_and_designs() -> None:
 @pytest.mark.parametrize(("given", "problem"), [
     ("wires=0.5", "wires: found 0.5, published is 0.11 (Nangate 45 nm, metal layers) to 0.34 pF per mm (an Accelergy plug-in"),
     ("wires=much", "wires: found 'much', expected a number"),
-    ("wire=0.2", "'wire': no price of this name has a range; there are memory, supply, clock_gating"),
+    ("wire=0.2", "'wire': no price of this name has a published range; there are memory, supply, clock_gating"),
     ("memory=flash", "memory: found 'flash', published are cacti_lop, cacti_hp, cacti_lstp, horowitz"),
-    ("supply=0.7", "supply: found 0.7 V, which holds for cacti_lop only; hold the memory profile as well"),
+    ("supply=0.7", "supply: found 0.7 V, which holds for cacti_lop only; hold the memory profile as well, memory=cacti_lop"),
+    ("memory=cacti_lop supply=1.1", "which holds for cacti_lstp only; memory=cacti_lop is published at 0.9, 0.8, 0.7 V"),
+    ("logic.registers=2", "'logic.registers': no price of this name has a published range; there are memory, supply"),
 ])
 def test_a_price_outside_every_published_range_is_refused(given: str, problem: str) -> None:
     with pytest.raises(RangeError) as error:
-        held(RANGES, [given])
+        held(RANGES, given.split())
     assert problem in str(error.value)
+
+
+def test_prices_without_a_published_range_are_named(results: tuple[Result, Result], quantised_trace: Trace) -> None:
+    """All that does not move when everything is drawn: its share of an array is of its registers; it is there at any prices."""
+    array = Priced(hwsim.simulate(quantised_trace, "systolic", samples=1), RANGES.technology)
+    at = nominal(RANGES, FREE)
+    fixed = unranged(array, at, RANGES)
+    assert "logic.registers" in fixed
+    assert all(key.startswith("logic.") for key in fixed)
+    setting = at.settings[0]
+    doubled = one_draw({name: 2 * known[0].nominal.value for name, known in RANGES.every().items()}, setting)
+    whole, moved = (energies(array, prices, "core")[0] for prices in (at, doubled))
+    bill = array.bill(setting)
+    still = sum(pj for (scope, key), pj in bill.items() if scope == "core" and (key in fixed or key == "memory.1rw.read"))
+    both = sum(pj for (scope, key), pj in bill.items() if scope == "core" and key == "memory.1r1w.write")
+    assert moved == pytest.approx(2 * (whole - still) + 2 * both + still)  # a write of two ports is in two ranges
+    assert still < whole
+
+
+def test_arrays_are_among_the_designs(bit_serial_trace: Trace, quantised_trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array of n x n beside n lanes; what does not run is named."""
+    monkeypatch.setattr(designs, "LANES", (8,))
+    monkeypatch.setattr(designs, "PORTS", ("1r1w",))
+    lacks: list[tuple[str, str]] = []
+    every = list(designs.alternatives(bit_serial_trace, quantised_trace, 1, RANGES.technology, lacks))
+    titles = {d.title for d in our_data().designs.values()}
+    assert {one.choices[0] for one in every} | {title[len("design "):].split(", 8 lanes")[0] for title, _ in lacks} == titles
+    (array,) = (one.comparison.rival.result.architecture for one in every if "array" in one.choices[0])
+    assert (array.core.rows, array.core.columns) == (8, 8)
+
+
+def test_samples_are_counted_once_and_said() -> None:
+    with pytest.raises(SensitivityError, match="samples: found 0, allowed are 1 to 32, as many as every trace has"):
+        sensitivity(example_path("bit_serial"), None, ranges=RANGES, held=FREE, draws=128, seed=1, samples=0)
 
 
 def test_what_is_held_is_not_drawn(tmp_path: Path) -> None:

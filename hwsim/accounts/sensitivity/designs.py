@@ -66,17 +66,25 @@ class Alternative:
 
 
 def alternatives(
-    snn: Trace, ann: Trace, samples: int | None, technology: Mapping[str, Any], progress: Callable[[int, int], None] | None = None
+    snn: Trace, ann: Trace, samples: int | None, technology: Mapping[str, Any], lacks: list[tuple[str, str]],
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Alternative]:
-    """Both traces on every design that both run on. Machines without lanes (arrays) are left out."""
-    runs, pairs = Runs(samples), [d for d in our_data().designs.values() if _has_lanes(d.ann)]
-    points = [(d, lanes, ports) for d in pairs for lanes in LANES for ports in PORTS]
+    """Both traces on every design that both run on; `lacks` gets the others with the reason.
+
+    An array has as many rows and columns as the core that it stands against has lanes, and no ports to choose.
+    """
+    runs = Runs(samples)
+    points = [(d, lanes, ports) for d in our_data().designs.values() for lanes in LANES for ports in PORTS]
     for done, (design, lanes, ports) in enumerate(points):
-        fields = {**design.fields, "core.lanes": lanes, "memories.membrane_ports": ports}
-        own, rival = runs.of(snn, design.snn, fields), runs.of(ann, design.ann, fields)
+        core = {**design.fields, "core.lanes": lanes, "memories.membrane_ports": ports}
+        array = {**design.fields, "core.rows": lanes, "core.columns": lanes}
+        own, rival = runs.of(snn, design.snn, core), runs.of(ann, design.ann, core if _has_lanes(design.ann) else array)
         if isinstance(own, Result) and isinstance(rival, Result):
             yield Alternative((design.title, str(lanes), ports),
                               Comparison(design.title, Priced(own, technology), Priced(rival, technology)))
+        else:
+            why = "; ".join(dict.fromkeys(x for x in (own, rival) if isinstance(x, str)))
+            lacks.append((f"design {design.title}, {lanes} lanes, {ports}", why))
         if progress:
             progress(done + 1, len(points))
 

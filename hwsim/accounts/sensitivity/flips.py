@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.accounts.sensitivity.bill import Priced
 from hwsim.accounts.sensitivity.draws import REPLICATES, Prices, Step
+from hwsim.accounts.sensitivity.ranges import Ranges
 from hwsim.activity import SCOPES
 
 CONFIDENCE = 0.95
@@ -99,6 +101,17 @@ def energies(priced: Priced, prices: Prices, scope: str) -> Floats:
         keys = [key for key, _ in terms]
         found[mine] = prices.factors(keys)[mine] @ np.array([pj for _, pj in terms])
     return found
+
+
+def unranged(priced: Priced, nominal: Prices, ranges: Ranges) -> dict[str, float]:
+    """The price keys of a machine that no range names, each with its share of the system's energy at nominal prices."""
+    (setting,) = nominal.settings
+    bill = priced.bill(priced.plain(setting))
+    system = [(key, pj) for (scope, key), pj in bill.items() if scope in ("core", "system")]
+    whole, patterns = sum(pj for _, pj in system), ranges.patterns()
+    # A read of one port is what profiles of memory cells are of, and links are a choice.
+    return {key: pj / whole for key, pj in system
+            if pj and not (key.startswith("memory.1rw") or key == "link" or any(fnmatchcase(key, p) for p in patterns))}
 
 
 def ratios(comparison: Comparison, prices: Prices, scope: str) -> Floats:

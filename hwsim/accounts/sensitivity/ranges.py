@@ -106,6 +106,10 @@ class Ranges(Fields):
         """The ranges that hold for a profile of memories."""
         return {**self.ranges, **self.profiles[profile].ranges}
 
+    def patterns(self) -> list[str]:
+        """Of all price keys that some range names."""
+        return [pattern for known in self.every().values() for one in known for pattern in one.keys]
+
     def names(self) -> list[str]:
         """Everything that is drawn."""
         return [MEMORY, SUPPLY, *self.choices, *self.every()]
@@ -161,11 +165,15 @@ def held(ranges: Ranges, given: Iterable[str]) -> Held:
             values[name] = _number(name, value)
             _check(name, values[name], ranges)
         else:
-            raise RangeError(f"{name or text!r}: no price of this name has a range; there are {', '.join(ranges.names())}")
+            raise RangeError(f"{name or text!r}: no price of this name has a published range; there are "
+                             f"{', '.join(ranges.names())}")
     profiles = [options[MEMORY]] if MEMORY in options else list(ranges.profiles)
     if SUPPLY in options and not all(float(options[SUPPLY]) in ranges.profiles[p].supplies_v for p in profiles):
-        raise RangeError(f"supply: found {options[SUPPLY]} V, which holds for {', '.join(_with_supply(ranges, options[SUPPLY]))} "
-                         "only; hold the memory profile as well, such as memory=cacti_lop")
+        holds = _with_supply(ranges, options[SUPPLY])
+        advice = (f"hold the memory profile as well, memory={holds[0]}" if MEMORY not in options else
+                  f"memory={options[MEMORY]} is published at "
+                  f"{', '.join(f'{v:g}' for v in ranges.profiles[options[MEMORY]].supplies_v)} V")
+        raise RangeError(f"supply: found {options[SUPPLY]} V, which holds for {', '.join(holds)} only; {advice}")
     return Held(values, options)
 
 

@@ -14,13 +14,14 @@ from hwsim.accounts.ours import Runs, our_data
 from hwsim.accounts.sensitivity.bill import Priced
 from hwsim.accounts.sensitivity.designs import Shares, alternatives, shares
 from hwsim.accounts.sensitivity.draws import drawn, nominal, steps
-from hwsim.accounts.sensitivity.flips import Comparison, Finding, found
+from hwsim.accounts.sensitivity.flips import Comparison, Finding, found, unranged
 from hwsim.accounts.sensitivity.ranges import Held, Ranges
 from hwsim.accounts.work import WorkError
 from hwsim.activity import SCOPES
 from hwsim.errors import HwsimError
 from hwsim.result import Result
 from hwsim.trace.reader import Trace
+from hwsim.trace.twin import ann_in
 
 Progress = Callable[[int, int], None]
 
@@ -34,6 +35,9 @@ class Sensitivity:
     """What was found.
 
     lacks     comparisons that could not be made: title and reason.
+    fixed     prices of the compared machines that no published range is of: what they are of, and the largest share that each
+              has of a machine's energy (whole system, nominal prices).
+    samples   how many samples of each trace were counted.
     designs   by scope what decides, prices or designs; empty where it was not asked for.
     """
 
@@ -42,6 +46,8 @@ class Sensitivity:
     designs: tuple[Shares, ...]
     draws: int
     seed: int
+    fixed: tuple[tuple[str, float], ...] = ()
+    samples: int = 0
 
     @property
     def verdict(self) -> str:
@@ -61,7 +67,8 @@ def sensitivity(
 ) -> Sensitivity:
     """A trace against its ANN, and against other spiking traces on the same machines.
 
-    samples        how many of the first samples of each trace count (None: all).
+    ann            its trace; None: the one in a bit-serial trace, if it is one.
+    samples        how many of the first samples of each trace count (None: all that every trace has).
     with_designs   whether the comparison with the ANN is also made over lanes and ports of each dataflow.
     Raises SensitivityError where nothing can be compared, DrawError, what reading traces raises.
     """
@@ -69,20 +76,37 @@ def sensitivity(
     prices = drawn(ranges, held, draws, seed)
     with ExitStack() as opened:
         own, *rest = (opened.enter_context(Trace.open(path)) for path in (trace, *others))
-        rival = None if ann is None else opened.enter_context(Trace.open(ann))
-        _check(own, rest, rival)
+        given = None if ann is None else opened.enter_context(Trace.open(ann))
+        _check(own, rest, given)
+        count = _count([own, *rest, *([] if given is None else [given])], samples)
+        rival = ann_in(own, count) if given is None else given
         lacks: list[tuple[str, str]] = []
         findings: list[Finding] = []
-        for one in _comparisons(own, rival, rest, samples, ranges, lacks):
+        keys: dict[str, float] = {}
+        for one in _comparisons(own, rival, rest, count, ranges, lacks):
             findings += found(one, prices, alone, at)
+            for side in (one.own, one.rival):
+                for name, share in unranged(side, at, ranges).items():
+                    keys[name] = max(share, keys.get(name, 0.0))
         if not findings:
             why = "; ".join(f"{title}: {why}" for title, why in lacks) or "give its ANN with --ann, or another trace"
             raise SensitivityError(f"{own.name}: nothing can be compared: {why}")
         split: list[Shares] = []
         if rival is not None and with_designs:
-            every = list(alternatives(own, rival, samples, ranges.technology, progress))
+            every = list(alternatives(own, rival, count, ranges.technology, lacks, progress))
             split = [shares(every, prices, at, scope) for scope in SCOPES] if every else []
-        return Sensitivity(tuple(findings), tuple(lacks), tuple(split), draws, seed)
+        fixed = tuple(sorted(keys.items(), key=lambda pair: -pair[1]))
+        return Sensitivity(tuple(findings), tuple(lacks), tuple(split), draws, seed, fixed, count)
+
+
+def _count(traces: list[Trace], samples: int | None) -> int:
+    """How many samples are counted: those asked for, or as many as every trace has. Raises SensitivityError."""
+    most = min(trace.samples for trace in traces)
+    if samples is None:
+        return most
+    if not 1 <= samples <= most:
+        raise SensitivityError(f"samples: found {samples}, allowed are 1 to {most}, as many as every trace has")
+    return samples
 
 
 def _called(trace: Trace) -> str:
@@ -98,7 +122,7 @@ def _check(own: Trace, others: list[Trace], ann: Trace | None) -> None:
 
 
 def _comparisons(
-    own: Trace, ann: Trace | None, others: list[Trace], samples: int | None, ranges: Ranges, lacks: list[tuple[str, str]]
+    own: Trace, ann: Trace | None, others: list[Trace], samples: int, ranges: Ranges, lacks: list[tuple[str, str]]
 ) -> Iterator[Comparison]:
     runs, fixed, seen = Runs(samples), ranges.technology, set[str]()
     for design in our_data().designs.values():
