@@ -74,16 +74,17 @@ class AtWork:
 def at_work(
     library: Library, liberty: str, trace_path: str | Path, layer: str, lanes: int, *, fifo_depth: int = 8,
     potential_bits: int | None = None, eots: int | None = None, sample: int = 0, events: int | None = None,
-    programs: Programs | None = None,
+    shift_at: str | None = None, programs: Programs | None = None,
 ) -> AtWork:
     """A layer of a trace on a core of gates. Raises GateError where a program is missing or the gates answer otherwise.
 
     potential_bits   of the core; None: as many as the layer needs.      eots   stop after so many; None: all.
-    events           the first so many of each plane; None: all.
+    events           so many of each plane, spread evenly; None: all.      shift_at   None: as event_core_16_aer.
     """
     programs = programs or Programs()
     with Trace.open(trace_path) as trace:
         design = design_of(trace, layer, lanes, fifo_depth)
+        design = design if shift_at is None else design.with_core(shift_at=shift_at)
         program, runs = runs_of_tile(trace, design, layer)
         if potential_bits is not None:
             runs = [replace(op, body=replace(op.body, potential_bits=potential_bits)) for op in runs]
@@ -130,11 +131,13 @@ def split(fj: NDArray[np.float64], events: dict[str, NDArray[np.float64]]) -> di
 
 
 def thinned(replay: CoreReplay, events: int) -> CoreReplay:
-    """The run with the first `events` tokens before each EOT, and the engine's answer to that: passes and all, in less time."""
+    """The run with `events` tokens before each EOT, spread evenly over those that it had, and the engine's answer to that: passes
+    and all, in less time."""
     marks = replay.tokens[:, 0] < 0
-    before = np.concatenate([[0], np.cumsum(marks)[:-1]])
+    plane = np.cumsum(marks) - marks
     begins = np.concatenate([[0], np.flatnonzero(marks) + 1])
-    kept = marks | (np.arange(len(marks)) - begins[before] < events)
+    place, number = np.arange(len(marks)) - begins[plane], np.maximum(1, np.bincount(plane) - 1)[plane]
+    kept = marks | (number <= events) | (place * events // number != (place + 1) * events // number)
     given = (replay.tokens[kept], replay.gaps[kept], replay.earliest[kept])
     log = make_engine("fast").run_core(replay.run, *given, *(state.copy() for state in replay.before))
     return CoreReplay(replay.operation, replay.payload_bits, *given, replay.before, log)

@@ -8,7 +8,7 @@ per cycle. Where a unit has two events, each cycle's energy is split between the
 
 --check FILE   prints each value beside that of a file of such rows, and their ratio, in place of the rows.
 --only TEXT    only cores whose name (`8 lanes, 16 bits, 16 deep, conv5, ...`) contains it.
---events N     the first so many of each plane (default 12): all of a layer takes hours.
+--events N     so many of each plane, spread evenly (default 12): all of a layer takes hours.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def events_of(unit: str, core: AtWork) -> dict[str, NDArray[np.float64]]:
     sent = np.bincount(log.spikes[:, 0], minlength=core.cycles).astype(float)
     every: dict[str, dict[str, NDArray[np.float64]]] = {
         "fifo": {"token_pushed_and_popped": popped},
-        "address_generator": {"operation": operations, "event": popped},
+        "address_generator": {"operation": core.happens("acc"), "event": popped},
         "sequencer": {"cycle": np.ones(core.cycles)},
         "issue": {"operation": operations},
         "lane": {"accumulate": real_lanes(core, "acc"), "fire": real_lanes(core, "fire", "shift", "readout", "requant")},
@@ -143,7 +143,7 @@ def main() -> None:
             print(core.name, file=sys.stderr)
             made += rows_of(core, at_work(
                 library, asked.liberty, ROOT / "traces" / f"{core.trace}.h5", core.layer, core.lanes, fifo_depth=core.fifo_depth,
-                potential_bits=core.potential_bits, events=asked.events, programs=programs))
+                potential_bits=core.potential_bits, events=asked.events, shift_at="weight", programs=programs))
     if asked.check:
         compare(made, asked.check)
         return

@@ -121,9 +121,10 @@ def explain(found: AtWork) -> None:
     run, scale = found.replay.run, 1e3 * ENERGY
     groups = run.groups[1] - run.groups[0]
     adds = found.issued[found.issued[:, 1] == ISSUED["acc"]]
-    # An event's operations issue in a row: the next word of the same position, or the first of another one.
+    # What moves after an operation is what the next one needs: another group's word, another position's, another event's.
+    last = np.isin(adds[:, 0], found.replay.log.pop)
     stays = np.zeros(len(adds), bool)
-    stays[1:] = (adds[1:, 2] // groups == adds[:-1, 2] // groups) & (adds[1:, 2] == adds[:-1, 2] + 1)
+    stays[:-1] = adds[1:, 2] // groups == adds[:-1, 2] // groups
 
     def at(rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.bincount(rows[:, 0], minlength=found.cycles).astype(float)[: found.cycles]
@@ -133,8 +134,8 @@ def explain(found: AtWork) -> None:
     marks = np.searchsorted(found.issued[found.issued[:, 1] == ISSUED["eot"], 0], np.arange(found.cycles))
     lanes = real_lanes(found, "acc")
     classes = {
-        "address_generator": {"event": popped, "operation at another position": at(adds[~stays]),
-                              "operation at the same position": at(adds[stays]), "operation of a pass or clear": passes},
+        "address_generator": {"event, its last operation included": popped, "to another position": at(adds[~last & ~stays]),
+                              "to another group of the position": at(adds[~last & stays]), "pass or clear": passes},
         "bypass": {"lane that accumulates": lanes, "lane of a row of a pass or clear": passes * run.core.lanes},
         "write_multiplexer": {"lane that accumulates": lanes, "lane of a row of a pass or clear": passes * run.core.lanes},
         "lane": {**{f"accumulation after {n} EOTs": lanes * (marks == n) for n in range(run.table.planes)},

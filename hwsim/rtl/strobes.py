@@ -115,12 +115,14 @@ class ActivityMonitor(wiring.Component):
             "cycles_overlapped": self.token_slot & self.executing & ~self.completes,
             **(more if self.p.gathers else {}),
         }
-        if self.p.masks_first:  # an operation looks at its flags once, when it takes its slot
-            looks = self.skipped | (self.issued & (kind == Kind.ACCUMULATE))
-            found |= {"mask_read": found["mask_read"] | looks, "addr_gen": found["addr_gen"] | self.skipped,
-                      "cycles_busy": found["cycles_busy"] | self.skipped,
-                      "cycles_stall_hazard": self.hazard if self.p.single_port else self.hazard | self.flags_meet}
-        return found
+        return found | self._flags_first(found) if self.p.masks_first else found
+
+    def _flags_first(self, found: dict[str, Value]) -> dict[str, Value]:
+        """R25: an operation looks at its flags once, when it takes its slot; one that is skipped counts no more than that."""
+        stalls = found["cycles_stall_hazard"]
+        return {"mask_read": found["mask_read"] | self.skipped | (self.issued & (self.offered.kind == Kind.ACCUMULATE)),
+                "addr_gen": found["addr_gen"] | self.skipped, "cycles_busy": found["cycles_busy"] | self.skipped,
+                "cycles_stall_hazard": stalls if self.p.single_port else stalls | self.flags_meet}
 
     def _exec(self) -> dict[str, Value]:
         effects, kind = decode(self.p, self.executed), self.executed.kind
