@@ -1,6 +1,7 @@
 """The table of docs/methods.md: every method on the same network, data set and core, and the traces that it was measured on.
 
     python traces/methods/make.py [--fashion-mnist FOLDER] [--cifar10 FOLDER]    measures what is not in measured.json yet
+    python traces/methods/make.py --energies ...                                 of rows of older designs and prices as well
     python traces/methods/make.py --table                                        writes docs/methods.md's tables from it
     python traces/methods/make.py --keep CHECKPOINT...                           takes over what `hwsim train` made
 
@@ -29,7 +30,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))  # beside benchmarks
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # beside benchmarks, and trends.py
+
+import trends
 
 from benchmarks.headlines.blocks import has_block, write_blocks
 from hwsim.files import whole_file
@@ -84,15 +87,15 @@ class Entry:
 BITS = "cifar10_resnet20_bits"
 PAPERS = "cifar10_resnet20_papers"
 """Networks and recipes nearer to those of the papers: ResNet-20 with projections, trained with 4 levels from scratch."""
-COEFFICIENTS = ("0", "5e-8")
-"""Of the bit regulariser (paper 000, Eq. 9), from the network of 16 levels, 15 epochs each; 0 is the control."""
+COEFFICIENTS = ("0", "5e-8", "2e-7", "1e-6")
+"""Of the bit regulariser (paper 000, Eq. 9), from the network of 16 levels; 0 is the control."""
 
 
 def entries(group: str) -> tuple[Entry, ...]:
     """All methods on one network; of VGG-16, whose traces are large, the quantised ANN and bit planes."""
     if group == BITS:
-        return tuple(Entry(group, f"cifar10_resnet20_qcfs16_bits{coefficient}.pt", "bit_serial", t)
-                     for coefficient in COEFFICIENTS for t in (4, 3, 2))
+        return tuple(Entry(group, f"cifar10_resnet20_qcfs16_bits{coefficient}.pt", method, t)
+                     for coefficient in COEFFICIENTS for method, t in (("ann", 4), *(("bit_serial", t) for t in (4, 3, 2))))
     if group == PAPERS:
         source = "cifar10_resnet20_projection_qcfs4.pt"
         return (*(Entry(group, source, "rate", t) for t in (2, 4, 8, 16, 32)),
@@ -129,8 +132,8 @@ def samples_of(group: str) -> int:
     return FEW.get(group, SAMPLES)
 
 
-def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
-    """Everything that the table says of an entry."""
+def measure(entry: Entry, data: Path, work: Path, known: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Everything that the table says of an entry; `known`: its row, whose accuracy and spikes over the test set stay."""
     import hwsim
     from hwsim.convert.methods import Request, convert, record
     from hwsim.convert.methods import measure as evaluate
@@ -140,11 +143,13 @@ def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
     loaded = load_checkpoint(HERE / entry.checkpoint)
     dataset = load_dataset(loaded.description.dataset, data)
     converted = convert(loaded, Request(entry.method, entry.timesteps, entry.tau or 4), dataset)
-    found = evaluate(converted, dataset)
+    if known is None:
+        found = evaluate(converted, dataset)
+        known = {"accuracy": round(100 * found.accuracy, 2), "spikes_per_neuron": round(found.spikes_per_neuron, 3)}
     about = {
         "origin": f"first test images of {loaded.description.dataset}, {loaded.description.network} trained by `hwsim train`",
         "script": "traces/methods/make.py", "licence": f"Apache-2.0 (network and spikes), {LICENCES[loaded.description.dataset]}",
-        "method": entry.method, "accuracy_test_set": round(100 * found.accuracy, 2),
+        "method": entry.method, "accuracy_test_set": known["accuracy"],
         "accuracy_source_network": loaded.description.accuracy, **converted.notes,
     }
     path = (HERE if entry.ship else work) / f"{entry.name}.h5"
@@ -155,7 +160,7 @@ def measure(entry: Entry, data: Path, work: Path) -> dict[str, Any]:
         raise SystemExit(f"make.py: {entry.name}: {result.facts.mismatches} mismatches, {result.facts.saturations} saturations")
     return {
         **asdict(entry), "source_accuracy": loaded.description.accuracy, "accuracy": about["accuracy_test_set"],
-        "spikes_per_neuron": round(found.spikes_per_neuron, 3), "operations": round(result.synaptic_operations),
+        "spikes_per_neuron": known["spikes_per_neuron"], "operations": round(result.synaptic_operations),
         **replayed(result), **activity,
     }
 
@@ -277,6 +282,7 @@ def tables(measured: dict[str, Any]) -> dict[str, str]:
     page = PAGE.read_text(encoding="utf-8")
     made = {name: text for group in GROUPS
             for name, text in ((group, table(group, measured)), (f"{group}_widths", widths_table(group, measured)))}
+    made["trends"] = trends.trends_table(trends.load())
     return {name: text for name, text in made.items() if has_block(page, name)}
 
 
@@ -324,6 +330,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, metavar="FOLDER",
                         help="where traces that are not shipped are kept (default: nowhere)")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these entries")
+    parser.add_argument("--energies", action="store_true",
+                        help="also cycles and energies of rows that earlier designs and prices gave theirs; accuracies stay")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
     instead.add_argument("--keep", nargs="+", metavar="CHECKPOINT", help="take over trained checkpoints and stop")
@@ -354,12 +362,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as nowhere:
         for group, folder in folders.items():
             if folder:
-                measure_group(group, folder, args.work or Path(nowhere), args.only, measured)
+                measure_group(group, folder, args.work or Path(nowhere), args.only, measured, args.energies)
 
 
-def measure_group(group: str, folder: Path, work: Path, only: list[str], measured: dict[str, Any]) -> None:
-    """What is not measured yet of a group, saved row by row."""
-    todo = {entry.name: (entry, partial(measure, entry, folder, work)) for entry in entries(group)}
+def measure_group(group: str, folder: Path, work: Path, only: list[str], measured: dict[str, Any], energies: bool) -> None:
+    """What is not measured yet of a group, saved row by row; `energies`: also those of rows of another model version."""
+    todo: dict[str, tuple[Entry, Any]] = {entry.name: (entry, partial(measure, entry, folder, work)) for entry in entries(group)}
     if group not in (BITS, PAPERS):
         serial = next(entry for entry in entries(group) if entry.method == "bit_serial")
         todo[f"{group}_widths"] = (serial, partial(measure_widths, group, folder, work))
@@ -370,8 +378,11 @@ def measure_group(group: str, folder: Path, work: Path, only: list[str], measure
             print(f"{name}: left out, there is no {entry.checkpoint}", file=sys.stderr)
             continue
         mark = stamp(entry)
-        if measured.get(name, {}).get("stamp") == mark:
-            continue
+        before = measured.get(name, {})
+        if before.get("stamp") == mark:
+            if not energies or "accuracy" not in before or before.get("model") == MODEL_VERSION:
+                continue
+            work_out = partial(work_out, before)
         start = time.time()
         row = {"stamp": mark, **work_out()}
         measured.update({**load(), name: row})  # another run may have saved rows meanwhile
