@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 from math import trunc
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +13,16 @@ pytest.importorskip("amaranth", reason="the golden hardware needs the extra: pip
 
 from amaranth.sim import Simulator
 
+import hwsim
 from hwsim.activity import INDEX
 from hwsim.rtl.decay import Decay
+from hwsim.rtl.export import CoreExport, write_files
 from hwsim.rtl.machine import run_together
+from hwsim.rtl.testbench import Bench
+from hwsim.simulation import make_program
+from tests.engine.test_decay import decaying
 from tests.rtl.cases import DECAYING, STRATA, differences, draw
+from tests.rtl.test_export import ICARUS, Written, short_replays
 from tests.rtl.test_rtl_agrees import ENGINES
 
 FACTORS = sorted({1, 2, 2047, 2048, 3071, 3072, 4094, 4095, *range(0, 4096, 61)})
@@ -73,3 +80,20 @@ def test_hardware_and_engines_agree_where_states_decay() -> None:
 def test_hardware_and_engines_agree_on_many_designs_whose_states_decay() -> None:
     seen = check_designs(range(DECAYING + 9, DECAYING + 129))
     assert min(seen.values()) > 4, seen
+
+
+@ICARUS
+def test_icarus_finds_what_decays_in_an_exported_core(tmp_path: Path) -> None:
+    """Verilog of a layer whose currents live on, in Icarus: every push and spike, and what is left in the memories."""
+    replays = []
+    for seed in range(12):
+        trace, design = decaying(seed, currents=True), hwsim.load_architecture("event_core_16")
+        replays += [each for each in short_replays(make_program(trace.network, design), trace.sample(0))
+                    if each.run.table.current_decay and each.run.table.decay and len(each.log.spikes)]
+    replay = max(replays, key=lambda each: len(each.tokens))
+    export = CoreExport("core_under_test", replay.run, replay.payload_bits, 8, (("test", "decays"),), False)
+    bench = Bench(export, replay)
+    core = export.verilog()
+    assert "rounded toward zero" in core
+    write_files({tmp_path / "core.v": core, tmp_path / "tb.v": bench.verilog("tb.mem"), tmp_path / "tb.mem": bench.data()})
+    Written(tmp_path, replay).passes()

@@ -61,10 +61,13 @@ class MergedPlanes(_Record):
 
 
 class Lane(_Record):
-    """How a lane takes a payload."""
+    """How a lane takes a payload, and what it has for decays."""
 
     multiplier: Literal["parallel", "bit_serial"] = "parallel"
     """parallel: in one cycle. bit_serial: bit by bit, as merged planes are."""
+    decays: Literal[0, 1, 2] | None = None
+    """Multipliers of decays (`cuba_lif`): 1 for the potential, 2 for the current as well. They take area and leak, and a network
+    that needs more is refused. Left out: as many as it needs, without their area and leakage. Cores for ANNs have none."""
 
 
 def _one_of(field: str, kinds: Mapping[str, type[_Record]]) -> BeforeValidator:

@@ -127,6 +127,7 @@ class EventDesign(BufferedDesign):
                      "core.fifo_depth", "core.bypass", "core.shift_at", "core.dataflow", "core.token", "core.lane.multiplier",
                      "core.writer", "core.passes", "core.mask_first", "core.skip_zero_weights",
                      "core.weight_index_bits", "memories.membrane_ports", "memories.membrane_gate_by_channel", *MEMORY_FIELDS)
+    price_fields = ("core.lane.decays",)
     width_fields = ("core.potential_bits", "core.current_bits")
     sum_free_fields = ("count", "core.lanes", "core.fifo_depth", "core.bypass", "core.writer", "memories.membrane_ports",
                        "memories.membrane_gate_by_channel", *CAPACITIES, "memories.banks", "spike_buffer.address_bits")

@@ -38,6 +38,7 @@ FIELDS = {
     "plane_sums": ("core.token: {sums: n}", "sums: 0"),
     "bank_select": ("memories.membrane: {gate_by_channel: true}", "false"),
     "mask_check": ("core.mask_first: true", "false"),
+    "decay": ("core.lane: {decays: n}", "decays: 0"),
     "row_scanner": ("spike_buffer.kind: bitmap", "aer"),
     "entry_reader": ("spike_buffer.kind: aer", "bitmap"),
 }
@@ -128,6 +129,11 @@ def _blocks(design: EventDesign) -> list[Block]:
     ]
     if _multiplies_in_parallel(design):
         found.append(Block("multiplier", core.lanes, terms=(("mult", (core.weight_bits, core.payload_bits)),)))
+    multipliers = 0 if core.requantises else core.lane.decays or 0
+    if multipliers:
+        found.append(Block("decay", core.lanes, "decay", wide))
+    if multipliers == 2:
+        found.append(Block("current_decay", core.lanes, "decay", {"potential_bits": core.current_bits}))
     if core.requantises:
         found += [Block("comparator", core.lanes, terms=(("compare", (core.potential_bits,)),)),
                   Block("requantiser", 1, terms=requantiser(core.potential_bits))]

@@ -78,7 +78,22 @@ def _unit_misfits(network: Network, design: EventDesign) -> list[str]:
     if design.merges_planes and network.input.is_hybrid:
         reasons.append("a hybrid input's first plane holds values and the others spikes, which share no merged token; use "
                        "token: {planes: single}")
-    return reasons
+    return reasons + _decay_misfits(network, design)
+
+
+def _decay_misfits(network: Network, design: EventDesign) -> list[str]:
+    """Decays that the lanes have no multipliers for, where the design says how many there are."""
+    there = design.core.lane.decays
+    if there is None:
+        return []
+    tables = ((layer.name, lower(network, layer, design.core.shift_at)) for layer in network)
+    needs = {name: (table.decay > 0) + (table.current_decay > 0) for name, table in tables}
+    most = max(needs.values(), default=0)
+    if most <= there:
+        return []
+    what = "the potential and the current decay" if most == 2 else "states decay"
+    return [f"layer {next(name for name in needs if needs[name] == most)}: {what}, core.lane.decays is {there}; its lanes need "
+            f"{most} multiplier{'s' if most > 1 else ''} of decays, so give core.lane: {{decays: {most}}}, or leave decays out"]
 
 
 def _sum_misfits(network: Network, design: EventDesign, schedule: Schedule) -> list[str]:

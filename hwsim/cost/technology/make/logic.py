@@ -94,6 +94,7 @@ SYNTHESISED = (
     Synthesised("plane_sums", (SUMS, ("lanes", "potential_bits", "planes"), ("lanes", "potential_bits", "adders")),
                 {"term": (("potential_bits",), ("potential_bits", "accumulators", "planes"), ("potential_bits", "adders")),
                  "sum": (("potential_bits",), ("potential_bits", "planes"))}, {}, (SUMS,)),
+    Synthesised("decay", (("potential_bits",), ()), {"operation": (("potential_bits",), ())}, {}),
     Synthesised("mask_check", (("lanes",), ()), {"word": (("lanes",), ())}, {}),
     Synthesised("bank_select", (("banks",), ()), {"access": (("banks",), ())}, {}),
     Synthesised("odin_neuron", ((),), {"operation": ((),)}, {}),
