@@ -284,7 +284,7 @@ class Packer:
         return self._keep(key, pack, connection)
 
     def _made(self, weighted: Hashable, run: CoreRun, rows: WeightRows) -> MadeRows | None:
-        weights, slices, _ = rows
+        weights, slices = rows[:2]
         if weights is None:
             return None
         channels, lanes = run.channels[1] - run.channels[0], run.core.lanes
