@@ -34,7 +34,7 @@ ROW = 0.24
 """Inches of an account's row."""
 LONGEST_LABEL = 0.5
 """Of the sheet's width, that the names of rows may take."""
-CLOSE, APART = 1.25, 14.0
+CLOSE, APART = 1.6, 14.0
 """Traces of one T whose rates differ by less than this factor are drawn so many points apart, side by side."""
 BANDS = ("#DADADA", "#C4C4C4")
 LINE_OF_BAND = "#8C8C8C"
