@@ -141,7 +141,8 @@ def _placed(traces: Traces) -> list[tuple[int, float, float]]:
     """Each trace's T and rate, and points by which its number stands beside them, where another's would cover it."""
     found = []
     for name, t, rate in traces:
-        near = sorted(one for one in traces if one[1] == t and max(one[2], rate) < CLOSE * min(one[2], rate))
+        near = [one for one in traces if one[1] == t and max(one[2], rate) < CLOSE * min(one[2], rate)]
+        near.sort(key=lambda one: one[2])
         found.append((t, rate, APART * (near.index((name, t, rate)) - (len(near) - 1) / 2)))
     return found
 
