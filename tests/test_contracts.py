@@ -55,7 +55,7 @@ LOOKUPS: dict[str, tuple[str, ...]] = {
     "cli/convert.py": ("method != 'bit_serial'",),
     "cli/convert_own.py": ("name in ('bit_serial', 'rate')", "{'float', 'ann', 'bit_serial', 'rate'}"),
     "convert/own.py": ("{'ann', 'bit_serial', 'rate'}",),
-    "examples.py": ("name not in EXAMPLES", "{'bit_serial', 'rate', 'ann'}"),
+    "trace/shipped.py": ("name not in EXAMPLES", "str(given) in EXAMPLES", "{'bit_serial', 'rate', 'ann'}"),
     # Looks of lines, with one for schedules that the figure does not know.
     "view/scaling.py": ("{'layer_by_layer', 'step_by_step', 'pipelined'}", "COLOURS.get(schedule, INK)",
                         "THICK.get(schedule, 1.1)"),

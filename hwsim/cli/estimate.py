@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +15,7 @@ from hwsim.cli.user_model import load_model
 from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.errors import HwsimError
 from hwsim.one_call import SAMPLES, estimate
-from hwsim.trace.shipped import EXAMPLES, example_path
+from hwsim.trace.shipped import EXAMPLES, trace_file
 
 if TYPE_CHECKING:
     from hwsim.one_call import Estimate
@@ -72,14 +71,12 @@ def estimate_command(
 
 def _model(where: str) -> Any:
     """A file as its path, and what is in a Python file as it is."""
-    path = Path(where)
-    if path.suffix.lower() in FILES:
+    path = trace_file(where)
+    if path.suffix.lower() in FILES:  # that of an example too
         return path
     if ".py" in where:
         need_torch()
         return load_model(where)
-    if where in EXAMPLES:
-        return example_path(where)
     raise HwsimError(f"{where}: is no model; expected FILE.py:FUNCTION, a file that ends with {', '.join(FILES)}, or an example: "
                      f"{', '.join(EXAMPLES)}")
 

@@ -36,7 +36,7 @@ ROW = 0.24
 """Inches of an account's row."""
 LONGEST_LABEL = 0.5
 """Of the sheet's width, that the names of rows may take."""
-CLOSE, APART = 1.25, 14.0
+CLOSE, APART = 1.6, 14.0
 """Traces of one T whose rates differ by less than this factor are drawn so many points apart, side by side."""
 BANDS = ("#DADADA", "#C4C4C4")
 LINE_OF_BAND = "#8C8C8C"
@@ -160,7 +160,8 @@ def _placed(traces: Traces) -> list[tuple[int, float, float]]:
     """Each trace's T and rate, and points by which its number stands beside them, where another's would cover it."""
     found = []
     for name, t, rate in traces:
-        near = sorted(one for one in traces if one[1] == t and max(one[2], rate) < CLOSE * min(one[2], rate))
+        near = [one for one in traces if one[1] == t and max(one[2], rate) < CLOSE * min(one[2], rate)]
+        near.sort(key=lambda one: one[2])
         found.append((t, rate, APART * (near.index((name, t, rate)) - (len(near) - 1) / 2)))
     return found
 

@@ -320,7 +320,7 @@ def test_a_break_even_is_seen_for_one_number_of_steps_as_for_many(steps: list[in
 def test_names_of_traces_lie_on_no_line_and_numbers_of_traces_not_on_each_other(steps: list[int]) -> None:
     """Names stand below the axes; two traces of one T and nearly one rate have numbers beside each other."""
     curves = [Curve(f"account {n}", [(t, 0.9 ** n / t) for t in steps]) for n in range(3)]
-    traces = [("one trace", 4, 0.1), ("another trace", 4, 0.101), ("a third", 4, 0.3)]
+    traces = [("one trace", 4, 0.1), ("another trace", 4, 0.101), ("a third", 4, 0.129)]
     figure = breakeven_figure(curves, traces, [], "title", "column")
     figure.canvas.draw()
     axes = figure.axes[0]
