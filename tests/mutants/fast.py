@@ -96,7 +96,7 @@ FAST: tuple[Mutant, ...] = (
     fast("R12", "a current misses its decay",
         Edit("core", "_decay_currents", "ka.decay(currents, any_left, DECAY_BITS)", "None")),
     fast("R12", "no hazard with a current that decayed",
-        Edit("core", "_pass", "self._core[kt.WRITTEN] |= kt.CURRENT", "pass")),
+        Edit("core", "_pass", "self.clock[kt.WRITTEN] |= kt.CURRENT", "pass")),
     fast("R13", "a shift operation does not double",
         Edit("kernels.arithmetic", "double_lanes", "wide(lanes[j]) * wide(2)", "lanes[j]")),
     fast("R13", "a shift operation waits for the serialiser",

@@ -97,8 +97,8 @@ def _decay_misfits(network: Network, design: EventDesign) -> list[str]:
 
 
 def _sum_misfits(network: Network, design: EventDesign, schedule: Schedule) -> list[str]:
-    """Merged planes that are not weighed need a sum each, beside every accumulator (R21)."""
-    if not design.has_accumulator_file or not design.merges_planes:
+    """Merged planes that are not weighed need a sum each, beside every accumulator (R21), and scatter order has none."""
+    if not design.merges_planes:
         return []
     tables = ((layer, lower(network, layer, design.core.shift_at)) for layer in network
               if any(not network.carries_payload(c) and not network.weighs_planes(c) for c in layer.connections))
@@ -108,6 +108,9 @@ def _sum_misfits(network: Network, design: EventDesign, schedule: Schedule) -> l
     if most <= design.plane_sums:
         return []
     layers = ", ".join(name for name, planes in needed.items() if planes > design.plane_sums)
+    if not design.has_accumulator_file:
+        return [f"layers {layers}: planes of a rate code are merged, which takes {most} sums beside each accumulator, and an "
+                "event-driven core has no accumulators; use core.dataflow: {type: output_stationary}, or token: {planes: single}"]
     return [f"layers {layers}: planes of a rate code are merged, which takes {most} sums beside each accumulator, and core.token "
             f"has sums: {design.plane_sums}; give it sums: {most}, or use token: {{planes: single}}"]
 
