@@ -1,6 +1,6 @@
 """The model's energy of a core's logic against its gates, on one run of a trace that no price was fitted on.
 
-    python benchmarks/gate_error.py nangate45_typ.lib [--trace T.h5] [--layer NAME] [--lanes P] [--eots N] [--sample S]
+    python -m benchmarks.gate_error nangate45_typ.lib [--trace T.h5] [--layer NAME] [--lanes P] [--eots N] [--sample S]
 
 The core of the layer is exported as Verilog, synthesised unit by unit (yosys) and simulated gate by gate (Icarus Verilog) under
 its own testbench, which checks every spike and word. Toggles times the library's energies, taken to 0.9 V, stand beside what the
