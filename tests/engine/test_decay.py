@@ -18,7 +18,6 @@ from hwsim.cost.technology.tables import unit_cost
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import lower
-from hwsim.rtl.coverage import uncovered
 from hwsim.snn.forward import forward
 from hwsim.snn.neurons import CubaLif, Neuron
 from hwsim.snn.sample import Sample
@@ -156,12 +155,13 @@ def test_a_decay_costs_a_multiplication_of_v_by_12_bits() -> None:
 
 
 def test_what_cannot_decay_says_so() -> None:
-    run = linear_run([[0]], (fire(1, 100),), spec(), clear=False, reset="hard", decay=1024)
-    assert not list(uncovered(run))
     layer = decaying(1).network.layers[0]
     table = replace(lower(decaying(1).network, layer, "weight"), decay=1024)
     assert not list(table_misfits(table, layer))
     for wrong, says in ((replace(table, decay=4097), "decay 4097, allowed are 0 to 4096"),
-                        (replace(table, leak_shift=2), "both leak_shift 2 and decay 1024")):
+                        (replace(table, leak_shift=2), "both leak_shift 2 and decay 1024"),
+                        (replace(table, direct=True, current_decay=-1), "current_decay -1, allowed are 0 to 4096"),
+                        (replace(table, direct=False, current_decay=7), "current_decay 7 and no current; only direct tables"),
+                        (replace(table, direct=True, current_decay=7, passes=(fire(1, 9),)), "does not add the current")):
         assert says in "".join(table_misfits(wrong, layer))
     assert "let" in "".join(table_misfits(table, replace(layer, potential_bits=49)))

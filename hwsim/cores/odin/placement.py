@@ -116,7 +116,7 @@ def _neuron_misfits(network: Network, layer: Layer, where: str) -> Iterator[str]
         yield f"{where}: its input planes are bits of different weights, and ODIN adds every event alike; use rate coding"
     if table.reset != "hard":
         yield f"{where}: {table.reset} reset, expected hard: ODIN resets to zero"
-    if layer.neuron.model == "cuba_lif" and table.direct:
+    if table.direct and network.current_lives(layer):
         yield f"{where}: its neurons keep a current, and ODIN's have a potential alone; use current_decay {DECAY_WHOLE}"
     if table.decay:
         yield f"{where}: potentials decay by {table.decay} / {DECAY_WHOLE}, and ODIN's leak subtracts a constant; leave it out"
