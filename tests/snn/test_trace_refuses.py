@@ -418,8 +418,8 @@ def test_what_is_no_hdf5_file_is_refused(tmp_path: Path, content: bytes) -> None
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.h5", tmp_path):
-        with pytest.raises(TraceError, match="no such file"):
+    for path, says in ((tmp_path / "none.h5", "no such file"), (tmp_path, "found a folder, expected a trace")):
+        with pytest.raises(TraceError, match=says):
             Trace.open(path)
 
 
