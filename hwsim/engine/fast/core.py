@@ -28,6 +28,11 @@ ON_FIRED_AT, ON_ADDED_TO, ON_LEAKING = TALLY["on_fired_at"], TALLY["on_added_to"
 FLAG_WORDS, LAST_WORDS = TALLY["flag_words"], TALLY["last_words"]
 
 
+def in_one_row(*states: Ints) -> tuple[Ints, ...]:
+    """Views (1, n) of states that are all in one piece, for what does the same to every lane: short rows are slow."""
+    return tuple(state.reshape(1, -1) for state in states) if all(state.flags.c_contiguous for state in states) else states
+
+
 class CoreState:
     """Potentials, currents and flags (0 / 1) of a run's lanes, (positions, lanes), and its layer's outputs (T, positions, C).
 
@@ -221,11 +226,11 @@ class PlainCore:
             leak = -1 if table.leak_shift is None else table.leak_shift
             rule = (threshold, table.reset == "hard", leak, threshold <= pack.potential.highest)
             if p.flags == "ignore":
-                ka.fire(potentials, plane, *rule)
+                ka.fire(*in_one_row(potentials, plane), *rule)
             else:
                 kf.fire_on(potentials, self.state.flags, plane, *rule, p.flags == "fire_once")
             if table.decay:
-                ka.decay(potentials, DECAY_WHOLE - table.decay, DECAY_BITS)
+                ka.decay(*in_one_row(potentials), DECAY_WHOLE - table.decay, DECAY_BITS)
             if table.current_decay:
                 self._decay_currents(p)
         else:
@@ -246,7 +251,7 @@ class PlainCore:
         """The addend or the current, |value| up to `largest`, onto the potentials that the pass takes in."""
         limits = self.pack.potential.limits(largest)
         if p.flags == "ignore":
-            return ka.add_terms(self.state.potentials, terms, limits)
+            return ka.add_terms(*in_one_row(self.state.potentials, terms), limits)
         return kf.add_terms_on(self.state.potentials, self.state.flags, terms, limits)
 
     def done(self) -> int:
