@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 COMPILES = ("laws/test_fast.py", "engine/")
-NEEDS_FEW_KERNELS = ("cores/odin/", "convert/", "snn/", "docs/", "test_contracts.py", "test_house.py")
+NEEDS_FEW_KERNELS = (
+    "cores/odin/", "snn/", "docs/", "capture/", "convert/test_train.py", "convert/test_native.py", "convert/test_rounding.py",
+    "faults/test_writing.py", "rtl/test_gates.py", "test_contracts.py", "test_house.py")
 
 
 @pytest.hookimpl(trylast=True)

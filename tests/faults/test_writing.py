@@ -162,7 +162,7 @@ def killed(operation: Operation, write: Callable[[], None]) -> int:
 
 
 @every_operation
-@pytest.mark.parametrize("exchanges", [True, False], ids=["exchange", "two renames"])
+@pytest.mark.parametrize("exchanges", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["exchange", "two renames"])
 def test_a_kill_at_any_step_loses_nothing_and_the_next_write_tidies_up(name: str, exchanges: bool, tmp_path: Path) -> None:
     if not exchanges and name != "save a result":
         pytest.skip("only folders are exchanged")

@@ -20,7 +20,7 @@ from tests.laws.vectors import AnswerLaws, ConservationLaws
 
 class Reference(OnEngine):
     engine = ReferenceEngine()
-    thorough = 0.25
+    thorough = 0.12
 
 
 class TestReferenceAnswers(Reference, AnswerLaws): ...

@@ -82,8 +82,7 @@ def test_every_mutant_still_applies() -> None:
     moved_on = []
     for one in MUTANTS:
         try:
-            for name, tree in one.edited().items():
-                compile(tree, name, "exec")
+            one.edited()
         except EditError as error:
             moved_on.append(str(error))
     assert not moved_on, "\n\n".join(["", *moved_on])

@@ -82,6 +82,7 @@ def test_hardware_and_engines_agree_on_many_designs_whose_states_decay() -> None
     assert min(seen.values()) > 4, seen
 
 
+@pytest.mark.slow
 @ICARUS
 def test_icarus_finds_what_decays_in_an_exported_core(tmp_path: Path) -> None:
     """Verilog of a layer whose currents live on, in Icarus: every push and spike, and what is left in the memories."""

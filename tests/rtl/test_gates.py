@@ -148,7 +148,8 @@ def test_yosys_and_cells_that_are_not_there_are_said(liberty: Path, tmp_path: Pa
 
 @YOSYS
 @pytest.mark.parametrize("unit", [
-    "register", "entry_reader", "adding_lane", "bit_slots", "word_writer", "odin_neuron", "odin_link"])
+    "register", "entry_reader", pytest.param("adding_lane", marks=pytest.mark.slow), "bit_slots", "word_writer", "odin_neuron",
+    "odin_link"])
 def test_the_script_makes_rows_of_this_trees_hardware(
     unit: str, liberty: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,8 +26,8 @@ from hwsim.rtl.stimulus import Stimulus, parameters_of
 from tests.rtl.cases import STRATA, differences, draw
 from tests.rtl.tiny import tiny_run
 
-DESIGNS = 32  # a multiple of the strata
-STIMULI = 4
+DESIGNS = 24  # a multiple of the strata
+STIMULI = 5
 BLOCKS = 8
 ENGINES = {"fast": FastEngine(), "reference": ReferenceEngine()}
 

@@ -233,7 +233,7 @@ def legible(figure: Figure) -> bool:
 
 
 @pytest.mark.parametrize("draw", [plot.energy_figure, plot.latency_figure])
-@pytest.mark.parametrize("count", [3, 26])
+@pytest.mark.parametrize("count", [pytest.param(3, marks=pytest.mark.slow), 26])
 def test_words_are_legible(draw: Any, count: int) -> None:
     assert legible(draw(many(count)))
 

@@ -49,7 +49,8 @@ class Width:
 
     def __init__(self, bits: int) -> None:
         self.lowest, self.highest = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        self.dtype = narrowest(self.lowest, self.highest)
+        # Of 16 bits or more: states of 8 are too rare for kernels of their own, which take a tenth of the time to compile.
+        self.dtype = narrowest(min(self.lowest, -1 << 15), self.highest)
         self._limits = [
             (top - self.highest, np.array([self.lowest, self.highest], dtype))
             for dtype in (np.int32, np.int64) if (top := int(np.iinfo(dtype).max)) >= self.highest

@@ -1,10 +1,11 @@
 """The lanes: weight rows onto potentials, and the passes over them that look at no flags (R10 to R15 of docs/cycle-model.md).
 
-Potentials and currents are (positions, lanes) in the narrowest type that holds their width; `limits` is their range
-[lowest, highest] in a type wide enough for any one step, which is the type such steps are computed in. Additions are
-gathered: an output position takes the rows of all events around it in token order, so every lane sees its additions
-in the order of the rules. Lanes far enough from their limits, by the largest weight, take rows four at a time without
-a check; near the limits every step is clipped and counted. Both give what the rules say, bit for bit.
+Potentials and currents are (positions, lanes) in the narrowest type of 16 bits or more that holds their width;
+`limits` is their range [lowest, highest] in a type wide enough for any one step, which is the type such steps are
+computed in. Additions are gathered: an output position takes the rows of all events around it in token order, so
+every lane sees its additions in the order of the rules. Lanes far enough from their limits, by the largest weight,
+take rows four at a time without a check; near the limits every step is clipped and counted. Both give what the rules
+say, bit for bit.
 """
 
 from __future__ import annotations
