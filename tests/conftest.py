@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 COMPILES = ("laws/test_fast.py", "engine/")
 NEEDS_FEW_KERNELS = (
-    "cores/odin/", "snn/", "docs/", "capture/", "convert/test_train.py", "convert/test_native.py", "convert/test_rounding.py",
+    "cores/odin/", "snn/", "docs/", "convert/test_train.py", "convert/test_native.py", "convert/test_rounding.py",
     "faults/test_writing.py", "rtl/test_gates.py", "test_contracts.py", "test_house.py")
 
 
