@@ -309,7 +309,7 @@ def test_the_whole_command(tmp_path: Path, trace_files: dict[str, Path]) -> None
     body = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     said = f"of {len(body['findings'])} comparisons stands over the published prices"
     assert said in " ".join(shown.stdout.split())
-    assert len({f["comparison"] for f in body["findings"]}) * 3 == len(body["findings"]) > 6, "a bit-serial trace holds its ANN"
+    assert len({f["title"] for f in body["findings"]}) * 3 == len(body["findings"]) > 6, "a bit-serial trace holds its ANN"
     assert {f["scope"] for f in body["findings"]} == {"compute", "core", "system"}
 
 
