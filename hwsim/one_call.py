@@ -8,7 +8,7 @@ Numbers are per sample; energies in pJ, latency in seconds, rates in hertz.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from inspect import signature
@@ -38,6 +38,15 @@ SCOPES = ("compute", "core", "system")
 
 class EstimateError(HwsimError):
     """A model or an argument that `estimate` cannot take; the text says what was found and what is allowed."""
+
+
+class OptionError(EstimateError):
+    """Options that what takes the model over does not have: `unknown` are none of `allowed`."""
+
+    def __init__(self, unknown: Sequence[str], allowed: Sequence[str], taker: str) -> None:
+        super().__init__(f"unknown option {', '.join(unknown)}; beside its own, estimate passes on to hwsim.{taker}: "
+                         f"{', '.join(allowed)}")
+        self.unknown, self.allowed = tuple(unknown), tuple(allowed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +173,7 @@ def _check_options(options: dict[str, Any], taker: Callable[..., Any]) -> None:
     """Options must be parameters of what takes the model over."""
     allowed = [name for name, one in signature(taker).parameters.items() if one.kind is one.KEYWORD_ONLY]
     if unknown := sorted(set(options) - set(allowed)):
-        raise EstimateError(f"unknown option {', '.join(unknown)}; beside its own, estimate passes on to hwsim.{taker.__name__}: "
-                            f"{', '.join(allowed)}")
+        raise OptionError(unknown, allowed, taker.__name__)
 
 
 def _ends(model: Any, suffix: str) -> bool:

@@ -14,7 +14,7 @@ from hwsim.cli.train import need_torch
 from hwsim.cli.user_model import load_model
 from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.errors import HwsimError
-from hwsim.one_call import SAMPLES, estimate
+from hwsim.one_call import SAMPLES, OptionError, estimate
 from hwsim.trace.shipped import EXAMPLES, trace_file
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ def estimate_command(
     given = {name: value for name, value in options.items() if value is not None}
     values, labels = (None, None) if inputs is None else read_arrays(inputs, None)
     with redirect_stdout(sys.stderr):  # what the user's code prints must not mix with the answer
-        found = estimate(_model(model), values, arch, labels=labels, samples=samples, rate_hz=rate, **given)
+        try:
+            found = estimate(_model(model), values, arch, labels=labels, samples=samples, rate_hz=rate, **given)
+        except OptionError as error:
+            takes = [_typed(name) for name in options if name in error.allowed]
+            raise HwsimError(f"{_typed(error.unknown[0])}: is not for {model}, which takes {', '.join(takes) or 'none like it'}; "
+                             "leave it out") from None
     if as_json:
         print_json({"forms": _records(found), "assumed": list(found.assumed), "refused": dict(found.refused)})
         return
@@ -67,6 +72,10 @@ def estimate_command(
     typer.echo("")
     for note in found.notes():
         print_wrapped(f"- {note}", 2)
+
+
+def _typed(option: str) -> str:
+    return "--" + option.replace("_", "-")
 
 
 def _model(where: str) -> Any:

@@ -183,3 +183,12 @@ def test_estimate_says_what_it_cannot_take(words: tuple[str, ...], says: str, tm
     done = call("estimate", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert re.search(says, done.stderr), done.stderr
+
+
+def test_an_option_of_another_kind_of_model_is_named_as_it_was_typed(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "mine.py").write_text("import torch\nnet = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))\n")
+    np.save(tmp_path / "few.npy", np.zeros((4, 1, 4, 4), np.float32))
+    done = call("estimate", "mine.py:net", "--inputs", "few.npy", "--timesteps", 4, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: --timesteps: is not for mine.py:net, which takes --levels, --weight-bits; leave it out\n")
