@@ -98,7 +98,7 @@ def _print(made: Quantised, body: dict[str, Any], found: Accuracies | None) -> N
         typer.echo(f"\nof {found.images} images of {body['images']}:")
         print_table([{
             "network": CODINGS[name], "T": body["timesteps"].get(name, "-") if name in ("bit_serial", "rate") else "-",
-            "right": percent(None if found.accuracy is None else 100 * found.accuracy[name]),
+            "accuracy": percent(None if found.accuracy is None else 100 * found.accuracy[name]),
             "as trained": "-" if name == "float" else percent(100 * found.agreement[name]),
             "events per neuron": "-" if name == "float" else f"{found.spikes[name]:.3f}",
         } for name in CODINGS], left=("network",))
