@@ -118,6 +118,16 @@ def test_what_is_left_is_rounded_toward_zero_after_the_reset(implementation: typ
     assert "leak" not in counts
 
 
+def test_events_wait_for_a_current_that_decayed_where_many_timesteps_are_done_in_a_call() -> None:
+    """R6 on the current's word: without a bypass the first event behind a pass waits for what the pass wrote last."""
+    trace = decaying(1, currents=True)
+    design = hwsim.load_architecture("event_core_16").with_core(bypass=False)
+    fast, reference = (hwsim.simulate(trace, design, samples=1, engine=engine) for engine in ("fast", "reference"))
+    assert fast.cycles.tolist() == reference.cycles.tolist()
+    frame = fast.cycles_frame
+    assert frame[frame["cause"] == "stall_hazard"]["cycles"].sum() > 0
+
+
 @pytest.mark.parametrize("implementation", [Fast, Reference])
 @pytest.mark.parametrize("decay", [1, 1365, 4096])
 @pytest.mark.parametrize("bypass", [False, True])
