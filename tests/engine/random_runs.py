@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.engine.fast.chip import FastEngine
 from hwsim.passes import Pass, PassTable, horner_passes
-from hwsim.program import CoreRun, CoreSpec
+from hwsim.program import CoreRun, CoreSpec, ProgramError
 from hwsim.snn.network import Connection, Shape
 
 Rng = np.random.Generator
@@ -215,3 +216,25 @@ def random_table(rng: Rng, kind: str, shape: Shape, steps: int) -> PassTable:
     return PassTable(
         steps, tuple(passes), addend=addend, direct=kind == "direct", flagged=kind in ("single_spike", "two_stage"),
         spike_shift=int(rng.integers(0, 4)) if kind == "hybrid" else 0, **common)
+
+
+def with_zeros(rng: Rng, wire: Connection, share: float | None = None) -> Connection:
+    """The connection with zeros among its weights; for a pooling unit and an identity, too."""
+    weights = np.array(wire.weights)
+    weights[rng.random(weights.shape) < (rng.choice([0.2, 0.6, 0.95]) if share is None else share)] = 0
+    return replace(wire, weights=weights)
+
+
+def random_skipping_run(rng: Rng, share: float | None = None) -> RandomRun:
+    """A random run in scatter order on a core that skips operations of zeros (R26), and that engines take."""
+    for _ in range(200):
+        case = random_run(rng)
+        wires = tuple(with_zeros(rng, wire, share) for wire in case.run.connections)
+        case = replace(case, run=replace(case.run, connections=wires))
+        case = case.with_core(skip_zero_weights=True, order="scatter", mask_first=False)
+        try:
+            FastEngine().run_planes(*case.arguments)
+        except ProgramError:
+            continue
+        return case
+    raise AssertionError("no such run")

@@ -21,10 +21,10 @@ from hwsim.program import CoreRun, ProgramError, Transfer
 from hwsim.record import ISSUE_KINDS, CoreLog
 from hwsim.rtl.coverage import uncovered
 from hwsim.simulation import make_program
-from hwsim.snn.network import Connection, Network
+from hwsim.snn.network import Network
 from tests.engine.random_designs import random_network
 from tests.engine.random_programs import both_engines, draw_design
-from tests.engine.random_runs import RandomRun, random_run
+from tests.engine.random_runs import RandomRun, random_run, random_skipping_run, with_zeros
 from tests.engine.test_engines_agree import assert_same, assert_same_log
 from tests.engine.test_timing_only import check_program as assert_timing_is_the_checked_one
 
@@ -36,27 +36,8 @@ def quietly(examples: int) -> Any:
     return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def with_zeros(rng: np.random.Generator, wire: Connection, share: float | None = None) -> Connection:
-    """The connection with zeros among its weights; for a pooling unit and an identity, too."""
-    weights = np.array(wire.weights)
-    weights[rng.random(weights.shape) < (rng.choice([0.2, 0.6, 0.95]) if share is None else share)] = 0
-    return replace(wire, weights=weights)
-
-
 def drawn(seed: int, share: float | None = None) -> RandomRun:
-    """A random run in scatter order on a core that skips, and that both engines take."""
-    for further in range(200):
-        rng = np.random.default_rng(seed + further)
-        case = random_run(rng)
-        wires = tuple(with_zeros(rng, wire, share) for wire in case.run.connections)
-        case = replace(case, run=replace(case.run, connections=wires))
-        case = case.with_core(skip_zero_weights=True, order="scatter", mask_first=False)
-        try:
-            FAST.run_planes(*case.arguments)
-        except ProgramError:
-            continue
-        return case
-    raise AssertionError("no such run")
+    return random_skipping_run(np.random.default_rng(seed), share)
 
 
 def count(log: CoreLog, *names: str) -> int:

@@ -1,4 +1,4 @@
-"""Mutants of both engines that break R19 to R25, and A5 where these change it; run on runs that are fed from planes."""
+"""Mutants of both engines that break R19 to R26, and A5 where these change it; run on runs that are fed from planes."""
 
 from __future__ import annotations
 
@@ -68,6 +68,9 @@ DATAFLOWS: tuple[Mutant, ...] = (
     reference("R25", "banks of lanes without a neuron", Edit("memory", "banks", "self.real_lanes(word)", "self.lanes")),
     reference("R25", "a bank that is not full is not counted",
         Edit("memory", "banks", "-(-any_lanes * bits // bank_bits)", "any_lanes * bits // bank_bits")),
+    reference("R26", "operations of zeros are made",
+              Edit("memory", "_rows", "self.skips_zeros and not weights.any()", "False")),
+    reference("R26", "one zero is enough", Edit("memory", "_rows", "not weights.any()", "not weights.all()")),
     fast("R19", "a visit takes one word more", Edit("kernels.dataflow", "gather_run", "low + held", "low + held + 1")),
     fast("R19", "loads are never made", Edit("dataflow", "moves", "every if any_loads else 0, any_stores", "0, any_stores")),
     fast("R20", "a row is read again", Edit("kernels.dataflow", "gather_run", "row_0 != last_row", "1")),
@@ -105,5 +108,9 @@ DATAFLOWS: tuple[Mutant, ...] = (
         Edit("counting", "banks", "high - low - any_others * core.lanes", "core.lanes")),
     fast("R25", "words of the last group are not told apart",
         Edit("kernels.patterns", "count_last", "found += positions", "found += 0")),
+    fast("R26", "lanes of one group are counted",
+        Edit("kernels.skipping", "reach_made", "added += row[LANES]", "added += row[NUMBER]")),
+    fast("R26", "the last word is that of the first group",
+        Edit("kernels.skipping", "reach_made", "last = word + row[LAST]", "last = word + row[FIRST]")),
     fast("A5", "slots are not busy", Edit("kernels.dataflow", "time_tokens", "busy += count * m", "busy += count")),
 )
