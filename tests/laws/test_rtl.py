@@ -86,7 +86,7 @@ class TestRtlActivity(Rtl, ActivityLaws): ...
 
 
 class TestRtlDataflows(Rtl, DataflowLaws):
-    examples = 2
+    examples = 1
     every = 31
     wide, deep = 32, 8
 

@@ -6,6 +6,6 @@ To add one, write it into the list of its target (hardware_*.py, reference.py, f
 
 rule, name, then edits: module, function, what is there, what is to stand there (edits.py says what a pattern may be).
 `python -m tests.mutants --scan 500 "FIFO one deeper"` finds where it shows; `--table` writes how many each rule has.
-The first two of each rule and target run by default, the others with `pytest -m slow tests/mutants`. New modules of hwsim/rtl
+The first of each rule and target runs by default, the others with `pytest -m slow tests/mutants`. New modules of hwsim/rtl
 and of the engines are copied without being named here; a target fed from planes needs `plane_log` in mutation.py.
 """

@@ -22,7 +22,7 @@ from tests.cores.odin.engines import ENGINES
 from tests.cores.odin.random_chips import draw
 
 READ, WRITE, WORD_READ, WORD_WRITE = range(len(COUNTS))
-SEEDS = [pytest.param(seed, marks=() if seed < 20 else pytest.mark.slow) for seed in range(40)]
+SEEDS = [pytest.param(seed, marks=() if seed < 12 else pytest.mark.slow) for seed in range(40)]
 OPEN_LOOP = OdinFields(scheduler=OdinScheduler(feedback=False))
 
 
