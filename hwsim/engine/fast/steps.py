@@ -93,10 +93,12 @@ class StepsCore(PlainCore):
         feed, synapses, whole = source.feed, source.synapses, source.whole
         if whole is None or whole.dtype != np.uint8 or not feed.sends_spikes(source.timesteps[plane]) or feed.pools_first:
             return False
-        if len(synapses.by_channel) > 1 or synapses.slices.size or feed.hybrid:
+        if len(synapses.by_channel) > 1 or feed.hybrid:
             return False
-        return not self.state.arithmetic or (
-            synapses.narrow is not None and self.pack.adds_to.fits_words(synapses.largest * self._scale(len(source.planes) - 1)))
+        if not self.state.arithmetic:
+            return True  # only sums ask for the weights: this question alone would pack them
+        largest = synapses.largest * self._scale(len(source.planes) - 1)
+        return not synapses.slices.size and synapses.narrow is not None and self.pack.adds_to.fits_words(largest)
 
     def _scale(self, plane: int) -> int:
         table = self.run.table
