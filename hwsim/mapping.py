@@ -113,21 +113,22 @@ def refusal(arch: Architecture, schedule: str, reasons: Sequence[str]) -> str:
     return f"does not run on {arch.name} under {schedule}:\n" + "\n".join(f"  - {r}" for r in dict.fromkeys(reasons))
 
 
-def lower(network: Network, layer: Layer, shift_at: str) -> PassTable:
-    """The layer's pass table on a core that weighs bit planes at `shift_at`: the weight or the membrane.
+def lower(network: Network, layer: Layer, shift_at: str, pipes: str = "one") -> PassTable:
+    """The layer's pass table on a core that weighs bit planes at `shift_at`, the weight or the membrane, and has `pipes`.
 
     Raises MappingError for a neuron model that has no passes.
     """
     direct = any(network.is_direct(c) for c in layer.connections)
     if why := layer.neuron.not_lowered(direct):
         raise MappingError(f"layer {layer.name!r} cannot be mapped: {why}")
-    return layer.neuron.lower(layer, Context(
+    table = layer.neuron.lower(layer, Context(
         planes=max((network.source_timesteps(c) for c in layer.connections), default=layer.timesteps),
         direct=direct,
         binary_weighted=any(network.weighs_planes(c) for c in layer.connections),
         shift_at="membrane" if shift_at == "membrane" else "weight",
         spike_shift=network.input.spike_shift if any(network.is_hybrid(c) for c in layer.connections) else 0,
     ))
+    return table.by_current() if pipes == "two" else table
 
 
 def weight_misfits(connection: Connection, weight_bits: int, where: str) -> list[str]:

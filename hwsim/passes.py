@@ -16,6 +16,8 @@ PassKind = Literal["fire", "shift", "readout", "requant", "mask", "reinitialise"
 DECAY_BITS = 12
 DECAY_WHOLE = 1 << DECAY_BITS
 """Decays are in 1 / DECAY_WHOLE."""
+BANKS = 2
+"""Of the current memory, where a current lives for one timestep and events have a pipe of their own (R27)."""
 FlagUse = Literal["ignore", "masked", "fire_once"]
 
 
@@ -57,7 +59,8 @@ class PassTable:
     initial       (C, H, W) what the clear pass writes.       addend  (C, H, W) what adding passes add, or None.
     reset         soft subtracts the compared threshold, hard writes zero.  leak_shift  V -= V >> k after reset.
     decay         after the reset V <- V * (DECAY_WHOLE - decay) / DECAY_WHOLE, rounded toward zero; 0: none.
-    current_decay the same for the current of a direct table, in each fire pass, which then writes the current too.
+    current_decay the same for the current of a direct table, in each fire pass, which then writes the current too. DECAY_WHOLE:
+                  zero is written, and nothing is multiplied.
     max_level     highest value of a requant pass.
     spike_shift   an event without a payload weighs 2**spike_shift (hybrid inputs; docs/cycle-model.md R11).
     flagged       the run has a mask memory, one flag a neuron, that the clear empties (R16); passes that use flags need it.
@@ -81,6 +84,31 @@ class PassTable:
     def clear_reads_bias(self) -> bool:
         """Whether the clear pass must fetch what it writes: a uniform value sits in a register."""
         return bool((self.initial != self.initial.flat[0]).any())
+
+    @property
+    def decays(self) -> int:
+        """States that a fire pass multiplies: the potential, the current, or both."""
+        return (self.decay > 0) + (0 < self.current_decay < DECAY_WHOLE)
+
+    @property
+    def current_banks(self) -> int:
+        """Words of current that a word of neurons has: two where a current lives for one timestep, so that the next one can build
+        up while passes take it (R27)."""
+        return BANKS if self.direct and self.current_decay == DECAY_WHOLE else int(self.direct)
+
+    @property
+    def feeds_passes_by_current(self) -> bool:
+        """Whether a fire pass, and no other, follows each EOT, and nothing but potentials lives from one to the next."""
+        return (not (self.direct or self.flagged or self.weigh_planes)
+                and [p.after_eot for p in self.passes] == list(range(1, self.planes + 1))
+                and all(p.kind == "fire" for p in self.passes))
+
+    def by_current(self) -> PassTable:
+        """The same neurons where events build up a current that lives for one timestep, and passes add it (R27); the table itself
+        where that is not possible. Potentials are the same unless something saturates."""
+        if not self.feeds_passes_by_current:
+            return self
+        return replace(self, direct=True, current_decay=DECAY_WHOLE, passes=tuple(replace(p, add=True) for p in self.passes))
 
     def at(self, timestep: int) -> PassTable:
         """The table of one timestep run on its own (step by step): one EOT, that timestep's passes."""

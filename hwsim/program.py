@@ -26,8 +26,9 @@ from hwsim.operations import (
     OperationList,
     Transfer,
     Wait,
+    event_pipe,
 )
-from hwsim.passes import PassTable
+from hwsim.passes import BANKS, PassTable
 from hwsim.snn.network import Connection, Network, Shape
 
 __all__ = [
@@ -46,7 +47,7 @@ class CoreSpec:
 
     buffer      aer: one token a cycle; bitmap: `scan_bits` bits of a plane scanned a cycle.
 
-    The dataflow, R19 to R26 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
+    The dataflow, R19 to R27 of docs/cycle-model.md; the first value of each field is R1 to R18 unchanged:
     order             scatter: an event goes to every word that it touches; gather: a word takes every event of its window.
     accumulators      gather: words that are held in registers at a time.
     planes_per_token  one: a token is one spike; all: a token carries the spikes of one neuron in all planes.
@@ -57,6 +58,7 @@ class CoreSpec:
     passes            by_pass: each pass goes over all words; by_word: each word takes all passes that follow one EOT.
     mask_first        an event's operation reads the flags of its word before anything else, and is skipped if all are off.
     skip_zero_weights an event's operation on a word whose weights are all zero is not made (R26).
+    pipes             one: events and passes take turns; two: each has a pipe of its own (R27).
 
     membrane_bank_bits, current_bank_bits   bits of a row in one bank, where an access touches the banks that hold a real
     channel and they are counted; 0: a row is accessed whole, and no banks are counted.
@@ -82,6 +84,7 @@ class CoreSpec:
     membrane_bank_bits: int = 0
     current_bank_bits: int = 0
     skip_zero_weights: bool = False
+    pipes: Literal["one", "two"] = "one"
 
     @property
     def plain(self) -> bool:
@@ -105,6 +108,7 @@ class CoreRun:
 
     keep          a later run goes on with the state that this one leaves.
     current_fed   a feed of the run has a plane, so that the current of a direct table can change.
+    bank          of the current memory, where a current lives for one timestep (R27).
     payload_bits  of each connection, the bits of its events' payloads, 0 for spikes; (): all send spikes. Only merged
                   tokens and `Engine.run_planes` look at it.
     """
@@ -124,6 +128,7 @@ class CoreRun:
     payload_bits: tuple[int, ...] = ()
     rows: tuple[int, int] | None = None
     spare_rows: int = 0
+    bank: int = 0
 
     @property
     def group_count(self) -> int:
@@ -187,6 +192,16 @@ class CoreRun:
         """Whether the current of a direct table can be another after the run than before it."""
         return self.table.direct and (self.current_fed or self.table.current_decay > 0)
 
+    @property
+    def clears_current(self) -> bool:
+        """Whether its clear writes zero to the current: a current of two banks has been left so by passes (R27)."""
+        return self.clear and self.table.direct and not (self.core.pipes == "two" and self.table.current_banks == BANKS)
+
+    @property
+    def uses_potentials(self) -> bool:
+        """Whether it reads or writes a potential: all runs but those of events that build up a current only."""
+        return self.clear or not self.table.direct or bool(self.table.passes)
+
     @cached_property
     def merged(self) -> bool:
         """Whether a token carries all planes (R21)."""
@@ -238,12 +253,22 @@ class Run(CoreOperation):
     body    all that does not depend on the sample.    feeds   where its events come from.
     eots    EOTs that it receives.
     pools   whether the pooling units' work counts in it: once for each core and layer (A4).
+    pipe    both: it is the core's only work while it lasts. events, passes: what it is made of, where each has a pipe (R27).
     """
 
     body: CoreRun
     feeds: tuple[Feed, ...]
     eots: int
     pools: bool = True
+    pipe: Literal["both", "events", "passes"] = "both"
+
+    @property
+    def resource(self) -> str:
+        return event_pipe(self.on) if self.pipe == "events" else self.on
+
+    @property
+    def label(self) -> str:
+        return self.kind if self.pipe == "both" else self.pipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,8 +288,9 @@ class Program:
 
     @property
     def resources(self) -> tuple[str, ...]:
-        """All cores, the channel, and every link by its name."""
-        return (*self.cores, CHANNEL, *(link_name(link) for link in (self.mesh.links if self.mesh else ())))
+        """All cores, event pipes that are apart, the channel, and every link by its name."""
+        apart = dict.fromkeys(run.resource for run in self.runs if run.pipe == "events")
+        return (*self.cores, *apart, CHANNEL, *(link_name(link) for link in (self.mesh.links if self.mesh else ())))
 
     @property
     def runs(self) -> Iterator[Run]:

@@ -93,8 +93,8 @@ def order_misfits(listed: Listed, op: Operation, place: int) -> Iterator[str]:
         yield f"{where} waits for {op.cycles!r} cycles, expected a whole number from 0 to 2**48"
     if isinstance(op, Transfer):
         yield from _ends(listed, op, where)
-    elif op.resource and op.resource not in (*listed.cores, CHANNEL):
-        yield f"{where} runs on {op.resource!r}; {_resources(listed)}"
+    elif op.resource and op.core not in (*listed.cores, CHANNEL):
+        yield f"{where} runs on {op.core!r}; {_resources(listed)}"
 
 
 def _resources(listed: Listed) -> str:

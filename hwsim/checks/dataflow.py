@@ -1,4 +1,4 @@
-"""Which settings of a core's dataflow can go together, R19 to R26 of docs/cycle-model.md; part of the Program's contract.
+"""Which settings of a core's dataflow can go together, R19 to R27 of docs/cycle-model.md; part of the Program's contract.
 
 A setting by itself is a number of CoreSpec. Here is what no core can be built for, and what would work instead.
 """
@@ -10,6 +10,7 @@ from dataclasses import fields
 from functools import cache
 from typing import get_args, get_type_hints
 
+from hwsim.checks.pipes import spec_problems
 from hwsim.program import CoreRun, CoreSpec, Feed
 
 MOST_PLANES = 62
@@ -49,6 +50,7 @@ def core_problems(core: CoreSpec) -> tuple[str, ...]:
         found.append("mask_first saves reads of weights and potentials in scatter order; in gather order flags are in registers, "
                      "beside the potentials (R19): leave mask_first out, or use order 'scatter'")
     found.extend(_skip_problems(core))
+    found.extend(spec_problems(core))
     if core.buffer == "aer":
         for setting, value, other in (
             ("order", "gather", "scatter"), ("planes_per_token", "all", "one"), ("writer", "word", "serial"),

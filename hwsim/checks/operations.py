@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hwsim.checks.chip import LARGEST, MOST, bits_misfits, is_whole, order_misfits
 from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
 from hwsim.checks.passes import pass_misfits
+from hwsim.checks.pipes import pipe_misfits
 from hwsim.checks.regions import cover_of, region_text, span_text
 from hwsim.passes import DECAY_WHOLE, Pass, PassTable
 from hwsim.program import CHANNEL, TRANSFER_EVENTS, CoreRun, CoreSpec, Feed, Operation, Program, Run, Transfer
@@ -116,6 +117,7 @@ class OperationCheck:
         if sound:
             yield from _groups(body)
             yield from _planes(op)
+            yield from pipe_misfits(op)
             yield from self._widths(layer, body)
             yield from self._feeds(op)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from hwsim.checks.chip import chip_misfits, refuse
 from hwsim.checks.operations import OperationCheck
+from hwsim.checks.pipes import early_runs
 from hwsim.checks.regions import Region, cover_of, region_text, rows_read
 from hwsim.program import CHANNEL, CoreSpec, Program, Run, Transfer, Wait
 from hwsim.snn.network import INPUT
@@ -143,6 +144,7 @@ class _Order:
         for op in self.program.operations:
             if isinstance(op, Transfer) and op.cargo is not None and op.layer >= 0:
                 yield from self._early(op)
+        yield from early_runs(self.program, self.before)
         for run in self.program.runs:
             for feed in run.feeds:
                 wire = run.body.connections[feed.connection]

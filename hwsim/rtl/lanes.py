@@ -141,7 +141,8 @@ class Lane(wiring.Component):
         if self.p.decays:
             m.d.comb += self.activity.decay.eq(Mux(stays_on, self.p.decays, 0))
         if table.current_decay:
-            kept = self._decayed(m, "current_decay", stays_on, self.current, table.current_decay)
+            kept = Const(0) if table.current_decay == DECAY_WHOLE else self._decayed(
+                m, "current_decay", stays_on, self.current, table.current_decay)
             self.current_left = wire(m, "current_left", Mux(stays_on, kept, self.current))
         return wire(m, "left", Mux(stays_on, left, 0))
 

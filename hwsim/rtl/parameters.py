@@ -74,7 +74,7 @@ class Parameters(Dataflow):
     @property
     def decays(self) -> int:
         """Multiplications of a fire operation per neuron: of the potential, of the current."""
-        return (self.run.table.decay > 0) + (self.run.table.current_decay > 0)
+        return self.run.table.decays
 
     @property
     def sends_levels(self) -> bool:

@@ -15,6 +15,11 @@ from hwsim.program import CHANNEL, ProgramError
 from hwsim.schedules.stages import INPUT, Pipeline
 
 Key = tuple[int, ...]
+WORDS = {"events": "events", "run": "run", "send": "transfer"}
+"""Kinds of steps in errors."""
+PLACES = {"events": 0, "run": 1, "send": 2}
+"""Kinds of steps in the order in which they stand, of one tile and item."""
+WORK = ("events", "run")
 LAST = 1 << 62
 """Behind everything of its tick."""
 
@@ -27,13 +32,14 @@ class ListError(ProgramError):
 class Step:
     """One operation of the list.
 
-    kind      run, send (a transfer) or barrier.             stage    INPUT for the input, and for a barrier.
+    kind      run, send (a transfer) or barrier; where a core has two pipes (R27) events, and run for the passes.
+              stage    INPUT for the input, and for a barrier.
     item      the timestep; of a barrier its tick.           tile     of the stage.
     deps      positions in the list of what it waits for, in order.
     targets   of a send: the cores with a reader, or the channel alone.
     """
 
-    kind: Literal["run", "send", "barrier"]
+    kind: Literal["events", "run", "send", "barrier"]
     stage: int
     item: int
     tile: int = 0
@@ -45,7 +51,7 @@ class Step:
         if self.kind == "barrier":
             return f"the barrier after tick {self.item}"
         what = "the input" if self.stage == INPUT else f"layer {layer}"
-        return f"the {'run' if self.kind == 'run' else 'transfer'} of tile {self.tile} of {what} in timestep {self.item}"
+        return f"the {WORDS[self.kind]} of tile {self.tile} of {what} in timestep {self.item}"
 
 
 @dataclass(frozen=True)
@@ -56,12 +62,14 @@ class Discipline:
     group     (stage, item) -> the stage that a run belongs to: it also waits for all runs of the stage before. None: it waits for
               what it reads and for buffers only.
     ticks     whether `rank` is a tick, so that there can be a barrier behind each.
+    late      how many of them passes in a pipe of their own come behind their events, and what they make with them.
     """
 
     name: str
     rank: Callable[[Pipeline, int, int], int]
     group: Callable[[int, int], Key] | None
     ticks: bool
+    late: int = 0
 
 
 def _timestep(pipeline: Pipeline, stage: int, item: int) -> int:
@@ -83,7 +91,7 @@ STEP_BY_STEP = Discipline("step_by_step", _timestep, lambda stage, item: (item, 
 LAYER_BY_LAYER = Discipline("layer_by_layer", _layer, lambda stage, item: (stage,), ticks=False)
 WHOLE_SAMPLES = Discipline("layer_by_layer", _timestep, lambda stage, item: (item, stage), ticks=False)
 """Layer by layer where an item is a whole sample: one sample after the other."""
-PIPELINED = Discipline("pipelined", _tick, None, ticks=True)
+PIPELINED = Discipline("pipelined", _tick, None, ticks=True, late=1)
 IN_TIMESTEP_ORDER = Discipline("pipelined in timestep order", _timestep, None, ticks=False)
 """What `pipelined` would be without ticks: a list for comparisons, which keeps the channel from working ahead."""
 DISCIPLINES = {
@@ -137,7 +145,15 @@ class _Draft:
             self._add_barriers()
 
     def _key(self, kind: str, stage: int, item: int, tile: int) -> Key:
-        return (self.discipline.rank(self.pipeline, stage, item), item, stage, int(kind == "send"), tile)
+        late = self.discipline.late if self._banks(stage, tile) and kind != "events" else 0
+        return (self.discipline.rank(self.pipeline, stage, item) + late, item, stage, PLACES[kind], tile)
+
+    def _banks(self, stage: int, tile: int) -> int:
+        return 0 if stage == INPUT else self.pipeline.stages[stage].tiles[tile].banks
+
+    def _reads(self, stage: int, tile: int) -> str:
+        """The kind of step that reads what comes to a tile."""
+        return "events" if self._banks(stage, tile) else "run"
 
     def _add(self, step: Step, waits: Iterator[tuple[str, int, int, int]]) -> None:
         key = self._key(step.kind, step.stage, step.item, step.tile)
@@ -147,7 +163,10 @@ class _Draft:
     def _add_tile(self, stage: int, tile: int, item: int) -> None:
         """The run of a tile and the transfer of what it makes, for one item."""
         targets = self._targets(stage, tile)
-        if stage != INPUT:
+        if stage != INPUT and self._banks(stage, tile):
+            self._add(Step("events", stage, item, tile), self._event_waits(stage, tile, item))
+            self._add(Step("run", stage, item, tile), self._pass_waits(stage, tile, item, bool(targets)))
+        elif stage != INPUT:
             self._add(Step("run", stage, item, tile), self._run_waits(stage, tile, item, bool(targets)))
         if targets:
             self._add(Step("send", stage, item, tile, targets=targets), self._send_waits(stage, tile, item))
@@ -165,9 +184,26 @@ class _Draft:
 
     def _run_waits(self, stage: int, tile: int, item: int, sends: bool) -> Iterator[tuple[str, int, int, int]]:
         """What it reads; and its own transfer out of the output buffer's place that it fills."""
+        yield from self._sources(stage, tile, item)
+        if sends and item >= self.buffer_planes:
+            yield "send", stage, item - self.buffer_planes, tile
+
+    def _sources(self, stage: int, tile: int, item: int) -> Iterator[tuple[str, int, int, int]]:
+        """What makes or brings what a tile reads."""
         for number, place in self.producers.get((stage, tile), []):
             if self.pipeline.works(number, item):
                 yield "send" if self.pipeline.travels else "run", number, item, place
+
+    def _event_waits(self, stage: int, tile: int, item: int) -> Iterator[tuple[str, int, int, int]]:
+        """What they read; and the passes that took the sums from the place where they build up theirs."""
+        yield from self._sources(stage, tile, item)
+        before = item - self._banks(stage, tile)
+        if before >= 0:
+            yield "run", stage, before, tile
+
+    def _pass_waits(self, stage: int, tile: int, item: int, sends: bool) -> Iterator[tuple[str, int, int, int]]:
+        """Their events; and the transfer out of the output buffer's place that they fill."""
+        yield "events", stage, item, tile
         if sends and item >= self.buffer_planes:
             yield "send", stage, item - self.buffer_planes, tile
 
@@ -178,13 +214,13 @@ class _Draft:
         before = item - self.pipeline.before(stage, self.buffer_planes)
         if before >= 0:
             for number, place in self.pipeline.readers[stage, tile]:
-                yield "run", number, before, place
+                yield self._reads(number, place), number, before, place
 
     def _wait_for_stages(self, group: Callable[[int, int], Key]) -> None:
         """A run waits for all runs of the stage before its own."""
         members: dict[Key, list[Key]] = {}
         for key, step in self.steps.items():
-            if step.kind == "run":
+            if step.kind in WORK:
                 members.setdefault(group(step.stage, step.item), []).append(key)
         ordered = sorted(members)
         for before, after in zip(ordered, ordered[1:], strict=False):
@@ -203,7 +239,7 @@ class _Draft:
             self.steps[barrier] = Step("barrier", INPUT, tick)
             self.waits[barrier] = set(ticks[tick])
             for key in ticks[following]:
-                if self.steps[key].kind == "run":
+                if self.steps[key].kind in WORK:
                     self.waits[key].add(barrier)
 
     def ordered(self) -> tuple[Step, ...]:

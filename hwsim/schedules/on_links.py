@@ -6,8 +6,11 @@ leave after its last run. What travels between cores, and over the channel as pl
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hwsim.links import Cargo
-from hwsim.mapping import Mapping
+from hwsim.mapping import Mapping, Tile
+from hwsim.passes import BANKS
 from hwsim.program import BY_SAMPLE, CHANNEL, Operation, Program, Run, Transfer, Wait
 from hwsim.schedules.base import Schedule
 from hwsim.schedules.builder import ProgramBuilder, planes_bits
@@ -50,6 +53,7 @@ class _ListBuilder(ProgramBuilder):
         assert links is not None
         self.links, self.items = links, schedule.items(mapping.network)
         self.scratch: dict[str, tuple[int, ...]] = {}  # by core: who used its spill area last
+        self.events: dict[tuple[int, int, int], int] = {}  # by layer, tile and item: the run of events, where passes are apart
 
     def _add(self, operation: Operation) -> int:
         self.samples.append(self.sample)
@@ -63,9 +67,43 @@ class _ListBuilder(ProgramBuilder):
                 place.append(self._add(Wait(id=len(self.operations), deps=deps, cycles=self.links.barrier_cycles or 0)))
                 continue
             self.sample, t = divmod(step.item, self.items)
-            place.append(self._run(step, t, deps) if step.kind == "run" else self._send(step, t, deps))
+            if step.kind == "send":
+                place.append(self._send(step, t, deps))
+            elif self._design(self._tile(step).core).core.pipes == "two":
+                place.append(self._half(step, t, deps))
+            else:
+                place.append(self._run(step, t, deps))
 
     # -- runs -----------------------------------------------------------------------------------------------------
+
+    def _tile(self, step: Step) -> Tile:
+        return self.mapping.plans[step.stage].tiles[step.tile]
+
+    def _half(self, step: Step, t: int, deps: tuple[int, ...]) -> int:
+        """The events of a run or its passes, on a core that has a pipe for each (R27); without passes, its events once more.
+
+        The one that first uses potentials clears them, and banks of the current take turns.
+        """
+        index, number = step.stage, step.tile
+        plan, tile, events = self.mapping.plans[index], self._tile(step), step.kind == "events"
+        table = plan.tables[tile.core].at(t)
+        banks = table.current_banks
+        if not events and not table.passes:
+            return self.events[index, number, step.item]
+        feeds = tuple(self.feed(plan, n, self.plane(plan, n, t) if events else ()) for n in range(len(plan.layer.connections)))
+        last = t + 1 == plan.planes
+        loads = self.load_weights(index, number, tile, (t, t + 1)) if events else ()
+        body = replace(self.body(
+            index, number, replace(table, passes=()) if events else table, feeds, (t, t + 1),
+            clear=t == 0 and events == (banks < BANKS), keep=events or not last), bank=t % BANKS if banks == BANKS else 0)
+        run = self._enter(tile.core, index, number, (*deps, *loads), loads, lambda known: Run(
+            **known, on=tile.core, timesteps=(t, t + 1), body=body, feeds=feeds, eots=1,
+            pools=events and self._turn(plan, number) == 0, pipe="events" if events else "passes"))
+        if events:
+            self.events[index, number, step.item] = run
+        if last and not plan.layer.sends and not events:
+            self.store_potentials(index, number, run, (0, plan.layer.timesteps))
+        return run
 
     def _run(self, step: Step, t: int, deps: tuple[int, ...]) -> int:
         """A run with its loads before it and its stores behind it."""

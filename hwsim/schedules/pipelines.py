@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hwsim.mapping import Mapping
+from hwsim.mapping import LayerPlan, Mapping, Tile
+from hwsim.passes import BANKS
 from hwsim.program import CHANNEL
 from hwsim.schedules.base import Schedule
 from hwsim.schedules.stages import INPUT, Pipeline, Stage, StageTile, Wire
@@ -18,12 +19,18 @@ def pipeline_of(mapping: Mapping, schedule: Schedule, samples: int = 1) -> Pipel
     height = network.input.shape[1]
     return Pipeline(
         stages=tuple(Stage(plan.layer.shape[1], tuple(
-            StageTile(tile.core, tile.rows, tile.spare_rows) for tile in plan.tiles), plan.layer.sends,
-                           plan.layer.name) for plan in mapping.plans),
+            StageTile(tile.core, tile.rows, tile.spare_rows, _banks(mapping, plan, tile)) for tile in plan.tiles),
+                           plan.layer.sends, plan.layer.name) for plan in mapping.plans),
         wires=tuple(_wire(network.index(wire.source), number, wire, layer) for number, layer in enumerate(network)
                     for wire in layer.connections),
         items=items * samples, source=Stage(height, (StageTile(CHANNEL, (0, height)),)), leaves=True,
         every=items if network.input.is_direct else 1)
+
+
+def _banks(mapping: Mapping, plan: LayerPlan, tile: Tile) -> int:
+    """Items whose sums a tile of a core with two pipes holds at once; a state that lives longer lets them take turns."""
+    spec = mapping.arch.design_of(tile.core).core_spec()  # type: ignore[attr-defined]
+    return BANKS if spec.pipes == "two" and plan.tables[tile.core].current_banks == BANKS else int(spec.pipes == "two")
 
 
 def _wire(source: int, target: int, wire: Connection, layer: Layer) -> Wire:

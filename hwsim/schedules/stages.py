@@ -20,11 +20,13 @@ class StageTile:
     """A tile on its core: rows [a, b) of the layer, of some of its channels. The input's tiles come from the channel.
 
     spare_rows   behind the layer's last, which the tile computes in vain, and reads for.
+    banks        on a core whose events and passes have a pipe each (R27): items whose sums it holds at once, 2 or 1; else 0.
     """
 
     core: str
     rows: Rows
     spare_rows: int = 0
+    banks: int = 0
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class EventFields(CoreFields):
     """Events look at the flags of a word before they read weights and potentials (R25); for neurons with flags."""
     skip_zero_weights: bool = False
     """Operations whose weights are all zero are not made, and rows of zeros are not stored (R26)."""
+    pipes: Literal["one", "two"] = "one"
+    """one: a timestep's events, then its passes. two: passes go on beside the next timestep's events, each in its pipe (R27)."""
     weight_index_bits: int = Field(default=0, ge=0, le=32)
     """With skip_zero_weights: bits beside each weight row that say which word of an event it is for (R26)."""
 
@@ -125,14 +127,14 @@ class EventDesign(BufferedDesign):
 
     timing_fields = ("count", "core.lanes", "core.weight_bits", "core.potential_bits", "core.current_bits", "core.payload_bits",
                      "core.fifo_depth", "core.bypass", "core.shift_at", "core.dataflow", "core.token", "core.lane.multiplier",
-                     "core.writer", "core.passes", "core.mask_first", "core.skip_zero_weights",
+                     "core.writer", "core.passes", "core.mask_first", "core.skip_zero_weights", "core.pipes",
                      "core.weight_index_bits", "memories.membrane_ports", "memories.membrane_gate_by_channel", *MEMORY_FIELDS)
     price_fields = ("core.lane.decays",)
     width_fields = ("core.potential_bits", "core.current_bits")
     sum_free_fields = ("count", "core.lanes", "core.fifo_depth", "core.bypass", "core.writer", "memories.membrane_ports",
                        "memories.membrane_gate_by_channel", *CAPACITIES, "memories.banks", "spike_buffer.address_bits")
     first_values = {"core.mask_first": False, "core.skip_zero_weights": False, "core.weight_index_bits": 0,
-                    "memories.membrane_gate_by_channel": False}
+                    "core.pipes": "one", "memories.membrane_gate_by_channel": False}
 
     @model_validator(mode="after")
     def _settings_go_together(self) -> EventDesign:
@@ -140,6 +142,8 @@ class EventDesign(BufferedDesign):
         if self.plane_sums and not self.has_accumulator_file:
             problems.append(f"token.sums is {self.plane_sums}, and an event-driven core has no accumulators that sums could "
                             "stand beside (R21); use dataflow: {type: output_stationary}, or sums: 0")
+        if self.core.pipes == "two" and self.core.requantises:
+            problems.append("core.pipes: two is for neurons that fire in every timestep, and values have one plane; leave it out")
         if self.plane_sums and self.core.requantises:
             problems.append(f"token.sums is {self.plane_sums}, and values have one plane, which needs no sums; leave it out")
         if problems:
@@ -228,7 +232,7 @@ class EventDesign(BufferedDesign):
             planes_per_token="all" if isinstance(token, MergedPlanes) else "one",
             adders=token.adders if isinstance(token, MergedPlanes) else 1,
             multiplier=core.lane.multiplier, writer=core.writer, membrane_ports=self.memories.membrane_ports,
-            passes=core.passes, mask_first=core.mask_first, **banks, skip_zero_weights=core.skip_zero_weights,
+            passes=core.passes, mask_first=core.mask_first, **banks, skip_zero_weights=core.skip_zero_weights, pipes=core.pipes,
         )
 
 

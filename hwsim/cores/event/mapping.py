@@ -62,7 +62,7 @@ class _CorePlan:
         self.where = "" if arch.is_one_core else f"{name}: "
         self.lanes = design.core.lanes
         self.network, self.links = network, arch.network
-        self.tables = [lower(network, layer, design.core.shift_at) for layer in network]
+        self.tables = [lower(network, layer, design.core.shift_at, design.core.pipes) for layer in network]
         self.rows = {memory: bits // design.row_bits[memory] for memory, bits in design.capacities.items() if memory != "spike"}
         # On links a schedule may run all timesteps at once, whatever it does elsewhere.
         self.waits = schedule.states_wait and (arch.network is None or schedule.items(network) > 1)
@@ -104,7 +104,7 @@ class _CorePlan:
         if not self.waits:
             return []
         needs = {"membrane": sum(self.words),
-                 "current": sum(words for words, table in zip(self.words, self.tables, strict=True) if table.direct)}
+                 "current": sum(words * table.current_banks for words, table in zip(self.words, self.tables, strict=True))}
         return [f"{self.where}{memory} memory: {need} words needed for the states of all its layers, which {self.schedule.name} "
                 f"does not spill, {self.rows[memory]} there; memories.{memory} at least "
                 f"{format_bits(need * self.design.row_bits[memory])}, or place layers otherwise"

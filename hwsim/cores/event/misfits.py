@@ -10,6 +10,7 @@ from hwsim.arch import Architecture
 from hwsim.chip.placement import placement_problems, shares_of
 from hwsim.cores.event.fields import EventDesign
 from hwsim.mapping import Share, lower, weight_misfits
+from hwsim.passes import BANKS
 from hwsim.schedules.base import Schedule, runs_in_time
 from hwsim.snn.network import INPUT, Connection, Layer, Network
 from hwsim.units import format_bits
@@ -18,14 +19,46 @@ from hwsim.units import format_bits
 def misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
     """Reasons, other than the sizes of tiles, why the network cannot run; empty when there are none."""
     reasons = schedule.misfits(network) + schedule.links_misfits(arch.network is not None)
-    reasons += _of_entries(network, arch, schedule) + placement_problems(arch, network)
+    reasons += _of_entries(network, arch, schedule) + placement_problems(arch, network) + _pipe_misfits(network, arch, schedule)
     if arch.network is not None:
         reasons += _link_misfits(network, arch, schedule)
     if not reasons:
         shares = shares_of(arch, network)
+        reasons += _in_turn_misfits(network, arch, shares)
         for name in arch.core_names:
             reasons += _buffer_misfits(network, arch, name, schedule, shares)
     return list(dict.fromkeys(reasons))
+
+
+def _pipe_misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
+    """What cannot run timestep by timestep, each with its events in one pipe and its passes in another (R27)."""
+    if all(design.core_spec().pipes == "one" for design in arch.cores if isinstance(design, EventDesign)):
+        return []
+    one = "core.pipes: two lets passes go on beside the next timestep's events"
+    if not schedule.stays:
+        return [f"{one}, and {schedule.name} has no events that could: the next ones of a layer follow after other layers, or in "
+                "the same run; use the schedule pipelined, or core.pipes: one"]
+    if not runs_in_time(network):
+        return [f"{one}, and the network's layers fire after all planes of a sample; use core.pipes: one"]
+    return []
+
+
+def _in_turn_misfits(network: Network, arch: Architecture, shares: Shares) -> list[str]:
+    """On a core of two pipes, layers whose events work on potentials themselves share their memory with no other layer's passes."""
+    found = []
+    for name in arch.core_names:
+        design = arch.design_of(name)
+        assert isinstance(design, EventDesign)
+        if design.core.pipes == "one":
+            continue
+        mine = [layer for layer, share in zip(network, shares, strict=True) if name in share]
+        in_turn = [layer.name for layer in mine
+                   if lower(network, layer, design.core.shift_at, design.core.pipes).current_banks < BANKS]
+        if in_turn and len(mine) > 1:
+            found.append(f"{name}: layer {in_turn[0]}'s events work on potentials, or on a current that lives on, so they share the "
+                         f"memory with the passes of the core's other layers (R27); place it on a core of its own, or use "
+                         "core.pipes: one")
+    return found
 
 
 def _link_misfits(network: Network, arch: Architecture, schedule: Schedule) -> list[str]:
@@ -87,7 +120,7 @@ def _decay_misfits(network: Network, design: EventDesign) -> list[str]:
     if there is None:
         return []
     tables = ((layer.name, lower(network, layer, design.core.shift_at)) for layer in network)
-    needs = {name: (table.decay > 0) + (table.current_decay > 0) for name, table in tables}
+    needs = {name: table.decays for name, table in tables}
     most = max(needs.values(), default=0)
     if most <= there:
         return []

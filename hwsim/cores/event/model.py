@@ -63,8 +63,8 @@ class EventModel:
         return network.carries_payload(connection)
 
     def memories_used(self, network: Network, arch: Architecture) -> tuple[str, ...]:
-        shifts = {design.core.shift_at for design in arch.cores if isinstance(design, EventDesign)}
-        return used_by_tables(lower(network, layer, shift_at) for layer in network for shift_at in sorted(shifts))
+        cores = {(design.core.shift_at, design.core.pipes) for design in arch.cores if isinstance(design, EventDesign)}
+        return used_by_tables(lower(network, layer, *core) for layer in network for core in sorted(cores))
 
     def parts(self, design: CoreDesign, registers_apart: bool) -> list[Part]:
         return []  # all of it was synthesised

@@ -151,7 +151,7 @@ def _cut_rows(
     Of all numbers of groups that fit, the one that reads the fewest source neurons is taken, the largest of equals.
     """
     height, groups = within[1] - within[0], -(-(span[1] - span[0]) // lanes)
-    words = min(rows[name] for name in _state_memories(table))
+    words = min(rows[name] // words for name, words in _state_memories(table).items())
     best: tuple[int, list[tuple[Span, Span]]] | None = None
     for number in range(groups, 0, -1):
         blocks = [(start, min(start + number * lanes, span[1])) for start in range(span[0], span[1], number * lanes)]
@@ -191,14 +191,14 @@ def least_height(layer: Layer) -> int:
     return min(layer.shape[1], max(1, *halos, 1))
 
 
-def _state_memories(table: PassTable) -> tuple[str, ...]:
-    """Memories that hold a word for each word of a tile."""
-    return ("membrane", *(["current"] if table.direct else []), *(["mask"] if table.flagged else []))
+def _state_memories(table: PassTable) -> dict[str, int]:
+    """Memories that hold states, with how many words each has for a word of a tile."""
+    return {"membrane": 1, **({"current": table.current_banks} if table.direct else {}), **({"mask": 1} if table.flagged else {})}
 
 
 def _shortage(tile: Tile, table: PassTable, rows: MappingOf[str, int]) -> list[tuple[str, int, int]]:
     """Memories that a tile does not fit: (memory, rows needed, rows there)."""
-    needs = [("weight", tile.weight_rows), *((name, tile.words) for name in _state_memories(table))]
+    needs = [("weight", tile.weight_rows), *((name, tile.words * words) for name, words in _state_memories(table).items())]
     return [(name, need, rows[name]) for name, need in needs if need > rows[name]]
 
 

@@ -175,6 +175,7 @@ class ProgramPack:
     order   who waits for whom, and for which links.
     runs    by position of the operation: the run, its feeds and their synapses.
     rows    timesteps that counts are reported for.
+    banks   by layer and bank of the current memory: the layer's states. Potentials and flags are those of `states` (R27).
     valued  layers whose counts depend on potentials: a mask pass decides by their sign who adds and compares afterwards.
             (Flags of `fire_once` follow from the spikes.)
     """
@@ -188,6 +189,7 @@ class ProgramPack:
         self.runs: dict[int, RunPack] = {}
         self.feeds: dict[int, list[tuple[FeedPack, Synapses]]] = {}
         self.states: dict[int, tuple[Ints, Ints, Ints]] = {}
+        self.banks: dict[tuple[int, int], tuple[Ints, Ints, Ints]] = {}
         self.rows = 1 + max((op.timesteps[0] for op in program.operations), default=0)
         for op in program.runs:
             self.runs[op.id] = packer.run(op.body)
@@ -197,6 +199,8 @@ class ProgramPack:
         self.valued = {op.layer for op in program.runs if any(p.kind == "mask" for p in op.body.table.passes)}
         for layer in {op.layer for op in program.runs}:
             self.states[layer] = self._reserve([op for op in program.runs if op.layer == layer])
+        for op in program.runs:
+            self._reserve_bank(op)
 
     def _reserve(self, runs: list[Run]) -> tuple[Ints, Ints, Ints]:
         """Potentials, currents and flags of a layer, as wide as the widest core that computes a part of it.
@@ -210,6 +214,14 @@ class ProgramPack:
             aligned_zeros((h * w, c), Width(potential).dtype),
             aligned_zeros((h * w, c if any(t.direct for t in tables) else 0), Width(current).dtype),
             aligned_zeros((h * w, c if any(t.flagged for t in tables) else 0), np.uint8))
+
+
+    def _reserve_bank(self, op: Run) -> None:
+        """A layer's states with the currents of a bank; bank 0 is that of `states`."""
+        if (op.layer, op.body.bank) not in self.banks:
+            potentials, currents, flags = self.states[op.layer]
+            self.banks[op.layer, op.body.bank] = (
+                potentials, currents if op.body.bank == 0 else aligned_zeros(currents.shape, currents.dtype), flags)
 
 
 class _SampleRun:
@@ -230,7 +242,7 @@ class _SampleRun:
         self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
         self.saturations = np.zeros(len(layers), np.int64)
         self.logs: dict[int, CoreLog] = {}
-        for i, states in pack.states.items():
+        for (i, _), states in pack.banks.items():
             # Without sums only flags are looked at; potentials and currents are, if there is a log.
             for state in states if record or layers[i].name in self.computes else states[2:]:
                 state[...] = 0
@@ -303,7 +315,7 @@ class _SampleRun:
         self.counts[i, : pack.rows] = core.counts()
         self.saturations[op.layer] += core.clipped
         if logged:
-            whole = (_by_channel(part, pack.run.shape) for part in self.pack.states[op.layer])
+            whole = (_by_channel(part, pack.run.shape) for part in self.pack.banks[op.layer, op.body.bank])
             self.logs[op.id] = core.log(*whole)
         return core.done()
 
@@ -315,7 +327,7 @@ class _SampleRun:
 
     def _take_state(self, pack: RunPack, op: Run) -> CoreState:
         """C5: a tile of some channels works on a copy of them, one of some rows where they are."""
-        states = self.pack.states[op.layer]
+        states = self.pack.banks[op.layer, op.body.bank]
         name = self.network.layers[op.layer].name
         outputs = self.outputs.get(name)
         flat = np.zeros((0, 0, 0), np.uint8) if outputs is None else outputs.reshape(
@@ -328,7 +340,7 @@ class _SampleRun:
         if pack.all_channels:
             return
         parts = (state.potentials, state.currents, state.flags)
-        for whole, part in zip(self.pack.states[op.layer], parts, strict=True):
+        for whole, part in zip(self.pack.banks[op.layer, op.body.bank], parts, strict=True):
             if whole.size:
                 pack.own(whole)[...] = part
 

@@ -58,7 +58,8 @@ class PlainCore:
         self.buffers = buffers
         words = self.run.words if self.run.clear else 0
         adds_to = kt.CURRENT if self.run.table.direct else kt.MEMBRANE
-        self.clock = kt.started(self.run.core.bypass, adds_to, words)
+        self.clock = kt.started(
+            self.run.core.bypass, adds_to, words, kt.MEMBRANE | (kt.CURRENT if self.run.clears_current else 0))
         self.ring = np.full(self.run.core.fifo_depth, -1, np.int64)
         self._sent = buffers.get("sent", self.run.words, np.int32)[: self.run.words]
         if self.run.clear:
@@ -77,7 +78,7 @@ class PlainCore:
             self.state.flags[...] = 0
         if self.state.arithmetic:
             self.state.potentials[...] = self.pack.initial
-            if self.run.table.direct:
+            if self.run.clears_current:
                 self.state.currents[...] = 0
 
     @property

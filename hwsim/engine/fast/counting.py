@@ -36,7 +36,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
     added = {**added_words, "bias_add": neurons * added_terms}
     fire_words = {"addr_gen": words, "membrane_read_fire": words, "membrane_write_fire": words, "buffer_write": plane_rows,
                   "current_write": words * (table.current_decay > 0)}
-    decays = (table.decay > 0) + (table.current_decay > 0)
+    decays = table.decays
     initial_words = {"addr_gen": words, "bias_read": words * table.clear_reads_bias}
     rules: dict[str, dict[str, int]] = {
         "tokens": {"fifo_push": 1, "fifo_pop": 1},
@@ -56,7 +56,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "rows_scanned": {"buffer_read": 1},
         "pooled": {"pool_update": 1},
         "value_bits": {"payload_read_bits": 1},
-        "clears": {"membrane_write_clear": words, "current_write": words * table.direct,
+        "clears": {"membrane_write_clear": words, "current_write": words * (table.direct and run.clears_current),
                    "mask_write": words * table.flagged, **initial_words},
         "fires": {"cmp": neurons, "leak": neurons * (table.leak_shift is not None),
                   "decay": neurons * decays, **fire_words, **operands},

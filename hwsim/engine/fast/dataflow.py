@@ -368,7 +368,7 @@ class DataflowCore(PlainCore):
 
     def clear_time(self) -> None:
         """R1, in scatter order."""
-        writes = kd.MEMBRANE | (kd.CURRENT if self.run.table.direct else 0)
+        writes = kd.MEMBRANE | (kd.CURRENT if self.run.clears_current else 0)
         first = kd.time_moves(0, self.run.words, 0, writes, self.clock, self.flow[self.run.first_plane])
         if self.run.masks_first:
             self.clock[kd.CLAIMS] |= FLAGS

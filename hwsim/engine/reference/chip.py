@@ -24,6 +24,7 @@ from hwsim.engine.reference.memory import WordLayout
 from hwsim.engine.reference.order import Order
 from hwsim.engine.reference.tokens import TokenStream, given_stream, plane_stream, run_stream
 from hwsim.engine.reference.window import visits
+from hwsim.passes import BANKS
 from hwsim.program import CoreOperation, CoreRun, Listed, Operation, Program, ProgramError, Run, Transfer
 from hwsim.record import CoreLog, ListTimes, Logged, SampleRecord, is_logged
 from hwsim.snn.network import INPUT, Connection, Layer
@@ -114,7 +115,7 @@ class Chip:
         self.counts = np.zeros((size, plane_rows(program.operations), len(EVENTS)), np.int64)
         self.saturations = np.zeros(len(layers), np.int64)
         self.potentials = [np.zeros(layer.shape, np.int64) for layer in layers]
-        self.currents = [np.zeros(layer.shape, np.int64) for layer in layers]
+        self.currents = [[np.zeros(layer.shape, np.int64) for layer in layers] for _ in range(BANKS)]
         self.flags = [np.zeros(layer.shape, np.int64) for layer in layers]
         self.outputs = {layer.name: self._output_buffer(layer) for layer in layers if layer.sends}
         self.logs: dict[int, CoreLog] = {}
@@ -129,7 +130,7 @@ class Chip:
         stream = run_stream(operation, self._source, network.carries_payload, network.is_hybrid, network.value_bits)
         name = self.network.layers[layer].name
         core = ReferenceCore(
-            self.clock, run, stream, self.potentials[layer], self.currents[layer], self.flags[layer],
+            self.clock, run, stream, self.potentials[layer], self.currents[run.bank][layer], self.flags[layer],
             replay=None if self.network.has_weights else self._replay(operation), output=self.outputs.get(name),
         )
         core.count_values(operation.pools)
@@ -139,8 +140,12 @@ class Chip:
 
         log = core.core_log()
         mine = (slice(*run.channels), slice(*run.row_span))
-        for states, after in ((self.potentials, log.potentials), (self.currents, log.currents), (self.flags, log.flags)):
-            states[layer][mine] = after[mine]  # another core may be at work on the other tiles
+        # Another core may be at work on the other tiles, and passes on the potentials beside events (R27).
+        after = [(self.currents[run.bank], log.currents)]
+        if run.uses_potentials:
+            after += [(self.potentials, log.potentials), (self.flags, log.flags)]
+        for states, new in after:
+            states[layer][mine] = new[mine]
         self.saturations[layer] += log.saturations
         self.counts[operation.id, : len(log.counts)] += log.counts
         if is_logged(self.record, operation.id):

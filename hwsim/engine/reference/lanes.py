@@ -144,7 +144,7 @@ class Lanes:
         return self._read_out(operation)
 
     def _clear(self, operation: WordOperation) -> Spikes:
-        if self.table.direct:
+        if self.current in operation.claims:
             self.current.change(operation.word, self.zeros)
         if self.table.flagged:
             self.mask.change(operation.word, self.zeros)
@@ -242,7 +242,8 @@ class Lanes:
             activity["decay"] += self._on_count(operation, off)
             potential = self._decayed(potential, table.decay)
         if table.current_decay:
-            activity["decay"] += self._on_count(operation, off)
+            if table.current_decay < DECAY_WHOLE:
+                activity["decay"] += self._on_count(operation, off)
             current = self._operand(self.current, operation, operation.current)
             left = self._decayed(current, table.current_decay)
             self.current.change(operation.word, left if off is None else np.where(off, current, left))

@@ -88,7 +88,7 @@ class Sequencer:
 
     def _clear(self, visit: Visit) -> Steps:
         core, table = self.core, self.run.table
-        claims = (core.membrane, core.current) if table.direct else (core.membrane,)
+        claims = (core.membrane, core.current) if self.run.clears_current else (core.membrane,)
         writes = (*claims, core.mask) if table.flagged else claims
         for word in visit.words:
             yield from self._issue(WordOperation("clear", word, core.plane_activity(0), writes=writes, claims=claims))

@@ -35,11 +35,11 @@ SCAN_BITS, PLANE_ROWS, ROWS_READ, REACHED = range(4)
 SHIFTED_SYNAPSES, ROWS_SCANNED, FIRED, LAST_WORDS = range(4)
 
 
-def started(bypass: bool, adds_to: int, clear_words: int) -> Array:
-    """`core` after cycle 0 and R1: a clear writes one word of every memory a cycle, from cycle 1 on."""
+def started(bypass: bool, adds_to: int, clear_words: int, cleared: int = MEMBRANE | CURRENT) -> Array:
+    """`core` after cycle 0 and R1: a clear writes one word of the memories `cleared` a cycle, from cycle 1 on."""
     core = np.zeros(CORE_SIZE, np.int64)
     core[[NEXT, EXEC, WORD]] = 1 + clear_words, 1 + clear_words if clear_words else 0, clear_words - 1
-    core[[WRITTEN, PUSHED, BYPASS, ADDS_TO]] = MEMBRANE | CURRENT, -1, bypass, adds_to
+    core[[WRITTEN, PUSHED, BYPASS, ADDS_TO]] = cleared, -1, bypass, adds_to
     return core
 
 
