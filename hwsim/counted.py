@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hwsim.activity import EVENTS, INDEX, UNIT_OF, VOCABULARY
 from hwsim.arch import Architecture
 from hwsim.errors import HwsimError
-from hwsim.program import CHANNEL
+from hwsim.program import CHANNEL, event_pipe
 from hwsim.task import Task
 
 if TYPE_CHECKING:
@@ -188,6 +188,9 @@ class Counted:
     def cycles_frame(self) -> pd.DataFrame:
         """Cycles by resource and layer: resource, layer, cause, cycles (per sample), total_cycles.
 
+        Resources are cores, the channel, and the events of cores that have a pipe for them (R27); such a core's own rows are of
+        its passes.
+
         A core works, stalls (`stall_hazard`, `stall_port`, `stall_serialiser`), idles within its runs (`idle`: the scanner has
         found no event yet, or the pipeline drains), or has nothing to run (`wait`): it waits for the channel or for other cores.
         An event core's work is told apart: `accumulate` (events and end marks), `fire` (passes), `clear`, and `move` (words
@@ -197,7 +200,7 @@ class Counted:
         import pandas as pd
 
         rows: list[tuple[str, str, str, int]] = []
-        for name in self.architecture.core_names:
+        for name in self.pipes:
             mine = [row for i in range(len(self.facts.layers)) for row in self._core_cycles(name, i)]
             spent = sum(row[3] for row in mine)
             rows += [*mine, (name, "", WAIT, self.total_cycles - spent)]
@@ -206,6 +209,13 @@ class Counted:
         frame = pd.DataFrame(rows, columns=columns)
         frame.insert(3, "cycles", frame["total_cycles"] / self.facts.samples)
         return frame
+
+    @cached_property
+    def pipes(self) -> dict[str, str]:
+        """The core of each resource that runs: the core itself, and its events where they have a pipe of their own (R27)."""
+        there = set(self.operations["resource"])
+        return {pipe: name for name in self.architecture.core_names for pipe in (name, event_pipe(name))
+                if pipe == name or pipe in there}
 
     def _core_cycles(self, core: str, layer: int) -> list[tuple[str, str, str, int]]:
         """What a core does in its runs of a layer, all samples."""
@@ -240,7 +250,7 @@ class Counted:
 
         kept = ~self.operations["setup"].to_numpy(bool)
         spent = (self.spans[:, :, 1] - self.spans[:, :, 0]).sum(axis=0)
-        busy = dict.fromkeys([*self.architecture.core_names, CHANNEL], 0)
+        busy = dict.fromkeys([*self.pipes, CHANNEL], 0)
         for name, cycles in zip(self.operations.loc[kept, "resource"], spent[kept].tolist(), strict=True):
             if name:
                 busy[name] += cycles

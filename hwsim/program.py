@@ -33,7 +33,7 @@ from hwsim.snn.network import Connection, Network, Shape
 
 __all__ = [
     "BY_SAMPLE", "CHANNEL", "TRANSFER_EVENTS", "Cargo", "ChannelSpec", "CoreOperation", "CoreRun", "CoreSpec", "Feed", "Listed",
-    "MeshSpec", "Operation", "OperationList", "Program", "ProgramError", "Run", "Transfer", "Wait",
+    "MeshSpec", "Operation", "OperationList", "Program", "ProgramError", "Run", "Transfer", "Wait", "event_pipe",
 ]
 
 

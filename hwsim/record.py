@@ -28,7 +28,7 @@ class CoreLog:
                 eot has word -1, and so has the skip of an event that touches no word; the skip of an operation whose
                 neurons are all off has its word (R25).
     spikes      (n, 3) cycle, pass (fire and requant passes since the last EOT, from 0), neuron (c * H + y) * W + x.
-    potentials, currents, flags   (C, H, W) states after the run.
+    potentials, currents, flags   (C, H, W) states after the run; in a Program, no potentials of a run that uses none (R27).
     counts      (rows, len(EVENTS)) int64; row first_plane + n for what happens before EOT n of a period (the clear:
                 first_plane), row Pass.timestep for what a pass does.
     """

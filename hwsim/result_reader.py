@@ -24,7 +24,7 @@ from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import check_rate
 from hwsim.counted import SLOTS, Facts, ResultError
 from hwsim.errors import HwsimError, shown
-from hwsim.program import CHANNEL
+from hwsim.program import CHANNEL, event_pipe
 from hwsim.result import Result
 from hwsim.result_file import FORMAT, MADE_WITH, RESULT, seal
 from hwsim.task import Task
@@ -154,7 +154,8 @@ class _Tables:
             self.expect("operations", found[name].dtype == np.int64 and bool(found[name].between(0, MOST).all()),
                         f"a column {name} that is not all whole numbers from 0")
         names = {*self.arch.core_names, ""}  # a wait has no core; what goes over links alone takes no turn
-        self.expect("operations", set(found["core"]) <= names and set(found["resource"]) <= {*names, CHANNEL},
+        resources = {*names, *map(event_pipe, self.arch.core_names), CHANNEL}
+        self.expect("operations", set(found["core"]) <= names and set(found["resource"]) <= resources,
                     "a core that the architecture does not have")
         return found
 

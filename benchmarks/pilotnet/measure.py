@@ -32,13 +32,22 @@ FRAMES = 9
 STEPS_SHOWN = 128
 
 
-def design(**core: Any) -> Architecture:
-    """The placed chip; `core`: fields of its cores that differ."""
-    if not core:
-        return load_architecture(DESIGN)
+def design(memories: dict[str, str] | None = None, network: dict[str, Any] | None = None, **core: Any) -> Architecture:
+    """The placed chip; `core`: fields of its cores that differ, as `memories` and fields of the `network` may."""
     data = dump_architecture(load_architecture(DESIGN))
     data["cores"][0]["core"] |= core
+    data["cores"][0]["memories"] |= memories or {}
+    data["network"] |= network or {}
     return rebuild_architecture(data)
+
+
+FREE = {"flit_bits": None, "hop_cycles": 0}
+"""A network whose links cost nothing."""
+
+
+def two_pipes(network: dict[str, Any] | None = None) -> Architecture:
+    """The chip with cores that update neurons beside the next step's events (R27)."""
+    return design({"current": "24 KiB"}, network, pipes="two")
 
 
 def every_weight() -> Architecture:

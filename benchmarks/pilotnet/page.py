@@ -9,9 +9,10 @@ import numpy as np
 
 from benchmarks.headlines.blocks import table
 from benchmarks.pilotnet import published
-from benchmarks.pilotnet.measure import Energy, Frame, compute, design, energy_of, every_weight, frame_of
+from benchmarks.pilotnet.measure import FREE, Energy, Frame, compute, design, energy_of, every_weight, frame_of, two_pipes
 from benchmarks.pilotnet.published import CYCLE_US, FLAT, FRAME_STEPS, JANUARY, RUNS
 from benchmarks.pilotnet.recording import compare_states, read_network, read_recording
+from hwsim.trace.reader import Trace
 
 Row = tuple[str, ...]
 
@@ -29,6 +30,7 @@ def tables(folder: str | Path) -> dict[str, str]:
              f"{states.values - states.equal:,}"), *_work(frame))),
         "loihi2-steps": table(("step", "measured, us", "predicted, us", "difference"), _steps(frame)),
         "loihi2-parts": table(("the mean step, if nothing else took time", "us"), _parts(frame)),
+        "loihi2-pipes": table(("mean step, us", "one pipe", "two pipes"), _pipes(silent, frame)),
         "loihi2-energy": table(("dynamic energy of a frame", "mJ", f"Intel's three runs: {_spread()} mJ"), _energies(frame)),
         "loihi2-constant": table(("what", "from January's constant", "measured", "difference"), _constant(frame)),
         "loihi2-traps": table(("what", "published", "zeros skipped", "zeros added"), _traps(frame, zeros)),
@@ -79,6 +81,16 @@ def _parts(frame: Frame) -> Iterator[Row]:
     yield "and all else: the barrier of 0.2 us, and messages, which follow the updates and wait for links", f"{mean:.1f}"
     yield f"work of the busiest cores, {', '.join(cores)}, alone", f"{worked:.1f}"
     assert mean > updates + barrier
+
+
+def _pipes(silent: Trace, one: Frame) -> Iterator[Row]:
+    two = compute(silent, two_pipes())
+    free = [compute(silent, chip) for chip in (design(network=FREE), two_pipes(FREE))]
+    assert one.mismatches == two.mismatches == 0
+    yield "as the design is", *(f"{frame.steps_us.mean():.1f}" for frame in (one, two))
+    yield "if links cost nothing", *(f"{frame.steps_us.mean():.1f}" for frame in free)
+    yield "correlation of the four steps with those measured", *(f"{correlation(frame):.3f}" for frame in (one, two))
+    yield "the same, if links cost nothing", *(f"{correlation(frame):.3f}" for frame in free)
 
 
 def _spread() -> str:

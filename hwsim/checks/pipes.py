@@ -55,7 +55,10 @@ def states_used(run: CoreRun) -> Iterator[str]:
 
 
 def early_runs(program: Program, ended: Sequence[int]) -> Iterator[str]:
-    """Runs that begin while another one may be at work on the same states of their tile; bit i of `ended[id]`: i has ended before."""
+    """Runs that may begin before another one of their tile has ended that uses the same states.
+
+    ended   by operation; bit i: operation i has ended before it begins.
+    """
     last: dict[tuple[int, int, str], int] = {}
     for run in program.runs:
         for state in states_used(run.body):

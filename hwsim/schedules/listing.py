@@ -185,6 +185,10 @@ class _Draft:
     def _run_waits(self, stage: int, tile: int, item: int, sends: bool) -> Iterator[tuple[str, int, int, int]]:
         """What it reads; and its own transfer out of the output buffer's place that it fills."""
         yield from self._sources(stage, tile, item)
+        yield from self._output_place(stage, tile, item, sends)
+
+    def _output_place(self, stage: int, tile: int, item: int, sends: bool) -> Iterator[tuple[str, int, int, int]]:
+        """The transfer out of the output buffer's place that an item fills."""
         if sends and item >= self.buffer_planes:
             yield "send", stage, item - self.buffer_planes, tile
 
@@ -204,8 +208,7 @@ class _Draft:
     def _pass_waits(self, stage: int, tile: int, item: int, sends: bool) -> Iterator[tuple[str, int, int, int]]:
         """Their events; and the transfer out of the output buffer's place that they fill."""
         yield "events", stage, item, tile
-        if sends and item >= self.buffer_planes:
-            yield "send", stage, item - self.buffer_planes, tile
+        yield from self._output_place(stage, tile, item, sends)
 
     def _send_waits(self, stage: int, tile: int, item: int) -> Iterator[tuple[str, int, int, int]]:
         """Its run; and the last readers of the input buffers' place that it fills."""

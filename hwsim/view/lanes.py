@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hwsim.links import CHANNEL
+from hwsim.operations import event_pipe
 from hwsim.view.figure_file import FigureError, in_our_style
 from hwsim.view.heading import heading
 from hwsim.view.labels import coding_label, design, layer_name, shortened
@@ -112,7 +113,7 @@ def schedule_figure(
     heights = [PANEL_HEAD + pitch * len(lanes) for lanes, _ in parts]
     page = Page(header + sum(heights) + GAP * (len(parts) - 1) + AXIS_FOOT + LINE * (lines + len(notes)) + 0.15, across)
     above.draw(page)
-    left = MARGIN + max(inches(name) for lanes, _ in parts for name in lanes) + 0.12
+    left = MARGIN + max(inches(name) for lanes, _ in parts for name in _labels(lanes)) + 0.12
     top = header
     for result, (lanes, bars), height in zip(results, parts, heights, strict=True):
         last = max(bar.end for bar in bars)
@@ -148,8 +149,8 @@ def in_cycles(result: Result, sample: int, cycles: tuple[float, float] | None = 
 def _lanes_of(result: Result, sample: int) -> tuple[list[str], list[_Bar]]:
     """The names of the lanes from top to bottom, and the bars in them."""
     frame = in_cycles(result, sample)
-    begins = frame[frame["kind"] == "run"].groupby("core")["start_cycle"].min()
-    working = [name for name in result.architecture.core_names if name in begins]
+    begins = frame[frame["kind"] == "run"].groupby("resource")["start_cycle"].min()
+    working = [name for name in result.pipes if name in begins]
     names = [CHANNEL, *sorted(working, key=lambda name: float(begins[name]))]
     if len(names) > MOST_LANES:
         raise FigureError(f"{len(names) - 1} cores work, and {MOST_LANES - 1} have room in a picture; draw a chip of fewer")
@@ -168,10 +169,15 @@ def _bar(names: list[str], row: Mapping[Hashable, object], tiles: Mapping[Hashab
                 row["kind"] == "run" or where == CHANNEL, texts)
 
 
+def _labels(lanes: list[str]) -> list[str]:
+    """What lanes are called: where events have a pipe of their own (R27), what a core does besides is passes."""
+    return [f"{lane} passes" if event_pipe(lane) in lanes else lane for lane in lanes]
+
+
 def _draw_grid(axes: Axes, lanes: list[str]) -> None:
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
-    axes.set_yticks(np.arange(len(lanes)) + 0.5, lanes)
+    axes.set_yticks(np.arange(len(lanes)) + 0.5, _labels(lanes))
     axes.tick_params(axis="y", length=0, labelsize=NORMAL if _lane_inches(axes) > 0.15 else 0, pad=5)
     axes.tick_params(axis="x", length=2.5, labelsize=SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(ticks_that_fit(axes, 8, 0.8), steps=[1, 2, 2.5, 5, 10]))

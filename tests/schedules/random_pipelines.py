@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hwsim.links import CHANNEL, MeshSpec
-from hwsim.program import ChannelSpec, CoreOperation, Operation, OperationList, Transfer, Wait
+from hwsim.program import ChannelSpec, CoreOperation, Operation, OperationList, Transfer, Wait, event_pipe
 from hwsim.record import ListTimes
-from hwsim.schedules.listing import Discipline, Step, steps_of
+from hwsim.schedules.listing import WORK, Discipline, Step, steps_of
 from hwsim.schedules.stages import INPUT, Pipeline, Stage, StageTile, Wire
 from tests.engine.network_programs import random_mesh
 from tests.engine.test_list_laws import answer
@@ -17,9 +17,20 @@ from tests.engine.test_list_laws import answer
 Rng = np.random.Generator
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Piped(CoreOperation):
+    """What a core does, or the pipe of its events alone."""
+
+    events: bool
+
+    @property
+    def resource(self) -> str:
+        return event_pipe(self.on) if self.events else self.on
+
+
 @dataclass(frozen=True)
 class Drawing:
-    """A pipeline on a chip. cycles, bits   by (stage, timestep, tile)."""
+    """A pipeline on a chip. cycles, bits   by (stage, timestep, tile); events take half of their tile's cycles."""
 
     pipeline: Pipeline
     cores: tuple[str, ...]
@@ -34,8 +45,14 @@ class Drawing:
         steps = steps_of(self.pipeline, discipline, buffer_planes, barrier_cycles is not None)
         operations = tuple(self._operation(place, step, barrier_cycles or 0) for place, step in enumerate(steps))
         listed = OperationList(self.cores, self.channel, self.mesh, operations)
-        return steps, answer(listed, [self.cycles.get((step.stage, step.item, step.tile), 0) if step.kind == "run" else 0
-                                      for step in steps])
+        return steps, answer(listed, [self._cycles(step) for step in steps])
+
+    def _cycles(self, step: Step) -> int:
+        if step.kind not in WORK:
+            return 0
+        whole = self.cycles[step.stage, step.item, step.tile]
+        apart = self.pipeline.stages[step.stage].tiles[step.tile].banks > 0
+        return whole if not apart else whole // 2 if step.kind == "events" else whole - whole // 2
 
     def latency(self, discipline: Discipline, buffer_planes: int, barrier_cycles: int | None = None) -> int:
         return int(self.times(discipline, buffer_planes, barrier_cycles)[1].end.max())
@@ -44,8 +61,8 @@ class Drawing:
         if step.kind == "barrier":
             return Wait(id=place, deps=step.deps, cycles=barrier_cycles)
         core = CHANNEL if step.stage == INPUT else self.pipeline.stages[step.stage].tiles[step.tile].core
-        if step.kind == "run":
-            return CoreOperation(id=place, deps=step.deps, layer=step.stage, on=core)
+        if step.kind in WORK:
+            return Piped(id=place, deps=step.deps, layer=step.stage, on=core, events=step.kind == "events")
         return Transfer(id=place, deps=step.deps, layer=step.stage, source=core, targets=step.targets, memory="spike",
                         bits=self.bits[step.stage, step.item, step.tile])
 
@@ -55,7 +72,8 @@ class Drawing:
         return replace(self, mesh=replace(self.mesh, flit_bits=None, hop_cycles=0))
 
 
-def random_drawing(rng: Rng) -> Drawing:
+def random_drawing(rng: Rng, pipes: bool = False) -> Drawing:
+    """`pipes`: some cores have a pipe for events (R27)."""
     cores = tuple(f"core{n}" for n in range(int(rng.integers(1, 5))))
     travels = bool(rng.random() < 0.8)
     heights = [int(rng.integers(1, 7))]
@@ -69,6 +87,10 @@ def random_drawing(rng: Rng) -> Drawing:
     if source is None:
         wires = [wire for wire in wires if wire.source != INPUT]
     stages = tuple(Stage(height, _tiles(rng, cores, height)) for height in heights[1:])
+    if pipes:
+        apart = {core: int(rng.integers(0, 3)) for core in cores}
+        stages = tuple(replace(stage, tiles=tuple(replace(tile, banks=min(2, apart[tile.core] * int(rng.integers(1, 3))))
+                                                  for tile in stage.tiles)) for stage in stages)
     pipeline = Pipeline(stages, tuple(wires), int(rng.integers(1, 6)), source, travels, bool(rng.random() < 0.5))
     places = [(stage, item, tile) for stage, tile in pipeline.readers for item in range(pipeline.items)]
     return Drawing(

@@ -28,6 +28,10 @@ IDLE_FLIP_FLOPS = 25
 POINTER_FLIP_FLOPS = 8
 """Clocked with each token besides its bits: the FIFO's pointers and counter."""
 
+IN_BOTH_PIPES = ("lane", "write_multiplexer", "address_generator", "sequencer", "issue", "bypass")
+"""What is there twice where events and passes have a pipe each (R27). Lanes are whole in both: none was synthesised that only
+adds weights, or only fires."""
+
 FIELDS = {
     "adding_lane": ("core.shift_at: membrane or core.kind: multiply_accumulate", "core.shift_at: weight"),
     "accumulator_file": ("core.dataflow: {type: output_stationary}", "{type: event_driven}"),
@@ -59,7 +63,8 @@ def logic(design: EventDesign, payload_bits: int | None) -> Logic:
 def _logic(design: EventDesign) -> Logic:
     return Logic(
         blocks=tuple(_blocks(design)), events={**_Uses(design).by_event(), **_multiplication(design, design.core.payload_bits)},
-        every_cycle=(Work("sequencer", "sequencer", "cycle", {}), Clocked(IDLE_FLIP_FLOPS, "states that never rest")),
+        every_cycle=(Work("sequencer", "sequencer", "cycle", {}), Clocked(IDLE_FLIP_FLOPS, "states that never rest"))
+        * (2 if design.core.pipes == "two" else 1),
         moves=_moves(design),
         busiest=busiest(GATHER_BUSIEST if design.has_accumulator_file else SCATTER_BUSIEST, design.capacities),
         paths=_paths(design), fields=FIELDS,
@@ -142,7 +147,9 @@ def _blocks(design: EventDesign) -> list[Block]:
     for banks in _gated(design).values():
         found.append(Block("bank_select", 2, "bank_select", {"banks": banks}))  # of reads and of writes
     writer = "word_writer" if core.writer == "word" else "serialiser"
-    return [*found, Block(writer, 1, writer, {"lanes": core.lanes})]
+    found.append(Block(writer, 1, writer, {"lanes": core.lanes}))
+    return found if core.pipes == "one" else [
+        replace(block, count=2 * block.count) if block.component in IN_BOTH_PIPES else block for block in found]
 
 
 def _gated(design: EventDesign) -> dict[str, int]:

@@ -61,7 +61,10 @@ class _Nest:
         spatial = f"parallel-for k0 in [0:{self.lanes})" + (f", {self.adders} bits" if self.adders > 1 else "")
         yield NestLine(depth, spatial, ("k0",))
         row = "membrane: row read in the first cycle, written in the last" if self.adders else "membrane: row read, row written"
-        yield NestLine(depth + 1, "V[oy, ox, k] += w", (), "registers" if self.held else row + self._port())
+        if self.core.pipes == "two":
+            row = row.replace("membrane", "a bank of the current memory")
+        to = "V[oy, ox, k]" if self.core.pipes == "one" else "I[t % 2, oy, ox, k]"
+        yield NestLine(depth + 1, f"{to} += w", (), "registers" if self.held else row + self._port())
 
     def _weight(self) -> str:
         """What one event adds. How planes are weighed is the trace's: bit planes are, planes of a rate code are not."""
@@ -78,6 +81,7 @@ class _Nest:
         words = ("oy", "ox", "k1") if not self.held else ("k1",)
         loop = f"for {', '.join(words)}"
         when = "for pass in all passes" if self.adders else "for pass in passes after plane t"
+        when += ", beside the events of plane t + 1" if self.core.pipes == "two" else ""
         order = [(when, ("pass",)), (loop, words)]
         if self.core.passes == "by_word":
             order.reverse()
@@ -86,6 +90,8 @@ class _Nest:
             depth += 1
         yield NestLine(depth, f"parallel-for k0 in [0:{self.lanes})", ("k0",))
         what = "V: requantise" if self.requantises else "V: compare, reset, leak"
+        if self.core.pipes == "two":
+            what = what.replace("V: ", "V: add I, ") + "; I: zero"
         if self.core.shift_at == "membrane":
             what = f"{what}; between bit planes, double"
         yield NestLine(depth + 1, what, (), self._pass_note())
@@ -93,6 +99,8 @@ class _Nest:
     def _pass_note(self) -> str:
         once = "once per word" if self.core.passes == "by_word" else "in each pass"
         where = "registers" if self.held else f"membrane: row read and written {once}" + self._port()
+        if self.core.pipes == "two":
+            where = where.replace("membrane: row", "membrane and current: rows")
         return f"{where}; " + ("a word's spikes leave at once" if self.core.writer == "word" else "one spike leaves per cycle")
 
     def _buffer(self) -> str:
@@ -104,6 +112,8 @@ class _Nest:
         return ", one port" if self.core.membrane_ports == "1rw" else ""
 
     def _step_by_step(self) -> str:
+        if self.core.pipes == "two":
+            return "pipelined: timesteps of a layer follow each other, and V waits in the membrane memory"
         if self.held:
             kept = "a visit loads its words from the membrane memory and stores them"
         else:

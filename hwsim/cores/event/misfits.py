@@ -44,7 +44,7 @@ def _pipe_misfits(network: Network, arch: Architecture, schedule: Schedule) -> l
 
 
 def _in_turn_misfits(network: Network, arch: Architecture, shares: Shares) -> list[str]:
-    """On a core of two pipes, layers whose events work on potentials themselves share their memory with no other layer's passes."""
+    """Layers on cores of two pipes whose events work on potentials, in the memory that passes of other layers would work on."""
     found = []
     for name in arch.core_names:
         design = arch.design_of(name)
@@ -55,8 +55,8 @@ def _in_turn_misfits(network: Network, arch: Architecture, shares: Shares) -> li
         in_turn = [layer.name for layer in mine
                    if lower(network, layer, design.core.shift_at, design.core.pipes).current_banks < BANKS]
         if in_turn and len(mine) > 1:
-            found.append(f"{name}: layer {in_turn[0]}'s events work on potentials, or on a current that lives on, so they share the "
-                         f"memory with the passes of the core's other layers (R27); place it on a core of its own, or use "
+            found.append(f"{name}: layer {in_turn[0]}'s events work on potentials, or on a current that lives on, so they share "
+                         "the memory with the passes of the core's other layers (R27); place it on a core of its own, or use "
                          "core.pipes: one")
     return found
 

@@ -315,8 +315,9 @@ class _SampleRun:
         self.counts[i, : pack.rows] = core.counts()
         self.saturations[op.layer] += core.clipped
         if logged:
-            whole = (_by_channel(part, pack.run.shape) for part in self.pack.banks[op.layer, op.body.bank])
-            self.logs[op.id] = core.log(*whole)
+            potentials, currents, flags = (
+                _by_channel(part, pack.run.shape) for part in self.pack.banks[op.layer, op.body.bank])
+            self.logs[op.id] = core.log(potentials if op.body.uses_potentials else np.zeros_like(potentials), currents, flags)
         return core.done()
 
     def _planes(self, op: Operation, source: str) -> Ints:

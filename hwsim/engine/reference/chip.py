@@ -7,6 +7,7 @@ happen is order.py's (C7, C8). Unit: cycles from the start of the sample.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from weakref import WeakSet
 
 import numpy as np
@@ -149,7 +150,8 @@ class Chip:
         self.saturations[layer] += log.saturations
         self.counts[operation.id, : len(log.counts)] += log.counts
         if is_logged(self.record, operation.id):
-            self.logs[operation.id] = log
+            # Passes may be at work on potentials that are none of this run's (R27).
+            self.logs[operation.id] = log if run.uses_potentials else replace(log, potentials=np.zeros_like(log.potentials))
 
     def _source(self, connection: Connection) -> NDArray[np.integer]:
         return self._planes(connection.source)
