@@ -200,7 +200,7 @@ class Counted:
         import pandas as pd
 
         rows: list[tuple[str, str, str, int]] = []
-        for name in self.pipes:
+        for name in self.pipes():
             mine = [row for i in range(len(self.facts.layers)) for row in self._core_cycles(name, i)]
             spent = sum(row[3] for row in mine)
             rows += [*mine, (name, "", WAIT, self.total_cycles - spent)]
@@ -210,7 +210,6 @@ class Counted:
         frame.insert(3, "cycles", frame["total_cycles"] / self.facts.samples)
         return frame
 
-    @cached_property
     def pipes(self) -> dict[str, str]:
         """The core of each resource that runs: the core itself, and its events where they have a pipe of their own (R27)."""
         there = set(self.operations["resource"])
@@ -250,7 +249,7 @@ class Counted:
 
         kept = ~self.operations["setup"].to_numpy(bool)
         spent = (self.spans[:, :, 1] - self.spans[:, :, 0]).sum(axis=0)
-        busy = dict.fromkeys([*self.pipes, CHANNEL], 0)
+        busy = dict.fromkeys([*self.pipes(), CHANNEL], 0)
         for name, cycles in zip(self.operations.loc[kept, "resource"], spent[kept].tolist(), strict=True):
             if name:
                 busy[name] += cycles

@@ -26,6 +26,11 @@ RESERVED_ENCODINGS = {
 """Names that are kept for later, and why they are refused."""
 
 
+def event_pipe(core: str) -> str:
+    """A core's second resource, where events have a pipe of their own (R27); the core itself stands for its passes."""
+    return f"{core} events"
+
+
 def link_name(link: Link) -> str:
     """A link as a resource: `x,y>x,y`."""
     (x, y), (to_x, to_y) = link

@@ -87,11 +87,6 @@ class CoreOperation(Operation):
         return "run"
 
 
-def event_pipe(core: str) -> str:
-    """A core's second resource, where events have a pipe of their own (R27); the core itself stands for its passes."""
-    return f"{core} events"
-
-
 BY_SAMPLE: Literal["by sample"] = "by sample"
 """Bits of a transfer that an engine counts for each sample: those of its `cargo`."""
 

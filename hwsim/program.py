@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Literal
 
 from hwsim.errors import HwsimError
-from hwsim.links import CHANNEL, Cargo, MeshSpec, link_name
+from hwsim.links import CHANNEL, Cargo, MeshSpec, event_pipe, link_name
 from hwsim.operations import (
     BY_SAMPLE,
     TRANSFER_EVENTS,
@@ -26,7 +26,6 @@ from hwsim.operations import (
     OperationList,
     Transfer,
     Wait,
-    event_pipe,
 )
 from hwsim.passes import BANKS, PassTable
 from hwsim.snn.network import Connection, Network, Shape

@@ -72,7 +72,7 @@ class _Timeline:
         self.result, self.machine, self.file = result, machine, file
         self.program, self.operations = machine.program, machine.program.operations
         self.names = [*result.facts.layers, "input"]
-        self.cores = {name: CoreTracks(name, file, machine.logged is not None) for name in result.pipes}
+        self.cores = {name: CoreTracks(name, file, machine.logged is not None) for name in result.pipes()}
 
     def write(self, chosen: Chosen, trace: Trace) -> None:
         facts, file = self.result.facts, self.file

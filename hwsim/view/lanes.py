@@ -15,8 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from hwsim.links import CHANNEL
-from hwsim.operations import event_pipe
+from hwsim.links import CHANNEL, event_pipe
 from hwsim.view.figure_file import FigureError, in_our_style
 from hwsim.view.heading import heading
 from hwsim.view.labels import coding_label, design, layer_name, shortened
@@ -150,7 +149,7 @@ def _lanes_of(result: Result, sample: int) -> tuple[list[str], list[_Bar]]:
     """The names of the lanes from top to bottom, and the bars in them."""
     frame = in_cycles(result, sample)
     begins = frame[frame["kind"] == "run"].groupby("resource")["start_cycle"].min()
-    working = [name for name in result.pipes if name in begins]
+    working = [name for name in result.pipes() if name in begins]
     names = [CHANNEL, *sorted(working, key=lambda name: float(begins[name]))]
     if len(names) > MOST_LANES:
         raise FigureError(f"{len(names) - 1} cores work, and {MOST_LANES - 1} have room in a picture; draw a chip of fewer")

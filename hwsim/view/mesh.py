@@ -145,11 +145,11 @@ def link_loads(result: Result) -> dict[Link, float]:
 def layer_shares(result: Result) -> dict[str, dict[str, float]]:
     """By core, by layer that it computes: the share of the core's working cycles."""
     frame = result.cycles_frame
-    frame = frame[(frame["layer"] != "") & (frame["cause"] != "wait") & frame["resource"].isin(list(result.pipes))]
+    frame = frame[(frame["layer"] != "") & (frame["cause"] != "wait") & frame["resource"].isin(list(result.pipes()))]
     found: dict[str, dict[str, float]] = {name: {} for name in result.architecture.core_names}
     for row in frame.groupby(["resource", "layer"], sort=False, as_index=False)["cycles"].sum().itertuples():
         if row.cycles:
-            mine = found[result.pipes[str(row.resource)]]
+            mine = found[result.pipes()[str(row.resource)]]
             mine[str(row.layer)] = mine.get(str(row.layer), 0.0) + float(row.cycles)
     return {core: {layer: cycles / sum(mine.values()) for layer, cycles in mine.items()} for core, mine in found.items()}
 

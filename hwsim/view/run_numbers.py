@@ -63,7 +63,7 @@ def utilisation_rows(result: Result) -> pd.DataFrame:
     import pandas as pd
 
     arch = result.architecture
-    adders = {pipe: arch.design_of(core).additions_per_cycle for pipe, core in result.pipes.items()}
+    adders = {pipe: arch.design_of(core).additions_per_cycle for pipe, core in result.pipes().items()}
     frame = result.cycles_frame
     frame = frame[frame["resource"].isin(list(adders)) & (frame["cause"] != WAIT)]
     frame = frame.assign(spent=frame["cycles"] * frame["resource"].map(adders).astype(float))
@@ -96,12 +96,12 @@ def roofline_rows(result: Result) -> pd.DataFrame:
         adds=activity["count"] * (activity["event"] == "acc_add"))
     sums = events.groupby("layer")[["adds", "off", "on"]].sum()
     frame = result.cycles_frame
-    spent = frame[frame["resource"].isin(list(result.pipes)) & (frame["cause"] != WAIT)].groupby("layer")["cycles"].sum()
+    spent = frame[frame["resource"].isin(list(result.pipes())) & (frame["cause"] != WAIT)].groupby("layer")["cycles"].sum()
     rows = []
     for layer in ("", *result.facts.layers):
         mine = sums if layer == "" else sums[sums.index == layer]
         adds, off, on = (float(mine[name].sum()) for name in ("adds", "off", "on"))
-        seconds = result.latency_s if layer == "" else float(spent.get(layer, 0.0)) / len(result.pipes) / arch.clock
+        seconds = result.latency_s if layer == "" else float(spent.get(layer, 0.0)) / len(result.pipes()) / arch.clock
         rows.append((layer, adds, off, on, seconds, adds / seconds if seconds else 0.0))
     return pd.DataFrame(rows, columns=["layer", "operations", "off_chip_bytes", "on_chip_bytes", "seconds", "operations_per_s"])
 

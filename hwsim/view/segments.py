@@ -109,7 +109,7 @@ def _time_cells(result: Result) -> pd.DataFrame:
     """kind (cause), layer ("" for the wait), place, value in seconds per sample: of the cores, the mean of several."""
     frame = result.cycles_frame
     frame = frame[frame["resource"] != CHANNEL]
-    seconds = frame["cycles"] / len(result.pipes) / result.architecture.clock
+    seconds = frame["cycles"] / frame["resource"].nunique() / result.architecture.clock
     place = frame["layer"].where(frame["cause"] != WAIT, WAIT)
     return frame.assign(kind=frame["cause"], place=place, value=seconds)
 

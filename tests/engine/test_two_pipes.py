@@ -196,9 +196,9 @@ def test_the_causes_of_each_pipe_add_up_and_a_result_is_read_back(rate_trace: Tr
     assert (frame["total_cycles"] >= 0).all()
     assert (frame.groupby("resource")["total_cycles"].sum() == result.total_cycles).all()
     result.save(tmp_path / "run")
-    again = hwsim.Result.load(tmp_path / "run")
+    again = hwsim.load_result(tmp_path / "run")
     assert again.cycles_frame.equals(frame)
-    assert set(again.busy_frame["resource"]) >= set(result.pipes)
+    assert set(again.busy_frame["resource"]) >= set(result.pipes())
 
 
 def test_what_two_pipes_need_is_there_twice() -> None:
