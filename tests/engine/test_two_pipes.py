@@ -30,6 +30,7 @@ from hwsim.snn.forward import forward
 from hwsim.snn.network import Network
 from hwsim.trace.reader import Trace
 from tests.engine.placed_networks import ROOMY, as_list, random_links
+from tests.engine.program_mutations import reordered
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 from tests.engine.test_list_laws import answer
 from tests.engine.test_several_cores import assert_equal
@@ -305,3 +306,25 @@ def test_both_engines_leave_a_bank_that_passes_have_emptied_alone(rate_trace: Tr
     counts = record.counts[run.id].sum(axis=0)
     assert counts[INDEX["membrane_write_clear"]] == run.body.words
     assert counts[INDEX["current_write"]] == run.body.words, "by the fire pass alone"
+
+
+def test_events_may_stand_before_the_passes_that_they_do_not_wait_for(rate_trace: Trace) -> None:
+    """The order of a list is that of each pipe by itself, so it decides nothing between the two."""
+    program = make_program(rate_trace.network, chip_of(rate_trace.network, "two"), "pipelined")
+    order: list[int] = []
+    left = {op.id: op for op in program.operations}
+    while left:
+        ready = [op for op in left.values() if set(op.deps) <= set(order)]
+        chosen = min(ready, key=lambda op: (isinstance(op, Run) and op.pipe == "passes", op.layer, op.id))
+        order.append(left.pop(chosen.id).id)
+    place = {old: at for at, old in enumerate(order)}
+    first = {(run.layer, run.tile, run.pipe, run.timesteps[0]): place[run.id] for run in program.runs
+             if run.body.table.current_banks == BANKS}
+    early = [key for key, at in first.items() if key[2] == "events" and at < first.get((*key[:2], "passes", key[3] - 1), 0)]
+    assert len(early) > 2
+    other, sample = reordered(program, order), rate_trace.sample(0)
+    plain = FastEngine().run_sample(program, sample, "computed")
+    fast = FastEngine().run_sample(other, sample, "computed", record=True)
+    assert_equal(fast, ReferenceEngine().run_sample(other, sample, "computed", record=True), other)
+    for name, planes in plain.outputs.items():
+        np.testing.assert_array_equal(fast.outputs[name], planes)
