@@ -142,7 +142,8 @@ def test_a_current_decays_after_it_was_added_and_is_written(implementation: type
     summed = [v + i for v, i in zip((50, -50, 0, -1), once, strict=True)]
     assert flat(log.potentials) == [0 if v >= 100 else v for v in summed]
     counts = law.counted(log)
-    assert (counts["decay"], counts["current_read"], counts["current_write"]) == (8, 3, 3)
+    multiplied = 8 if decay < 4096 else 0  # zero is written without a product
+    assert (counts.get("decay", 0), counts["current_read"], counts["current_write"]) == (multiplied, 3, 3)
     assert counts.get("cycles_stall_hazard", 0) == (0 if bypass else 1)
 
 
