@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def used_by_tables(tables: Iterable[PassTable]) -> tuple[str, ...]:
     """What cores that make passes use: weights, potentials and spikes always; the rest where a pass table asks for it.
 
-    current   a layer with a direct input and several timesteps keeps the input's sum, or its neurons' currents outlive a step.
+    current   a layer with a direct input and several timesteps keeps the input's sum, or its neurons' currents outlive a step, or
+              its events have a pipe of their own (R27).
     bias      a layer adds a bias, or its potentials start from values that differ.
     mask      a layer has flags.
     """

@@ -136,7 +136,7 @@ def seen_in(program: Program, record: SampleRecord) -> Counter[str]:
         "flags": any(run.body.table.flagged for run in events)})
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=SEEDS)
 def test_engines_agree_and_a_core_takes_between_the_longer_pipe_and_both(seed: int) -> None:
     check_seed(seed)

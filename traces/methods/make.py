@@ -42,7 +42,7 @@ MEASURED = HERE / "measured.json"
 PAGE = HERE.parents[1] / "docs" / "methods.md"
 CORE, ANN_CORE = "event_core_64_flags", "mac_core_64"
 SAMPLES = 32
-FEW = {"cifar10_vgg16": 16}
+FEW = {"cifar10_vgg16": 16, "cifar10_vgg6": 8}
 """Samples of a group's traces, where they are not SAMPLES."""
 LICENCES = {"fashion_mnist": "MIT (images)", "cifar10": "images of CIFAR-10 (Krizhevsky 2009), published without a licence"}
 COLUMNS = {"group", "source_accuracy", "accuracy", "spikes_per_neuron", "operations", "cycles", "compute_nj", "core_nj",
@@ -87,6 +87,12 @@ class Entry:
 BITS = "cifar10_resnet20_bits"
 PAPERS = "cifar10_resnet20_papers"
 """Networks and recipes nearer to those of the papers: ResNet-20 with projections, trained with 4 levels from scratch."""
+TWO_LEVELS = "cifar10_resnet20_two_levels"
+"""Paper 003's p = 2, with and without noise, on ResNet-20; both from one network with ReLU."""
+VGG6 = "cifar10_vgg6"
+"""Paper 004's network: its SNN at T = 5, without BatchNorm and biases."""
+NO_WIDTHS = (BITS, PAPERS, TWO_LEVELS, VGG6)
+"""Groups without a table of narrower potentials."""
 COEFFICIENTS = ("0", "5e-8", "2e-7", "1e-6")
 """Of the bit regulariser (paper 000, Eq. 9), from the network of 16 levels; 0 is the control."""
 
@@ -100,6 +106,11 @@ def entries(group: str) -> tuple[Entry, ...]:
         source = "cifar10_resnet20_projection_qcfs4.pt"
         return (*(Entry(group, source, "rate", t) for t in (2, 4, 8, 16, 32)),
                 *(Entry(group, source, "two_stage", t, tau=4) for t in (1, 2, 4, 8)))
+    if group == TWO_LEVELS:
+        return tuple(Entry(group, f"cifar10_resnet20_lsq2{noise}.pt", "noise_adaptor", t)
+                     for noise in ("", "_noise") for t in (2, 4, 8, 16))
+    if group == VGG6:
+        return (Entry(group, f"{group}_single_spike5.pt", "single_spike", 5),)
     fine, few, clipped = f"{group}_qcfs16.pt", f"{group}_qcfs4.pt", f"{group}_threshold_relu.pt"
     tuned = f"{group}_alpha_beta2.pt"
     plain, noisy, single = f"{group}_lsq4.pt", f"{group}_lsq4_noise.pt", f"{group}_single_spike5.pt"
@@ -125,7 +136,7 @@ def entries(group: str) -> tuple[Entry, ...]:
 
 
 GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10", "cifar10_vgg16": "cifar10", BITS: "cifar10",
-          PAPERS: "cifar10"}
+          PAPERS: "cifar10", TWO_LEVELS: "cifar10", VGG6: "cifar10"}
 
 
 def samples_of(group: str) -> int:
@@ -368,7 +379,7 @@ def main() -> None:
 def measure_group(group: str, folder: Path, work: Path, only: list[str], measured: dict[str, Any], energies: bool) -> None:
     """What is not measured yet of a group, saved row by row; `energies`: also those of rows of another model version."""
     todo: dict[str, tuple[Entry, Any]] = {entry.name: (entry, partial(measure, entry, folder, work)) for entry in entries(group)}
-    if group not in (BITS, PAPERS):
+    if group not in NO_WIDTHS:
         serial = next(entry for entry in entries(group) if entry.method == "bit_serial")
         todo[f"{group}_widths"] = (serial, partial(measure_widths, group, folder, work))
     for name, (entry, work_out) in todo.items():
