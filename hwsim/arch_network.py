@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from hwsim.errors import shown
 from hwsim.fields import Fields
 from hwsim.links import CHANNEL, LINK_ENCODINGS, RESERVED_ENCODINGS, LinkEncoding, MeshSpec, Node, node_problems
 
@@ -35,6 +36,11 @@ def _names_of_cores(value: Any) -> Any:
         return value
     if not isinstance(value, Mapping):
         raise ValueError(f"found {value!r}, allowed are {', '.join(PLACEMENTS)}, or a mapping of each layer to its cores")
+    if strange := [layer for layer in value if not isinstance(layer, str)]:
+        raise ValueError(f"found {strange[0]!r} for a layer's name, expected text; write it in quotes")
+    for layer, cores in value.items():
+        if not isinstance(cores, str) and not (isinstance(cores, list | tuple) and all(isinstance(name, str) for name in cores)):
+            raise ValueError(f"{layer}: found {shown(cores)}, expected the name of a core or a list of names")
     return {layer: (cores,) if isinstance(cores, str) else cores for layer, cores in value.items()}
 
 

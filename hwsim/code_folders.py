@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 if os.name == "posix":
@@ -85,3 +87,25 @@ def _is_ours_alone(folder: Path) -> bool:
     if not stat.S_ISDIR(found.st_mode) or why_unsafe(folder):
         return False
     return os.name != "posix" or all(path.lstat().st_uid == os.geteuid() for path in (folder, *folder.rglob("*")))
+
+
+@contextmanager
+def safe_code() -> Iterator[None]:
+    """While it lasts, Python processes that are started load no code from where others can write.
+
+    Amaranth's yosys is such a process: wasmtime keeps machine code in the user's cache, and `python -m` imports from the working
+    folder first. A cache that is not safe is replaced by a temporary folder of this user alone.
+    """
+    cache, changes = user_cache(), {"PYTHONSAFEPATH": "1"}
+    if cache is None or why_unsafe(cache / "wasmtime"):
+        changes["XDG_CACHE_HOME"] = str(own_temporary_folder("hwsim-cache"))
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

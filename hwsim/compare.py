@@ -16,6 +16,7 @@ from hwsim.baseline.twins import Unbuilt, has_baselines, twins, why_no_baselines
 from hwsim.chip.model import chip_model, memories_used, why_nothing_runs
 from hwsim.cost.energy import check_prices
 from hwsim.cost.rate import DEFAULT_RATE_HZ, check_rate
+from hwsim.links import undecided
 from hwsim.schedules import ANYWHERE, schedule_by_name, schedules_for
 from hwsim.simulation import AlwaysComputesError, simulate, why_not
 from hwsim.trace.reader import Trace
@@ -66,6 +67,17 @@ class Comparison:
     def notes(self) -> list[str]:
         """What the core models of the results say beside their numbers, each sentence once."""
         return [note for note in dict.fromkeys(chip_model(r.architecture).note for r in self.results) if note]
+
+    @property
+    def undecided(self) -> list[str]:
+        """Orders of the table that free links reverse: what is ordered, and which design stands before which, by energy, then by
+        latency."""
+        found = []
+        for name, number, if_free in ORDERS:
+            numbers = {_titled(r): (r[number], r[number] if r[if_free] is None else r[if_free])
+                       for r in map(comparison_row, self.results, self.flags)}
+            found += [f"{name}: {one} before {other}" for one, other in undecided(numbers)]
+        return found
 
     @property
     def flags(self) -> list[str]:
@@ -194,6 +206,14 @@ def _schedules_of(trace: Trace, design: Architecture, asked: Sequence[str] | Non
     return schedules[:1] if alike else schedules
 
 
+ORDERS = (("core energy", "core_nj", "core_nj_free_links"), ("latency", "latency_us", "latency_us_free_links"))
+"""What rows are ordered by, its column, and the column of what it would be if links cost nothing."""
+
+
+def _titled(row: Mapping[str, Any]) -> str:
+    return f"{row['trace']} on {row['arch']}, {row['schedule']}"
+
+
 def _accuracy(result: Result) -> float | None:
     """The whole test set's accuracy where the trace knows it; a few replayed samples say little."""
     f = result.facts
@@ -206,7 +226,7 @@ def comparison_row(result: Result, flag: str) -> dict[str, Any]:
     energy = {k: v / 1e3 for k, v in result.energy_pj.items()}
     slow = result.shown_rate
     at_rate = {k: v / 1e3 for k, v in (slow["energy_pj"] or {}).items()}
-    core_spread = spread["energy_pj"]["core"]
+    core_spread, free = spread["energy_pj"]["core"], result.free_links
     return {
         "coding": f.coding, "T": f.timesteps, "arch": f.arch, "schedule": f.schedule, "samples": f.samples,
         "cycles": float(result.cycles.mean()), "cycles_spread": spread["cycles"], "latency_us": result.latency_s * 1e6,
@@ -219,6 +239,9 @@ def comparison_row(result: Result, flag: str) -> dict[str, Any]:
         "power_mw": result.power_w * 1e3, "area_mm2": result.area_mm2, "memories_off": " ".join(result.memories_off),
         "accuracy_percent": _accuracy(result), "mismatches": f.mismatches, "saturations": f.saturations,
         "accuracy_flag": flag, "trace": f.trace, "reason": "",
+        "cycles_free_links": None if free is None else free["cycles"],
+        "latency_us_free_links": None if free is None else 1e6 * free["cycles"] / result.architecture.clock,
+        "core_nj_free_links": None if free is None else free["energy_pj"]["core"] / 1e3,
     }
 
 

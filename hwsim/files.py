@@ -17,6 +17,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from hwsim.errors import HwsimError
 from hwsim.leftovers import hidden, remove_leftovers
@@ -132,6 +133,16 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             _sync(below)
         _replace_folder(made, path)
         _sync(path.parent)
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a file of a folder of ours to read it. Raises OSError, for a pipe or a device too: they can keep a reader for ever."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def append_lines(path: str | Path, lines: Iterable[bytes]) -> None:

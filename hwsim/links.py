@@ -6,7 +6,7 @@ Data only, like hwsim/program.py: routes are hwsim/chip/network.py's and each en
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -106,3 +106,19 @@ def node_problems(
             yield name, f"sits on node ({x}, {y}), outside of the mesh of {size[0]} x {size[1]}; {every}"
         elif name != CHANNEL and seen.setdefault((x, y), name) != name:
             yield name, f"sits on node ({x}, {y}), where {seen[x, y]} sits; one core per node, so give it another"
+
+
+ROUNDING = 1e-12
+"""Numbers that are equal come by different sums."""
+
+
+def undecided(numbers: Mapping[str, tuple[float, float]]) -> list[tuple[str, str]]:
+    """Pairs of names of which the first has the smaller number, and would not have if links cost nothing.
+
+    numbers   by name: the number, and what it would be if links cost nothing (law 6); the same where there are no links.
+
+    A link is held for whole planes, which no real network does, so what lies between both numbers is not known, nor is such an
+    order (docs/schedules.md, "Honest about links").
+    """
+    return [(one, other) for one, (found, free) in numbers.items() for other, (more, more_free) in numbers.items()
+            if found < more and free >= more_free * (1 - ROUNDING)]

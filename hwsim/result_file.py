@@ -24,7 +24,7 @@ from hwsim.activity import EVENTS
 from hwsim.arch import dump_architecture
 from hwsim.counted import Counted, ResultError
 from hwsim.errors import shown
-from hwsim.files import whole_folder
+from hwsim.files import open_regular, whole_folder
 from hwsim.versions import versions
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def check_target(
 def saved_run(folder: str | Path) -> tuple[str, str] | None:
     """The run_id of the result in `folder`, and what it is in words; None where there is none. Nothing is checked."""
     try:
-        said = json.loads((Path(folder) / RESULT).read_bytes())["summary"]
+        with open_regular(Path(folder) / RESULT) as file:
+            said = json.load(file)["summary"]
         return said["run_id"], f"run {said['run_id']}, {said['trace']} on {said['arch']}, {said['schedule']}"
     except OSError:
         return None

@@ -24,6 +24,7 @@ from hwsim.cost.overrides import plain_overrides
 from hwsim.cost.rate import check_rate
 from hwsim.counted import SLOTS, Facts, ResultError
 from hwsim.errors import HwsimError, shown
+from hwsim.files import open_regular
 from hwsim.program import CHANNEL, event_pipe
 from hwsim.result import Result
 from hwsim.result_file import FORMAT, MADE_WITH, RESULT, seal
@@ -276,7 +277,8 @@ def _files(root: Path, hashes: Any) -> dict[str, bytes]:
 def _body(root: Path) -> dict[str, Any]:
     path = root / RESULT
     try:
-        body = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        with open_regular(path) as file:
+            body = json.load(file, parse_constant=_refuse_constant)
     except OSError:
         raise ResultError(f"{root}: no result.json there; give a folder that `hwsim run --out` wrote") from None
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,7 @@ import pytest
 
 import hwsim.kernel_cache as kernels
 from hwsim import code_folders
-from hwsim.code_folders import own_temporary_folder, user_cache, why_unsafe
+from hwsim.code_folders import own_temporary_folder, safe_code, user_cache, why_unsafe
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes and owners of POSIX")
 OTHER = 54321
@@ -151,6 +151,29 @@ def test_numba_is_pointed_away_from_where_others_can_write(
         kernels.settle_cache_folder()
     assert Path(kernels.numba.config.CACHE_DIR).parent == place
     assert Path(kernels.numba.config.CACHE_DIR) != named
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o777])
+def test_a_process_that_is_started_loads_nothing_that_others_may_have_planted(
+    mode: int, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a module in the working folder, nor machine code in a cache folder that everybody can write."""
+    cache = tmp_path / "cache"
+    (cache / "wasmtime").mkdir(parents=True)
+    (cache / "wasmtime").chmod(mode)
+    (tmp_path / "planted.py").write_text("open('ran', 'w').close()")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    with safe_code():
+        done = subprocess.run([sys.executable, "-m", "planted"], capture_output=True, text=True)
+        used = user_cache()
+    assert dict(os.environ) == before
+    assert "No module named planted" in done.stderr
+    assert not (tmp_path / "ran").exists()
+    assert used is not None
+    assert (used == cache) == (mode == 0o700)
+    assert not why_unsafe(used / "wasmtime")
 
 
 def test_a_planted_library_is_not_loaded(tmp_path: Path) -> None:

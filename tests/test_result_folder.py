@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Any
 import pytest
 
 import hwsim
-from hwsim.result_file import FIGURES, MADE_WITH, OF_A_RESULT, RESULT, seal
+from hwsim.result_file import FIGURES, MADE_WITH, OF_A_RESULT, RESULT, saved_run, seal
 from hwsim.result_reader import made_with
+from hwsim.study import ROWS, StudyError, read_rows
 from hwsim.trace.synth import synthesise
 
 
@@ -98,6 +101,21 @@ def test_what_is_sealed_and_makes_no_sense_is_refused(folder: Path, place: str, 
     with pytest.raises(hwsim.ResultError, match=str(folder)) as told:
         hwsim.load_result(folder)
     assert len(str(told.value)) < 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(folder: Path) -> None:
+    """Nobody writes into it, so whoever opened it to read would wait for ever."""
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits"))
+    (folder / RESULT).unlink()
+    os.mkfifo(folder / RESULT)
+    os.mkfifo(folder / ROWS)
+    for read, error in ((hwsim.load_result, hwsim.ResultError), (read_rows, StudyError)):
+        signal.alarm(3)
+        with pytest.raises(error):
+            read(folder)
+    signal.alarm(0)
+    assert saved_run(folder) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5", "NaN", '{"format": NaN}', "[" * 100_000, '{"a":' * 100_000,

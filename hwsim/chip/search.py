@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ STARTS = 8
 NORM = 6
 """Of the loads in the smooth cost."""
 Cost = tuple[float, float]
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,23 +83,24 @@ class _Assignment:
     def __init__(self, problem: Problem, owners: Sequence[int]) -> None:
         self.problem, self.owners = problem, list(owners)
         self.sources = {layer: problem.sources_of(layer) for layer in range(problem.layers)}
-        self.load = [0.0] * problem.cores
-        self.held = {name: [0] * problem.cores for name in problem.needs}
+        # Most cores of a large chip have nothing to do, so only those that have are summed up.
+        self.load: dict[int, float] = {}
+        self.held: dict[str, dict[int, int]] = {name: {} for name in problem.needs}
         for layer, core in enumerate(self.owners):
             self._put(layer, core, 1)
         self.hops = {source: problem.bit_hops(self.owners, source) for source in problem.readers}
         self.bits = sum(problem.sent_bits.get(source, 0.0) for source in problem.readers) or 1.0
 
     def _put(self, layer: int, core: int, sign: int) -> None:
-        self.load[core] += sign * float(self.problem.cycles[layer, core])
+        _add(self.load, core, sign * float(self.problem.cycles[layer, core]))
         for name, held in self.held.items():
-            held[core] += sign * int(self.problem.needs[name][layer, core])
+            _add(held, core, sign * int(self.problem.needs[name][layer, core]))
 
     @property
     def over(self) -> float:
         """Bits that cores have no room for."""
-        return float(sum(max(0, bits - int(room)) for name, held in self.held.items()
-                         for bits, room in zip(held, self.problem.rooms[name], strict=True)))
+        return float(sum(max(0, bits - int(self.problem.rooms[name][core])) for name, held in self.held.items()
+                         for core, bits in held.items()))
 
     @property
     def travels(self) -> float:
@@ -106,14 +109,15 @@ class _Assignment:
 
     @property
     def cost(self) -> Cost:
-        return self.over, max(self.load) * self.travels
+        return self.over, max(self.load.values(), default=0.0) * self.travels
 
     @property
     def smooth(self) -> Cost:
         """The cost with a norm of all cores' loads in the place of the largest: it sees what brings a core that is not yet the
         busiest down, too, so that a search by it is not stuck where two cores are equally busy."""
-        top = max(self.load) or 1.0
-        return self.over, top * sum((load / top) ** NORM for load in self.load) ** (1 / NORM) * self.travels
+        top = max(self.load.values(), default=0.0) or 1.0
+        # In the order of the cores: the same assignment has the same sum, however it was reached.
+        return self.over, top * sum((self.load[core] / top) ** NORM for core in sorted(self.load)) ** (1 / NORM) * self.travels
 
     def change(self, layers: Mapping[int, int]) -> None:
         """Put layers on other cores."""
@@ -136,6 +140,13 @@ class _Assignment:
         for one, other in combinations(range(problem.layers), 2):
             if self.owners[one] != self.owners[other]:
                 yield {one: self.owners[other], other: self.owners[one]}
+
+
+def _add(sums: dict[int, Number], core: int, value: Number) -> None:
+    """Onto the sum of a core; a core with nothing has none."""
+    sums[core] = sums[core] + value if core in sums else value
+    if not sums[core]:
+        del sums[core]
 
 
 def search(problem: Problem) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwsim.cli.common import JsonOption, print_json, print_table
+from hwsim.links import undecided
 from hwsim.sweep.front import best
 from hwsim.sweep.rows import set_by_points, study_frame
 
@@ -19,6 +20,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 WhereOption = Annotated[list[str] | None, typer.Option(help="Condition such as 'latency_ms < 1'; repeatable.")]
 SHOWN = ("energy_uj", "latency_ms", "area_mm2", "cycles", "accuracy_test_set")
 """Numbers of a row that are printed besides those asked for."""
+FREE = "_free_links"
+"""How columns end that say what a number would be if links cost nothing."""
+SHOWN_ORDERS = 6
+"""Undecided orders that are printed."""
 
 
 @app.command()
@@ -41,9 +46,25 @@ def show_rows(rows: pd.DataFrame, asked: list[str], as_json: bool) -> None:
     labels = set_by_points(rows)
     varied = [name for name in labels if rows[name].map(str).nunique() > 1] or labels[:2]
     numbers = list(dict.fromkeys([*asked, *SHOWN]))
+    if "cycles" in numbers and "latency_ms" in rows:
+        rows = rows.assign(**{f"latency_ms{FREE}": rows["latency_ms"] * rows[f"cycles{FREE}"] / rows["cycles"]})
+    numbers += [f"{name}{FREE}" for name in numbers if f"{name}{FREE}" in rows and rows[f"{name}{FREE}"].notna().any()]
     found = [{name: _short(row[name]) for name in [*varied, *(n for n in numbers if n not in varied)]}
              for row in rows.to_dict(orient="records")]
     print_table(found, left=varied)
+    orders = [f"{name}: {one} before {other}" for name in numbers if f"{name}{FREE}" in numbers
+              for one, other in _undecided(rows, name, varied)]
+    for order in orders[:SHOWN_ORDERS]:
+        typer.echo(f"undecided, as free links reverse it: {order}")
+    if len(orders) > SHOWN_ORDERS:
+        typer.echo(f"and {len(orders) - SHOWN_ORDERS} more orders are undecided")
+
+
+def _undecided(rows: pd.DataFrame, name: str, varied: list[str]) -> list[tuple[str, str]]:
+    """Orders of rows by a column that would be others if links cost nothing."""
+    free = rows[f"{name}{FREE}"].fillna(rows[name])
+    labels = [", ".join(_short(row[label]) for label in varied) for row in rows.to_dict(orient="records")]
+    return undecided(dict(zip(labels, zip(rows[name], free, strict=True), strict=True)))
 
 
 def _short(value: object) -> str:

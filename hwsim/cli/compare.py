@@ -36,6 +36,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 TABLE = "compare.csv"
 """The file by which a saved comparison is known."""
+FREE = ("us free", "core free")
+"""Columns for what numbers would be if links cost nothing."""
+SHOWN_ORDERS = 6
+"""Undecided orders that are printed."""
 
 
 @app.command()
@@ -142,8 +146,8 @@ def _print_table(found: Comparison) -> None:
     off = {name: name[0] for row in records for name in row["memories_off"].split()}
     rows = [{**({"trace": row["trace"]} if ambiguous else {}), **_cells(row, stem, reasons, off, _numbers(rate))}
             for row in records]
-    if not off:
-        rows = [{name: cell for name, cell in row.items() if name != "off"} for row in rows]
+    unused = {*(() if off else ("off",)), *(() if any(row.get("core_nj_free_links") for row in records) else FREE)}
+    rows = [{name: cell for name, cell in row.items() if name not in unused} for row in rows]
     print_table(_folded(rows), left=("trace", "coding", "arch", "order", "off"), spare=(
         "pJ/SOP", "EDP", "util %", "±", "mW", "off", "cycles", f"uJ at {rate:g}/s", "mm2", "wrong", "compute"))
     for number, reason in enumerate(reasons, start=1):
@@ -159,6 +163,13 @@ def _print_table(found: Comparison) -> None:
                    f"{', '.join(f'{letter} {name}' for name, letter in off.items())}")
     if stem and any(row["arch"].startswith("+") for row in rows):
         typer.echo(f"+: the ANN baselines of {stem}; @area: as large as it is")
+    if FREE[0] not in unused:
+        typer.echo(f"{FREE[0]}, {FREE[1]}: if links cost nothing; a real network lies between (docs/schedules.md)")
+    orders = found.undecided
+    for order in orders[:SHOWN_ORDERS]:
+        typer.echo(f"undecided, as free links reverse it: {order}")
+    if len(orders) > SHOWN_ORDERS:
+        typer.echo(f"and {len(orders) - SHOWN_ORDERS} more orders are undecided")
     for note in found.notes:
         typer.echo(note)
     if any(found.flags):
@@ -179,8 +190,8 @@ def _folded(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def _numbers(rate_hz: float) -> tuple[str, ...]:
     """Names of the columns after `cycles`."""
-    return ("us", "compute", "core", "±", "system", f"uJ at {rate_hz:g}/s", "pJ/SOP", "EDP", "util %", "mW", "mm2", "off",
-            "acc %", "wrong")
+    return ("us", FREE[0], "compute", "core", FREE[1], "±", "system", f"uJ at {rate_hz:g}/s", "pJ/SOP", "EDP", "util %", "mW",
+            "mm2", "off", "acc %", "wrong")
 
 
 def _cells(row: dict[str, Any], stem: str, reasons: list[str], off: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
@@ -198,14 +209,19 @@ def _cells(row: dict[str, Any], stem: str, reasons: list[str], off: dict[str, st
         return cells | {"cycles": f"[{reasons.index(row['reason']) + 1}]"} | dict.fromkeys(names, "-")
     accuracy, wrong, spread = row["accuracy_percent"], row["mismatches"], row["core_spread_nj"]
     numbers = (
-        f"{row['latency_us']:,.1f}", f"{row['compute_nj']:,.1f}", f"{row['core_nj']:,.0f}",
-        "-" if spread is None else f"{spread:,.0f}", f"{row['system_nj']:,.0f}",
+        f"{row['latency_us']:,.1f}", _or_dash(row["latency_us_free_links"], ",.1f"), f"{row['compute_nj']:,.1f}",
+        f"{row['core_nj']:,.0f}", _or_dash(row["core_nj_free_links"], ",.0f"), _or_dash(spread, ",.0f"),
+        f"{row['system_nj']:,.0f}",
         "-" if row["system_at_rate_nj"] is None else f"{row['system_at_rate_nj'] / 1e3:,.0f}", f"{row['core_pj_per_sop']:.2f}",
         f"{row['edp_njs']:.3g}", f"{row['utilisation_percent']:.1f}", f"{row['power_mw']:.1f}", f"{row['area_mm2']:.2f}",
         " ".join(off[name] for name in row["memories_off"].split()),
         "-" if accuracy is None else f"{accuracy:.2f}" + ("*" if row["accuracy_flag"] else ""),
         "-" if wrong is None else str(wrong))
     return cells | {"cycles": f"{row['cycles']:,.0f}"} | dict(zip(names, numbers, strict=True))
+
+
+def _or_dash(number: float | None, form: str) -> str:
+    return "-" if number is None else format(number, form)
 
 
 def _one_line(reason: str) -> str:

@@ -28,7 +28,8 @@ def sweep_command(
     arch: Annotated[list[str] | None, typer.Option("--arch", help="Design: a YAML file or a shipped one; repeatable.")] = None,
     settings: Annotated[list[str] | None, typer.Option(
         "--set", metavar="FIELD=VALUES", help="core.lanes=16,32 or clock={from: 100 MHz, to: 500 MHz, step: 50}.")] = None,
-    schedule: Annotated[list[str] | None, typer.Option(help="layer_by_layer or step_by_step; repeatable.")] = None,
+    schedule: Annotated[list[str] | None, typer.Option(help=(
+        "layer_by_layer, step_by_step or (chips with a network) pipelined; repeatable."))] = None,
     samples: Annotated[int | None, typer.Option(help="Replay the first N samples (default: all).")] = None,
     hypercube: Annotated[int | None, typer.Option(
         "--latin-hypercube", metavar="N", min=1, help="N points drawn from the axes instead of the whole grid.")] = None,

@@ -39,8 +39,8 @@ FOLDER = Path(__file__).resolve().parent / "templates"
 MOST_RUNS = 24
 """Of one page: more are a study, whose rows `hwsim pareto` and `hwsim best` compare."""
 HEADLINES = ("latency", "energy-core", "energy-system", "accuracy")
-CARDS = ("cycles", "operations", "utilisation", "energy-compute", "per-operation", "edp", "at-rate", "power", "area", "setup",
-         "mismatches", "saturations")
+CARDS = ("cycles", "free-links", "operations", "utilisation", "energy-compute", "per-operation", "edp", "at-rate", "power",
+         "area", "setup", "mismatches", "saturations")
 
 
 class ReportError(HwsimError):

@@ -71,13 +71,29 @@ def _time(result: Result) -> list[Quantity]:
         Quantity("latency", "Latency", result.latency_s, spread(result.latency_s, s["latency_s"], 1, "s"),
                  "Time of one sample.", f"{mean:,.0f} cycles / {si(arch.clock, 'Hz')}",
                  f"The clock is the design file's; {clock}.", f"{cycle_rules(result)}; clock of the design"),
+        *_free_links(result),
     ]
+
+
+def _free_links(result: Result) -> list[Quantity]:
+    """The bound of a chip with links; nothing where there are none."""
+    free = result.free_links
+    if free is None:
+        return []
+    cycles, energy = float(free["cycles"]), picojoules(free["energy_pj"]["system"])
+    return [Quantity(
+        "free-links", "If links cost nothing", cycles, f"{cycles:,.0f} cycles, {energy}",
+        "Cycles and system energy of one sample if no bit and no hop took time or energy, and nobody waited for a link.",
+        f"the same operations on links that cost nothing; {cycles / float(result.cycles.mean()):.3f} of the cycles",
+        "A link is held for whole planes, which no real network does: what one makes of the schedule lies between. An order of "
+        "two designs that this number reverses is not decided.", "docs/cycle-model.md, C7 and C8; docs/schedules.md")]
 
 
 def cycle_rules(result: Result) -> str:
     """Where the rules stand that decide the cycles of the run's kind of core."""
     if chip_model(result.architecture).timed:
-        return "docs/cycle-model.md, rules R1 to R25 and C1 to C6"
+        chip = "C1 to C6" if result.architecture.network is None else "C1 to C9"
+        return f"docs/cycle-model.md, rules R1 to R26 and {chip}"
     return "the rules of this kind of core: docs/baselines.md, docs/odin.md"
 
 

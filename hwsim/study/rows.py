@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from hwsim.files import append_lines
+from hwsim.files import append_lines, open_regular
 from hwsim.study.point import Row, StudyError
 from hwsim.study.proof import Proof, proof_of
 
@@ -38,7 +38,7 @@ def each_row(folder: str | Path) -> Iterator[tuple[int, Row]]:
     """The rows of `read_rows` one by one, each with the byte at which its line begins. Raises StudyError as it does."""
     path = Path(folder) / ROWS
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             at = 0
             for number, line in enumerate(file, 1):
                 if (row := _row_of(path, number, line.removesuffix(b"\n"))) is not None:

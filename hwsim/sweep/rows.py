@@ -36,6 +36,8 @@ NUMBERS: dict[str, tuple[tuple[str, ...], float]] = {
     "operations": (("synaptic_operations",), 1), "samples": (("samples",), 1), "mismatches": (("mismatches",), 1),
     "saturations": (("saturations",), 1), "accuracy": (("accuracy",), 1), "accuracy_test_set": (("accuracy_test_set",), 1),
     "meets_clock": (("meets_clock",), 1), "rows_per_cycle": (("rows_per_cycle",), 1),
+    "cycles_free_links": (("free_links", "cycles"), 1), "core_uj_free_links": (("free_links", "energy_pj", "core"), 1e-6),
+    "energy_uj_free_links": (("free_links", "energy_pj", "system"), 1e-6),
 }
 """Columns of the table: where a row has the number, and the factor to the column's unit."""
 WORDS = ("coding", "timesteps", "model_version", "run_id", "error")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hwsim.arch import Architecture, ArchitectureError, dump_architecture, load_architecture, rebuild_architecture
 from hwsim.chip.placement import idle_cores, placed, placement_of, placement_problem, placement_problems, shares_of, split
-from hwsim.chip.search import SOURCE, Problem, search
+from hwsim.chip.search import SOURCE, Problem, _Assignment, search
 from hwsim.mapping import MappingError
 from hwsim.simulation import make_program, make_task
 from hwsim.snn.network import Network
@@ -103,6 +103,9 @@ def test_layers_that_are_missing_or_left_out_are_all_named(rate_trace: Trace) ->
     ("{conv1: core7}", "network.placement.conv1: conv1 is on core7; the chip's cores are core0, core1, core2"),
     ("{conv1: [core0, core0]}", "network.placement.conv1: conv1 is on core0 twice; name each core once"),
     ("{conv1: []}", "network.placement.conv1: conv1 is on no core; give it one of core0, core1, core2"),
+    ("{1: core0}", "network.placement: found 1 for a layer's name, expected text; write it in quotes"),
+    ("{conv1: 5}", "network.placement: conv1: found 5, expected the name of a core or a list of names"),
+    ("{conv1: [core0, 1]}", "network.placement: conv1: found ['core0', 1], expected the name of a core or a list of names"),
     ("anywhere", "network.placement: found 'anywhere', allowed are auto, spread, or a mapping of each layer to its cores"),
     ("[core0]", "network.placement: found ['core0'], allowed are auto, spread, or a mapping of each layer to its cores"),
 ])
@@ -184,6 +187,22 @@ def test_it_beats_round_robin_on_the_shipped_networks(name: str, cores: int) -> 
     assert found[1] < 0.98 * in_turn[1]
     ideal = roomy.cycles.sum() / cores**2
     assert found[1] < 1.15 * max(ideal, roomy.cycles.max()), "near what a perfect split of whole layers could reach"
+
+
+def test_the_cost_of_a_change_does_not_grow_with_the_cores_that_do_nothing() -> None:
+    """A chip may have thousands of cores: what is summed up for a change is what those have that work."""
+    problem = small_problem(np.random.default_rng(5), one_each=False)
+    cores = 4096
+    large = replace(
+        problem, rooms={"weight": np.full(cores, 9)}, order=tuple(range(cores)),
+        cycles=np.repeat(problem.cycles[:, :1], cores, axis=1),
+        needs={"weight": np.ones((problem.layers, cores), np.int64)})
+    owners = [17 * n for n in range(problem.layers)]
+    at = _Assignment(large, owners)
+    assert len(at.load) == len(at.held["weight"]) == problem.layers
+    at.change({0: owners[1]})
+    assert len(at.load) == len(at.held["weight"]) == problem.layers - 1
+    assert at.cost == large.cost(at.owners)
 
 
 def test_each_layer_has_a_core_of_its_own_where_there_are_enough(rate_trace: Trace) -> None:

@@ -10,18 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import hwsim
 from hwsim.arch import SHORT_FORM, dump_architecture, load_architecture
 from hwsim.chip.model import why_nothing_runs
 from hwsim.cli import main
+from hwsim.cli.best import show_rows
 from hwsim.compare import compare
 from hwsim.cores import KINDS
 from hwsim.cores.model import core_model
 from hwsim.cost.clock import check_timing
 from hwsim.cost.explanation import explain, explain_rows
 from hwsim.simulation import make_program
+from hwsim.study.work import row_of
+from hwsim.sweep.front import best
+from hwsim.sweep.rows import plain_row
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 
@@ -105,6 +110,55 @@ def test_a_chip_of_several_cores_has_no_baselines_and_says_so(quantised_trace: T
     assert "pair has 2 cores, and baselines are made for a design of one" in row.reason
     assert found.rows[-1]["reason"] == row.reason
     assert not compare([rate_trace, quantised_trace], [pair], samples=1, baselines=False).missing
+
+
+def on_a_mesh(folder: Path, name: str, hop_cycles: int) -> Path:
+    """A chip of two small cores; hops of 40 cycles make links worse than anything that its schedules gain."""
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps({
+        "name": name, "clock": "200 MHz", "cores": [entry("event_core_64") | {"count": 2}],
+        "channel": {"bits_per_cycle": 64, "latency_cycles": 40},
+        "network": {"mesh": [2, 1], "flit_bits": 64, "hop_cycles": hop_cycles, "address_bits": 16, "header_bits": 8,
+                    "encoding": "smaller"}}))
+    return path
+
+
+def test_what_links_cost_stands_beside_every_number_and_orders_that_it_reverses_are_undecided(
+    called: Any, trace_files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two chips that differ in their links alone: without links they are one, so nobody knows which is faster."""
+    slow, fast = on_a_mesh(tmp_path, "slow", 40), on_a_mesh(tmp_path, "fast", 1)
+    found = compare([trace_files["rate"]], [slow, fast], schedules=["layer_by_layer"], samples=1)
+    rows = {row["arch"]: row for row in found.rows}
+    for result in found.results:
+        row, free = rows[result.facts.arch], result.free_links
+        assert free is not None
+        assert row["cycles_free_links"] == free["cycles"] < row["cycles"]
+        assert row["core_nj_free_links"] == pytest.approx(free["energy_pj"]["core"] / 1e3)
+        assert row["latency_us_free_links"] == pytest.approx(free["cycles"] / 200)
+    assert rows["slow"]["cycles_free_links"] == rows["fast"]["cycles_free_links"]
+    name = found.results[0].facts.trace
+    assert f"latency: {name} on fast, layer_by_layer before {name} on slow, layer_by_layer" in found.undecided
+    told = f"undecided, as free links reverse it: latency: {name} on fast, layer_by_layer before {name} on slow"
+    _, out, _ = called("compare", trace_files["rate"], "--arch", slow, "--arch", fast, "--schedule", "layer_by_layer",
+                       "--samples", 1, "--out", tmp_path / "compared")
+    assert "us free" in out
+    assert "core free" in out
+    assert told in out
+    points = pd.DataFrame([plain_row({"labels": {"arch": r.facts.arch}, **row_of(r)}) for r in found.results])
+    for rows_shown, both in ((best(points, "area_mm2", count=2), True), (best(points, "latency_ms"), False)):
+        show_rows(rows_shown, ["area_mm2"], as_json=False)
+        out = capsys.readouterr().out
+        assert "latency_ms_free_links" in out
+        assert ("undecided, as free links reverse it: latency_ms: fast before slow\n" in out) == both, "one row has no order"
+
+
+def test_a_chip_without_links_has_no_such_columns(called: Any, trace_files: dict[str, Path], tmp_path: Path) -> None:
+    found = compare([trace_files["rate"]], ["event_core_16", "event_core_64"], samples=1, baselines=False)
+    assert not found.undecided
+    assert all(row["core_nj_free_links"] is None for row in found.rows)
+    _, out, _ = called("compare", trace_files["rate"], "--arch", "event_core_16", "--samples", 1, "--out", tmp_path / "compared")
+    assert "free" not in out
 
 
 def test_clock_texts_name_the_core_where_there_are_several(tmp_path: Path) -> None:

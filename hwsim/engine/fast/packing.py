@@ -56,6 +56,11 @@ class Width:
             for dtype in (np.int32, np.int64) if (top := int(np.iinfo(dtype).max)) >= self.highest
         ]
 
+    @cached_property
+    def words(self) -> Ints:
+        """The range in 32 bits, where it `fits_words`."""
+        return np.array([self.lowest, self.highest], np.int32)
+
     def limits(self, step: int) -> Ints:
         """The range in a type that holds any value of this width plus or minus `step`."""
         for largest_step, limits in self._limits:

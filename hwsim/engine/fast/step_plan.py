@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ class StepPlan:
 
     computed, rule   (passes, 5) and (7,) as kernels.arithmetic.compute_steps reads them.
     timed    (passes, 5) as kernels.timing.time_steps does.      sending  timesteps of the passes that send.
-    shifts   0: no weight is shifted, 1: all are, 2: those of all planes but the first.
+    shifts   0: no weight is shifted, 1: all are, 2: those of all planes but the first.      doubles  potentials are doubled.
     """
 
     computed: NDArray[np.int64]
@@ -32,6 +32,16 @@ class StepPlan:
     timed: NDArray[np.int64]
     sending: NDArray[np.int64]
     shifts: int
+    doubles: bool
+    _sent: dict[tuple[int, int], slice] = field(default_factory=dict)
+
+    def sent_after(self, first: int, end: int) -> slice:
+        """Of `sending`, the passes that follow EOTs first + 1 to end. Every sample asks the same."""
+        if (first, end) not in self._sent:
+            after, line = self.timed[:, kt.AFTER_EOT], self.timed[:, kt.SENT_AT]
+            lines = line[(after > first) & (after <= end) & (line >= 0)]
+            self._sent[first, end] = slice(int(lines.min()), int(lines.max()) + 1) if len(lines) else slice(0, 0)
+        return self._sent[first, end]
 
 
 def plan_steps(run: CoreRun, highest: int) -> StepPlan | None:
@@ -51,4 +61,5 @@ def plan_steps(run: CoreRun, highest: int) -> StepPlan | None:
             DECAY_WHOLE - table.current_decay, DECAY_BITS if table.current_decay else 0)
     shifts = 1 if table.spike_shift else 2 if table.weigh_planes else 0
     return StepPlan(np.array(computed, np.int64).reshape(-1, 5), np.array(rule, np.int64),
-                    np.array(timed, np.int64).reshape(-1, 5), np.array(sending, np.int64), shifts)
+                    np.array(timed, np.int64).reshape(-1, 5), np.array(sending, np.int64), shifts,
+                    any(p.kind == "shift" for p in table.passes))

@@ -8,6 +8,7 @@ the kernels do not know at all has no plan, and is executed by `core` (hwsim/eng
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -18,8 +19,7 @@ from hwsim.engine.fast.gather_pack import FeedPlanes
 from hwsim.engine.fast.kernels import arithmetic as ka
 from hwsim.engine.fast.kernels import events as ke
 from hwsim.engine.fast.kernels import timing as kt
-from hwsim.engine.fast.packing import Ints, RunPack, Synapses, Width
-from hwsim.engine.fast.step_plan import StepPlan
+from hwsim.engine.fast.packing import Ints, RunPack, Synapses
 
 LISTED = 1 << 21
 """Neurons whose events are listed in one call: what the lists can take of memory, in elements."""
@@ -28,6 +28,7 @@ NO_STARTS = np.zeros((0, 1, 1), np.int32)
 NO_WEIGHTS = np.zeros((1, 1), np.int8)
 NO_ADDEND = np.zeros((0, 0), np.int32)
 NO_SCAN = np.zeros(0, np.int64)
+NO_GEOMETRY = tuple(np.zeros(shape, np.int64) for shape in (6, (1, 2), (1, 2), (1, 3)))
 FOUR_BYTES = np.zeros(1, np.int16)
 """Names the type that holds the sum of four weights of a byte."""
 
@@ -39,13 +40,9 @@ def does(pack: RunPack, state: CoreState) -> bool:
     if not state.arithmetic:
         return state.outputs.dtype == np.uint8
     table = pack.run.table
-    largest = max(pack.addend_largest, -pack.current.lowest * table.direct, -pack.potential.lowest * _doubles(pack.steps))
+    largest = max(pack.addend_largest, -pack.current.lowest * table.direct, -pack.potential.lowest * pack.steps.doubles)
     return (state.outputs.dtype == np.uint8 and pack.potential.fits_words(largest) and pack.adds_to.fits_words(0)
             and (pack.addend is None or pack.addend.dtype == np.int32))
-
-
-def _doubles(plan: StepPlan) -> bool:
-    return bool((plan.computed[:, ka.KIND] == ka.SHIFT).any())
 
 
 class StepsCore(PlainCore):
@@ -129,11 +126,9 @@ class StepsCore(PlainCore):
         words, plan = self.run.words, self.plan
         lines = max(1, len(plan.sending))
         sent = self.buffers.get("many sent", lines * words, np.int32)[: lines * words].reshape(lines, words)
-        now = (plan.timed[:, kt.AFTER_EOT] > first) & (plan.timed[:, kt.AFTER_EOT] <= end)
-        lines_now = plan.timed[now & (plan.timed[:, kt.SENT_AT] >= 0), kt.SENT_AT]
-        if len(lines_now):
-            low, high = int(lines_now.min()), int(lines_now.max()) + 1
-            ka.count_planes_sent(self.planes, plan.sending[low:high], self.run.core.lanes, sent[low:high])
+        now = plan.sent_after(first, end)
+        if now.stop:
+            ka.count_planes_sent(self.planes, plan.sending[now], self.run.core.lanes, sent[now])
         return sent
 
     def _listed(self, source: FeedPlanes, first: int, end: int) -> tuple[Ints, Ints]:
@@ -142,7 +137,7 @@ class StepsCore(PlainCore):
         order = np.array(source.timesteps[first:end], np.int64)
         places = feed.grid[0] * feed.grid[1] + 1
         shape = (len(order), len(feed.tiles), places)
-        size = int(np.prod(shape))
+        size = prod(shape)
         starts = self.buffers.get("many starts", size, np.int32)[:size].reshape(shape)
         flat = NO_EVENTS
         if self.state.arithmetic or self.run.core.buffer == "bitmap":
@@ -152,14 +147,15 @@ class StepsCore(PlainCore):
 
     def _compute_steps(self, first: int, end: int, source: FeedPlanes | None, starts: Ints, flat: Ints) -> None:
         pack, table, state = self.pack, self.run.table, self.state
-        most = int(np.diff(starts[:, :, [0, -1]], axis=2).sum(axis=(1, 2)).max(initial=0)) + 4
+        # Events of each plane, of all its tiles.
+        most = int((starts[:, :, -1] - starts[:, :, 0]).sum(axis=1).max(initial=0)) + 4
         rows = self.buffers.get("rows", most, np.uint32)
         synapses = source.synapses if source else None
         weights, window, largest, scale = NO_WEIGHTS, NO_SCAN, 0, 1
         if synapses and synapses.narrow is not None:
             weights, window, scale = synapses.narrow, synapses.window, synapses.narrow_scale
             largest = synapses.largest // scale
-        limits = _words(pack.adds_to), _words(pack.potential)
+        limits = pack.adds_to.words, pack.potential.words
         self.clipped += ka.compute_steps(
             (first, end), self.adds_to, state.potentials, self.currents, NO_ADDEND if pack.addend is None else pack.addend,
             weights, starts, flat, NO_VALUES, window, scale << table.spike_shift, table.weigh_planes, largest, limits, FOUR_BYTES,
@@ -168,11 +164,5 @@ class StepsCore(PlainCore):
 
 def _geometry(synapses: Synapses | None) -> tuple[Ints, ...]:
     if synapses is None:
-        nothing = np.zeros((1, 3), np.int64)
-        return np.zeros(6, np.int64), nothing[:, :2].copy(), nothing[:, :2].copy(), nothing
+        return NO_GEOMETRY
     return synapses.grid, synapses.by_row, synapses.by_column, synapses.by_channel
-
-
-def _words(width: Width) -> Ints:
-    """The range of a width that fits 32 bits with the steps that are made here."""
-    return np.array([width.lowest, width.highest], np.int32)

@@ -37,10 +37,10 @@ SHIFTED_SYNAPSES, ROWS_SCANNED, FIRED, LAST_WORDS = range(4)
 
 def started(bypass: bool, adds_to: int, clear_words: int, cleared: int = MEMBRANE | CURRENT) -> Array:
     """`core` after cycle 0 and R1: a clear writes one word of the memories `cleared` a cycle, from cycle 1 on."""
-    core = np.zeros(CORE_SIZE, np.int64)
-    core[[NEXT, EXEC, WORD]] = 1 + clear_words, 1 + clear_words if clear_words else 0, clear_words - 1
-    core[[WRITTEN, PUSHED, BYPASS, ADDS_TO]] = cleared, -1, bypass, adds_to
-    return core
+    begin = {NEXT: 1 + clear_words, EXEC: 1 + clear_words if clear_words else 0, WORD: clear_words - 1,
+             WRITTEN: cleared, PUSHED: -1, BYPASS: bypass, ADDS_TO: adds_to}
+    # As a list: it is made for every run, and writing into an array by places takes longer.
+    return np.array([begin.get(place, 0) for place in range(CORE_SIZE)], np.int64)
 
 
 def time_writes(words: int, core: Array, tally: Array) -> int:
@@ -54,6 +54,20 @@ def time_writes(words: int, core: Array, tally: Array) -> int:
 def done(core: Array) -> int:
     """R8."""
     return int(max(core[NEXT] - 1, core[EXEC], core[SPIKE])) + 1
+
+
+@njit(cache=True)
+def events_of(tallies: Array, factors: Array) -> Array:
+    """(rows, events): tallies (rows, n) times (n, events) of integers, for which NumPy has no fast product; few tallies move."""
+    rows, events = len(tallies), factors.shape[1]
+    found = np.zeros((rows, events), np.int64)
+    for row in range(rows):
+        for n in range(tallies.shape[1]):
+            times = tallies[row, n]
+            if times:
+                for event in range(events):
+                    found[row, event] += times * factors[n, event]
+    return found
 
 
 @njit(cache=True)
