@@ -13,7 +13,7 @@ FAST: tuple[Mutant, ...] = (
     fast("R1", "a clear does not write the current", Edit("core", "PlainCore._start", "self.state.currents[...] = 0", "pass")),
     fast("R1", "a clear is done a cycle early",
         Edit("kernels.timing", "started", "1 + clear_words if clear_words else 0", "clear_words if clear_words else 0")),
-    fast("R2", "FIFO one deeper", Edit("core", "PlainCore.__init__", "self.run.core.fifo_depth", "self.run.core.fifo_depth + 1")),
+    fast("R2", "FIFO one deeper", Edit("packing", "RunPack.begin", "run.core.fifo_depth", "run.core.fifo_depth + 1")),
     fast("R2", "a freed slot is usable in the same cycle",
         Edit("kernels.timing", "time_events", "ring[place] + 1", "ring[place]")),
     fast("R2", "an event is visible in the cycle of its push", Edit("kernels.timing", "time_events", "pushed + 1", "pushed")),

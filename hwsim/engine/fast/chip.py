@@ -20,7 +20,7 @@ from hwsim.checks.program import check_program
 from hwsim.checks.run import check_alone
 from hwsim.engine.fast import steps
 from hwsim.engine.fast.core import CoreState, PlainCore, feed_plane
-from hwsim.engine.fast.counting import cargo_bits_of, count_transfer
+from hwsim.engine.fast.counting import cargo_bits_of
 from hwsim.engine.fast.dataflow import DataflowCore
 from hwsim.engine.fast.feeds import Buffers, FeedPack, Scanner, stretches
 from hwsim.engine.fast.gather_pack import FeedPlanes
@@ -169,6 +169,10 @@ def _after(
     return potentials, currents, flags
 
 
+NOTHING_SENT = np.zeros((0, 0, 0), np.uint8)
+"""Outputs of a layer that sends nothing."""
+
+
 class ProgramPack:
     """A Program's constants, and the arrays that its samples use in turn.
 
@@ -176,6 +180,7 @@ class ProgramPack:
     runs    by position of the operation: the run, its feeds and their synapses.
     rows    timesteps that counts are reported for.
     banks   by layer and bank of the current memory: the layer's states. Potentials and flags are those of `states` (R27).
+    own     by operation: of these states, what the run works on.      chosen  by feed, which timesteps of its source it reads.
     valued  layers whose counts depend on potentials: a mask pass decides by their sign who adds and compares afterwards.
             (Flags of `fire_once` follow from the spikes.)
     """
@@ -189,6 +194,8 @@ class ProgramPack:
         self.runs: dict[int, RunPack] = {}
         self.feeds: dict[int, list[tuple[FeedPack, Synapses]]] = {}
         self.states: dict[int, tuple[Ints, Ints, Ints]] = {}
+        self.own: dict[int, tuple[Ints, Ints, Ints]] = {}
+        self.chosen: dict[int, list[slice | list[int]]] = {}
         self.banks: dict[tuple[int, int], tuple[Ints, Ints, Ints]] = {}
         self.rows = 1 + max((op.timesteps[0] for op in program.operations), default=0)
         for op in program.runs:
@@ -196,11 +203,22 @@ class ProgramPack:
             feeds = [FeedPack.of(program.network, op.body, feed, self.buffers) for feed in op.feeds]
             self.feeds[op.id] = [(feed, packer.synapses(op.body, feed.position, feed.pool)) for feed in feeds]
             self.rows = max(self.rows, self.runs[op.id].rows)
+        # A4: what transfers count, whatever the sample, and which of them cross the channel.
+        self.counts = np.zeros((len(program.operations), self.rows, len(EVENTS)), np.int64)
+        moves = [op for op in program.operations if isinstance(op, Transfer)]
+        for move in moves:
+            for event, count in move.counted(0).items():
+                self.counts[move.id, move.timesteps[0], INDEX[event]] += count
+        self.over_channel = {event: np.array([op.id for op in moves if op.kind == kind], np.int64)
+                             for event, kind in (("channel_read_bits", "load"), ("channel_write_bits", "store"))}
         self.valued = {op.layer for op in program.runs if any(p.kind == "mask" for p in op.body.table.passes)}
         for layer in {op.layer for op in program.runs}:
             self.states[layer] = self._reserve([op for op in program.runs if op.layer == layer])
         for op in program.runs:
             self._reserve_bank(op)
+            potentials, currents, flags = (self.runs[op.id].own(state) for state in self.banks[op.layer, op.body.bank])
+            self.own[op.id] = potentials, currents, flags
+            self.chosen[op.id] = [_places(feed.planes) for feed in op.feeds]
 
     def _reserve(self, runs: list[Run]) -> tuple[Ints, Ints, Ints]:
         """Potentials, currents and flags of a layer, as wide as the widest core that computes a part of it.
@@ -231,15 +249,17 @@ class _SampleRun:
         self, program: Program, pack: ProgramPack, sample: Sample, computed: bool, record: Logged, check: bool
     ) -> None:
         self.program, self.pack, self.network, self.record, self.check = program, pack, program.network, record, check
-        layers, operations = program.network.layers, program.operations
+        layers = program.network.layers
         self.weighted = program.network.has_weights
         # Layers whose sums are made; the others send what was recorded (C6).
         self.computes = {layer.name for i, layer in enumerate(layers) if self.weighted and (check or i in pack.valued)}
         self.recorded = {name: _plain(planes) for name, planes in sample.recorded.items()}
         self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.sends}
+        self.flat = {layer.name: NOTHING_SENT for layer in layers} | {
+            name: planes.reshape(len(planes), -1, planes.shape[-1]) for name, planes in self.outputs.items()}
         fed = self.outputs if computed else self.recorded
         self.sources: Mapping[str, Ints] = {**fed, INPUT: _plain(sample.inputs)}
-        self.counts = np.zeros((len(operations), pack.rows, len(EVENTS)), np.int64)
+        self.counts = pack.counts.copy()
         self.saturations = np.zeros(len(layers), np.int64)
         self.logs: dict[int, CoreLog] = {}
         for (i, _), states in pack.banks.items():
@@ -276,10 +296,13 @@ class _SampleRun:
             if isinstance(op, Run):
                 cycles[i] = self._execute_run(i, op)
             elif isinstance(op, Transfer):
-                bits[i] = self._transfer(i, op)
+                if op.cargo is not None:
+                    bits[i] = self._cargo_bits(op)
             elif not isinstance(op, Wait):
                 raise ProgramError(f"operation {op.id} is a {type(op).__name__}, which belongs to another kind of core")
         times = order.times(cycles, bits)
+        for event, over in self.pack.over_channel.items():
+            self.counts[over, self.pack.first_rows[over], INDEX[event]] += bits[over]
         if self.program.mesh is not None:
             every = np.arange(len(bits))
             self.counts[every, self.pack.first_rows, INDEX["link_bits"]] = times.link_bits
@@ -290,25 +313,20 @@ class _SampleRun:
             potentials=self._potentials(), logs=self.logs, bits=bits,
         )
 
-    def _transfer(self, i: int, op: Transfer) -> int:
-        """Count a transfer; the bits that it moves."""
-        if op.cargo is None:
-            bits = int(op.bits)
-        else:
-            assert self.program.mesh is not None
-            name = INPUT if op.layer < 0 else self.network.layers[op.layer].name
-            bits = cargo_bits_of(op, self.program.mesh, self.network, self._planes(op, name))
-        count_transfer(op, bits, self.counts[i, op.timesteps[0]])
-        return bits
+    def _cargo_bits(self, op: Transfer) -> int:
+        """The bits of planes that travel."""
+        assert self.program.mesh is not None
+        name = INPUT if op.layer < 0 else self.network.layers[op.layer].name
+        return cargo_bits_of(op, self.program.mesh, self.network, self._planes(op, name))
 
     def _execute_run(self, i: int, op: Run) -> int:
         """C2: for each EOT the planes of the feeds, then the mark. Returns the run's cycles."""
         pack = self.pack.runs[i]
         state = self._take_state(pack, op)
-        sources = [
-            FeedPlanes(feed, synapses, _chosen(self._planes(op, feed.source), feed.planes), feed.planes,
-                       self._planes(op, feed.source))
-            for feed, synapses in self.pack.feeds[i]]
+        sources = []
+        for (feed, synapses), chosen in zip(self.pack.feeds[i], self.pack.chosen[i], strict=True):
+            planes = self._planes(op, feed.source)
+            sources.append(FeedPlanes(feed, synapses, planes[chosen], feed.planes, planes))
         logged = is_logged(self.record, op.id)
         core = execute_run(pack, state, self.pack.buffers, sources, op.eots, logged, counts_pools=op.pools)
         self._put_state(pack, op, state)
@@ -328,22 +346,17 @@ class _SampleRun:
 
     def _take_state(self, pack: RunPack, op: Run) -> CoreState:
         """C5: a tile of some channels works on a copy of them, one of some rows where they are."""
-        states = self.pack.banks[op.layer, op.body.bank]
-        name = self.network.layers[op.layer].name
-        outputs = self.outputs.get(name)
-        flat = np.zeros((0, 0, 0), np.uint8) if outputs is None else outputs.reshape(
-            len(outputs), pack.layer_positions, pack.run.shape[0])
-        own = [pack.own(state) for state in states]
+        name, own = self.network.layers[op.layer].name, self.pack.own[op.id]
         potentials, currents, flags = own if pack.all_channels else (state.copy() for state in own)
-        return CoreState(potentials, currents, flags, flat, name in self.computes)
+        return CoreState(potentials, currents, flags, self.flat[name], name in self.computes)
 
     def _put_state(self, pack: RunPack, op: Run, state: CoreState) -> None:
         if pack.all_channels:
             return
         parts = (state.potentials, state.currents, state.flags)
-        for whole, part in zip(self.pack.banks[op.layer, op.body.bank], parts, strict=True):
-            if whole.size:
-                pack.own(whole)[...] = part
+        for own, part in zip(self.pack.own[op.id], parts, strict=True):
+            if own.size:
+                own[...] = part
 
     def _mismatches(self, layer: Layer) -> int:
         """C6: outputs unlike the recorded ones."""
@@ -365,10 +378,10 @@ def _plain(planes: Ints) -> Ints:
     return planes if planes.flags.writeable else planes.copy()
 
 
-def _chosen(planes: Ints, timesteps: Sequence[int]) -> Ints:
-    """Planes of some timesteps; neighbours are a part of the whole, which costs no copy."""
+def _places(timesteps: Sequence[int]) -> slice | list[int]:
+    """Which planes these timesteps are; neighbours are a part of the whole, which costs no copy."""
     first, number = timesteps[0] if timesteps else 0, len(timesteps)
-    return planes[first : first + number] if list(timesteps) == list(range(first, first + number)) else planes[list(timesteps)]
+    return slice(first, first + number) if list(timesteps) == list(range(first, first + number)) else list(timesteps)
 
 
 def _by_channel(part: Ints, shape: Shape) -> NDArray[np.int64]:

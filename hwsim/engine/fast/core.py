@@ -56,14 +56,10 @@ class PlainCore:
         self.clipped = self.marks = 0
         self.recorder = Recorder(pack) if record else None
         self.buffers = buffers
-        words = self.run.words if self.run.clear else 0
-        adds_to = kt.CURRENT if self.run.table.direct else kt.MEMBRANE
-        self.clock = kt.started(
-            self.run.core.bypass, adds_to, words, kt.MEMBRANE | (kt.CURRENT if self.run.clears_current else 0))
-        self.ring = np.full(self.run.core.fifo_depth, -1, np.int64)
-        self._sent = buffers.get("sent", self.run.words, np.int32)[: self.run.words]
+        clock, ring = pack.begin
+        self.clock, self.ring = clock.copy(), ring.copy()
         if self.run.clear:
-            self._clear(words)
+            self._clear(self.run.words)
 
     def _clear(self, words: int) -> None:
         self.row[kt.BUSY] += words
@@ -80,6 +76,11 @@ class PlainCore:
             self.state.potentials[...] = self.pack.initial
             if self.run.clears_current:
                 self.state.currents[...] = 0
+
+    @property
+    def _sent(self) -> Ints:
+        """Room for what each word sends in a pass."""
+        return self.buffers.get("sent", self.run.words, np.int32)[: self.run.words]
 
     @property
     def row(self) -> NDArray[np.int64]:

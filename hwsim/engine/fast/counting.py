@@ -173,12 +173,6 @@ def pass_tallies(run: CoreRun) -> NDArray[np.int64]:
     return out
 
 
-def count_transfer(op: Transfer, bits: int, row: NDArray[np.int64]) -> None:
-    """A4 for a transfer of so many bits, onto its row of the counts."""
-    for event, count in op.counted(bits).items():
-        row[INDEX[event]] += count
-
-
 def cargo_bits_of(op: Transfer, mesh: MeshSpec, network: Network, planes: NDArray[np.integer]) -> int:
     """C8: the bits by sample of a transfer; planes (T, H, W, C) of its layer."""
     assert op.cargo is not None
@@ -189,5 +183,8 @@ def cargo_bits_of(op: Transfer, mesh: MeshSpec, network: Network, planes: NDArra
     if op.cargo.merged:
         neurons = int(np.count_nonzero(part.any(axis=0)))
         return cargo_bits(mesh, op.cargo.encoding, neurons, neurons * len(part), dense)
+    if not any(values):  # bytes that are 0 or 1 are counted quickest as truth values
+        spikes = int(np.count_nonzero(part.view(bool) if part.dtype == np.uint8 else part))
+        return cargo_bits(mesh, op.cargo.encoding, spikes, 0, dense)
     sent = [int(np.count_nonzero(plane)) for plane in part]
     return cargo_bits(mesh, op.cargo.encoding, sum(sent), sum(n * bits for n, bits in zip(sent, values, strict=True)), dense)

@@ -100,6 +100,7 @@ class FeedPack:
     ) -> None:
         self.connection: Connection = run.connections[feed.connection]
         self.position, self.planes, self.source = feed.connection, feed.planes, self.connection.source
+        self.order = np.array(feed.planes, np.int64)
         self.payload, self.hybrid = payload, hybrid
         mode, aer = self.connection.pool_mode, run.core.buffer == "aer"
         check_pooling(self.connection, payload, hybrid)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hwsim.checks.run import check_run
 from hwsim.engine.fast.counting import coefficients, counts_last_words, pass_tallies
+from hwsim.engine.fast.kernels import timing as kt
 from hwsim.engine.fast.skipping import MadeRows, Skipping, made_rows
 from hwsim.engine.fast.step_plan import StepPlan, plan_steps
 from hwsim.engine.fast.sweep_plan import SweepPlan
@@ -284,6 +285,24 @@ class RunPack:
     last_words: bool
     steps: StepPlan | None
     plans: dict[int, SweepPlan] = field(default_factory=dict)
+
+    @cached_property
+    def begin(self) -> tuple[Ints, Ints]:
+        """What a plain run begins with, to be copied: `core` and `ring` of kernels.timing."""
+        run, words = self.run, self.run.words if self.run.clear else 0
+        adds_to = kt.CURRENT if run.table.direct else kt.MEMBRANE
+        cleared = kt.MEMBRANE | (kt.CURRENT if run.clears_current else 0)
+        return kt.started(run.core.bypass, adds_to, words, cleared), np.full(run.core.fifo_depth, -1, np.int64)
+
+    @cached_property
+    def in_steps(self) -> bool:
+        """Whether its timesteps can be done many in a call where sums are made: its passes are known, and it fits 32 bits."""
+        if self.steps is None:
+            return False
+        largest = max(self.addend_largest, -self.current.lowest * self.run.table.direct,
+                      -self.potential.lowest * self.steps.doubles)
+        return (self.potential.fits_words(largest) and self.adds_to.fits_words(0)
+                and (self.addend is None or self.addend.dtype == np.int32))
 
     @property
     def lanes(self) -> int:

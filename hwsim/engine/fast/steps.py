@@ -35,14 +35,7 @@ FOUR_BYTES = np.zeros(1, np.int16)
 
 def does(pack: RunPack, state: CoreState) -> bool:
     """Whether a run can be executed here: its passes are known, and its arithmetic is of 32 bits."""
-    if pack.steps is None:
-        return False
-    if not state.arithmetic:
-        return state.outputs.dtype == np.uint8
-    table = pack.run.table
-    largest = max(pack.addend_largest, -pack.current.lowest * table.direct, -pack.potential.lowest * pack.steps.doubles)
-    return (state.outputs.dtype == np.uint8 and pack.potential.fits_words(largest) and pack.adds_to.fits_words(0)
-            and (pack.addend is None or pack.addend.dtype == np.int32))
+    return state.outputs.dtype == np.uint8 and (pack.in_steps if state.arithmetic else pack.steps is not None)
 
 
 class StepsCore(PlainCore):
@@ -134,7 +127,7 @@ class StepsCore(PlainCore):
     def _listed(self, source: FeedPlanes, first: int, end: int) -> tuple[Ints, Ints]:
         feed, whole = source.feed, source.whole
         assert whole is not None
-        order = np.array(source.timesteps[first:end], np.int64)
+        order = feed.order[first:end]
         places = feed.grid[0] * feed.grid[1] + 1
         shape = (len(order), len(feed.tiles), places)
         size = prod(shape)
@@ -147,9 +140,9 @@ class StepsCore(PlainCore):
 
     def _compute_steps(self, first: int, end: int, source: FeedPlanes | None, starts: Ints, flat: Ints) -> None:
         pack, table, state = self.pack, self.run.table, self.state
-        # Events of each plane, of all its tiles.
-        most = int((starts[:, :, -1] - starts[:, :, 0]).sum(axis=1).max(initial=0)) + 4
-        rows = self.buffers.get("rows", most, np.uint32)
+        # A position takes all events of a plane at most, and the rows that fill up the last few.
+        most = source.whole[0].size if source and source.whole is not None else 0
+        rows = self.buffers.get("rows", most + 4, np.uint32)
         synapses = source.synapses if source else None
         weights, window, largest, scale = NO_WEIGHTS, NO_SCAN, 0, 1
         if synapses and synapses.narrow is not None:
