@@ -299,6 +299,12 @@ def test_mutant_is_caught(one: Mutant) -> None:
     assert first_difference(one.target, one.copies()) is not None
 
 
+def test_every_mutant_still_applies() -> None:
+    """Those that are slow tests, too: an edit that finds nothing would be noticed late."""
+    for one in MUTANTS:
+        apply(Edit(one.module, "", one.old, one.new), ast.parse(source_of(one.module)), one.name)
+
+
 @pytest.mark.parametrize("target", MODULES)
 def test_an_unharmed_copy_agrees(target: str) -> None:
     """Or being caught would mean nothing. A kernel that is in no copy runs as it is compiled."""
