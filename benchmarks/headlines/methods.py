@@ -17,6 +17,8 @@ from benchmarks.headlines.blocks import table
 from benchmarks.headlines.replays import ROOT, say
 from hwsim.simulation import simulate
 from hwsim.task import MODEL_VERSION
+from hwsim.trace.reader import Trace
+from hwsim.trace.twin import ann_in
 
 MAKE = ROOT / "traces" / "methods" / "make.py"
 GROUPS = ("fashion_mnist_tiny", "cifar10_resnet20", "cifar10_vgg16")
@@ -35,14 +37,22 @@ def script() -> ModuleType:
 
 
 def shipped(group: str) -> list[str]:
-    """Rows of a group whose traces are in the tree, in the order of the table."""
-    return [e.name for e in script().entries(group) if (MAKE.parent / f"{e.name}.h5").is_file()]
+    """Rows of a group whose traces are in the tree, or those of their twins, in the order of the table."""
+    return [e.name for e in script().entries(group) if file_of(e.name).is_file()]
+
+
+def file_of(name: str) -> Path:
+    """The trace of a row. A quantised ANN whose trace is not in the tree is that of the bit planes, whose twin it is."""
+    own = MAKE.parent / f"{name}.h5"
+    return own if own.is_file() or "_ann_" not in name else MAKE.parent / f"{name.replace('_ann_', '_bit_serial_')}.h5"
 
 
 def energies(name: str, ann: bool) -> dict[str, Any]:
-    """What a replay of a shipped trace takes: the columns of its row that depend on the design and its prices."""
+    """What a replay of a row's trace takes: the columns that depend on the design and its prices."""
     make = script()
-    result = simulate(MAKE.parent / f"{name}.h5", make.ANN_CORE if ann else make.CORE, leak_unused=True)
+    with Trace.open(file_of(name)) as trace:
+        own = (ann_in(trace) or trace) if ann else trace
+        result = simulate(own, make.ANN_CORE if ann else make.CORE, leak_unused=True)
     if result.mismatches or result.facts.saturations:
         raise SystemExit(f"headlines: {name}: {result.mismatches} mismatches, {result.facts.saturations} saturations")
     return make.replayed(result)
@@ -62,7 +72,7 @@ def methods(work: Path) -> dict[str, str]:
 
 
 def ratios(group: str, measured: dict[str, Any]) -> str:
-    """How many times the energy of the quantised ANN each shipped row takes; of a group without its trace, nothing."""
+    """How many times the energy of the quantised ANN each row of today's prices takes; of a group without that ANN, nothing."""
     make = script()
     rows = [(entry, measured[entry.name]) for entry in make.entries(group)
             if measured.get(entry.name, {}).get("model") == MODEL_VERSION]
