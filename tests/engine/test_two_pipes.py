@@ -104,8 +104,27 @@ def check_pipes(program: Program, record: SampleRecord) -> None:
                 assert mine["events", t][1] <= start
             if pipe == "events" and ("passes", t - banks[tile]) in mine:
                 assert mine["passes", t - banks[tile]][1] <= start
+    check_memories(program, spans)
     apart, shared, work = (latency(program, record, pipes) for pipes in ("apart", "shared", "in turn"))
     assert max(by_pipe.values()) <= apart <= shared <= work
+
+
+def check_memories(program: Program, spans: dict[int, tuple[int, int]]) -> None:
+    """Events and passes of a core, of whatever layers and tiles, never work on potentials or on the same bank of currents at once."""
+    def used(run: Run) -> set[str]:
+        body = run.body
+        potentials = body.clear or not body.table.direct or run.pipe == "passes"
+        return {*["potentials"] * potentials, *[f"bank {body.bank}"] * body.table.direct}
+
+    apart: dict[str, dict[str, list[Run]]] = {}
+    for run in program.runs:
+        if run.pipe != "both":
+            apart.setdefault(run.on, {"events": [], "passes": []})[run.pipe].append(run)
+    for pipes in apart.values():
+        for one in pipes["events"]:
+            for other in pipes["passes"]:
+                (start, end), (begun, ended) = spans[one.id], spans[other.id]
+                assert end <= begun or ended <= start or not used(one) & used(other), (one.id, other.id)
 
 
 def latency(program: Program, record: SampleRecord, pipes: str) -> int:
@@ -284,9 +303,9 @@ def test_programs_in_which_a_state_would_be_used_twice_at_once_are_refused(rate_
     for wrong, text in (
         (changed(program, "events", 2, deps=tuple(d for d in first.deps if d not in {
             op.id for op in program.runs if op.pipe == "passes" and op.layer == first.layer})),
-         f"uses currents of bank 0 of tile {first.tile} of layer {first.layer} and does not wait for operation"),
+         f"of tile {first.tile} of layer {first.layer}, uses currents of bank {first.body.bank} of {first.on} and does not wait"),
         (changed(program, "passes", 1, deps=()), "and does not wait for operation"),
-        (changed(program, "events", 2, bank=1), "uses currents of bank 1"),
+        (changed(program, "events", 2, bank=1 - first.body.bank), f"uses currents of bank {1 - first.body.bank}"),
         (changed(program, "events", 0, bank=2), "works on bank 2 of the current memory; 0 and 1 are there"),
         (changed(program, "events", 0, pipe="both"), "goes through pipe 'both' of a core with pipes 'two'"),
         (changed(program, "events", 0, pipe="other"), "goes through pipe 'other'; allowed are both, events, passes"),
