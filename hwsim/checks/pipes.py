@@ -55,7 +55,7 @@ def states_used(run: CoreRun) -> Iterator[str]:
 
 
 def early_runs(program: Program, ended: Sequence[int]) -> Iterator[str]:
-    """Runs that may begin before another one of their core has ended that uses the same states: potentials, or a bank of currents.
+    """Runs that may begin before another one of their core has ended that uses the same potentials, or bank of currents.
 
     ended   by operation; bit i: operation i has ended before it begins.
     """
@@ -64,6 +64,6 @@ def early_runs(program: Program, ended: Sequence[int]) -> Iterator[str]:
         for state in states_used(run.body):
             before = last.get((run.on, state))
             if before is not None and not ended[run.id] >> before & 1:
-                yield (f"operation {run.id}, of tile {run.tile} of layer {run.layer}, uses {state} of {run.on} and does not wait for "
-                       f"operation {before}, which is at work on them (R27)")
+                yield (f"operation {run.id}, of tile {run.tile} of layer {run.layer}, uses {state} of {run.on} and does not "
+                       f"wait for operation {before}, which is at work on them (R27)")
             last[run.on, state] = run.id

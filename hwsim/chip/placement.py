@@ -229,7 +229,7 @@ def placement_problem(arch: Architecture, network: Network, sample: Sample | Non
 def _of_two_pipes(network: Network, designs: Sequence[CoreDesign]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """What layers need of cores with two pipes, and what is there (R27): words of current, and company.
 
-    A layer whose events work on potentials has its core for itself: it takes all places there are, and every other layer takes one.
+    A layer whose events work on potentials has its core for itself: it takes all places, and every other layer takes one.
     A place weighs more than all bits of currents, since more memory does not mend a placement that is not allowed.
     """
     specs = [one.core_spec() for one in designs]  # type: ignore[attr-defined]

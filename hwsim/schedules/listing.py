@@ -275,8 +275,8 @@ class _Draft:
         return tuple(replace(self.steps[key], deps=tuple(sorted(place[other] for other in self.waits[key]))) for key in place)
 
     def _share_cores(self, ordered: Iterable[Key]) -> None:
-        """Tiles of one core share its memories: a step waits for the last one of the other pipe that stands before it and works on
-        the same bank, or on potentials too. The list's order decides who is first, so nothing can wait in a circle."""
+        """Tiles of one core share its memories: a step waits for the last one of the other pipe that stands before it and works
+        on the same bank, or on potentials too. The list's order decides who is first, so nothing can wait in a circle."""
         last: dict[tuple[str, State], dict[str, Key]] = {}
         for key in ordered:
             step = self.steps[key]

@@ -103,7 +103,7 @@ def waits_of(step: Step, steps: tuple[Step, ...], pipeline: Pipeline, name: str,
 
 
 def shared_with(step: Step, steps: tuple[Step, ...], pipeline: Pipeline) -> set[int]:
-    """Of the core's other pipe, the last step before this one that works on potentials too, and the last on the same bank (R27)."""
+    """Of the core's other pipe, the last step before this one that works on potentials too, and on the same bank (R27)."""
     def states(one: Step) -> set[tuple[str, str | int]]:
         if one.kind not in WORK or not (banks := banks_of(one, pipeline)):
             return set()
