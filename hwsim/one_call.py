@@ -21,6 +21,7 @@ from hwsim.capture import capture_nir, capture_torch
 from hwsim.capture.torch_neurons import is_neuron
 from hwsim.cost.rate import DEFAULT_RATE_HZ
 from hwsim.errors import HwsimError
+from hwsim.schedules import schedules_for
 from hwsim.simulation import default_design, simulate, why_not
 from hwsim.trace.reader import Trace
 from hwsim.units import format_si, percent
@@ -222,14 +223,17 @@ def _replayed(
     traces: dict[str, Trace], assumed: list[str], arch: Architecture | str | Path | None, samples: int, rate_hz: float
 ) -> Estimate:
     results, refused, given = {}, {}, None if arch is None else load_architecture(arch)
+    orders: dict[str, None] = {}
     spiking: Architecture | None = None
     for form, trace in sorted(traces.items(), key=lambda one: one[0] == ANN):  # the ANN last: its core is a twin of the others'
         design = _design(form, trace, given, spiking)
-        if why := why_not(trace, design):
+        schedule, why = _schedule(trace, design)
+        if schedule is None:
             refused[form] = f"{design.name}: {why}"
             continue
+        orders[schedule.replace("_", " ")] = None
         spiking = design if form != ANN and spiking is None else spiking
-        results[form] = simulate(trace, design, samples=min(samples, trace.samples), rate_hz=rate_hz)
+        results[form] = simulate(trace, design, schedule=schedule, samples=min(samples, trace.samples), rate_hz=rate_hz)
     if not results:
         raise EstimateError("nothing runs:\n" + "\n".join(f"- {form} on {why}" for form, why in refused.items()))
     some = next(iter(results.values()))
@@ -238,10 +242,21 @@ def _replayed(
     twin = "; the ANN, the multiply-accumulate twin of that of the spiking forms" if len(results) > 1 and ANN in results else ""
     return Estimate(results, (
         *assumed, *([unnamed + twin] if given is None else []),
-        f"{_count(some.facts.samples)} replayed, layer by layer, at full speed; {rate_hz:g}/s is the same with pauses, in "
+        f"{_count(some.facts.samples)} replayed, {' or '.join(orders)}, at full speed; {rate_hz:g}/s is the same with pauses, in "
         "which the chip leaks",
         f"{used.node_nm:g} nm, {used.vdd_v:g} V, {used.memory} memories, {used.logic} logic; docs/assumptions.md lists what is "
         "not modelled"), refused)
+
+
+def _schedule(trace: Trace, design: Architecture) -> tuple[str | None, str]:
+    """Layer by layer; on a chip with a network of links that cannot be, the first of the other schedules. Or why none can."""
+    reasons = []
+    for name in schedules_for(design) if design.network is not None else ("layer_by_layer",):
+        why = why_not(trace, design, name)
+        if why is None:
+            return name, ""
+        reasons.append(why)
+    return None, "\n  ".join(reasons)
 
 
 def _design(form: str, trace: Trace, given: Architecture | None, spiking: Architecture | None) -> Architecture:

@@ -47,7 +47,7 @@ def _bank(body: CoreRun) -> Iterator[str]:
 
 
 def states_used(run: CoreRun) -> Iterator[str]:
-    """The states of its tile that a run reads or writes."""
+    """The states of its core that a run reads or writes."""
     if run.uses_potentials:
         yield "potentials"
     if run.table.direct:
@@ -55,15 +55,15 @@ def states_used(run: CoreRun) -> Iterator[str]:
 
 
 def early_runs(program: Program, ended: Sequence[int]) -> Iterator[str]:
-    """Runs that may begin before another one of their tile has ended that uses the same states.
+    """Runs that may begin before another one of their core has ended that uses the same potentials, or bank of currents.
 
     ended   by operation; bit i: operation i has ended before it begins.
     """
-    last: dict[tuple[int, int, str], int] = {}
+    last: dict[tuple[str, str], int] = {}
     for run in program.runs:
         for state in states_used(run.body):
-            before = last.get((run.layer, run.tile, state))
+            before = last.get((run.on, state))
             if before is not None and not ended[run.id] >> before & 1:
-                yield (f"operation {run.id} uses {state} of tile {run.tile} of layer {run.layer} and does not wait for operation "
-                       f"{before}, which is at work on them (R27)")
-            last[run.layer, run.tile, state] = run.id
+                yield (f"operation {run.id}, of tile {run.tile} of layer {run.layer}, uses {state} of {run.on} and does not "
+                       f"wait for operation {before}, which is at work on them (R27)")
+            last[run.on, state] = run.id

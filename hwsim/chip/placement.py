@@ -20,7 +20,8 @@ from hwsim.chip.network import tree
 from hwsim.chip.search import SOURCE, Problem, search
 from hwsim.cores.base import CoreDesign
 from hwsim.links import CHANNEL
-from hwsim.mapping import Share, split_channels
+from hwsim.mapping import Share, lower, split_channels
+from hwsim.passes import BANKS
 from hwsim.schedules.base import runs_in_time
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
 from hwsim.snn.sample import Sample
@@ -211,16 +212,37 @@ def placement_problem(arch: Architecture, network: Network, sample: Sample | Non
     at = {name: mesh.node_of[name] for name in names}
     snake = sorted(range(len(names)), key=lambda n: (at[names[n]][1], at[names[n]][0] * (-1) ** at[names[n]][1]))
     waits = runs_in_time(network) and max(layer.timesteps for layer in network) > 1
+    pipes = _of_two_pipes(network, designs)
     return Problem(
         cycles=np.array([[_work(layer, one.pe_count, activity) for one in designs] for layer in network]),
         needs={
             "weight": _bits([[_weight_rows(layer, one.pe_count) for one in designs] for layer in network], designs, "weight"),
             **({"membrane": _bits([[_words(layer, one.pe_count) for one in designs] for layer in network], designs, "membrane")}
-               if waits else {})},
-        rooms={name: np.array([one.capacities.get(name, 0) for one in designs], np.int64) for name in ("weight", "membrane")},
+               if waits else {}), **{name: need for name, (need, _) in pipes.items()}},
+        rooms={**{name: np.array([one.capacities.get(name, 0) for one in designs], np.int64) for name in ("weight", "membrane")},
+               **{name: room for name, (_, room) in pipes.items()}},
         sent_bits={where: _sent_bits(arch, activity[name]) for name, where in place.items()
                    if where == SOURCE or network.layers[where].sends},
         readers={source: found for source, found in readers.items() if found}, links=held, order=tuple(snake))
+
+
+def _of_two_pipes(network: Network, designs: Sequence[CoreDesign]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """What layers need of cores with two pipes, and what is there (R27): words of current, and company.
+
+    A layer whose events work on potentials has its core for itself: it takes all places, and every other layer takes one.
+    A place weighs more than all bits of currents, since more memory does not mend a placement that is not allowed.
+    """
+    specs = [one.core_spec() for one in designs]  # type: ignore[attr-defined]
+    if all(spec.pipes == "one" for spec in specs):
+        return {}
+    banks = np.array([[lower(network, layer, spec.shift_at, spec.pipes).current_banks if spec.pipes == "two" else 0
+                       for spec in specs] for layer in network], np.int64)
+    two = np.array([spec.pipes == "two" for spec in specs])
+    current = banks * _bits([[_words(layer, one.pe_count) for one in designs] for layer in network], designs, "current")
+    place = 1 + int(current.sum())
+    places = np.where(two, np.where(banks < BANKS, len(network.layers), 1), 0) * place
+    return {"current": (current, np.array([one.capacities.get("current", 0) for one in designs], np.int64)),
+            "company": (places, np.full(len(designs), len(network.layers) * place, np.int64))}
 
 
 def _bits(rows: list[list[int]], designs: Sequence[CoreDesign], memory: str) -> NDArray[np.int64]:

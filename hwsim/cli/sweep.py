@@ -67,11 +67,17 @@ def sweep_command(
     points = "1 point" if count == 1 else f"{count:,} points"
     typer.echo(f"{points}, {failed.total():,} failed; {Path(out) / CSV}")
     for reason, times in failed.most_common(REASONS):
-        typer.echo(f"  {times:,} x {reason.splitlines()[0]}", err=True)
+        typer.echo(f"  {times:,} x {_in_a_line(reason)}", err=True)
     if len(failed) > REASONS:
         typer.echo(f"  and {len(failed) - REASONS:,} other reasons; the column `error` has them", err=True)
     if failed.total() == count:
         raise typer.Exit(1)
+
+
+def _in_a_line(reason: str) -> str:
+    """The first line of an error; where that is the head of a list, with the first of its reasons."""
+    head, *rest = reason.splitlines()
+    return f"{head} {rest[0].strip().removeprefix('- ')}" if rest and head.endswith(":") else head
 
 
 def _space(

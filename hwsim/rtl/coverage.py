@@ -15,7 +15,7 @@ from hwsim.program import CoreRun, CoreSpec, ProgramError
 
 COVERED: Mapping[str, tuple[str, ...]] = {
     "order": ("scatter", "gather"), "planes_per_token": ("one", "all"), "multiplier": ("parallel", "bit_serial"),
-    "writer": ("serial", "word"), "membrane_ports": ("1r1w", "1rw"), "passes": ("by_pass", "by_word"),
+    "writer": ("serial", "word"), "membrane_ports": ("1r1w", "1rw"), "passes": ("by_pass", "by_word"), "pipes": ("one",),
 }
 """By field of CoreSpec that is a word: the values that the hardware can be built for."""
 KNOWN: Mapping[type, frozenset[str]] = {

@@ -6,11 +6,12 @@ the channel works in list order, and the position breaks ties between transfers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 from typing import Literal
 
+from hwsim.passes import BANKS
 from hwsim.program import CHANNEL, ProgramError
 from hwsim.schedules.stages import INPUT, Pipeline
 
@@ -20,6 +21,9 @@ WORDS = {"events": "events", "run": "run", "send": "transfer"}
 PLACES = {"events": 0, "run": 1, "send": 2}
 """Kinds of steps in the order in which they stand, of one tile and item."""
 WORK = ("events", "run")
+POTENTIALS = "potentials"
+State = str | int
+"""What one pipe of a core alone can work on at a time: its potentials, or a bank of its current memory by number (R27)."""
 LAST = 1 << 62
 """Behind everything of its tick."""
 
@@ -37,6 +41,7 @@ class Step:
     item      the timestep; of a barrier its tick.           tile     of the stage.
     deps      positions in the list of what it waits for, in order.
     targets   of a send: the cores with a reader, or the channel alone.
+    bank      of the current memory, that events and passes work on where it has two: ticks use them in turn (R27).
     """
 
     kind: Literal["events", "run", "send", "barrier"]
@@ -45,6 +50,7 @@ class Step:
     tile: int = 0
     deps: tuple[int, ...] = ()
     targets: tuple[str, ...] = ()
+    bank: int = 0
 
     def told(self, layer: str) -> str:
         """The step in words; `layer` is what its stage is called."""
@@ -164,8 +170,9 @@ class _Draft:
         """The run of a tile and the transfer of what it makes, for one item."""
         targets = self._targets(stage, tile)
         if stage != INPUT and self._banks(stage, tile):
-            self._add(Step("events", stage, item, tile), self._event_waits(stage, tile, item))
-            self._add(Step("run", stage, item, tile), self._pass_waits(stage, tile, item, bool(targets)))
+            bank = (item + self.pipeline.depth(stage)) % BANKS if self._banks(stage, tile) == BANKS else 0
+            self._add(Step("events", stage, item, tile, bank=bank), self._event_waits(stage, tile, item))
+            self._add(Step("run", stage, item, tile, bank=bank), self._pass_waits(stage, tile, item, bool(targets)))
         elif stage != INPUT:
             self._add(Step("run", stage, item, tile), self._run_waits(stage, tile, item, bool(targets)))
         if targets:
@@ -264,7 +271,28 @@ class _Draft:
                     heappush(ready, waiter)
         if len(place) < len(self.steps):
             raise ListError(self._circle({key for key in self.steps if key not in place}))
+        self._share_cores(place)
         return tuple(replace(self.steps[key], deps=tuple(sorted(place[other] for other in self.waits[key]))) for key in place)
+
+    def _share_cores(self, ordered: Iterable[Key]) -> None:
+        """Tiles of one core share its memories: a step waits for the last one of the other pipe that stands before it and works
+        on the same bank, or on potentials too. The list's order decides who is first, so nothing can wait in a circle."""
+        last: dict[tuple[str, State], dict[str, Key]] = {}
+        for key in ordered:
+            step = self.steps[key]
+            if step.kind not in WORK or not self._banks(step.stage, step.tile):
+                continue
+            core = self.pipeline.stages[step.stage].tiles[step.tile].core
+            for state in self._states(step):
+                users = last.setdefault((core, state), {})
+                self.waits[key] |= {user for kind, user in users.items() if kind != step.kind}
+                users[step.kind] = key
+
+    def _states(self, step: Step) -> tuple[State, ...]:
+        """What a step works on; in turn, potentials stand for all states that its events and passes share."""
+        if self._banks(step.stage, step.tile) < BANKS:
+            return (POTENTIALS,)
+        return (step.bank,) if step.kind == "events" else (step.bank, POTENTIALS)
 
     def _circle(self, left: set[Key]) -> str:
         """Steps that wait for each other, in words."""

@@ -95,7 +95,7 @@ class _ListBuilder(ProgramBuilder):
         loads = self.load_weights(index, number, tile, (t, t + 1)) if events else ()
         body = replace(self.body(
             index, number, replace(table, passes=()) if events else table, feeds, (t, t + 1),
-            clear=t == 0 and events == (banks < BANKS), keep=events or not last), bank=t % BANKS if banks == BANKS else 0)
+            clear=t == 0 and events == (banks < BANKS), keep=events or not last), bank=step.bank)
         run = self._enter(tile.core, index, number, (*deps, *loads), loads, lambda known: Run(
             **known, on=tile.core, timesteps=(t, t + 1), body=body, feeds=feeds, eots=1,
             pools=events and self._turn(plan, number) == 0, pipe="events" if events else "passes"))

@@ -101,7 +101,7 @@ def roofline_rows(result: Result) -> pd.DataFrame:
     for layer in ("", *result.facts.layers):
         mine = sums if layer == "" else sums[sums.index == layer]
         adds, off, on = (float(mine[name].sum()) for name in ("adds", "off", "on"))
-        seconds = result.latency_s if layer == "" else float(spent.get(layer, 0.0)) / len(result.pipes()) / arch.clock
+        seconds = result.latency_s if layer == "" else float(spent.get(layer, 0.0)) / len(arch.core_names) / arch.clock
         rows.append((layer, adds, off, on, seconds, adds / seconds if seconds else 0.0))
     return pd.DataFrame(rows, columns=["layer", "operations", "off_chip_bytes", "on_chip_bytes", "seconds", "operations_per_s"])
 

@@ -228,6 +228,37 @@ def test_wide_cores_get_the_work() -> None:
     assert load[1] > 2 * load[0]
 
 
+def two_pipes(cores: int, **memories: str) -> Architecture:
+    data = dump_architecture(chip(cores))
+    for entry in data["cores"] if "cores" in data else [data]:
+        entry["core"]["pipes"] = "two"
+        entry["memories"] |= memories
+    return rebuild_architecture(data)
+
+
+@pytest.mark.parametrize("cores", [3, 4, 5])
+def test_layers_whose_events_work_on_potentials_are_given_cores_for_themselves(cores: int) -> None:
+    """R27: a direct input's layer and the read-out; the other four share what cores there are."""
+    with Trace.open(ROOT / "traces" / "fashion_mnist_rate_t4.h5") as trace:
+        network, sample = trace.network, trace.sample(0)
+    arch = placed(two_pipes(cores, current="1 MiB"), network, sample)
+    make_program(network, arch, "pipelined")
+    found = placement_of(arch, network)
+    assert [[name for name, mine in found.items() if mine == found[alone]] for alone in ("conv1", "fc")] == [["conv1"], ["fc"]]
+    with pytest.raises(MappingError, match="place it on a core of its own"):
+        make_program(network, placed(two_pipes(2, current="1 MiB"), network), "pipelined")
+
+
+def test_what_currents_of_two_timesteps_take_is_placed_where_there_is_room() -> None:
+    """conv2 to conv4 have 2 x 196 words of 192 bytes each, 73.5 KiB, and conv5 has 2 x 49: 168 KiB hold two of them and
+    conv5, or two and no third."""
+    with Trace.open(ROOT / "traces" / "fashion_mnist_rate_t4.h5") as trace:
+        network, sample = trace.network, trace.sample(0)
+    make_program(network, placed(two_pipes(4, current="168 KiB"), network, sample), "pipelined")
+    with pytest.raises(MappingError, match="current memory"):
+        make_program(network, placed(two_pipes(3, current="168 KiB"), network, sample), "pipelined")
+
+
 def test_a_core_without_a_node_is_refused_before_anything_is_placed() -> None:
     with pytest.raises(ArchitectureError, match="core3 sits on no node: 3 x 1 nodes hold 3 of 4 cores"):
         chip(4, mesh=[3, 1])

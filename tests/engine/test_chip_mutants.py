@@ -151,6 +151,7 @@ MUTANTS = (
     Mutant("lists", "R27", "a bank more", LISTING, "item - self._banks(stage, tile)", "item - self._banks(stage, tile) - 1"),
     Mutant("lists", "R27", "passes wait for no events", LISTING, 'yield "events", stage, item, tile', ""),
     Mutant("lists", "R27", "passes in the tick of their events", LISTING, "late=1", "late=0"),
+    Mutant("lists", "R27", "tiles of a core use a bank at once", LISTING, "kind != step.kind", "False"),
     Mutant("lists", "R27", "passes keep the input buffer", LISTING, '"events" if self._banks(stage, tile) else "run"', '"run"'),
 )
 

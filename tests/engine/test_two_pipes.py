@@ -15,20 +15,25 @@ from hypothesis import strategies as st
 import hwsim
 from hwsim.activity import INDEX
 from hwsim.arch import SHORT_FORM, Architecture, dump_architecture, rebuild_architecture
+from hwsim.checks.pipes import early_runs
 from hwsim.checks.program import check_program
 from hwsim.cores.event.mapping import map_network
 from hwsim.engine.fast.chip import FastEngine
 from hwsim.engine.reference import ReferenceEngine
 from hwsim.mapping import MappingError, lower
+from hwsim.one_call import EstimateError
 from hwsim.passes import BANKS
 from hwsim.program import CoreOperation, OperationList, Program, ProgramError, Run, event_pipe
 from hwsim.record import SampleRecord
+from hwsim.rtl.coverage import uncovered
 from hwsim.schedules import build_program
+from hwsim.schedules.on_links import stream_on_links
 from hwsim.schedules.pipelined import PIPELINED
 from hwsim.simulation import make_program
 from hwsim.snn.forward import forward
 from hwsim.snn.network import Network
 from hwsim.trace.reader import Trace
+from hwsim.view.run_numbers import roofline_rows, roofs
 from tests.engine.placed_networks import ROOMY, as_list, random_links
 from tests.engine.program_mutations import reordered
 from tests.engine.random_designs import random_architecture, random_network, random_sample
@@ -104,8 +109,27 @@ def check_pipes(program: Program, record: SampleRecord) -> None:
                 assert mine["events", t][1] <= start
             if pipe == "events" and ("passes", t - banks[tile]) in mine:
                 assert mine["passes", t - banks[tile]][1] <= start
+    check_memories(program, spans)
     apart, shared, work = (latency(program, record, pipes) for pipes in ("apart", "shared", "in turn"))
     assert max(by_pipe.values()) <= apart <= shared <= work
+
+
+def check_memories(program: Program, spans: dict[int, tuple[int, int]]) -> None:
+    """Events and passes of a core, of whatever tiles, never work on potentials or on the same bank of currents at once."""
+    def used(run: Run) -> set[str]:
+        body = run.body
+        potentials = body.clear or not body.table.direct or run.pipe == "passes"
+        return {*["potentials"] * potentials, *[f"bank {body.bank}"] * body.table.direct}
+
+    apart: dict[str, dict[str, list[Run]]] = {}
+    for run in program.runs:
+        if run.pipe != "both":
+            apart.setdefault(run.on, {"events": [], "passes": []})[run.pipe].append(run)
+    for pipes in apart.values():
+        for one in pipes["events"]:
+            for other in pipes["passes"]:
+                (start, end), (begun, ended) = spans[one.id], spans[other.id]
+                assert end <= begun or ended <= start or not used(one) & used(other), (one.id, other.id)
 
 
 def latency(program: Program, record: SampleRecord, pipes: str) -> int:
@@ -157,6 +181,56 @@ def test_the_draws_have_everything() -> None:
                                        "a tile of some channels")) > 2, seen
 
 
+def shared_core(rng: Rng) -> tuple[Network, Architecture] | None:
+    """A random chip whose layers of two banks lie on one core of two pipes, the others on cores of their own."""
+    network = random_network(rng, "rate")
+    alone = [layer.name for layer in network if lower(network, layer, "weight", "two").current_banks < BANKS]
+    shared = [layer.name for layer in network if layer.name not in alone]
+    if len(shared) < 2:
+        return None
+    placement = {name: f"core{n}" for n, name in enumerate(alone)} | dict.fromkeys(shared, f"core{len(alone)}")
+    one = dump_architecture(random_architecture(rng, network, "rate"))
+    cores = tuple(f"core{n}" for n in range(max(2, 1 + len(alone))))
+    entry = {"count": len(cores), **{name: one[name] for name in SHORT_FORM}, "core": {**one["core"], "pipes": "two"},
+             "memories": {**one["memories"], **ROOMY}}
+    links = random_links(rng, cores, network) | {"placement": placement, "buffer_planes": 2, "tile_rows": None}
+    return network, rebuild_architecture({**{k: v for k, v in one.items() if k not in SHORT_FORM}, "cores": [entry],
+                                          "network": links})
+
+
+def test_layers_that_share_a_core_take_its_banks_in_turn() -> None:
+    """Also over samples of an odd number of timesteps: no run of a list of several begins before the bank is free."""
+    seen: Counter[str] = Counter()
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        drawn = shared_core(rng)
+        if drawn is None:
+            continue
+        network, arch = drawn
+        mapping = map_network(network, arch, PIPELINED)
+        program = build_program(mapping, PIPELINED)
+        record = FastEngine().run_sample(program, random_sample(rng, network), "computed")
+        check_pipes(program, record)
+        many, _ = stream_on_links(mapping, PIPELINED, 3)
+        assert not list(early_runs(many, ended_before(many))), seed
+        seen.update({"programs": 1, "odd": network.layers[0].timesteps % 2, "overlap": seen_in(program, record)["overlap"]})
+    assert min(seen[name] for name in ("programs", "odd", "overlap")) > 2, seen
+
+
+def ended_before(program: Program) -> list[int]:
+    """By operation, bit i: operation i has surely ended, by what it waits for and by its resource's order."""
+    ended: list[int] = []
+    last: dict[str, int] = {}
+    for op in program.operations:
+        there = 0
+        for before in (*op.deps, *([last[op.resource]] if op.resource in last else [])):
+            there |= ended[before] | 1 << before
+        ended.append(there)
+        if op.resource and not op.setup:
+            last[op.resource] = op.id
+    return ended
+
+
 # -- what it changes, and what not ------------------------------------------------------------------------------------
 
 
@@ -197,6 +271,8 @@ def test_the_causes_of_each_pipe_add_up_and_a_result_is_read_back(rate_trace: Tr
     assert (frame["total_cycles"] >= 0).all()
     assert (frame.groupby("resource")["total_cycles"].sum() == result.total_cycles).all()
     result.save(tmp_path / "run")
+    layers = roofline_rows(result).iloc[1:]
+    assert (layers["operations_per_s"] <= roofs(result)["operations_per_s"]).all(), "one of the two pipes adds"
     again = hwsim.load_result(tmp_path / "run")
     assert again.cycles_frame.equals(frame)
     assert set(again.busy_frame["resource"]) >= set(result.pipes())
@@ -226,6 +302,30 @@ def refused(network: Network, arch: Architecture, schedule: str = "pipelined") -
 @pytest.mark.parametrize("schedule", ["layer_by_layer", "step_by_step"])
 def test_schedules_in_which_nothing_could_overlap_are_refused(rate_trace: Trace, schedule: str) -> None:
     assert f"and {schedule} has no events that could" in refused(rate_trace.network, chip_of(rate_trace.network, "two"), schedule)
+
+
+def test_a_chip_without_links_is_told_to_have_some(rate_trace: Trace) -> None:
+    """`use the schedule pipelined` alone would only lead to the next refusal."""
+    data = dump_architecture(chip_of(rate_trace.network, "two"))
+    del data["network"]
+    text = refused(rate_trace.network, rebuild_architecture(data), "layer_by_layer")
+    assert "give the architecture `network`, a chip of one core too, and use the schedule pipelined" in text
+
+
+def test_the_golden_hardware_says_that_it_has_one_pipe(rate_trace: Trace) -> None:
+    program = make_program(rate_trace.network, chip_of(rate_trace.network, "two"), "pipelined")
+    assert "pipes 'two'; use 'one'" in list(uncovered(next(program.runs).body))
+
+
+def test_an_estimate_of_a_design_that_runs_only_pipelined_is_one(rate_trace: Trace) -> None:
+    chip = chip_of(rate_trace.network, "two")
+    found = hwsim.estimate(rate_trace, arch=chip, samples=2)
+    assert found.results["spiking"].sim_id == hwsim.simulate(rate_trace, chip, schedule="pipelined", samples=2).sim_id
+    assert "2 samples were replayed, pipelined, at full speed" in repr(found)
+    data = dump_architecture(chip)
+    data["network"]["placement"] = dict.fromkeys(data["network"]["placement"], "core0")
+    with pytest.raises(EstimateError, match="place it on a core of its own"):
+        hwsim.estimate(rate_trace, arch=rebuild_architecture(data))
 
 
 def test_networks_that_do_not_run_in_time_are_refused(bit_serial_trace: Trace) -> None:
@@ -284,9 +384,9 @@ def test_programs_in_which_a_state_would_be_used_twice_at_once_are_refused(rate_
     for wrong, text in (
         (changed(program, "events", 2, deps=tuple(d for d in first.deps if d not in {
             op.id for op in program.runs if op.pipe == "passes" and op.layer == first.layer})),
-         f"uses currents of bank 0 of tile {first.tile} of layer {first.layer} and does not wait for operation"),
+         f"of tile {first.tile} of layer {first.layer}, uses currents of bank {first.body.bank} of {first.on} and does not wait"),
         (changed(program, "passes", 1, deps=()), "and does not wait for operation"),
-        (changed(program, "events", 2, bank=1), "uses currents of bank 1"),
+        (changed(program, "events", 2, bank=1 - first.body.bank), f"uses currents of bank {1 - first.body.bank}"),
         (changed(program, "events", 0, bank=2), "works on bank 2 of the current memory; 0 and 1 are there"),
         (changed(program, "events", 0, pipe="both"), "goes through pipe 'both' of a core with pipes 'two'"),
         (changed(program, "events", 0, pipe="other"), "goes through pipe 'other'; allowed are both, events, passes"),

@@ -99,7 +99,20 @@ def waits_of(step: Step, steps: tuple[Step, ...], pipeline: Pipeline, name: str,
             return step.kind == "run" and same and other.item == step.item - planes
         return _stage_before(step, other, pipeline, name)
 
-    return {place for place, other in enumerate(steps) if waits(other)}
+    return {place for place, other in enumerate(steps) if waits(other)} | shared_with(step, steps, pipeline)
+
+
+def shared_with(step: Step, steps: tuple[Step, ...], pipeline: Pipeline) -> set[int]:
+    """Of the core's other pipe, the last step before this one that works on potentials too, and on the same bank (R27)."""
+    def states(one: Step) -> set[tuple[str, str | int]]:
+        if one.kind not in WORK or not (banks := banks_of(one, pipeline)):
+            return set()
+        core = pipeline.stages[one.stage].tiles[one.tile].core
+        tick = one.item + depth_of(pipeline, one.stage)
+        return {(core, "potentials")} if banks == 1 else {(core, tick % 2), *[(core, "potentials")] * (one.kind == "run")}
+
+    before = [(place, other) for place, other in enumerate(steps[: steps.index(step)]) if other.kind != step.kind]
+    return {max(there) for state in states(step) if (there := [place for place, other in before if state in states(other)])}
 
 
 def _stage_before(step: Step, other: Step, pipeline: Pipeline, name: str) -> bool:

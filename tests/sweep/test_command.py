@@ -33,6 +33,13 @@ def sweep(path: Path, out: Path, *more: object) -> Result:
                *more)
 
 
+def test_a_sweep_says_why_points_were_refused_and_not_only_that_they_were(path: Path, tmp_path: Path) -> None:
+    made = run("sweep", path, "--arch", "event_core_16", "--schedule", "pipelined", "--samples", 1, "--workers", 1, "-o",
+               tmp_path)
+    assert made.exit_code == 1
+    assert "under pipelined: pipelined runs on chips with a network of links only; give the architecture `network`" in made.output
+
+
 def test_a_sweep_gives_the_numbers_of_single_runs_and_goes_on_where_it_stopped(path: Path, tmp_path: Path) -> None:
     made = sweep(path, tmp_path)
     assert made.exit_code == 0, made.output

@@ -63,7 +63,7 @@ class _Nest:
         row = "membrane: row read in the first cycle, written in the last" if self.adders else "membrane: row read, row written"
         if self.core.pipes == "two":
             row = row.replace("membrane", "a bank of the current memory")
-        to = "V[oy, ox, k]" if self.core.pipes == "one" else "I[t % 2, oy, ox, k]"
+        to = "V[oy, ox, k]" if self.core.pipes == "one" else "I[tick % 2, oy, ox, k]"
         yield NestLine(depth + 1, f"{to} += w", (), "registers" if self.held else row + self._port())
 
     def _weight(self) -> str:

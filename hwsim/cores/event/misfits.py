@@ -35,6 +35,9 @@ def _pipe_misfits(network: Network, arch: Architecture, schedule: Schedule) -> l
     if all(design.core_spec().pipes == "one" for design in arch.cores if isinstance(design, EventDesign)):
         return []
     one = "core.pipes: two lets passes go on beside the next timestep's events"
+    if arch.network is None:
+        return [f"{one}, on chips with a network of links; give the architecture `network`, a chip of one core too, and use the "
+                "schedule pipelined, or use core.pipes: one"]
     if not schedule.stays:
         return [f"{one}, and {schedule.name} has no events that could: the next ones of a layer follow after other layers, or in "
                 "the same run; use the schedule pipelined, or core.pipes: one"]
