@@ -21,7 +21,7 @@ from hwsim.accounts.registry import ACCOUNTS
 from hwsim.accounts.sensitivity.ranges import Held, Ranges, held, published_ranges
 from hwsim.accounts.suite.probe import known_works
 from hwsim.accounts.work import Work
-from hwsim.arch import dump_architecture, load_architecture
+from hwsim.arch import Architecture, dump_architecture, load_architecture
 from hwsim.cost.technology.sources import FOLDER
 from hwsim.errors import HwsimError, shown
 from hwsim.fields import Fields
@@ -137,8 +137,20 @@ def parts(suite: Suite) -> dict[str, str]:
 def _machines(suite: Suite) -> Any:
     """Every field of every design, and which is whose."""
     names = dict.fromkeys(name for m in suite.machines.values() for name in (m.snn, m.ann))
-    designs = {name: _plain(dump_architecture(load_architecture(name))) for name in names}
+    designs = {name: _fields(load_architecture(name)) for name in names}
     return {"designs": designs, "machines": {name: m.model_dump() for name, m in suite.machines.items()}}
+
+
+def _fields(arch: Architecture) -> dict[str, Any]:
+    """The fields of a design. A field that came later and has its first value is left out, as it is from a run's identity: the
+    machine is the same with and without it."""
+    data = _plain(dump_architecture(arch))
+    for part, design in zip(data.get("cores", [data]), arch.cores, strict=True):
+        for name, first in design.first_values.items():
+            group, field = name.split(".")
+            if part[group].get(field) == first:
+                del part[group][field]
+    return dict(data)
 
 
 def _prices(suite: Suite) -> Any:
