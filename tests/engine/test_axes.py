@@ -39,7 +39,7 @@ def test_engines_agree_on_random_designs(seed: int) -> None:
         assert_same(fast, reference, drawn.program)
 
 
-@settings(quietly, max_examples=40)
+@settings(quietly, max_examples=25)
 @given(seed=seeds)
 def test_engines_agree_in_every_dataflow(seed: int) -> None:
     case = random_run(np.random.default_rng(seed), apart=True)

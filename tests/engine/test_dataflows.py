@@ -108,7 +108,7 @@ def check_program(seed: int, core: dict[str, Any], planes_per_token: str) -> boo
     return True
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=SEEDS, core=ORDERS, planes_per_token=st.sampled_from(["one", "one", "all"]))
 def test_engines_agree_on_programs_in_every_dataflow(seed: int, core: dict[str, Any], planes_per_token: str) -> None:
     """Layer by layer and step by step, tiles and spills; one plane to a token gives today's outputs and saturations."""

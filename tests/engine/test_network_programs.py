@@ -53,7 +53,7 @@ def check_seed(seed: int) -> tuple[Program, Sample, SampleRecord] | None:
     return program, *last
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_engines_agree_on_random_meshes(seed: int) -> None:
     check_seed(seed)
