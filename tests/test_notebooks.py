@@ -13,9 +13,8 @@ from tests.conftest import ROOT
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", [
-    # The first is what a reader starts with; the others take half a minute each.
-    pytest.param(path, id=path.stem, marks=[] if path.stem.startswith("01") else pytest.mark.slow) for path in NOTEBOOKS])
+@pytest.mark.slow  # ten seconds to half a minute each; `python -m benchmarks.headlines` executes them as well
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_runs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()

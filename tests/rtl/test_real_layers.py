@@ -104,7 +104,8 @@ def order_of(values: NDArray[np.integer], feed: Feed, core: CoreSpec) -> list[tu
 
 # Trace, architecture, schedule, layer, tile, which of its runs.
 QUICK = [
-    pytest.param("fashion_mnist_rate_t4", "event_core_16_aer", "step_by_step", "conv5", 1, 1, id="rate-upper-tile-goes-on"),
+    pytest.param("fashion_mnist_rate_t4", "event_core_16_aer", "step_by_step", "conv5", 1, 1, id="rate-upper-tile-goes-on",
+                 marks=pytest.mark.slow),
     pytest.param("fashion_mnist_rate_t4", "event_core_16_aer", "step_by_step", "fc", 0, 3, id="read-out-behind-a-pool"),
 ]
 SLOW = [
