@@ -192,9 +192,14 @@ class CoreRun:
         return self.table.direct and (self.current_fed or self.table.current_decay > 0)
 
     @property
+    def two_banks(self) -> bool:
+        """Whether its current builds up in one bank while passes take what is in the other one (R27)."""
+        return self.core.pipes == "two" and self.table.current_banks == BANKS
+
+    @property
     def clears_current(self) -> bool:
         """Whether its clear writes zero to the current: a current of two banks has been left so by passes (R27)."""
-        return self.clear and self.table.direct and not (self.core.pipes == "two" and self.table.current_banks == BANKS)
+        return self.clear and self.table.direct and not self.two_banks
 
     @property
     def uses_potentials(self) -> bool:

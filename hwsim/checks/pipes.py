@@ -41,7 +41,7 @@ def pipe_misfits(op: Run) -> Iterator[str]:
 
 
 def _bank(body: CoreRun) -> Iterator[str]:
-    there = BANKS if body.core.pipes == "two" and body.table.current_banks == BANKS else 1
+    there = BANKS if body.two_banks else 1
     if isinstance(body.bank, bool) or body.bank not in range(there):
         yield f"works on bank {body.bank!r} of the current memory; {'0 and 1 are' if there > 1 else '0 is'} there"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwsim.cli.common import JsonOption, print_json, print_table
+from hwsim.cli.common import JsonOption, print_json, print_table, print_undecided
 from hwsim.links import undecided
 from hwsim.sweep.front import best
 from hwsim.sweep.rows import set_by_points, study_frame
@@ -22,8 +22,6 @@ SHOWN = ("energy_uj", "latency_ms", "area_mm2", "cycles", "accuracy_test_set")
 """Numbers of a row that are printed besides those asked for."""
 FREE = "_free_links"
 """How columns end that say what a number would be if links cost nothing."""
-SHOWN_ORDERS = 6
-"""Undecided orders that are printed."""
 
 
 @app.command()
@@ -54,10 +52,7 @@ def show_rows(rows: pd.DataFrame, asked: list[str], as_json: bool) -> None:
     print_table(found, left=varied)
     orders = [f"{name}: {one} before {other}" for name in numbers if f"{name}{FREE}" in numbers
               for one, other in _undecided(rows, name, varied)]
-    for order in orders[:SHOWN_ORDERS]:
-        typer.echo(f"undecided, as free links reverse it: {order}")
-    if len(orders) > SHOWN_ORDERS:
-        typer.echo(f"and {len(orders) - SHOWN_ORDERS} more orders are undecided")
+    print_undecided(orders)
 
 
 def _undecided(rows: pd.DataFrame, name: str, varied: list[str]) -> list[tuple[str, str]]:

@@ -50,6 +50,18 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
+SHOWN_ORDERS = 6
+"""Undecided orders that are printed."""
+
+
+def print_undecided(orders: Sequence[str]) -> None:
+    """Orders of designs that would be others if links cost nothing: the first ones, and how many there are more."""
+    for order in orders[:SHOWN_ORDERS]:
+        typer.echo(f"undecided, as free links reverse it: {order}")
+    if len(orders) > SHOWN_ORDERS:
+        typer.echo(f"and {len(orders) - SHOWN_ORDERS} more orders are undecided")
+
+
 def print_table(
     rows: Sequence[dict[str, Any]], left: Sequence[str] = (), spare: Sequence[str] = (), wrapped: str | None = None,
 ) -> None:

@@ -17,6 +17,7 @@ from hwsim.cli.common import (
     listed,
     print_json,
     print_table,
+    print_undecided,
     progress,
     read_overrides,
 )
@@ -38,8 +39,6 @@ TABLE = "compare.csv"
 """The file by which a saved comparison is known."""
 FREE = ("us free", "core free")
 """Columns for what numbers would be if links cost nothing."""
-SHOWN_ORDERS = 6
-"""Undecided orders that are printed."""
 
 
 @app.command()
@@ -165,11 +164,7 @@ def _print_table(found: Comparison) -> None:
         typer.echo(f"+: the ANN baselines of {stem}; @area: as large as it is")
     if FREE[0] not in unused:
         typer.echo(f"{FREE[0]}, {FREE[1]}: if links cost nothing; a real network lies between (docs/schedules.md)")
-    orders = found.undecided
-    for order in orders[:SHOWN_ORDERS]:
-        typer.echo(f"undecided, as free links reverse it: {order}")
-    if len(orders) > SHOWN_ORDERS:
-        typer.echo(f"and {len(orders) - SHOWN_ORDERS} more orders are undecided")
+    print_undecided(found.undecided)
     for note in found.notes:
         typer.echo(note)
     if any(found.flags):

@@ -169,7 +169,7 @@ def _after(
     return potentials, currents, flags
 
 
-NOTHING_SENT = np.zeros((0, 0, 0), np.uint8)
+NO_OUTPUTS = np.zeros((0, 0, 0), np.uint8)
 """Outputs of a layer that sends nothing."""
 
 
@@ -233,7 +233,6 @@ class ProgramPack:
             aligned_zeros((h * w, c if any(t.direct for t in tables) else 0), Width(current).dtype),
             aligned_zeros((h * w, c if any(t.flagged for t in tables) else 0), np.uint8))
 
-
     def _reserve_bank(self, op: Run) -> None:
         """A layer's states with the currents of a bank; bank 0 is that of `states`."""
         if (op.layer, op.body.bank) not in self.banks:
@@ -255,7 +254,7 @@ class _SampleRun:
         self.computes = {layer.name for i, layer in enumerate(layers) if self.weighted and (check or i in pack.valued)}
         self.recorded = {name: _plain(planes) for name, planes in sample.recorded.items()}
         self.outputs = {layer.name: self._outputs(layer) for layer in layers if layer.sends}
-        self.flat = {layer.name: NOTHING_SENT for layer in layers} | {
+        self.flat = {layer.name: NO_OUTPUTS for layer in layers} | {
             name: planes.reshape(len(planes), -1, planes.shape[-1]) for name, planes in self.outputs.items()}
         fed = self.outputs if computed else self.recorded
         self.sources: Mapping[str, Ints] = {**fed, INPUT: _plain(sample.inputs)}
