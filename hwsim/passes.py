@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-PassKind = Literal["fire", "shift", "readout", "requant", "mask", "reinitialise"]
+PassKind = Literal["fire", "shift", "readout", "requant", "mask", "reinitialise", "count"]
 DECAY_BITS = 12
 DECAY_WHOLE = 1 << DECAY_BITS
 """Decays are in 1 / DECAY_WHOLE."""
@@ -27,12 +27,13 @@ class Pass:
 
     kind       fire: add, compare, reset, leak or decay, write; shift: V <- 2 V; readout: potentials leave;
                requant: the value clip(V // threshold, 0, max_level) leaves, V is not written;
-               mask: a neuron with V < 0 is flagged off, V <- initial; reinitialise: V <- initial.
+               mask: a neuron with V < 0 is flagged off, V <- initial; reinitialise: V <- initial;
+               count: a neuron below the threshold pays the table's `wait`, another is flagged and pays no more (R28).
     threshold  compared value before the shift; the pass compares with threshold >> shift.
     add        the pass first adds the table's addend (bias) and, for direct tables, the current.
     timestep   timestep of the layer's output that the pass makes (0-based), for reports.
     flags      of a fire pass: `ignore` them; `masked`: a neuron that is flagged off is left out; `fire_once`: the same, and a
-               neuron that fires is flagged off instead of being reset.
+               neuron that fires is flagged off instead of being reset. A count pass has `fire_once`: it flags, and sends nothing.
     """
 
     after_eot: int
@@ -64,6 +65,7 @@ class PassTable:
     max_level     highest value of a requant pass.
     spike_shift   an event without a payload weighs 2**spike_shift (hybrid inputs; docs/cycle-model.md R11).
     flagged       the run has a mask memory, one flag a neuron, that the clear empties (R16); passes that use flags need it.
+    wait          what a count pass takes from a neuron that has not reached its threshold yet, 1 or more; 0: there is none.
     """
 
     planes: int
@@ -79,6 +81,13 @@ class PassTable:
     max_level: int = 0
     spike_shift: int = 0
     flagged: bool = False
+    wait: int = 0
+
+    @property
+    def flags_are_off(self) -> bool:
+        """Whether a neuron whose flag is set is off. Count passes, of an earlier timestep too, set flags of neurons that go on
+        (R28)."""
+        return self.flagged and not self.wait
 
     @property
     def clear_reads_bias(self) -> bool:

@@ -214,7 +214,7 @@ class CoreRun:
     @property
     def masks_first(self) -> bool:
         """Whether its events look at flags before they read weights (R25)."""
-        return self.core.mask_first and self.table.flagged
+        return self.core.mask_first and self.table.flags_are_off
 
     def sends_payloads(self, connection: int) -> bool:
         """Whether the events of a connection carry payloads, as `payload_bits` says."""

@@ -16,7 +16,7 @@ from hwsim.program import CoreRun, Listed, Program, Run
 from hwsim.snn.sample import Sample
 
 ISSUE_KINDS = (
-    "clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant", "mask", "reinitialise", "load", "store",
+    "clear", "acc", "shift", "fire", "eot", "skip", "readout", "requant", "mask", "reinitialise", "load", "store", "count",
 )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hwsim.checks.chip import LARGEST, MOST, bits_misfits, is_whole, order_misfits
 from hwsim.checks.dataflow import core_problems, feed_problems, table_problems
-from hwsim.checks.passes import pass_misfits
+from hwsim.checks.passes import count_misfits, pass_misfits
 from hwsim.checks.pipes import pipe_misfits
 from hwsim.checks.regions import cover_of, region_text, span_text
 from hwsim.passes import DECAY_WHOLE, Pass, PassTable
@@ -218,6 +218,7 @@ def table_misfits(table: PassTable, layer: Layer) -> Iterator[str]:
             yield f"has a pass table whose {name} is of shape {shape}, the layer's is {tuple(layer.shape)}"
     if table.reset not in _RESETS:
         yield f"has a pass table with reset {table.reset!r}, allowed are {', '.join(_RESETS)}"
+    yield from (f"has a pass table {text}" for text in count_misfits(table))
     if table.leak_shift is not None and not is_whole(table.leak_shift, 1, 63):
         yield f"has a pass table with leak_shift {table.leak_shift!r}, allowed are 1 to 63 or none"
     if not is_whole(table.decay, 0, DECAY_WHOLE):

@@ -23,7 +23,8 @@ from hwsim.sources.data import Dataset
 @dataclass(frozen=True)
 class Request:
     """How to convert. tau: timesteps of the first stage (two_stage). below: what bit_serial does with fewer bits than
-    were trained. calibration: training images that alpha_beta looks at."""
+    were trained. calibration: training images that alpha_beta looks at. read_out: what single_spike answers with, the final
+    potential or that minus the time of its first crossing (paper 004, Eq. 12)."""
 
     method: str
     timesteps: int
@@ -31,6 +32,7 @@ class Request:
     widths: Widths = field(default_factory=Widths)
     below: Literal["refire", "truncate"] = "refire"
     calibration: int = CALIBRATION_IMAGES
+    read_out: Literal["potential", "first_crossing"] = "potential"
 
 
 Images = NDArray[Any]

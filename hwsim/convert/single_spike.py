@@ -6,8 +6,8 @@ A neuron fires at U > V, strictly: U >= floor(V) + 1 of integers. The leak, lamb
 those to the trained lambda; `leaks` of the result say what that changed. Eq. 6 leaks before it adds, the hardware after it
 fires: the same, but for the initial potential, which therefore is converted with one leak applied.
 
-The answer of the integer network is its final potential. The paper also weighs the time of the read-out's first crossing
-(Eq. 11), which the hardware's read-out does not keep.
+The answer of the integer network is its final potential, or, if asked, that minus the time of its first crossing (Eq. 10 to 12;
+hwsim.snn.neurons.first_crossing). A read-out reaches its threshold at U >= V, of integers ceil(V).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hwsim.convert.base import Built, Method, Request, check_trained_for
 from hwsim.convert.folded import SourceConnection, SourceLayer, check_numbers
 from hwsim.convert.integers import USUAL_WIDTHS, Widths, scaled
 from hwsim.snn.network import InputSpec, Network
-from hwsim.snn.neurons import ReadOut, SingleSpike
+from hwsim.snn.neurons import FirstCrossing, ReadOut, SingleSpike
 from hwsim.sources.checkpoint import Checkpoint
 from hwsim.sources.data import Dataset
 from hwsim.sources.single_spike import SMALLEST_THRESHOLD, SingleSpikeLayer, SingleSpikeNetwork, spike_times
@@ -31,8 +31,11 @@ from hwsim.sources.single_spike import SMALLEST_THRESHOLD, SingleSpikeLayer, Sin
 HIGHEST_SHIFT = 8
 
 
-def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS) -> tuple[Network, dict[str, tuple[float, float]]]:
-    """The integer network, and by layer the trained leak and the one that the hardware has."""
+def to_single_spike(
+    trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS, times: bool = False
+) -> tuple[Network, dict[str, tuple[float, float]]]:
+    """The integer network, and by layer the trained leak and the one that the hardware has. `times`: its answer is the
+    potential minus the time of its first crossing."""
     spec, steps = hybrid_input(trained, widths), trained.timesteps
     leaks: dict[str, tuple[float, float]] = {}
 
@@ -40,7 +43,11 @@ def to_single_spike(trained: SingleSpikeNetwork, widths: Widths = USUAL_WIDTHS) 
         layer = trained.layers[source.name]
         initial = layer.initial.detach().double().flatten().numpy()
         if layer.read_out:
-            return Fixed(neurons(source, ReadOut(), steps, initial_potential=scaled(initial, scale)), scale)
+            start = scaled(initial, scale)
+            if not times:
+                return Fixed(neurons(source, ReadOut(), steps, initial_potential=start), scale)
+            reached = max(1, int(np.ceil(float(layer.threshold.detach()) * scale)))
+            return Fixed(neurons(source, FirstCrossing(max(1, round(scale))), steps, reached, initial_potential=start), scale)
         trained_leak = float(layer.leak.detach().clamp(0, 1))
         shift, leak = nearest_leak(trained_leak)
         leaks[source.name] = trained_leak, leak
@@ -95,7 +102,7 @@ def _single_spike(request: Request, checkpoint: Checkpoint, data: Dataset) -> Bu
     trained = checkpoint.network()
     assert isinstance(trained, SingleSpikeNetwork)
     check_trained_for(checkpoint, request, "spike times")
-    network, leaks = to_single_spike(trained, request.widths)
+    network, leaks = to_single_spike(trained, request.widths, times=request.read_out == "first_crossing")
     spec = network.input
     return network, lambda images: encode(trained, spec, images), {
         "leaks": {name: [round(was, 4), now] for name, (was, now) in leaks.items()}}

@@ -29,7 +29,8 @@ def worst_case_bits(network: Network) -> dict[str, int]:
 def worst_case(network: Network, layer: Layer) -> int:
     """Largest magnitude that a potential of the layer can reach.
 
-    Firing only ever takes away from a potential that is at or above its threshold, so what was added bounds it.
+    Firing only ever takes away from a potential that is at or above its threshold, so what was added bounds it, and what a model
+    takes below it.
     """
     added = sum(_largest_sum(network, connection, layer) for connection in layer.connections)
     start = int(np.abs(layer.initial_potential).max(initial=0))
@@ -37,7 +38,7 @@ def worst_case(network: Network, layer: Layer) -> int:
     every_step = layer.neuron.adds_each_step
     if every_step and any(network.is_direct(c) for c in layer.connections):
         added *= layer.timesteps
-    return start + bias * (layer.timesteps if every_step else 1) + added
+    return start + bias * (layer.timesteps if every_step else 1) + added + layer.neuron.takes(layer)
 
 
 def needed_bits(network: Network, samples: Iterable[NDArray[np.integer]]) -> dict[str, int]:

@@ -27,7 +27,7 @@ KNOWN: Mapping[type, frozenset[str]] = {
         "last_channel", "keep", "current_fed", "payload_bits", "rows"}),
     PassTable: frozenset({
         "planes", "passes", "initial", "addend", "weigh_planes", "direct", "reset", "leak_shift", "max_level", "spike_shift",
-        "flagged", "decay", "current_decay"}),
+        "flagged", "decay", "current_decay", "wait"}),
     Pass: frozenset({"after_eot", "kind", "threshold", "shift", "add", "timestep", "flags"}),
 }
 """The fields that this hardware knows."""
@@ -46,6 +46,8 @@ def uncovered(run: CoreRun) -> Iterator[str]:
     for name, allowed in COVERED.items():
         if (value := getattr(run.core, name)) not in allowed:
             yield f"{name} {value!r}; use {' or '.join(map(repr, allowed))}"
+    if any(one.kind == "count" for one in run.table.passes):
+        yield "count passes (R28), which a read-out of first crossings makes; give the network a read-out of potentials"
     if run.cut_by_rows:
         yield (f"rows {run.row_span[0]} to {run.row_span[1] - 1} of a layer, of which it computes all (R25); give the design "
                "memories in which one group of the layer fits")

@@ -64,7 +64,8 @@ def layer_sums(network: Network, layer: Layer, planes: Planes) -> IntArray:
 
 def sees_sum(layer: Layer) -> bool:
     """Whether the layer looks at the sum of all planes; every other gets its input timestep by timestep."""
-    return layer.neuron.sums_planes or (not layer.sends and len(layer.stages) < 3)
+    neuron = layer.neuron
+    return neuron.sums_planes or (not (layer.sends or neuron.judges_each_step) and len(layer.stages) < 3)
 
 
 def connection_sums(connection: Connection, events: NDArray[np.integer], shape: Shape) -> IntArray:
@@ -111,7 +112,7 @@ def potential_bounds(network: Network, inputs: NDArray[np.integer]) -> dict[str,
         lows = start + (sums - size) // 2 + np.minimum(bias, 0)
         highs = start + (sums + size) // 2 + np.maximum(bias, 0)
         bounds[layer.name] = (
-            min(int(lows.min()), int(start.min()), int(ends.min())),
+            min(int(lows.min()), int(start.min()), int(ends.min())) - layer.neuron.takes(layer),
             max(int(highs.max()), int(start.max()), int(ends.max())),
         )
         if len(outputs):

@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 KIND = {kind: number for number, kind in enumerate(ISSUE_KINDS)}
 ACC, EOT, SKIP = KIND["acc"], KIND["eot"], KIND["skip"]
-PASSES = tuple(KIND[kind] for kind in ("shift", "fire", "readout", "requant", "mask", "reinitialise"))
+PASSES = tuple(KIND[kind] for kind in ("shift", "fire", "readout", "requant", "mask", "reinitialise", "count"))
 NOTHING, HAZARD, PORT = 0, 1, 2
 """What held an issue up for the one cycle before it."""
 

@@ -29,7 +29,7 @@ class State(NamedTuple):
 
 _WORDS = {"acc": "accumulate", "eot": "end of timestep", "skip": "event that adds nothing", "fire": "fire pass",
           "shift": "shift pass", "readout": "read-out pass", "requant": "requantise pass", "mask": "mask pass",
-          "reinitialise": "reinitialise pass",
+          "reinitialise": "reinitialise pass", "count": "count pass",
           "load": "load a word", "store": "store a word"}
 BUSY = tuple(State(_WORDS.get(kind, kind), "busy", "busy") for kind in ISSUE_KINDS)
 STARTS, NO_EVENT, DRAINS, HAZARD_STALL, PORT_STALL, WRITER_STALL = range(len(BUSY), len(BUSY) + 6)

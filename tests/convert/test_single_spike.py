@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
+from hwsim.convert.single_spike import to_single_spike  # noqa: E402
+from hwsim.snn.network import Layer  # noqa: E402
+from hwsim.snn.neurons import FirstCrossing, ReadOut  # noqa: E402
 from hwsim.sources.activations import ActivationSpec, upper_quantile  # noqa: E402
 from hwsim.sources.networks import SourceError, SourceNetwork  # noqa: E402
 from hwsim.sources.single_spike import (  # noqa: E402
@@ -320,3 +324,33 @@ def test_scores_are_the_logarithm_of_the_products() -> None:
     assert torch.equal(made(x), potentials - times)
     assert torch.equal(made(x).argmax(1), (potentials.softmax(1) * (-times).softmax(1)).argmax(1))
     assert ((times >= 1) & (times <= T)).all()
+
+
+# -- the hardware's read-out, Eq. 9-12 -----------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_the_integer_read_out_gives_the_trained_answer_but_for_a_constant() -> None:
+    """Potential minus time, class by class, for currents and thresholds that are whole numbers."""
+    generator = np.random.default_rng(4)
+    for threshold in (1, 7, 30, 1000):
+        currents = generator.integers(-9, 16, (T, 6, 10))
+        trained = layer(float(threshold), 1.0, read_out=True)
+        potentials, times = trained.accumulate(torch.tensor(currents).float()[..., None, None])
+        made = Layer("out", (60, 1, 1), (), FirstCrossing(1), T, thresholds=np.full(T, threshold))
+        answers = made.neuron.emit(currents.reshape(T, 60, 1, 1), made)[1].reshape(6, 10)
+        np.testing.assert_array_equal(answers, (potentials - times).numpy() + 1)
+
+
+def test_a_converted_read_out_has_the_trained_threshold_and_one_timestep_as_its_unit() -> None:
+    trained = network()
+    last = list(trained.layers.values())[-1]
+    plain, timed = (to_single_spike(trained, times=times)[0].layers[-1] for times in (False, True))
+    scale = np.abs(timed.connections[0].weights).max() / float(
+        last.connections[0].operator.weight.abs().max() / last.connections[0].divisor)
+    assert isinstance(plain.neuron, ReadOut)
+    assert timed.neuron == FirstCrossing(round(scale))
+    assert set(timed.thresholds) == {int(np.ceil(float(last.threshold) * scale))}
+    np.testing.assert_array_equal(timed.connections[0].weights, plain.connections[0].weights)
+    np.testing.assert_array_equal(timed.initial_potential, plain.initial_potential)
+    assert timed.potential_bits >= plain.potential_bits

@@ -211,7 +211,7 @@ class ProgramPack:
                 self.counts[move.id, move.timesteps[0], INDEX[event]] += count
         self.over_channel = {event: np.array([op.id for op in moves if op.kind == kind], np.int64)
                              for event, kind in (("channel_read_bits", "load"), ("channel_write_bits", "store"))}
-        self.valued = {op.layer for op in program.runs if any(p.kind == "mask" for p in op.body.table.passes)}
+        self.valued = {op.layer for op in program.runs if any(p.kind in ("mask", "count") for p in op.body.table.passes)}
         for layer in {op.layer for op in program.runs}:
             self.states[layer] = self._reserve([op for op in program.runs if op.layer == layer])
         for op in program.runs:

@@ -25,7 +25,7 @@ NOTHING_SENT = np.zeros(0, np.int32)
 PAYLOAD_SYNAPSES, SHIFTED_SYNAPSES, FIRED = TALLY["payload_synapses"], TALLY["shifted_synapses"], TALLY["fired"]
 CLEARS, ROWS_SCANNED, POOLED, VALUE_BITS = TALLY["clears"], TALLY["rows_scanned"], TALLY["pooled"], TALLY["value_bits"]
 ON_FIRED_AT, ON_ADDED_TO, ON_LEAKING = TALLY["on_fired_at"], TALLY["on_added_to"], TALLY["on_leaking"]
-FLAG_WORDS, LAST_WORDS = TALLY["flag_words"], TALLY["last_words"]
+FLAG_WORDS, LAST_WORDS, COUNTED = TALLY["flag_words"], TALLY["last_words"], TALLY["counted"]
 
 
 def in_one_row(*states: Ints) -> tuple[Ints, ...]:
@@ -150,6 +150,9 @@ class PlainCore:
         sends = p.sends
         plane = self._outputs(p.timestep) if sends else None
         on = 0 if p.flags == "ignore" else self._on()
+        if p.kind == "count":
+            self._count(number, p, on)
+            return False
         if self.state.arithmetic:
             self.clipped += self._compute(p, plane)
         elif self.run.table.flagged:
@@ -172,6 +175,33 @@ class PlainCore:
             self.recorder.swept(p.kind, log, plane, sending)
         return sends
 
+    def _count(self, number: int, p: Pass, on: int) -> None:
+        """R28, of `on` neurons whose flag is not set."""
+        row = self.tally[p.timestep]
+        reached = self._reached(p, row)
+        log = np.empty((self.run.words, 2), np.int64) if self.recorder else NO_LOG
+        kt.time_pass(self.run.words, NOTHING_SENT, self.clock, row, log)
+        row += self.pack.pass_tallies[number]
+        self._count_flagged(p, row, on, reached)
+        if self.recorder:
+            self.recorder.swept(p.kind, log, None, 0)
+
+    def _reached(self, p: Pass, row: NDArray[np.int64]) -> Ints:
+        """Neurons of each word that a count pass flags, (words,). Without arithmetic nobody is known to reach a threshold."""
+        flagged = np.zeros(self.run.words, np.int32)
+        if self.state.arithmetic:
+            table, potential = self.run.table, self.pack.potential
+            flags = self.state.flags
+            reached = np.zeros(flags.shape, np.uint8)
+            # A threshold that no potential is below is as good as the lowest.
+            threshold = max(p.threshold >> p.shift, potential.lowest)
+            clipped, counted = kf.count_on(self.state.potentials, flags, reached, min(threshold, potential.highest),
+                                           threshold <= potential.highest, table.wait, potential.limits(table.wait))
+            self.clipped += clipped
+            row[COUNTED] += counted
+            ka.count_sent(reached, self.run.core.lanes, flagged)
+        return flagged
+
     def _reinitialise(self, number: int, p: Pass) -> None:
         """R18: potentials start again; currents and flags stay."""
         row = self.tally[p.timestep]
@@ -191,7 +221,7 @@ class PlainCore:
         """A1 to A3 of a pass that looks at flags: `on` neurons were on before it."""
         row[ON_FIRED_AT] += on
         row[ON_ADDED_TO] += on * p.add
-        row[ON_LEAKING] += self._on()
+        row[ON_LEAKING] += self._on() * (p.kind == "fire")
         if p.flags == "fire_once":
             row[FLAG_WORDS] += np.count_nonzero(sent)
 

@@ -20,7 +20,7 @@ TALLIES = (
     "clears", "fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "threshold_shifts",
     "masks", "reinitialises", "flag_fires", "addends_flag_fire", "on_fired_at", "on_added_to", "on_leaking", "flag_words",
     "port_stalls", "sending_words", "loads", "stores", "plane_sums", "register_synapses", "quiet_words",
-    "last_words",
+    "last_words", "counts", "counted",
 )
 TALLY = {name: i for i, name in enumerate(TALLIES)}
 
@@ -71,6 +71,8 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
         "masks": {"membrane_read_mask": words, "membrane_write_mask": words, "mask_write": words, "cmp": neurons,
                   **initial_words, **operands},
         "reinitialises": {"membrane_write_clear": words, **initial_words},
+        "counts": {"addr_gen": words, "mask_read": words, "membrane_read_fire": words, "membrane_write_fire": words},
+        "counted": {"reset_sub": 1},
         # Passes that look at flags: words as ever, neurons only those that are on, which each sample decides.
         "flag_fires": {"mask_read": words, **fire_words},
         "addends_flag_fire": added_words,
@@ -102,7 +104,7 @@ def coefficients(run: CoreRun, channels: int) -> NDArray[np.int64]:
 
 
 PASS_TALLIES = ("fires", "shifts", "readouts", "requants", "addends_fire", "addends_readout", "masks", "reinitialises",
-              "flag_fires", "addends_flag_fire", "flag_words")
+              "flag_fires", "addends_flag_fire", "flag_words", "counts")
 MEMORIES = ("membrane_read", "membrane_write", "current_", "mask_")
 
 
@@ -165,7 +167,7 @@ def pass_tallies(run: CoreRun) -> NDArray[np.int64]:
     held, groups = run.core.accumulators, run.groups[1] - run.groups[0]
     visits = run.positions * -(-groups // held) if run.core.order == "gather" else 1
     for p, row in zip(run.table.passes, out, strict=True):
-        kind = p.kind if p.flags == "ignore" else "flag_fire"
+        kind = "flag_fire" if p.kind == "fire" and p.flags != "ignore" else p.kind
         row[TALLY[f"{kind}s"]] = 1
         if p.add:
             row[TALLY[f"addends_{kind}"]] = 1

@@ -325,7 +325,9 @@ class DataflowCore(PlainCore):
         sends = p.sends
         plane = self._outputs(p.timestep) if sends else None
         on = 0 if p.flags == "ignore" else self._on()
-        if self.state.arithmetic and p.kind == "reinitialise":
+        if p.kind == "count":
+            self.sent[sweep.place] = self._reached(p, row)
+        elif self.state.arithmetic and p.kind == "reinitialise":
             self.state.potentials[...] = self.pack.initial
         elif self.state.arithmetic:
             self.clipped += self._compute(p, plane)

@@ -17,9 +17,10 @@ from hwsim.program import CoreRun
 
 MEMBRANE, CURRENT, FLAGS = 1, 2, 4
 READ = {"shift": "membrane_read_shift", "fire": "membrane_read_fire", "requant": "membrane_read_fire",
-        "readout": "membrane_read_readout", "mask": "membrane_read_mask"}
+        "readout": "membrane_read_readout", "mask": "membrane_read_mask", "count": "membrane_read_fire"}
 WRITTEN = {"shift": "membrane_write_shift", "fire": "membrane_write_fire", "requant": "membrane_write_fire",
-           "readout": "membrane_write_readout", "mask": "membrane_write_mask", "reinitialise": "membrane_write_clear"}
+           "readout": "membrane_write_readout", "mask": "membrane_write_mask", "reinitialise": "membrane_write_clear",
+           "count": "membrane_write_fire"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Sweep:
     index, number   place in the pass table; fire and requant passes before it since the EOT.
     place           place among all sweeps of the run.
     reads, writes, claims   memories; `claims` is what R6 looks at.
-    flaggers        places of the `fire_once` sweeps that decide whether its write of the flags happens; None: it always does.
+    flaggers        places of the `fire_once` sweeps, R28's among them, that decide whether its write of the flags happens; None:
+                    it always does.
     """
 
     index: int

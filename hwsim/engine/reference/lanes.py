@@ -63,6 +63,7 @@ MEMBRANE_WRITES = {
     "clear": "membrane_write_clear", "reinitialise": "membrane_write_clear", "acc": "membrane_write_accumulate",
     "shift": "membrane_write_shift", "fire": "membrane_write_fire", "requant": "membrane_write_fire",
     "mask": "membrane_write_mask", "readout": "membrane_write_readout", "store": "membrane_write_store",
+    "count": "membrane_write_fire",
 }
 
 
@@ -134,6 +135,8 @@ class Lanes:
             return self._requant(operation)
         if kind == "mask":
             return self._mask(operation)
+        if kind == "count":
+            return self._count(operation)
         if kind == "reinitialise":
             self._add_sums(operation)
             return self._start_again(operation)
@@ -177,6 +180,27 @@ class Lanes:
         potential = self._potential(operation, real)
         self.mask.change(operation.word, (potential < 0).astype(np.int64))
         return self._start_again(operation)
+
+    def _count(self, operation: WordOperation) -> Spikes:
+        """R28: who is below the threshold and has not reached it before pays; who reaches it is flagged and pays no more."""
+        sweep, off = operation.sweep, self._off(operation)
+        assert sweep is not None
+        assert off is not None
+        on = self._on_count(operation, off)
+        operation.activity["cmp"] += on
+        potential = self._potential(operation, on)
+        if self.replay is not None:
+            # Without weights no potential means anything: nobody is below, and nobody reaches it.
+            self.membrane.change(operation.word, potential)
+            return []
+        below = potential < sweep.threshold >> sweep.shift
+        waits, reaches = below & ~off, ~below & ~off
+        waits[self.layout.real_lanes(operation.word):] = reaches[self.layout.real_lanes(operation.word):] = False
+        operation.activity["reset_sub"] += int(np.count_nonzero(waits))
+        self.membrane.change(operation.word, self._saturate(potential - waits * self.table.wait, self.potential_bits))
+        if reaches.any():
+            self.mask.change(operation.word, (off | reaches).astype(np.int64))
+        return []
 
     def _accumulate(self, operation: WordOperation) -> Spikes:
         activity, work, word = operation.activity, operation.work, operation.word

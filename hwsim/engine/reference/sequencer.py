@@ -22,7 +22,7 @@ KIND_CODE = {kind: code for code, kind in enumerate(ISSUE_KINDS)}
 MEMBRANE_READS = {
     "acc": "membrane_read_accumulate", "shift": "membrane_read_shift", "fire": "membrane_read_fire",
     "requant": "membrane_read_fire", "readout": "membrane_read_readout", "mask": "membrane_read_mask",
-    "load": "membrane_read_load",
+    "load": "membrane_read_load", "count": "membrane_read_fire",
 }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from hwsim.snn.neurons.base import Context, Neuron
 from hwsim.snn.neurons.bit_serial import BitSerial
 from hwsim.snn.neurons.cuba_lif import CubaLif
+from hwsim.snn.neurons.first_crossing import FirstCrossing
 from hwsim.snn.neurons.integrate_and_fire import IntegrateAndFire
 from hwsim.snn.neurons.read_out import ReadOut
 from hwsim.snn.neurons.requantise import Requantise
@@ -18,10 +19,11 @@ from hwsim.snn.neurons.single_spike import SingleSpike
 from hwsim.snn.neurons.two_stage import TwoStage
 
 MODELS: dict[str, type[Neuron]] = {
-    model.model: model for model in (IntegrateAndFire, BitSerial, TwoStage, SingleSpike, CubaLif, ReadOut, Requantise)
+    model.model: model
+    for model in (IntegrateAndFire, BitSerial, TwoStage, SingleSpike, CubaLif, ReadOut, FirstCrossing, Requantise)
 }
 
 __all__ = [
-    "MODELS", "BitSerial", "Context", "CubaLif", "IntegrateAndFire", "Neuron", "ReadOut", "Requantise",
+    "MODELS", "BitSerial", "Context", "CubaLif", "FirstCrossing", "IntegrateAndFire", "Neuron", "ReadOut", "Requantise",
     "SingleSpike", "TwoStage",
 ]

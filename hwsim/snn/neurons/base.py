@@ -68,6 +68,7 @@ class Neuron:
     reads           what its sources may send: the same, and `payloads`, the one plane of a direct input.
     in_time         its output of timestep t needs no input of a later timestep, so a layer can run step by step.
     sums_planes     it looks at the sum of all planes of its input at once, so it may have other timesteps than its sources.
+    judges_each_step   it sends nothing, and still looks at its potentials in every timestep.
     adds_each_step  its bias and a direct input are added in every timestep, not once.
     fires_once      a neuron sends at most one spike per sample.
     staged          a layer of it may have several stages.
@@ -83,6 +84,7 @@ class Neuron:
     in_time: ClassVar[bool] = True
     sums_planes: ClassVar[bool] = False
     adds_each_step: ClassVar[bool] = True
+    judges_each_step: ClassVar[bool] = False
     fires_once: ClassVar[bool] = False
     staged: ClassVar[bool] = False
     twin: ClassVar[str] = ""
@@ -131,6 +133,10 @@ class Neuron:
             return 1
         bits = {"bits": layer.timesteps, "values": layer.payload_bits}
         return (1 << bits[self.sends]) - 1 if self.writes_numbers else layer.timesteps
+
+    def takes(self, layer: NeuronLayer) -> int:
+        """The most that passes take from a potential which is below its threshold; what firing takes is not meant."""
+        return 0
 
     def lower(self, layer: NeuronLayer, context: Context) -> PassTable:
         """The pass table of `layer`."""

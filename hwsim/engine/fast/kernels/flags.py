@@ -1,4 +1,5 @@
-"""Passes that look at flags: adding to neurons that are on, firing with `masked` or `fire_once` (R16 of docs/cycle-model.md).
+"""Passes that look at flags: adding to neurons that are on, firing with `masked` or `fire_once` (R16 of docs/cycle-model.md),
+counting timesteps until a threshold is reached (R28).
 
 Flags are (positions, lanes) uint8 beside the potentials, 1: the neuron is off. A step that a neuron is left out of neither
 changes it nor clips; the firing pass then writes zero in its place. Tables without flags never come here: their passes are
@@ -33,6 +34,34 @@ def add_terms_on(state: Array, flags: Array, terms: Array, limits: Array) -> int
             lanes[j] = kept
         clipped += clips
     return clipped
+
+
+@njit(cache=True)
+def count_on(
+    state: Array, flags: Array, reached: Array, threshold: int, reachable: bool, wait: int, limits: Array
+) -> tuple[int, int]:
+    """Who is below the threshold, and has no flag, pays `wait`; who is not is flagged. `reached` becomes 0 / 1.
+
+    `reachable`: whether the potentials can hold the threshold at all. Returns the steps that were clipped, and who paid.
+    """
+    wide = limits.dtype.type
+    low, by = limits[0], wide(wait)
+    clipped = counted = 0
+    for position in range(state.shape[0]):
+        lanes, has, now = state[position], flags[position], reached[position]
+        for j in range(lanes.size):
+            if has[j]:
+                continue
+            if reachable and lanes[j] >= threshold:
+                has[j] = now[j] = 1
+                continue
+            left = wide(wide(lanes[j]) - by)
+            if left < low:
+                left = low
+                clipped += 1
+            lanes[j] = left
+            counted += 1
+    return clipped, counted
 
 
 @njit(cache=True)
