@@ -104,8 +104,9 @@ def _single_spike(request: Request, checkpoint: Checkpoint, data: Dataset) -> Bu
     check_trained_for(checkpoint, request, "spike times")
     network, leaks = to_single_spike(trained, request.widths, times=request.read_out == "first_crossing")
     spec = network.input
-    return network, lambda images: encode(trained, spec, images), {
-        "leaks": {name: [round(was, 4), now] for name, (was, now) in leaks.items()}}
+    notes: dict[str, object] = {"leaks": {name: [round(was, 4), now] for name, (was, now) in leaks.items()}}
+    return network, lambda images: encode(trained, spec, images), notes | (
+        {} if request.read_out == "potential" else {"read_out": request.read_out})
 
 
 SINGLE_SPIKE = Method("single_spike", "004", "hybrid input, a neuron fires once", ("single_spike",), _single_spike)

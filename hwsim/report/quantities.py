@@ -93,7 +93,7 @@ def cycle_rules(result: Result) -> str:
     """Where the rules stand that decide the cycles of the run's kind of core."""
     if chip_model(result.architecture).timed:
         chip = "C1 to C6" if result.architecture.network is None else "C1 to C9"
-        return f"docs/cycle-model.md, rules R1 to R26 and {chip}"
+        return f"docs/cycle-model.md, rules R1 to R28 and {chip}"
     return "the rules of this kind of core: docs/baselines.md, docs/odin.md"
 
 

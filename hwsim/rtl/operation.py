@@ -20,7 +20,8 @@ MEMORIES = ("membrane", "current", "mask")
 class Kind(enum.Enum, shape=unsigned(4)):
     """What takes a slot."""
 
-    CLEAR, ACCUMULATE, SHIFT, FIRE, EOT, SKIP, READOUT, REQUANT, MASK, REINITIALISE, LOAD, STORE = range(len(ISSUE_KINDS))
+    (CLEAR, ACCUMULATE, SHIFT, FIRE, EOT, SKIP, READOUT, REQUANT, MASK, REINITIALISE, LOAD, STORE,
+     COUNT) = range(len(ISSUE_KINDS))  # this hardware never counts (R28)
 
 
 def tag_layout(p: Parameters) -> data.StructLayout:

@@ -238,3 +238,23 @@ def random_skipping_run(rng: Rng, share: float | None = None) -> RandomRun:
             continue
         return case
     raise AssertionError("no such run")
+
+
+def random_counting_run(rng: Rng) -> RandomRun:
+    """A random run whose passes count until a threshold is reached (R28), and that engines take; flags from before among them."""
+    for _ in range(200):
+        case = random_run(rng)
+        if case.kind in ("requantise", "two_stage"):
+            continue
+        table, wait = case.run.table, int(rng.integers(1, 40))
+        counts = [Pass(t, "count", int(rng.integers(-20, 40)), timestep=t - 1, flags="fire_once")
+                  for t in range(1, table.planes + 1) if rng.random() < 0.8]
+        others = [replace(p, flags="ignore") for p in table.passes]
+        passes = tuple(sorted(others + counts, key=lambda p: (p.after_eot, rng.random())))
+        case = replace(case, run=replace(case.run, table=replace(table, passes=passes, flagged=True, wait=wait)))
+        try:
+            FastEngine().run_planes(*case.arguments)
+        except ProgramError:
+            continue
+        return case
+    raise AssertionError("no such run")

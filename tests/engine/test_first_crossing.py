@@ -16,6 +16,7 @@ from hwsim.activity import INDEX
 from hwsim.arch import Architecture
 from hwsim.checks.passes import pass_problems
 from hwsim.engine.fast.chip import FastEngine
+from hwsim.engine.reference import ReferenceEngine
 from hwsim.errors import HwsimError
 from hwsim.passes import Pass, PassTable
 from hwsim.program import Program
@@ -36,10 +37,12 @@ from tests.engine.random_designs import (
     random_sample,
 )
 from tests.engine.random_programs import both_engines
+from tests.engine.random_runs import random_counting_run
+from tests.engine.test_dataflows import assert_same
 from tests.engine.test_several_cores import assert_equal
 
 Rng = np.random.Generator
-FAST = FastEngine()
+FAST, REFERENCE = FastEngine(), ReferenceEngine()
 
 
 def with_read_out(rng: Rng, network: Network) -> Network:
@@ -96,6 +99,13 @@ def check_seed(seed: int) -> bool:
 @given(seed=st.integers(0, 2**32 - 1))
 def test_engines_agree(seed: int) -> None:
     check_seed(seed)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32 - 1))
+def test_engines_agree_on_runs_whose_passes_count(seed: int) -> None:
+    case = random_counting_run(np.random.default_rng(seed))
+    assert_same(*(engine.run_planes(*case.arguments) for engine in (FAST, REFERENCE)), case)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Mutants of both engines that break R19 to R26, and A5 where these change it; run on runs that are fed from planes."""
+"""Mutants of both engines that break R19 to R26, R28, and A5 where these change it; run on runs that are fed from planes."""
 
 from __future__ import annotations
 
@@ -71,6 +71,11 @@ DATAFLOWS: tuple[Mutant, ...] = (
     reference("R26", "operations of zeros are made",
               Edit("memory", "_rows", "self.skips_zeros and not weights.any()", "False")),
     reference("R26", "one zero is enough", Edit("memory", "_rows", "not weights.any()", "not weights.all()")),
+    reference("R28", "who has reached the threshold goes on paying", Edit("lanes", "_count", "below & ~off", "below")),
+    reference("R28", "who reaches it pays once more",
+              Edit("lanes", "_count", "potential - waits * self.table.wait", "potential - ~off * self.table.wait")),
+    reference("R28", "nobody is flagged",
+              Edit("lanes", "_count", "self.mask.change(operation.word, (off | reaches).astype(np.int64))", "pass")),
     fast("R19", "a visit takes one word more", Edit("kernels.dataflow", "gather_run", "low + held", "low + held + 1")),
     fast("R19", "loads are never made", Edit("dataflow", "moves", "every if any_loads else 0, any_stores", "0, any_stores")),
     fast("R20", "a row is read again", Edit("kernels.dataflow", "gather_run", "row_0 != last_row", "1")),
@@ -112,5 +117,9 @@ DATAFLOWS: tuple[Mutant, ...] = (
         Edit("kernels.skipping", "reach_made", "added += row[LANES]", "added += row[NUMBER]")),
     fast("R26", "the last word is that of the first group",
         Edit("kernels.skipping", "reach_made", "last = word + row[LAST]", "last = word + row[FIRST]")),
+    fast("R28", "the threshold has to be exceeded",
+        Edit("kernels.flags", "count_on", "lanes[j] >= threshold", "lanes[j] > threshold")),
+    fast("R28", "who reaches it is not flagged", Edit("kernels.flags", "count_on", "has[j] = now[j] = 1", "now[j] = 1")),
+    fast("R28", "its flags are never written", Edit("core", "_reached", "ka.count_sent(reached, self.run.core.lanes, flagged)")),
     fast("A5", "slots are not busy", Edit("kernels.dataflow", "time_tokens", "busy += count * m", "busy += count")),
 )

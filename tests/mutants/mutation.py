@@ -26,7 +26,7 @@ from hwsim.rtl.coverage import uncovered
 from hwsim.rtl.stimulus import NOT_THE_CORES, Stimulus
 from hwsim.snn.network import Connection
 from tests.engine.dataflow_cases import load_cases
-from tests.engine.random_runs import RandomRun, random_flagged_run, random_run, random_skipping_run
+from tests.engine.random_runs import RandomRun, random_counting_run, random_flagged_run, random_run, random_skipping_run
 from tests.mutants.copies import Modules, Target, copies, edited
 from tests.mutants.edits import Edit, EditError
 from tests.rtl.cases import DECAYING, STRATA, differences, draw
@@ -34,7 +34,7 @@ from tests.rtl.dataflows import scanned_differences
 
 Judge = Literal["tokens", "planes"]
 RUNS = {"run": 120, "flagged": 240, "tile": 10}
-TINY_RUNS, SKIPPING_RUNS = 600, 100
+TINY_RUNS, SKIPPING_RUNS, COUNTING_RUNS = 600, 100, 100
 PRESSES = {"R19": ("order", "gather"), "R20": ("order", "gather"), "R21": ("planes_per_token", "all"), "R22": ("writer", "word"),
            "R23": ("membrane_ports", "1rw"), "R24": ("passes", "by_word"), "R25": ("mask_first", True)}
 """By rule, the setting of the core in which hardware is asked: others cannot show it."""
@@ -94,6 +94,8 @@ def places(mutant: Mutant) -> Iterator[str]:
         yield from (place for place in ("full 0", *(f"{kind} {n}" for n in range(TINY_RUNS))) if presses(mutant.rule, place))
     elif mutant.rule == "R26":
         yield from (f"zeros {seed}" for seed in range(SKIPPING_RUNS))
+    elif mutant.rule == "R28":
+        yield from (f"counts {seed}" for seed in range(COUNTING_RUNS))
     elif mutant.judge == "planes":
         yield from (f"{kind} {seed}" for kind, most in RUNS.items() for seed in range(most))
         yield from (f"vector {case.id}" for case in load_cases())
@@ -294,7 +296,7 @@ def full_run(rng: np.random.Generator) -> RandomRun:
 
 
 DRAWS = {"full": full_run, "tiny": tiny_run, "flags": flags_first_run, "run": random_run, "flagged": random_flagged_run,
-         "tile": strided_tile, "zeros": random_skipping_run}
+         "tile": strided_tile, "zeros": random_skipping_run, "counts": random_counting_run}
 
 
 @cache

@@ -136,6 +136,9 @@ def _neuron_misfits(network: Network, layer: Layer, where: str) -> Iterator[str]
 
 def _read_out_misfits(layer: Layer) -> Iterator[str]:
     """A read-out has no place on the chip: whoever receives the spikes adds them up."""
+    if layer.neuron.judges_each_step:
+        yield (f"layer {layer.name}: a {layer.neuron.model} layer compares in every timestep, and who receives ODIN's spikes "
+               "only adds them up; use read_out")
     for connection in layer.connections:
         here = f"layer {layer.name}, from {connection.source}"
         if connection.source == INPUT:

@@ -21,7 +21,7 @@ from hwsim.cost.overrides import PRICED
 from hwsim.result import Result
 from hwsim.schedules import schedule_by_name
 from hwsim.snn.network import INPUT, Connection, InputSpec, Layer, Network
-from hwsim.snn.neurons import BitSerial, IntegrateAndFire, Neuron, ReadOut, SingleSpike
+from hwsim.snn.neurons import BitSerial, FirstCrossing, IntegrateAndFire, Neuron, ReadOut, SingleSpike
 from hwsim.trace.reader import Trace
 from tests.conftest import ROOT
 
@@ -291,6 +291,9 @@ def test_sizes_signs_and_inputs() -> None:
     text = refused(read_out)
     assert "put a spiking layer between" in text
     assert "no layer spikes" in text
+    waits = Layer("out", (2, 1, 1), (Connection("a", "linear", (2, 1, 1), np.eye(2, dtype=np.int64)),), FirstCrossing(3), 2,
+                  np.full(2, 4))
+    assert "layer out: a first_crossing layer compares in every timestep" in refused(layer_of(), waits)
 
 
 def test_all_reasons_come_at_once() -> None:
