@@ -57,9 +57,8 @@ def convert_command(
     )] = None,
     pool: Annotated[str, typer.Option(help="Average pooling: folded into events, or by a pooling unit.")] = "folded",
     below: Annotated[str, typer.Option(help="bit_serial with fewer bits than trained: refire or truncate.")] = "refire",
-    read_out: Annotated[str, typer.Option("--read-out", help=(
-        "single_spike: the answer is the final potential, or first_crossing: minus the time in which it first reached the "
-        "read-out's threshold."))] = "potential",
+    first_crossing: Annotated[bool, typer.Option("--first-crossing", help=(
+        "single_spike: take from each final potential the time in which it first reached the read-out's threshold."))] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
     unverified: Annotated[bool, typer.Option("--unverified", help="Take a subset, or images of one's own.")] = False,
     as_json: JsonOption = False,
@@ -72,7 +71,7 @@ def convert_command(
     if model is not None:
         _check_own(checkpoint, data, calibrate, {
             "--tau": tau != 4, "--potential-bits": potential_bits is not None, "--pool": pool != "folded",
-            "--below": below != "refire", "--read-out": read_out != "potential",
+            "--below": below != "refire", "--first-crossing": first_crossing,
             "--unverified": unverified, "--method": method != "bit_serial"})
         own = OwnNetwork(model, str(calibrate), test, levels, timesteps, mean, std, weight_bits, payload_bits)
         convert_own(own, out, samples, images, skip_accuracy, force, as_json)
@@ -86,12 +85,9 @@ def convert_command(
     target = None if out is None else file_to_write(out, force)
     if target is None and skip_accuracy:
         raise HwsimError("nothing to do: give --out for a trace, or leave --skip-accuracy out")
-    for name, value, allowed in (("--pool", pool, ("folded", "unit")), ("--below", below, ("refire", "truncate")),
-                                 ("--read-out", read_out, ("potential", "first_crossing"))):
+    for name, value, allowed in (("--pool", pool, ("folded", "unit")), ("--below", below, ("refire", "truncate"))):
         if value not in allowed:
             raise HwsimError(f"{name} is {value!r}, allowed are {' and '.join(allowed)}")
-    if read_out != "potential" and method != "single_spike":
-        raise HwsimError(f"--read-out {read_out} belongs to --method single_spike, whose paper weighs times; leave it out")
     width = _potential_width(potential_bits)
     need_torch()
     # PyTorch is an extra, and `--help` works without it.
@@ -102,7 +98,7 @@ def convert_command(
     loaded = load_checkpoint(checkpoint)
     dataset = load_dataset(loaded.description.dataset, data, verify=not unverified)
     widths = Widths(weight_bits, payload_bits, width, pool)  # type: ignore[arg-type]
-    request = Request(method, timesteps, tau, widths, below, read_out=read_out)  # type: ignore[arg-type]
+    request = Request(method, timesteps, tau, widths, below, first_crossing=first_crossing)  # type: ignore[arg-type]
     converted = convert(loaded, request, dataset)
     if potential_bits == TESTED:
         with progress("widths") as report:

@@ -23,8 +23,8 @@ from hwsim.sources.data import Dataset
 @dataclass(frozen=True)
 class Request:
     """How to convert. tau: timesteps of the first stage (two_stage). below: what bit_serial does with fewer bits than
-    were trained. calibration: training images that alpha_beta looks at. read_out: what single_spike answers with, the final
-    potential or that minus the time of its first crossing (paper 004, Eq. 12)."""
+    were trained. calibration: training images that alpha_beta looks at. first_crossing: single_spike answers with the final
+    potential minus the time in which it first reached the read-out's threshold (paper 004, Eq. 12)."""
 
     method: str
     timesteps: int
@@ -32,7 +32,7 @@ class Request:
     widths: Widths = field(default_factory=Widths)
     below: Literal["refire", "truncate"] = "refire"
     calibration: int = CALIBRATION_IMAGES
-    read_out: Literal["potential", "first_crossing"] = "potential"
+    first_crossing: bool = False
 
 
 Images = NDArray[Any]
@@ -65,6 +65,7 @@ class Method:
     says      what it does, in one line.           sources   activations of the ANNs that it takes.
     build     makes the network; raises ConversionError for what the method cannot take.
     maximum   whether what its neurons send has a maximum, as binary spikes have.
+    weighs_times   whether its read-out can weigh the time of its first crossing.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Method:
     sources: tuple[str, ...]
     build: Callable[[Request, Checkpoint, Dataset], Built]
     maximum: bool = True
+    weighs_times: bool = False
 
 
 def folded(request: Request, checkpoint: Checkpoint) -> tuple[FoldedSource, Encode]:

@@ -64,6 +64,10 @@ def convert(checkpoint: Checkpoint, request: Request, data: Dataset) -> Converte
     if says.variant.pool == "max" and not method.maximum:
         raise ConversionError(f"{checkpoint.path}: was trained with max pooling, and {request.method} sends numbers of several "
                               f"bits, whose OR is not their maximum; train with `hwsim train --pool average`, or send spikes")
+    if request.first_crossing and not method.weighs_times:
+        able = " or ".join(one.name for one in METHODS.values() if one.weighs_times)
+        raise ConversionError(f"{request.method} does not weigh the time of a first crossing, {able} does; leave "
+                              "--first-crossing out")
     network, inputs, notes = method.build(request, checkpoint, data)
     if problems := validate_network(network):
         raise ConversionError(f"{checkpoint.path} by {request.method}: {problems[0]}; give more bits, or none for the worst case")

@@ -102,11 +102,12 @@ def _single_spike(request: Request, checkpoint: Checkpoint, data: Dataset) -> Bu
     trained = checkpoint.network()
     assert isinstance(trained, SingleSpikeNetwork)
     check_trained_for(checkpoint, request, "spike times")
-    network, leaks = to_single_spike(trained, request.widths, times=request.read_out == "first_crossing")
+    network, leaks = to_single_spike(trained, request.widths, times=request.first_crossing)
     spec = network.input
     notes: dict[str, object] = {"leaks": {name: [round(was, 4), now] for name, (was, now) in leaks.items()}}
     return network, lambda images: encode(trained, spec, images), notes | (
-        {} if request.read_out == "potential" else {"read_out": request.read_out})
+        {"first_crossing": True} if request.first_crossing else {})
 
 
-SINGLE_SPIKE = Method("single_spike", "004", "hybrid input, a neuron fires once", ("single_spike",), _single_spike)
+SINGLE_SPIKE = Method("single_spike", "004", "hybrid input, a neuron fires once", ("single_spike",), _single_spike,
+                      weighs_times=True)

@@ -88,8 +88,7 @@ def test_text_names_what_was_measured_and_lost(files: Path, command: Command) ->
     (["--model", "my.py:net", "--calibrate", "calibrate.npz", "--data", "there"], "give one of both"),
     (["some.pt"], "give a checkpoint of `hwsim train` and --data FOLDER, or a network of your own"),
     (["some.pt", "--data", "there", "--calibrate", "calibrate.npz"], "belong to --model"),
-    (["some.pt", "--data", "there", "--read-out", "first_crossing", "--method", "rate"], "belongs to --method single_spike"),
-    (["some.pt", "--data", "there", "--read-out", "first"], "--read-out is 'first', allowed are potential and first_crossing"),
+    (["--model", "my.py:net", "--calibrate", "calibrate.npz", "--first-crossing"], "--first-crossing belongs to checkpoints"),
 ])
 def test_mistakes_are_one_text(
     arguments: list[str], says: str, files: Path, command: Command, monkeypatch: pytest.MonkeyPatch  # noqa: F811

@@ -126,6 +126,11 @@ def test_refuses_methods_that_are_not_known(data: Dataset) -> None:
         convert(checkpoint("qcfs"), Request("phase", 4), data)
 
 
+def test_refuses_times_of_a_read_out_that_has_none(data: Dataset) -> None:
+    with pytest.raises(ConversionError, match="rate does not weigh the time of a first crossing, single_spike does; leave"):
+        convert(checkpoint("qcfs"), Request("rate", 4, first_crossing=True), data)
+
+
 @pytest.mark.parametrize("method", CONVERSIONS)
 def test_refuses_checkpoints_of_other_activations(method: str, data: Dataset) -> None:
     for kind in set(SPECS) - set(CONVERSIONS[method]):
