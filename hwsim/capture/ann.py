@@ -8,7 +8,6 @@ give the same weights to the last bit. What neurons cannot do raises Unsupported
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.capture import flow as fl
 from hwsim.capture.errors import CaptureError, UnsupportedError, refusal
-from hwsim.capture.geometry import adaptive_window, one_side, windows
+from hwsim.capture.geometry import adaptive_window, convolution, one_side, windows
 from hwsim.snn.network import INPUT, Shape
 
 Floats = NDArray[Any]
@@ -138,10 +137,10 @@ class AnnBuilder:
 
     def convolved(self, value: Value, holder: str, weights: Floats, bias: Floats | None, stride: Any, padding: Any,
                   dilation: Any, groups: int) -> fl.Flow:
-        """A convolution with weights (C_out, C_in / groups, K, K)."""
+        """A convolution with weights (C_out, C_in / groups, K_y, K_x)."""
         if weights.ndim != 4:
             raise UnsupportedError(f"a convolution in {weights.ndim - 2} dimensions", "one in two", "use Conv2d")
-        kernel, step, pad = _convolution(weights.shape[2:], stride, padding, dilation)
+        kernel, step, pad = convolution(weights.shape[2:], stride, padding, dilation)
         return fl.convolved(self._sendable(value), holder, len(weights), kernel, step, pad, groups, weights,
                             None if bias is None else bias.reshape(-1, 1, 1))
 
@@ -328,13 +327,6 @@ def _by_channel(b: fl.Branch, gain: Floats) -> Floats:
     """The branch's weights times a factor per output channel."""
     weights = np.ones(b.source_shape[0], np.float32) if b.weights is None else b.weights
     return weights * gain.reshape(-1, *[1] * (weights.ndim - 1))
-
-
-def _convolution(kernel: Sequence[int], stride: Any, padding: Any, dilation: Any) -> tuple[int, int, int]:
-    side, step = one_side("a kernel of", kernel), one_side("a stride of", stride)
-    if one_side("a dilation of", dilation) != 1:
-        raise UnsupportedError(f"a dilation of {one_side('a dilation of', dilation)}", "1", "use a convolution without gaps")
-    return side, step, one_side("a padding of", padding)
 
 
 def _spatial(flow: fl.Flow, what: str) -> Shape:

@@ -138,8 +138,13 @@ class _Node:
 
     def padding(self) -> Any:
         """Zeros on every side, as one number or a pair."""
-        if self.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-            raise UnsupportedError(f"auto_pad {self.get('auto_pad').decode()}", "pads as numbers", "export with explicit padding")
+        word, kernel = self.get("auto_pad", b"NOTSET"), self.get("kernel_shape") or []
+        if word not in (b"NOTSET", b"VALID"):
+            odd = bool(kernel) and all(n % 2 for n in kernel)
+            if not odd or any(n != 1 for n in self.get("strides") or []):
+                raise UnsupportedError(f"auto_pad {word.decode()} with a kernel of {tuple(kernel)}",
+                                       "odd kernels and a stride of 1, or pads as numbers", "export with explicit padding")
+            return [(n - 1) // 2 for n in kernel]
         pads = list(self.get("pads") or (0, 0, 0, 0))
         if pads[:2] != pads[2:]:
             raise UnsupportedError(f"padding {tuple(pads)}", "the same on both sides", "pad evenly")

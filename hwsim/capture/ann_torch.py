@@ -210,11 +210,6 @@ def _kind(node: Any) -> str:
 
 def _conv2d(call: _Call, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
             groups: int = 1) -> Any:
-    if isinstance(padding, str):
-        side = weight.shape[-1]
-        if padding == "same" and side % 2 == 0:
-            raise UnsupportedError(f"padding 'same' with a kernel of {side}", "an odd kernel", "give the padding as a number")
-        padding = (side - 1) // 2 if padding == "same" else 0
     return call.builder.convolved(x, call.holder, weight, bias, stride, padding, dilation, groups)
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.capture.errors import UnsupportedError
-from hwsim.snn.network import INPUT, Connection, Operator, PoolMode, Shape
+from hwsim.capture.geometry import sides
+from hwsim.snn.network import INPUT, Connection, Operator, PoolMode, Shape, Side, by_axis
 
 FloatArray = NDArray[Any]
 
@@ -45,9 +46,9 @@ class Branch:
     holder: str = ""
     weights: FloatArray | None = None
     gain: float = 1.0
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
+    kernel: Side = 1
+    stride: Side = 1
+    padding: Side = 0
     groups: int = 1
 
     def connection(self, weights: NDArray[np.integer] | None = None) -> Connection:
@@ -138,14 +139,16 @@ def _averaged_branch(b: Branch, side: int) -> Branch:
     if b.operator != "conv2d":
         raise UnsupportedError(f"average pooling of the sums of {b.holder}", "average pooling of spikes",
                                "pool after the spiking layer instead of before it")
-    kernel = b.kernel + (side - 1) * b.stride
+    (high, wide), (down, right) = by_axis(b.kernel), by_axis(b.stride)
+    kernel = high + (side - 1) * down, wide + (side - 1) * right
     spread = None
     if b.weights is not None:
-        spread = np.zeros((*b.weights.shape[:2], kernel, kernel), b.weights.dtype)
+        spread = np.zeros((*b.weights.shape[:2], *kernel), b.weights.dtype)
         for dy, dx in np.ndindex(side, side):
-            y, x = dy * b.stride, dx * b.stride
-            spread[:, :, y : y + b.kernel, x : x + b.kernel] += b.weights
-    return replace(b, kernel=kernel, stride=b.stride * side, weights=spread, gain=b.gain / side**2)
+            y, x = dy * down, dx * right
+            spread[:, :, y : y + high, x : x + wide] += b.weights
+    return replace(b, kernel=sides("a kernel of", kernel), stride=sides("a stride of", (down * side, right * side)),
+                   weights=spread, gain=b.gain / side**2)
 
 
 def flattened(flow: Flow) -> Flow:
@@ -159,15 +162,17 @@ def flattened(flow: Flow) -> Flow:
 
 
 def convolved(
-    flow: Flow, holder: str, channels: int, kernel: int, stride: int, padding: int, groups: int,
+    flow: Flow, holder: str, channels: int, kernel: Side, stride: Side, padding: Side, groups: int,
     weights: FloatArray | None = None, bias: FloatArray | None = None,
 ) -> Flow:
-    """Through a convolution with square windows, zero padding and no dilation."""
+    """Through a convolution with zero padding and no dilation."""
     _unweighted(flow, holder)
     c, h, w = _spatial(flow, "a convolution")
-    if weights is not None and weights.shape != (channels, c // groups, kernel, kernel):
-        raise UnsupportedError(f"weights of shape {weights.shape}", f"{(channels, c // groups, kernel, kernel)}", "correct them")
-    out = tuple((n + 2 * padding - kernel) // stride + 1 for n in (h, w))
+    fits = (channels, c // groups, *by_axis(kernel))
+    if weights is not None and weights.shape != fits:
+        raise UnsupportedError(f"weights of shape {weights.shape}", f"{fits}", "correct them")
+    out = tuple((n + 2 * pad - side) // step + 1
+                for n, side, step, pad in zip((h, w), *map(by_axis, (kernel, stride, padding)), strict=True))
     if min(out) < 1:
         raise UnsupportedError(f"a window of {kernel} on {h} x {w} values padded by {padding}", "one that fits", "pad more")
     branches = tuple(

@@ -1,6 +1,7 @@
-"""Sizes of windows as tools write them (an integer, a pair, a word) and as hwsim has them: one integer, the same both ways.
+"""Sizes of windows as tools write them (an integer, a pair, a word) and as hwsim has them.
 
-Raises UnsupportedError for windows that are not square, dilated, or padded with anything but zeros: no Connection has those.
+A convolution's are those of a Connection: one number, or (y, x). Pooling has one: its windows are square.
+Raises UnsupportedError for windows that are dilated, or padded with anything but zeros: no Connection has those.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hwsim.capture.errors import UnsupportedError
+from hwsim.snn.network import Side, by_axis
 
 
 def one_side(what: str, value: Any) -> int:
@@ -21,19 +23,26 @@ def one_side(what: str, value: Any) -> int:
     return pair[0]
 
 
-def convolution(kernel: Sequence[int], stride: Any, padding: Any, dilation: Any, mode: str = "zeros") -> tuple[int, int, int]:
+def sides(what: str, value: Any) -> Side:
+    """One integer, or (y, x) where the axes differ, of an integer or a pair."""
+    pair = [int(v) for v in np.atleast_1d(np.asarray(value)).reshape(-1)]
+    if len(pair) not in (1, 2):
+        raise UnsupportedError(f"{what} {tuple(pair)}", "a number, or one for each of two directions", "use Conv2d")
+    return pair[0] if len(set(pair)) == 1 else (pair[0], pair[1])
+
+
+def convolution(kernel: Sequence[int], stride: Any, padding: Any, dilation: Any, mode: str = "zeros") -> tuple[Side, Side, Side]:
     """(kernel, stride, padding) of a convolution with these settings."""
-    side, step = one_side("a kernel of", kernel), one_side("a stride of", stride)
-    if one_side("a dilation of", dilation) != 1:
-        raise UnsupportedError(f"a dilation of {one_side('a dilation of', dilation)}", "1",
-                               "dilated convolutions are not taken over")
+    side = sides("a kernel of", kernel)
+    if (gaps := sides("a dilation of", dilation)) != 1:
+        raise UnsupportedError(f"a dilation of {gaps}", "1", "use a convolution without gaps")
     if mode != "zeros":
         raise UnsupportedError(f"padding_mode {mode!r}", "'zeros'", "pad with zeros")
     if isinstance(padding, str):
-        if padding == "same" and side % 2 == 0:
+        if padding == "same" and any(n % 2 == 0 for n in by_axis(side)):
             raise UnsupportedError(f"padding 'same' with a kernel of {side}", "an odd kernel", "give the padding as a number")
-        padding = (side - 1) // 2 if padding == "same" else 0
-    return side, step, one_side("a padding of", padding)
+        padding = [(n - 1) // 2 if padding == "same" else 0 for n in by_axis(side)]
+    return side, sides("a stride of", stride), sides("a padding of", padding)
 
 
 def window(kernel: Any, stride: Any, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> int:

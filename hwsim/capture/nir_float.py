@@ -12,7 +12,7 @@ from hwsim.capture.flow import Branch, Flow
 from hwsim.capture.nir_nodes import Firing
 from hwsim.capture.quantise import effective_weights
 from hwsim.snn.forward import pool
-from hwsim.snn.network import INPUT, Layer, Network
+from hwsim.snn.network import INPUT, Layer, Network, by_axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +48,11 @@ def _sums(branch: Branch, events: NDArray[np.generic], layer: Layer) -> NDArray[
         return (grid * weights).transpose(0, 3, 1, 2)
     if branch.operator == "linear":
         return (grid.transpose(0, 3, 1, 2).reshape(len(grid), -1) @ weights.T)[:, :, None, None]
-    p, k, s, g = branch.padding, branch.kernel, branch.stride, branch.groups
-    padded = np.pad(grid, ((0, 0), (p, p), (p, p), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (k, k), axis=(1, 2))[:, ::s, ::s]
+    (top, left), (down, right) = by_axis(branch.padding), by_axis(branch.stride)
+    padded = np.pad(grid, ((0, 0), (top, top), (left, left), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, by_axis(branch.kernel), axis=(1, 2))[:, ::down, ::right]
     parts = [np.tensordot(x, w, axes=((3, 4, 5), (1, 2, 3)))
-             for x, w in zip(np.split(windows, g, axis=3), np.split(weights, g), strict=True)]
+             for x, w in zip(np.split(windows, branch.groups, axis=3), np.split(weights, branch.groups), strict=True)]
     return np.concatenate(parts, axis=3).transpose(0, 3, 1, 2)
 
 

@@ -78,7 +78,7 @@ def leak_shift(tau: float, dt: float) -> int:
 def _conv2d(name: str, node: Any, flow: fl.Flow) -> fl.Flow:
     weights = _array("weight", node.weight)
     if weights.ndim != 4:
-        raise UnsupportedError(f"weights of shape {weights.shape}", "(C_out, C_in / groups, K, K)", "correct the graph")
+        raise UnsupportedError(f"weights of shape {weights.shape}", "(C_out, C_in / groups, K_y, K_x)", "correct the graph")
     padding = _text(node.padding)
     kernel, stride, pad = convolution(weights.shape[2:], node.stride, padding, node.dilation)
     if isinstance(padding, str) and padding == "same" and stride != 1:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hwsim.snn.network import Network
+from hwsim.snn.network import Network, by_axis
 from hwsim.trace.reader import Trace
 
 
@@ -48,7 +48,7 @@ def operations(network: Network, sample: Any) -> int:
             elif c.pool > 1:
                 x = torch.nn.functional.avg_pool2d(x, c.pool) * c.pool**2
             if c.operator == "conv2d":
-                ones = torch.ones(layer.shape[0], x.shape[1] // c.groups, c.kernel, c.kernel, dtype=torch.float64)
+                ones = torch.ones(layer.shape[0], x.shape[1] // c.groups, *by_axis(c.kernel), dtype=torch.float64)
                 x = torch.nn.functional.conv2d(x, ones, stride=c.stride, padding=c.padding, groups=c.groups)
             elif c.operator == "linear":
                 x = x.flatten(1).sum(1) * layer.shape[0]

@@ -18,8 +18,8 @@ from tests.capture.spiking_models import planes, spikes  # noqa: E402
 DT = 1e-4
 
 
-def conv(rng: Any, out: int, into: int, k: int, stride: int = 1, padding: Any = 1, groups: int = 1, size: Any = None) -> Any:
-    weights = rng.integers(-6, 8, (out, into // groups, k, k)) / 4
+def conv(rng: Any, out: int, into: int, k: Any, stride: Any = 1, padding: Any = 1, groups: int = 1, size: Any = None) -> Any:
+    weights = rng.integers(-6, 8, (out, into // groups, *np.broadcast_to(k, 2))) / 4
     return nir.Conv2d(size, weights, stride, padding, 1, groups, rng.integers(-1, 3, out) / 4)
 
 
@@ -39,9 +39,9 @@ def residual_graph(seed: int = 0, leak: int | None = None) -> Any:
     fire = (lambda shape, theta: integrate(shape, theta)) if leak is None else (lambda shape, theta: leaky(shape, theta, leak))
     nodes = {
         "input": nir.Input(np.array([2, 8, 8])), "a": conv(rng, 4, 2, 3, size=(8, 8)), "sn_a": fire((4, 8, 8), 1.75),
-        "b": conv(rng, 4, 4, 3, 2, groups=2, size=(8, 8)), "short": conv(rng, 4, 4, 1, 2, 0, size=(8, 8)),
+        "b": conv(rng, 4, 4, (3, 1), 2, (1, 0), groups=2, size=(8, 8)), "short": conv(rng, 4, 4, 1, 2, 0, size=(8, 8)),
         "sn_b": fire((4, 4, 4), 2.0), "half": nir.Scale(np.full((4, 4, 4), 0.5)),
-        "c": conv(rng, 6, 4, 3, 1, "same", size=(4, 4)), "sn_c": fire((6, 4, 4), 1.5),
+        "c": conv(rng, 6, 4, (3, 5), 1, "same", size=(4, 4)), "sn_c": fire((6, 4, 4), 1.5),
         "mean": nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
         "flat": nir.Flatten({"input": np.array([6, 2, 2])}, 0, -1), "fc": nir.Linear(rng.integers(-3, 5, (5, 24)) / 2),
         "sn_d": fire((5,), 1.25), "out": nir.Affine(rng.integers(-4, 5, (3, 5)) / 1.0, np.array([1.0, -2, 0])),
@@ -88,16 +88,15 @@ def simulate(graph: Any, inputs: np.ndarray, reset: str) -> dict[str, np.ndarray
 
 
 def correlate(x: np.ndarray, node: Any) -> np.ndarray:
-    out, per_group, k, _ = node.weight.shape
-    p = (k - 1) // 2 if node.padding == "same" else int(np.ravel(node.padding)[0])
-    s, padded = int(np.ravel(node.stride)[0]), np.pad(x, ((0, 0), (p, p), (p, p)))
-    side = (x.shape[1] + 2 * p - k) // s + 1
-    y = np.zeros((out, side, side))
+    out, per_group, *k = node.weight.shape
+    pads = [(n - 1) // 2 for n in k] if node.padding == "same" else np.broadcast_to(node.padding, 2)
+    (s, t), padded = np.broadcast_to(node.stride, 2), np.pad(x, ((0, 0), *((p, p) for p in pads)))
+    y = np.zeros((out, (padded.shape[1] - k[0]) // s + 1, (padded.shape[2] - k[1]) // t + 1))
     for o in range(out):
         first = o // (out // node.groups) * per_group
-        for i in range(side):
-            for j in range(side):
-                y[o, i, j] = (padded[first : first + per_group, s * i : s * i + k, s * j : s * j + k] * node.weight[o]).sum()
+        for i, j in np.ndindex(y.shape[1:]):
+            window = padded[first : first + per_group, s * i : s * i + k[0], t * j : t * j + k[1]]
+            y[o, i, j] = (window * node.weight[o]).sum()
     return y + node.bias.reshape(-1, 1, 1)
 
 
@@ -260,7 +259,8 @@ GRAPHS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "all zero": (lambda: replaced(fc=nir.Linear(np.zeros((5, 24)))), ("'sn_d' (IF)", "all 0")),
     "shape": (lambda: replaced(fc=nir.Linear(np.ones((5, 7)))), ("'fc' (Linear)", "(5, 7)", "(5, 24)")),
     "dilation": (lambda: replaced(c=nir.Conv2d((4, 4), np.ones((6, 4, 3, 3)), 1, 2, 2, 1, np.zeros(6))), ("dilation of 2",)),
-    "oblong": (lambda: replaced(c=nir.Conv2d((4, 4), np.ones((6, 4, 3, 1)), 1, 1, 1, 1, np.zeros(6))), ("kernel of (3, 1)",)),
+    "oblong and too wide": (
+        lambda: replaced(c=nir.Conv2d((4, 4), np.ones((6, 4, 3, 9)), 1, 1, 1, 1, np.zeros(6))), ("window of (3, 9) on 4 x 4",)),
     "overlap": (lambda: replaced(mean=nir.AvgPool2d(np.array([3, 3]), np.array([1, 1]), np.array([0, 0]))), ("stride 1",)),
     "part of a flatten": (lambda: replaced(flat=nir.Flatten({"input": np.array([6, 2, 2])}, 1, -1)), ("'flat'", "axes 1 to -1")),
     "scales by neuron": (lambda: replaced(half=nir.Scale(np.arange(64.0).reshape(4, 4, 4))), ("(Scale)", "scale that differs")),

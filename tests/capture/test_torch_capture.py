@@ -213,6 +213,20 @@ def test_pooling_twice_is_pooling_by_more() -> None:
     assert result.total_synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
 
 
+def test_windows_may_differ_between_the_axes() -> None:
+    """Of a convolution, also one whose sums are averaged: larger windows and strides."""
+    model = loud(nn.Sequential(
+        nn.Conv2d(2, 3, (3, 1), (1, 2), (1, 0), bias=False), snn.Leaky(0.5, init_hidden=True),
+        nn.Conv2d(3, 4, (1, 3), padding=(0, 1)), nn.AvgPool2d(2), snn.Leaky(0.5, init_hidden=True)))
+    trace = capture_torch(model, spikes(shape=(2, 8, 8)), timesteps=T)
+    first, second = (layer.connections[0] for layer in trace.network)
+    assert (first.kernel, first.stride, first.padding) == ((3, 1), (1, 2), (1, 0))
+    assert (second.kernel, second.stride, second.padding) == ((2, 4), 2, (0, 1))
+    assert [layer.shape for layer in trace.network] == [(3, 8, 4), (4, 4, 2)]
+    result = hwsim.simulate(trace, "event_core_64")
+    assert result.total_synaptic_operations == sum(operations(trace.network, sample) for sample in trace)
+
+
 def test_the_model_is_given_back_as_it_was_and_dropout_is_off() -> None:
     model = loud(StaticImage())
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -47,7 +47,8 @@ def rec(m: Any, x: Any) -> Any:
 
 MODELS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "dilated convolution": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3, dilation=2), lif()), ("'0'", "Conv2d", "dilation of 2")),
-    "oblong kernel": (lambda: nn.Sequential(nn.Conv2d(2, 3, (3, 1)), lif()), ("kernel of", "'0'")),
+    "oblong pooling": (lambda: nn.Sequential(nn.AvgPool2d((2, 1)), nn.Conv2d(2, 3, 3), lif()), ("pooling window of", "'0'")),
+    "oblong dilation": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3, dilation=(1, 2)), lif()), ("dilation of (1, 2)", "'0'")),
     "reflect padding": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), lif()), ("padding_mode",)),
     "transposed": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 3, 3), lif()), ("'0' (ConvTranspose2d)",)),
     "two linear": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(128, 5), nn.Linear(5, 4), lif()), ("1 and 2", "no spiking")),

@@ -37,11 +37,12 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    """torchvision's ResNet, small: a stem of stride 2, max pooling that overlaps, an average of the last maps."""
+    """torchvision's ResNet, small: an oblong stem of stride 2, max pooling that overlaps, an average of the last maps."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1, self.bn1, self.relu = nn.Conv2d(3, 4, 5, 2, 2, bias=False), nn.BatchNorm2d(4), nn.ReLU6(inplace=True)
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, (5, 3), 2, (2, 1), bias=False), nn.BatchNorm2d(4)
+        self.relu = nn.ReLU6(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.layer1 = nn.Sequential(Block(4, 4, 1), Block(4, 6, 2))
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
@@ -60,7 +61,7 @@ class Plain(nn.Module):
         self.features = nn.Sequential(
             nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
             nn.Conv2d(4, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(),
-            nn.MaxPool2d(2), nn.Dropout2d(), nn.Conv2d(6, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2))
+            nn.MaxPool2d(2), nn.Dropout2d(), nn.Conv2d(6, 4, (1, 3), padding="same"), nn.ReLU(), nn.AvgPool2d(2))
         self.classifier = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 5))
 
     def forward(self, x: Tensor) -> Tensor:
