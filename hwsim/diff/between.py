@@ -11,6 +11,7 @@ from hwsim.diff.moved import Moved, by_scope, grouped, moved_lines
 from hwsim.diff.numbers import Number, counts_by_event, cycles_by_cause, numbers_that_differ
 from hwsim.diff.settings import Alone, Setting, moved_alone, settings_that_differ
 from hwsim.errors import HwsimError
+from hwsim.links import undecided
 from hwsim.result_reader import load_result, made_with
 
 if TYPE_CHECKING:
@@ -85,7 +86,16 @@ class Difference:
             found.append("The runs replayed other samples: means over them differ for that reason too.")
         if self.same_counts:
             found.append("Both runs are one simulation: cycles and counts are equal, so prices made every change of energy.")
+        for what, orders in self.undecided().items():
+            found += [f"{what}: run {one} needs less than run {other}, and would not if links cost nothing: that is not decided."
+                      for one, other in orders]
         return found
+
+    def undecided(self) -> dict[str, list[tuple[str, str]]]:
+        """By number, the runs of which the first has the smaller one, and would not have it if links cost nothing."""
+        runs = {"A": self.a, "B": self.b}
+        return {"Latency": undecided({name: _latency_s(run) for name, run in runs.items()}),
+                "Core energy": undecided({name: _core_pj(run) for name, run in runs.items()})}
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-ready."""
@@ -104,6 +114,19 @@ def _who(result: Result) -> dict[str, str]:
     f = result.facts
     return {"run_id": result.run_id, "sim_id": result.sim_id, "price_id": result.price_id, "trace": f.trace,
             "trace_hash": f.trace_hash, "arch": f.arch, "schedule": f.schedule}
+
+
+def _latency_s(run: Result) -> tuple[float, float]:
+    """Of a sample, and what it would be if links cost nothing."""
+    free = run.free_links
+    cycles = float(run.cycles.mean())
+    return cycles / run.architecture.clock, (cycles if free is None else free["cycles"]) / run.architecture.clock
+
+
+def _core_pj(run: Result) -> tuple[float, float]:
+    """The same of the energy in the core."""
+    free = run.free_links
+    return run.energy_pj["core"], run.energy_pj["core"] if free is None else free["energy_pj"]["core"]
 
 
 def difference(a: str | Path, b: str | Path) -> Difference:

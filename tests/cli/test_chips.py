@@ -23,6 +23,7 @@ from hwsim.cores import KINDS
 from hwsim.cores.model import core_model
 from hwsim.cost.clock import check_timing
 from hwsim.cost.explanation import explain, explain_rows
+from hwsim.diff import Difference
 from hwsim.simulation import make_program
 from hwsim.study.work import row_of
 from hwsim.sweep.front import best
@@ -139,6 +140,10 @@ def test_what_links_cost_stands_beside_every_number_and_orders_that_it_reverses_
     assert rows["slow"]["cycles_free_links"] == rows["fast"]["cycles_free_links"]
     name = found.results[0].facts.trace
     assert f"latency: {name} on fast, layer_by_layer before {name} on slow, layer_by_layer" in found.undecided
+    notes = Difference(*sorted(found.results, key=lambda result: result.facts.arch)).notes()  # A is fast
+    assert [note for note in notes if "not decided" in note] == [
+        f"{what}: run A needs less than run B, and would not if links cost nothing: that is not decided."
+        for what in ("Latency", "Core energy")]
     told = f"undecided, as free links reverse it: latency: {name} on fast, layer_by_layer before {name} on slow"
     _, out, _ = called("compare", trace_files["rate"], "--arch", slow, "--arch", fast, "--schedule", "layer_by_layer",
                        "--samples", 1, "--out", tmp_path / "compared")
@@ -156,6 +161,7 @@ def test_what_links_cost_stands_beside_every_number_and_orders_that_it_reverses_
 def test_a_chip_without_links_has_no_such_columns(called: Any, trace_files: dict[str, Path], tmp_path: Path) -> None:
     found = compare([trace_files["rate"]], ["event_core_16", "event_core_64"], samples=1, baselines=False)
     assert not found.undecided
+    assert not any(Difference(*found.results[:2]).undecided().values())
     assert all(row["core_nj_free_links"] is None for row in found.rows)
     _, out, _ = called("compare", trace_files["rate"], "--arch", "event_core_16", "--samples", 1, "--out", tmp_path / "compared")
     assert "free" not in out
