@@ -6,7 +6,7 @@ Data only, like hwsim/program.py: routes are hwsim/chip/network.py's and each en
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -29,6 +29,11 @@ RESERVED_ENCODINGS = {
 def event_pipe(core: str) -> str:
     """A core's second resource, where events have a pipe of their own (R27); the core itself stands for its passes."""
     return f"{core} events"
+
+
+def titled(resource: str, resources: Container[str]) -> str:
+    """What a resource is called to people: where events have a pipe of their own (R27), what a core does besides is passes."""
+    return f"{resource} passes" if event_pipe(resource) in resources else resource
 
 
 def link_name(link: Link) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from hwsim.chip.model import chip_model
 from hwsim.files import whole_file
-from hwsim.links import CHANNEL
+from hwsim.links import CHANNEL, titled
 from hwsim.program import Operation, Run, Transfer
 from hwsim.record import SampleRecord
 from hwsim.schedules import schedule_by_name
@@ -72,7 +72,8 @@ class _Timeline:
         self.result, self.machine, self.file = result, machine, file
         self.program, self.operations = machine.program, machine.program.operations
         self.names = [*result.facts.layers, "input"]
-        self.cores = {name: CoreTracks(name, file, machine.logged is not None) for name in result.pipes()}
+        pipes = result.pipes()
+        self.cores = {name: CoreTracks(titled(name, pipes), file, machine.logged is not None) for name in pipes}
 
     def write(self, chosen: Chosen, trace: Trace) -> None:
         facts, file = self.result.facts, self.file
@@ -81,8 +82,8 @@ class _Timeline:
             "architecture": facts.arch, "schedule": facts.schedule, "sim_id": self.result.sim_id,
             "samples": [facts.sample_indices[place] for place in chosen.samples], "cycles": [chosen.first, chosen.end]})
         file.thread(CHIP, SAMPLES)
-        for name in self.cores:
-            file.process(name)
+        for tracks in self.cores.values():
+            file.process(tracks.name)
         for place, offset in zip(chosen.samples, chosen.offsets.tolist(), strict=True):
             length = int(self.result.cycles[place])
             if offset + length <= chosen.first or offset >= chosen.end:

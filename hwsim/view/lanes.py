@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from hwsim.links import CHANNEL, event_pipe
+from hwsim.links import CHANNEL, titled
 from hwsim.view.figure_file import FigureError, in_our_style
 from hwsim.view.heading import heading
 from hwsim.view.labels import coding_label, design, layer_name, shortened
@@ -169,8 +169,8 @@ def _bar(names: list[str], row: Mapping[Hashable, object], tiles: Mapping[Hashab
 
 
 def _labels(lanes: list[str]) -> list[str]:
-    """What lanes are called: where events have a pipe of their own (R27), what a core does besides is passes."""
-    return [f"{lane} passes" if event_pipe(lane) in lanes else lane for lane in lanes]
+    """What lanes are called."""
+    return [titled(lane, lanes) for lane in lanes]
 
 
 def _draw_grid(axes: Axes, lanes: list[str]) -> None:

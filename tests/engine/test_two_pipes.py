@@ -32,6 +32,7 @@ from hwsim.schedules.pipelined import PIPELINED
 from hwsim.simulation import make_program
 from hwsim.snn.forward import forward
 from hwsim.snn.network import Network
+from hwsim.timeline.write import write_timeline
 from hwsim.trace.reader import Trace
 from hwsim.view.run_numbers import roofline_rows, roofs
 from tests.engine.placed_networks import ROOMY, as_list, random_links
@@ -39,6 +40,7 @@ from tests.engine.program_mutations import reordered
 from tests.engine.random_designs import random_architecture, random_network, random_sample
 from tests.engine.test_list_laws import answer
 from tests.engine.test_several_cores import assert_equal
+from tests.timeline.reading import read as read_timeline
 
 SEEDS = st.integers(0, 2**32 - 1)
 CODINGS = ("rate", "rate", "two_stage", "single_spike")
@@ -276,6 +278,10 @@ def test_the_causes_of_each_pipe_add_up_and_a_result_is_read_back(rate_trace: Tr
     again = hwsim.load_result(tmp_path / "run")
     assert again.cycles_frame.equals(frame)
     assert set(again.busy_frame["resource"]) >= set(result.pipes())
+    seen = read_timeline(write_timeline(result, rate_trace, tmp_path / "run.json")).slices
+    processes = {process for process, _ in seen}
+    assert {"core1 events", "core1 passes"} <= processes
+    assert "core1" not in processes
 
 
 def test_what_two_pipes_need_is_there_twice() -> None:
