@@ -115,7 +115,8 @@ def test_the_command_line_prints_periods_placements_and_what_is_busy(trace_files
     assert placed.exit_code == 0, placed.output
     assert all(layer.name in placed.output for layer in Trace.open(trace).network)
     assert set(json.loads(runner.invoke(app, ["arch", "place", str(path), "--trace", trace, "--json"]).stdout)) == {
-        "placement", "shares"}
+        "placement", "shares", "runs"}
+    assert "schedules that run: layer_by_layer, step_by_step, pipelined" in placed.output
     assert hwsim.load_architecture(str(path)).network is not None
 
 

@@ -153,17 +153,22 @@ def place(
     trace: Annotated[str, typer.Option("--trace", help="The trace whose layers are placed.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Print which core computes which channels and rows (or columns) of each layer of a trace."""
+    """Print which core computes which channels and rows (or columns) of each layer of a trace, and which schedules run so."""
     with Trace.open(trace) as opened:
         design = placed_for(load_architecture(arch), opened)
         network = laid_out(opened.network, design)
         if wrong := placement_problems(design, network):
             raise HwsimError("\n".join(wrong))
+        why = {schedule: why_not(opened, design, schedule) for schedule in schedules_for(design)}
+        runs = [schedule for schedule, reason in why.items() if reason is None]
         if as_json:
-            print_json({"placement": placement_of(design, network), "shares": placement_rows(design, network)})
+            print_json({"placement": placement_of(design, network), "shares": placement_rows(design, network), "runs": runs})
             return
         typer.echo(f"{opened.name} on {design.name}\n")
         print_placement(design, network)
+        typer.echo(f"\nschedules that run: {', '.join(runs) or 'none'}")
+        for reason in () if runs else dict.fromkeys(filter(None, why.values())):
+            typer.echo(f"  {reason}")
 
 
 @app.command("check")

@@ -3,6 +3,7 @@ more than both of them in turn."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from hwsim.snn.network import Network
 from hwsim.timeline.write import write_timeline
 from hwsim.trace.reader import Trace
 from hwsim.view.run_numbers import roofline_rows, roofs
+from tests.cli.calling import call
 from tests.engine.placed_networks import ROOMY, as_list, random_links
 from tests.engine.program_mutations import reordered
 from tests.engine.random_designs import random_architecture, random_network, random_sample
@@ -308,6 +310,17 @@ def refused(network: Network, arch: Architecture, schedule: str = "pipelined") -
 @pytest.mark.parametrize("schedule", ["layer_by_layer", "step_by_step"])
 def test_schedules_in_which_nothing_could_overlap_are_refused(rate_trace: Trace, schedule: str) -> None:
     assert f"and {schedule} has no events that could" in refused(rate_trace.network, chip_of(rate_trace.network, "two"), schedule)
+
+
+def test_a_placement_that_nothing_runs_is_shown_with_the_reason(rate_trace: Trace, tmp_path: Path) -> None:
+    """The first layer, whose input is direct, on the core of the second: both would work on the same potentials."""
+    body = dump_architecture(chip_of(rate_trace.network, "two"))
+    body["network"]["placement"] = {layer.name: f"core{max(1, n)}" for n, layer in enumerate(rate_trace.network)}
+    (tmp_path / "two.yaml").write_text(json.dumps(body))
+    rate_trace.save(tmp_path / "rate.h5")
+    shown = call("arch", "place", tmp_path / "two.yaml", "--trace", tmp_path / "rate.h5").stdout
+    assert "schedules that run: none" in shown
+    assert "place it on a core of its own" in shown
 
 
 def test_a_chip_without_links_is_told_to_have_some(rate_trace: Trace) -> None:
