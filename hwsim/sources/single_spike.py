@@ -121,13 +121,14 @@ class SingleSpikeLayer(nn.Module):
 
     def currents(self, outputs: dict[str, Tensor]) -> Tensor:
         """What reaches the neurons, (T, N, C, H, W), of the outputs (T, N, ...) of the layers before."""
-        parts = [synapses(outputs[synapses.spec.source].flatten(0, 1)) for synapses in self.connections]
-        steps = outputs[self.connections[0].spec.source].shape[:2]
-        return torch.stack(parts).sum(0).unflatten(0, steps)
+        total, *others = (synapses(outputs[synapses.spec.source].flatten(0, 1)) for synapses in self.connections)
+        for part in others:
+            total = total + part
+        return total.unflatten(0, outputs[self.connections[0].spec.source].shape[:2])
 
     def fire(self, currents: Tensor) -> Tensor:
         """Eq. 6-8: spikes (T, N, C, H, W), at most one a neuron."""
-        threshold, leak = self.threshold.clamp_min(SMALLEST_THRESHOLD), self.leak.clamp(0, 1)
+        threshold, leak = self.held()
         potential = self.initial.expand_as(currents[0])
         above = fired = torch.zeros_like(currents[0], dtype=torch.bool)
         spikes = []
@@ -138,6 +139,10 @@ class SingleSpikeLayer(nn.Module):
             spikes.append(_FireOnce.apply(z, fired))
             fired = fired | above
         return torch.stack(spikes)
+
+    def held(self) -> tuple[Tensor, Tensor]:
+        """Threshold and leak, in the ranges that they have a meaning in."""
+        return self.threshold.clamp_min(SMALLEST_THRESHOLD), self.leak.clamp(0, 1)
 
     def sent(self, spikes: Tensor) -> Tensor:
         """What of the spikes (T, N, C, H, W) goes on: all, or in training what dropout leaves, the same neurons in all steps."""

@@ -1,4 +1,5 @@
-"""Faster training on a CPU: 3x3 convolutions by Winograd's minimal filtering, normalisation and staircase in one.
+"""Faster training on a CPU: 3x3 convolutions by Winograd's minimal filtering, normalisation and staircase in one, all
+timesteps of neurons that fire once in one.
 
 oneDNN has no Winograd kernels for AVX2, and its backward pass is slow there; `hwsim train --kernels native` takes these
 instead. They compute the same sums in another order (about 1e-5 apart, relative to the largest; tests/convert/test_native.py),
@@ -21,7 +22,8 @@ from torch.nn import functional
 
 from hwsim.sources import activations
 from hwsim.sources.networks import Neurons
-from hwsim.training.native.functions import PANEL, Convolution, NormStaircase, plain, staircase, tile_of
+from hwsim.sources.single_spike import SingleSpikeLayer
+from hwsim.training.native.functions import PANEL, Convolution, FireOnce, NormStaircase, plain, staircase, tile_of
 from hwsim.training.native.library import NativeError, keep_memory, library
 
 __all__ = ["NativeError", "fits", "native_kernels"]
@@ -43,16 +45,22 @@ def native_kernels(network: nn.Module) -> Iterator[None]:
     own = [module for module in network.modules() if "forward" not in vars(module)]
     taken = {module: _Forward(module) for module in own if fits(module)}
     taken |= {module: _Layer(module) for module in own if isinstance(module, Neurons) and _Layer.fits(module)}
+    firing: dict[Any, _Fire] = {module: _Fire(module) for module in network.modules()
+                                if isinstance(module, SingleSpikeLayer) and "fire" not in vars(module)}
     usual = activations.staircase
     try:
         for module, forward in taken.items():
             module.forward = forward
+        for layer, fire in firing.items():
+            layer.fire = fire
         activations.staircase = staircase
         yield
     finally:
         activations.staircase = usual
         for module in taken:
             del module.forward  # the class's own comes back
+        for layer in firing:
+            del layer.fire
 
 
 class _Forward:
@@ -73,6 +81,21 @@ class _Forward:
         else:
             return self.usual(self.convolution, x)
         return y if self.convolution.bias is None else y + self.convolution.bias.reshape(-1, 1, 1)
+
+
+class _Fire:
+    """What a layer of single spikes does in training instead: all its timesteps in one pass over memory, and one back."""
+
+    def __init__(self, layer: SingleSpikeLayer) -> None:
+        self.layer = layer
+
+    def __call__(self, currents: Tensor) -> Tensor:
+        layer, flat = self.layer, currents.flatten(0, 1)
+        orders = [order for order in (torch.contiguous_format, torch.channels_last) if flat.is_contiguous(memory_format=order)]
+        if not (layer.training and plain(currents) and orders) or layer.initial.requires_grad:
+            return type(layer).fire(layer, currents)
+        start = layer.initial.expand(1, *flat.shape[1:]).contiguous(memory_format=orders[-1])
+        return FireOnce.apply(currents, start, *layer.held())
 
 
 class _Layer:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hwsim.sources import activations
+from hwsim.sources.single_spike import GAMMA
 from hwsim.training.native.library import library
 
 PANEL = 16
@@ -92,6 +93,33 @@ def _at(x: Tensor | None) -> ctypes.c_void_p:
 
 def _threads() -> ctypes.c_int64:
     return ctypes.c_int64(torch.get_num_threads())
+
+
+class FireOnce(torch.autograd.Function):
+    """Paper 004's neurons through all timesteps: currents (T, N, C, H, W) to spikes of that shape, from potentials `start`, which
+    have no gradient, (1, C, H, W) in the memory order of one image of the currents."""
+
+    @staticmethod
+    def forward(ctx: Any, currents: Tensor, start: Tensor, threshold: Tensor, leak: Tensor) -> Tensor:
+        spikes, z = torch.empty_like(currents), torch.empty_like(currents)
+        about = (ctypes.c_int64(len(currents)), ctypes.c_int64(currents[0].numel()))
+        library().fire_once(*about, _at(currents), _at(start), ctypes.c_int64(start.numel()), ctypes.c_float(threshold.item()),
+                            ctypes.c_float(leak.item()), _at(spikes), _at(z), _threads())
+        ctx.save_for_backward(z, start, threshold, leak)
+        return spikes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
+        z, start, threshold, leak = ctx.saved_tensors
+        given = gradients[0] if gradients[0].stride() == z.stride() else torch.empty_like(z).copy_(gradients[0])
+        passed, sums = torch.empty_like(z), torch.empty(2, dtype=torch.float64)
+        library().fire_once_backward(
+            ctypes.c_int64(len(z)), ctypes.c_int64(z[0].numel()), _at(z), _at(start), ctypes.c_int64(start.numel()), _at(given),
+            ctypes.c_float(threshold.item()), ctypes.c_float(leak.item()), ctypes.c_float(GAMMA), _at(passed), _at(sums),
+            _threads())
+        of_threshold, of_leak = sums.to(threshold.dtype)
+        return passed, None, of_threshold.reshape(threshold.shape), of_leak.reshape(leak.shape)
 
 
 class NormStaircase(torch.autograd.Function):

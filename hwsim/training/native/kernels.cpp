@@ -467,6 +467,10 @@ void channel_sums(int64_t rows, int64_t channels, int64_t width, int64_t threads
     });
 }
 
+// Neurons that are computed through all timesteps before the next ones.
+constexpr int64_t BLOCK = 256;
+int64_t blocks_of(int64_t count) { return (count + BLOCK - 1) / BLOCK; }
+
 }  // namespace
 
 extern "C" {
@@ -581,6 +585,72 @@ double staircase_backward(int64_t count, const float* z, const float* dy, float 
     double total = 0;
     for (double sum : sums) total += sum;
     return total;
+}
+
+// Neurons that leak and fire once (paper 004, Eq. 6-8): u = leak * u + current - threshold * (it was above), z = u / threshold - 1;
+// a spike where z > 0 for the first time. Arrays are (T, count); u begins with `start`, which comes again every `period` neurons.
+void fire_once(int64_t steps, int64_t count, const float* currents, const float* start, int64_t period, float threshold,
+               float leak, float* spikes, float* z, int64_t threads) {
+    const float per = 1 / threshold;
+    share(threads, blocks_of(count), [=](int64_t, int64_t first, int64_t last) {
+        for (int64_t block = first; block < last; block++) {
+            const int64_t at = block * BLOCK, n = std::min(BLOCK, count - at);
+            float u[BLOCK], above[BLOCK], waits[BLOCK];
+            for (int64_t i = 0; i < n; i++) u[i] = start[(at + i) % period], above[i] = 0, waits[i] = 1;
+            for (int64_t t = 0; t < steps; t++) {
+                const float* __restrict c = currents + t * count + at;
+                float* __restrict sent = spikes + t * count + at;
+                float* __restrict ratio = z + t * count + at;
+                for (int64_t i = 0; i < n; i++) {
+                    u[i] = leak * u[i] + c[i] - threshold * above[i];
+                    ratio[i] = u[i] * per - 1;
+                    above[i] = ratio[i] > 0 ? 1.f : 0.f;
+                    sent[i] = above[i] * waits[i];
+                    waits[i] = above[i] > 0 ? 0.f : waits[i];
+                }
+            }
+        }
+    });
+}
+
+// What reaches the currents and, in sums[0] and sums[1], threshold and leak: a spike's gradient passes to z by
+// peak * max(0, 1 - |z|), and on through u from timestep to timestep (back-propagation in time).
+void fire_once_backward(int64_t steps, int64_t count, const float* z, const float* start, int64_t period, const float* gradients,
+                        float threshold, float leak, float peak, float* of_currents, double* sums, int64_t threads) {
+    const float per = 1 / threshold;
+    std::vector<double> thresholds(MOST_THREADS, 0.), leaks(MOST_THREADS, 0.);
+    share(threads, blocks_of(count), [&](int64_t thread, int64_t first, int64_t last) {
+        for (int64_t block = first; block < last; block++) {
+            const int64_t at = block * BLOCK, n = std::min(BLOCK, count - at);
+            float later[BLOCK], begin[BLOCK];
+            for (int64_t i = 0; i < n; i++) later[i] = 0, begin[i] = start[(at + i) % period];
+            for (int64_t t = steps - 1; t >= 0; t--) {
+                const float* __restrict g = gradients + t * count + at;
+                const float* __restrict ratio = z + t * count + at;
+                const float* __restrict before = t ? z + (t - 1) * count + at : nullptr;
+                float* __restrict out = of_currents + t * count + at;
+                float by_threshold = 0, by_leak = 0;
+                for (int64_t i = 0; i < n; i++) {
+                    const float slope = g[i] * peak * std::max(0.f, 1 - std::abs(ratio[i]));
+                    later[i] = slope * per + leak * later[i];
+                    out[i] = later[i];
+                    by_threshold -= slope * (ratio[i] + 1) * per;
+                }
+                if (t)
+                    for (int64_t i = 0; i < n; i++) {
+                        by_threshold -= before[i] > 0 ? later[i] : 0.f;
+                        by_leak += later[i] * (before[i] + 1) * threshold;
+                    }
+                else
+                    for (int64_t i = 0; i < n; i++) by_leak += later[i] * begin[i];
+                thresholds[thread] += by_threshold;
+                leaks[thread] += by_leak;
+            }
+        }
+    });
+    sums[0] = sums[1] = 0;
+    for (double sum : thresholds) sums[0] += sum;
+    for (double sum : leaks) sums[1] += sum;
 }
 
 }
