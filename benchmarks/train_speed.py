@@ -1,7 +1,7 @@
 """How much faster a training step is with the native kernels than with torch's, forward and backward, on one core: with torch's
 own kernels as they are, compiled by torch.compile, and, where the processor multiplies bfloat16, in bfloat16.
 
-    python benchmarks/train_speed.py [--batch 128] [--steps 3] [--networks resnet20 resnet18 vgg16]
+    python benchmarks/train_speed.py [--batch 128] [--steps 3] [--networks resnet20 resnet18 vgg16] [--activation qcfs]
 
 Ratios within one run: the kinds take turns, and the quickest step of each counts, in processor time. A processor with 256-bit
 vectors is had on a wider one with ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 and, as CXX, a script that calls g++ with
@@ -21,7 +21,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from hwsim.sources.activations import ActivationSpec
-from hwsim.sources.zoo import build_network
+from hwsim.sources.checkpoint import Description
+from hwsim.sources.single_spike import SingleSpikeNetwork
+from hwsim.sources.zoo import Variant
 from hwsim.training.native import native_kernels
 from hwsim.training.train import multiplies_bfloat16
 
@@ -31,6 +33,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet18", "vgg16"])
+    parser.add_argument("--activation", default="qcfs", choices=["qcfs", "single_spike"],
+                        help="single_spike: paper 004's SNN at T = 5, without BatchNorm and biases")
     args = parser.parse_args()
     torch.set_num_threads(1)
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
@@ -42,11 +46,16 @@ def main() -> None:
     for name in args.networks:
         torch.manual_seed(1)
         torch.compiler.reset()
-        network = build_network(name, ActivationSpec("qcfs", 16).make).to(memory_format=torch.channels_last)
-        twins = {kind: copy.deepcopy(network) for kind in kinds}
-        losses = {kind: torch.compile(twin.loss) if kind == "compiled" else twin.loss for kind, twin in twins.items()}
+        usual = args.activation == "qcfs"
+        described = Description(name, ActivationSpec(args.activation), 10, (3, 32, 32), None, "cifar10", (0.49, 0.48, 0.45),
+                                (0.25, 0.24, 0.26), 1, variant=Variant(norm=usual, bias=usual))
+        network = described.build().to(memory_format=torch.channels_last)
         images = torch.randn(args.batch, 3, 32, 32).contiguous(memory_format=torch.channels_last)
         labels = torch.randint(0, 10, (args.batch,))
+        if isinstance(network, SingleSpikeNetwork):
+            network.calibrate(images)
+        twins = {kind: copy.deepcopy(network) for kind in kinds}
+        losses = {kind: torch.compile(twin.loss) if kind == "compiled" else twin.loss for kind, twin in twins.items()}
         taken: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(args.steps + 1):  # the first of each warms up
             for kind, seconds in taken.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,12 @@ if shutil.which("g++") is None:
 from torch import Tensor, nn  # noqa: E402
 
 from hwsim.sources.activations import ActivationSpec  # noqa: E402
+from hwsim.sources.checkpoint import Description  # noqa: E402
 from hwsim.sources.networks import ConnectionSpec, LayerSpec, Neurons  # noqa: E402
+from hwsim.sources.single_spike import SingleSpikeLayer, SingleSpikeNetwork  # noqa: E402
+from hwsim.sources.zoo import USUAL, Variant  # noqa: E402
 from hwsim.training import native  # noqa: E402
-from hwsim.training.native.functions import staircase  # noqa: E402
+from hwsim.training.native.functions import FireOnce, staircase  # noqa: E402
 from hwsim.training.native.library import built_path, library  # noqa: E402
 
 TOLERANCE = 3e-5
@@ -256,3 +260,77 @@ def test_a_compiler_that_is_missing_or_fails_is_one_error(compiler: str, tmp_pat
     finally:
         library.cache_clear()
     assert not list(tmp_path.rglob("*.so"))
+
+
+# -- neurons that fire once ----------------------------------------------------------------------------------------
+
+
+class Held:
+    """What SingleSpikeLayer.fire asks of a layer."""
+
+    def __init__(self, initial: Tensor, threshold: Tensor, leak: Tensor) -> None:
+        self.initial, self.numbers = initial, (threshold, leak)
+
+    def held(self) -> tuple[Tensor, Tensor]:
+        return self.numbers
+
+
+@pytest.mark.parametrize(("shape", "order"), [
+    ((5, 3, 16, 6, 6), torch.channels_last), ((4, 7, 33, 1, 1), torch.contiguous_format),
+    ((1, 2, 3, 9, 5), torch.contiguous_format)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_firing_once_and_its_gradients_are_torchs(shape: tuple[int, ...], order: torch.memory_format, threads: int) -> None:
+    torch.manual_seed(sum(shape))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        currents = torch.randn(shape[0] * shape[1], *shape[2:]).contiguous(memory_format=order).unflatten(0, shape[:2])
+        initial, given = 0.3 * torch.randn(shape[2], 1, 1), torch.randn_like(currents)
+        exact = [x.detach().double().requires_grad_() for x in (currents, torch.tensor(0.7), torch.tensor(0.9))]
+        wanted = SingleSpikeLayer.fire(Held(initial.double(), *exact[1:]), exact[0])
+        wanted.backward(given.double())
+        mine = [x.detach().clone().requires_grad_() for x in (currents, torch.tensor(0.7), torch.tensor(0.9))]
+        found = FireOnce.apply(mine[0], initial.expand(1, *shape[2:]).contiguous(memory_format=order), *mine[1:])
+        found.backward(given)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found.double(), wanted)
+    assert found.stride() == currents.stride()
+    assert 0 < float(found.detach().mean()) < 1
+    for one, other in zip(mine, exact, strict=True):
+        assert close(one.grad, other.grad, 1e-6)
+
+
+def single_spikes(timesteps: int, variant: Variant) -> SingleSpikeNetwork:
+    described = Description("tiny", ActivationSpec("single_spike", timesteps=timesteps), 10, (1, 16, 16), None, "mnist", (0.4,),
+                            (0.25,), 1, variant=variant)
+    made = described.build().train()
+    assert isinstance(made, SingleSpikeNetwork)
+    return made
+
+
+def test_a_network_of_single_spikes_trains_as_with_torch() -> None:
+    torch.manual_seed(2)
+    made = single_spikes(4, Variant(norm=False, bias=False))
+    images, labels = torch.randn(6, 1, 16, 16), torch.arange(6)
+    made.calibrate(images)
+    results = []
+    for kernels in (False, True):
+        made.zero_grad()
+        with native.native_kernels(made) if kernels else nullcontext():
+            loss = made.loss(images, labels)
+        loss.backward()
+        results.append((loss.detach(), {name: p.grad for name, p in made.named_parameters()}))
+    assert torch.isclose(results[0][0], results[1][0], rtol=1e-5)
+    assert sum(float(grad.abs().sum()) > 0 for grad in results[0][1].values()) > 8
+    for name, grad in results[0][1].items():
+        assert torch.allclose(results[1][1][name], grad, atol=1e-5 * float(grad.abs().max()) + 1e-12), name
+    assert all("fire" not in vars(layer) for layer in made.layers.values()), "the layers' own comes back"
+
+
+def test_neurons_with_trained_first_potentials_stay_with_torch() -> None:
+    torch.manual_seed(2)
+    made = single_spikes(3, USUAL)
+    with native.native_kernels(made):
+        made.loss(torch.randn(6, 1, 16, 16), torch.arange(6)).backward()
+    assert made.layers["conv1"].initial.grad is not None

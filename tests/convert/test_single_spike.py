@@ -347,7 +347,7 @@ def test_a_converted_read_out_has_the_trained_threshold_and_one_timestep_as_its_
     last = list(trained.layers.values())[-1]
     plain, timed = (to_single_spike(trained, times=times)[0].layers[-1] for times in (False, True))
     scale = np.abs(timed.connections[0].weights).max() / float(
-        last.connections[0].operator.weight.abs().max() / last.connections[0].divisor)
+        last.connections[0].operator.weight.detach().abs().max() / last.connections[0].divisor)
     assert isinstance(plain.neuron, ReadOut)
     assert timed.neuron == FirstCrossing(round(scale))
     assert set(timed.thresholds) == {int(np.ceil(float(last.threshold) * scale))}
