@@ -190,7 +190,7 @@ class AnnBuilder:
         if pad and not padding_counts:
             raise UnsupportedError("average pooling that leaves padding out of its averages", "averages of whole windows",
                                    "set count_include_pad to True, or pool without padding")
-        flow = self._closed(flow, "average pooling with overlapping windows")
+        flow = self._closed(flow, "average pooling with windows that overlap, leave gaps or are padded")
         share = np.full((c, 1, side, side), 1 / side**2, np.float32)
         averages = fl.convolved(flow, f"{flow.branches[0].source}.average", c, side, step, pad, c, share)
         return self.activated(averages, INFINITE)

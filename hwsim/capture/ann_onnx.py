@@ -7,7 +7,7 @@ evaluated. A layer is called by the name of its weights, or by the module path t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from hwsim.capture.ann import INFINITE, SOFTMAX, Ann, AnnBuilder, Value, factors
 from hwsim.capture.errors import UnsupportedError, refusal
 from hwsim.capture.flow import layer_shape
-from hwsim.capture.geometry import one_side
+from hwsim.capture.geometry import one_side, sides
 from hwsim.errors import shown
 
 
@@ -136,10 +136,12 @@ class _Node:
             path = before + dot + scope if path and scope.startswith(f"{own}.") else f"{path}.{scope}" if path else scope
         return path or self.node.name or self.kind
 
-    def padding(self) -> Any:
-        """Zeros on every side, as one number or a pair."""
-        word, kernel = self.get("auto_pad", b"NOTSET"), self.get("kernel_shape") or []
-        if word not in (b"NOTSET", b"VALID"):
+    def padding(self, kernel: Sequence[int] = ()) -> Any:
+        """Zeros on every side, as one number or a pair. `kernel`: the one of the weights, where the node does not say it."""
+        word, kernel = self.get("auto_pad", b"NOTSET"), self.get("kernel_shape") or kernel
+        if word == b"VALID":
+            return [0, 0]
+        if word != b"NOTSET":
             odd = bool(kernel) and all(n % 2 for n in kernel)
             if not odd or any(n != 1 for n in self.get("strides") or []):
                 raise UnsupportedError(f"auto_pad {word.decode()} with a kernel of {tuple(kernel)}",
@@ -153,7 +155,7 @@ class _Node:
 
 def _conv(n: _Node, x: Any, *rest: Any) -> Any:
     w, b = n.weights(1), n.weights(2)
-    return n.builder.convolved(x, n.holder, w, b, n.get("strides", [1, 1]), n.padding(), n.get("dilations", [1, 1]),
+    return n.builder.convolved(x, n.holder, w, b, n.get("strides", [1, 1]), n.padding(w.shape[2:]), n.get("dilations", [1, 1]),
                                n.get("group", 1))
 
 
@@ -218,6 +220,8 @@ def _max_pool(n: _Node, x: Any) -> Any:
 
 def _average_pool(n: _Node, x: Any) -> Any:
     kernel, padding = n.get("kernel_shape"), n.padding()
+    if (gaps := sides("a dilation of", n.get("dilations") or 1)) != 1:
+        raise UnsupportedError(f"average pooling with a dilation of {gaps}", "windows without gaps", "use dilation 1")
     counts = bool(n.get("count_include_pad", 0)) or one_side("a padding of", padding) == 0
     return n.builder.averaged(x, kernel, n.get("strides", [1] * len(kernel)), padding, bool(n.get("ceil_mode", 0)), counts)
 

@@ -17,15 +17,23 @@ from hwsim.snn.network import Side, by_axis
 
 def one_side(what: str, value: Any) -> int:
     """The integer of an integer, or of a pair of equal ones."""
-    pair = [int(v) for v in np.atleast_1d(np.asarray(value)).reshape(-1)]
+    pair = _whole(what, value)
     if len(pair) not in (1, 2) or len(set(pair)) != 1:
-        raise UnsupportedError(f"{what} {tuple(pair)}", "the same in both directions", "use a square one")
+        raise UnsupportedError(f"{what} {tuple(pair)}", "the same in both directions", "use one number for both")
     return pair[0]
+
+
+def _whole(what: str, value: Any) -> list[int]:
+    """Numbers as integers. Raises UnsupportedError for others."""
+    numbers = np.atleast_1d(np.asarray(value)).reshape(-1).tolist()
+    if not all(isinstance(n, int | float) and float(n).is_integer() for n in numbers):
+        raise UnsupportedError(f"{what} {value}", "whole numbers", "correct it")
+    return [int(n) for n in numbers]
 
 
 def sides(what: str, value: Any) -> Side:
     """One integer, or (y, x) where the axes differ, of an integer or a pair."""
-    pair = [int(v) for v in np.atleast_1d(np.asarray(value)).reshape(-1)]
+    pair = _whole(what, value)
     if len(pair) not in (1, 2):
         raise UnsupportedError(f"{what} {tuple(pair)}", "a number, or one for each of two directions", "use Conv2d")
     return pair[0] if len(set(pair)) == 1 else (pair[0], pair[1])
@@ -39,6 +47,8 @@ def convolution(kernel: Sequence[int], stride: Any, padding: Any, dilation: Any,
     if mode != "zeros":
         raise UnsupportedError(f"padding_mode {mode!r}", "'zeros'", "pad with zeros")
     if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise UnsupportedError(f"padding {padding!r}", "'same', 'valid' or numbers", "give the padding as a number")
         if padding == "same" and any(n % 2 == 0 for n in by_axis(side)):
             raise UnsupportedError(f"padding 'same' with a kernel of {side}", "an odd kernel", "give the padding as a number")
         padding = [(n - 1) // 2 if padding == "same" else 0 for n in by_axis(side)]
@@ -76,7 +86,7 @@ def adaptive_window(size: Sequence[int], output: Any) -> int:
     sides = []
     for have, want in zip(size, pair, strict=True):
         goal = have if want is None else int(want)
-        if have % goal:
+        if goal < 1 or have % goal:
             raise UnsupportedError(f"adaptive pooling from {tuple(size)} to {tuple(pair)}", "equal blocks",
                                    "choose an output size that divides the input's")
         sides.append(have // goal)

@@ -250,8 +250,6 @@ def _pass(p: Pass, table: PassTable, layer: Layer) -> Iterator[str]:
         yield f"that sends; layer {layer.name!r} sends nothing"
     if p.sends and not is_whole(p.threshold, 1):
         yield f"with threshold {p.threshold!r}; it must be 1 or more, within 63 bits"
-    if not is_whole(p.shift, 0, 63):
-        yield f"with shift {p.shift!r}, allowed are 0 to 63"
 
 
 def _unlike(layer: Layer, body: CoreRun) -> Iterator[str]:

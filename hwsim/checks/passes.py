@@ -22,6 +22,8 @@ def pass_misfits(p: Pass, flagged: bool) -> Iterator[str]:
         yield f"that adds; only {' and '.join(ADDING)} passes can"
     if p.kind == "count" and not is_whole(p.threshold, -HIGHEST, HIGHEST):
         yield f"with threshold {p.threshold!r}, expected a whole number from {-HIGHEST} to {HIGHEST}"
+    if not is_whole(p.shift, 0, 63):
+        yield f"with shift {p.shift!r}, allowed are 0 to 63"
     if p.flags not in get_args(FlagUse):
         yield f"with flags {p.flags!r}, allowed are {', '.join(get_args(FlagUse))}"
     elif p.kind == "count" and p.flags != "fire_once":

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hwsim.convert.assemble import Fixed, assemble, neurons
 from hwsim.convert.base import Built, Method, Request, check_trained_for
 from hwsim.convert.folded import SourceConnection, SourceLayer, check_numbers
-from hwsim.convert.integers import USUAL_WIDTHS, Widths, scaled
+from hwsim.convert.integers import USUAL_WIDTHS, ConversionError, Widths, scaled
 from hwsim.snn.network import InputSpec, Network
 from hwsim.snn.neurons import FirstCrossing, ReadOut, SingleSpike
 from hwsim.sources.checkpoint import Checkpoint
@@ -46,8 +46,8 @@ def to_single_spike(
             start = scaled(initial, scale)
             if not times:
                 return Fixed(neurons(source, ReadOut(), steps, initial_potential=start), scale)
-            reached = max(1, int(np.ceil(float(layer.threshold.detach()) * scale)))
-            return Fixed(neurons(source, FirstCrossing(max(1, round(scale))), steps, reached, initial_potential=start), scale)
+            neuron, reached = _first_crossing(source, layer, scale)
+            return Fixed(neurons(source, neuron, steps, reached, initial_potential=start), scale)
         trained_leak = float(layer.leak.detach().clamp(0, 1))
         shift, leak = nearest_leak(trained_leak)
         leaks[source.name] = trained_leak, leak
@@ -58,6 +58,18 @@ def to_single_spike(
 
     sources = (_source(name, layer) for name, layer in trained.layers.items())
     return assemble(spec, 2.0**-spec.spike_shift, sources, fix, widths), leaks
+
+
+def _first_crossing(source: SourceLayer, layer: SingleSpikeLayer, scale: float) -> tuple[FirstCrossing, int]:
+    """Neuron and threshold of a read-out that weighs times; `scale` is what 1, a timestep too, is of the integers."""
+    threshold = float(layer.threshold.detach())
+    if threshold <= 0:
+        raise ConversionError(f"layer {source.name}: its threshold was trained to {threshold:.3g}, expected more than 0, where "
+                              "potentials begin; leave --first-crossing out")
+    if scale < 1:
+        raise ConversionError(f"layer {source.name}: a timestep is worth {scale:.2g} of its potentials' steps, expected 1 or "
+                              "more; give more --weight-bits, or leave --first-crossing out")
+    return FirstCrossing(round(scale)), int(np.ceil(threshold * scale))
 
 
 def nearest_leak(trained: float) -> tuple[int | None, float]:

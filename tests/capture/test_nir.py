@@ -233,6 +233,14 @@ def replaced(**nodes: Any) -> Any:
     return graph
 
 
+def changed(name: str, **fields: Any) -> Any:
+    """A graph whose node has fields that nir's own constructor refuses, as a file could."""
+    graph = residual_graph()
+    for field, value in fields.items():
+        object.__setattr__(graph.nodes[name], field, value)
+    return graph
+
+
 def with_edges(*edges: tuple[str, str]) -> Any:
     graph = residual_graph()
     graph.edges += list(edges)
@@ -259,6 +267,8 @@ GRAPHS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "all zero": (lambda: replaced(fc=nir.Linear(np.zeros((5, 24)))), ("'sn_d' (IF)", "all 0")),
     "shape": (lambda: replaced(fc=nir.Linear(np.ones((5, 7)))), ("'fc' (Linear)", "(5, 7)", "(5, 24)")),
     "dilation": (lambda: replaced(c=nir.Conv2d((4, 4), np.ones((6, 4, 3, 3)), 1, 2, 2, 1, np.zeros(6))), ("dilation of 2",)),
+    "a stride of one and a half": (lambda: changed("c", stride=np.array([1.5, 2])), ("a stride of [1.5 2. ]", "whole numbers")),
+    "padding in other words": (lambda: changed("c", padding="full"), ("padding 'full'", "'same', 'valid'")),
     "oblong and too wide": (
         lambda: replaced(c=nir.Conv2d((4, 4), np.ones((6, 4, 3, 9)), 1, 1, 1, 1, np.zeros(6))), ("window of (3, 9) on 4 x 4",)),
     "overlap": (lambda: replaced(mean=nir.AvgPool2d(np.array([3, 3]), np.array([1, 1]), np.array([0, 0]))), ("stride 1",)),

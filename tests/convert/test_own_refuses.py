@@ -159,19 +159,26 @@ def test_onnx_padding_in_words_is_taken_where_it_is_the_same_on_both_sides(tmp_p
     ends = [helper.make_tensor_value_info(*about) for about in (
         ("x", TensorProto.FLOAT, [1, 1, 6, 6]), ("y", TensorProto.FLOAT, [1, 2, 1, 1]))]
 
-    def read(kernel: tuple[int, int], **more: object) -> object:
-        weights = [numpy_helper.from_array(np.ones((2, c, *k), np.float32), name)
-                   for name, c, k in (("w", 1, kernel), ("v", 2, (6, 6)))]
-        nodes = [helper.make_node("Conv", ["x", "w"], ["a"], name="conv", kernel_shape=kernel, **more),
-                 helper.make_node("Relu", ["a"], ["b"]), helper.make_node("Conv", ["b", "v"], ["y"], kernel_shape=(6, 6))]
+    whole = helper.make_node("GlobalAveragePool", ["b"], ["y"])
+
+    def read(kernel: tuple[int, int], said: bool = True, last: object = whole, **more: object) -> object:
+        more |= {"kernel_shape": kernel} if said else {}
+        weights = [numpy_helper.from_array(np.ones((2, 1, *kernel), np.float32), "w")]
+        nodes = [helper.make_node("Conv", ["x", "w"], ["a"], name="conv", **more), helper.make_node("Relu", ["a"], ["b"]),
+                 last]
         onnx.save(helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)), tmp_path / "pads.onnx")
         return read_onnx(tmp_path / "pads.onnx").layers[0].flow.branches[0].padding
 
     assert read((5, 3), auto_pad="SAME_UPPER") == read((5, 3), pads=[2, 1, 2, 1]) == (2, 1)
-    assert read((3, 3), auto_pad="SAME_LOWER") == 1
+    assert read((3, 3), auto_pad="SAME_LOWER") == read((3, 3), said=False, auto_pad="SAME_LOWER") == 1
+    assert read((3, 3), auto_pad="VALID") == 0
     for kernel, more in (((2, 2), {}), ((3, 3), {"strides": [2, 2]})):
         with pytest.raises(CaptureError, match=r"node 'conv' \(Conv\): found auto_pad SAME_UPPER.*export with explicit padding"):
             read(kernel, auto_pad="SAME_UPPER", **more)
+
+    gaps = helper.make_node("AveragePool", ["b"], ["y"], name="pool", kernel_shape=[2, 2], dilations=[2, 2], strides=[2, 2])
+    with pytest.raises(CaptureError, match=r"node 'pool' \(AveragePool\): found average pooling with a dilation of 2"):
+        read((1, 1), last=gaps)
 
 
 def test_images_of_every_layout_are_found_out(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
+from hwsim.convert.integers import ConversionError, Widths  # noqa: E402
 from hwsim.convert.single_spike import to_single_spike  # noqa: E402
 from hwsim.snn.network import Layer  # noqa: E402
 from hwsim.snn.neurons import FirstCrossing, ReadOut  # noqa: E402
@@ -350,7 +351,21 @@ def test_a_converted_read_out_has_the_trained_threshold_and_one_timestep_as_its_
         last.connections[0].operator.weight.detach().abs().max() / last.connections[0].divisor)
     assert isinstance(plain.neuron, ReadOut)
     assert timed.neuron == FirstCrossing(round(scale))
-    assert set(timed.thresholds) == {int(np.ceil(float(last.threshold) * scale))}
+    assert set(timed.thresholds) == {int(np.ceil(float(last.threshold.detach()) * scale))}
     np.testing.assert_array_equal(timed.connections[0].weights, plain.connections[0].weights)
     np.testing.assert_array_equal(timed.initial_potential, plain.initial_potential)
     assert timed.potential_bits >= plain.potential_bits
+
+
+def test_a_read_out_that_cannot_weigh_times_is_refused() -> None:
+    trained = network()
+    last = list(trained.layers.values())[-1]
+    with torch.no_grad():
+        weights = last.connections[0].operator.weight
+        weights.mul_(40 / float(weights.abs().max()))
+    with pytest.raises(ConversionError, match="a timestep is worth .* expected 1 or more; give more --weight-bits"):
+        to_single_spike(trained, Widths(4), times=True)
+    to_single_spike(trained, Widths(12), times=True)
+    last.threshold.data.fill_(-0.5)
+    with pytest.raises(ConversionError, match="layer out: its threshold was trained to -0.5, expected more than 0"):
+        to_single_spike(trained, Widths(12), times=True)

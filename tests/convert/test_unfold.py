@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from hwsim.convert.integers import Widths  # noqa: E402
 from hwsim.convert.methods import Request, convert, record  # noqa: E402
 from hwsim.errors import HwsimError  # noqa: E402
 from hwsim.sources.activations import ActivationSpec  # noqa: E402
@@ -59,9 +60,9 @@ def trained(data: Dataset, network: str = "vgg6") -> Checkpoint:
     return Checkpoint(Path("here.pt"), described, dict(made.state_dict()), None)
 
 
-def traced(checkpoint: Checkpoint, data: Dataset, place: Path) -> Trace:
-    converted = convert(checkpoint, Request("bit_serial", 4), data)
-    return record(converted, data, place / "one.h5", 1, "one", {"accuracy_source_network": 50.0})
+def traced(checkpoint: Checkpoint, data: Dataset, place: Path, **widths: int) -> Trace:
+    converted = convert(checkpoint, Request("bit_serial", 4, widths=Widths(**widths)), data)
+    return record(converted, data, place / "one.h5", 1, "one", {"accuracy_source_network": 50.0, **widths})
 
 
 def test_the_checkpoint_gives_the_integers_again(unfold: ModuleType, data: Dataset, tmp_path: Path) -> None:
@@ -78,10 +79,17 @@ def test_the_checkpoint_gives_the_integers_again(unfold: ModuleType, data: Datas
         assert unfold.differences(trace, found, data)[0] == "conv1_1"
 
 
+def test_other_widths_are_those_of_the_trace(unfold: ModuleType, data: Dataset, tmp_path: Path) -> None:
+    with traced(trained(data), data, tmp_path, weight_bits=6, payload_bits=7) as trace:
+        assert unfold.differences(trace, unfold.unfold(trace, "vgg6", data, NARROW), data) == []
+
+
 def test_other_traces_are_refused_by_what_they_are(unfold: ModuleType, data: Dataset, tmp_path: Path) -> None:
     text = "and vgg9 has conv1_1, .*; give --network"
     with traced(trained(data), data, tmp_path) as trace, pytest.raises(HwsimError, match=text):
         unfold.unfold(trace, "vgg9", data, NARROW)
+    with traced(trained(data), data, tmp_path) as trace, pytest.raises(HwsimError, match="weights of shape .* usual width"):
+        unfold.unfold(trace, "vgg6", data)
     for name, network, text in (("rate_t4", "resnet20", "is rate, expected a bit-serial trace"),
                                 ("bit_serial_t4", "resnet20", "block1_1b reads several layers")):
         with (Trace.open(ROOT / "traces" / "methods" / f"cifar10_resnet20_{name}.h5") as trace,

@@ -224,6 +224,15 @@ def test_a_unit_changes_the_answer_and_its_cost_is_its_passes() -> None:
     assert 3 <= cycles[1] - cycles[0] <= 3 + 3  # a hazard at most for each of the three passes
 
 
+def test_a_threshold_that_is_never_reached_runs() -> None:
+    """All wait to the end, on a core whose potentials cannot hold the threshold."""
+    network = small(thresholds=np.full(4, 25210), potential_bits=10)
+    spikes = np.ones((4, 1, 1, 3), np.uint8)
+    record = FAST.run_sample(make_program(network, hwsim.load_architecture("event_core_64_flags"), "layer_by_layer"),
+                             Sample(spikes, {}), "computed")
+    assert record.potentials["out"].ravel().tolist() == [96 - 15, 8 - 15]
+
+
 def table(**changes: Any) -> PassTable:
     passes = (Pass(1, "count", 7, flags="fire_once"), Pass(2, "readout"))
     initial = np.zeros((2, 1, 1), np.int64)
@@ -237,6 +246,7 @@ def table(**changes: Any) -> PassTable:
     ({"passes": (Pass(1, "count", 7),)}, "flags who has reached the threshold"),
     ({"passes": (Pass(1, "count", 7, flags="fire_once", add=True),)}, "that adds"),
     ({"passes": (Pass(1, "count", 1 << 63, flags="fire_once"),)}, "expected a whole number"),
+    ({"passes": (Pass(1, "count", 7, shift=-1, flags="fire_once"),)}, "shift -1, allowed are 0 to 63"),
     ({"passes": (Pass(1, "count", 7, flags="fire_once"), Pass(2, "mask"))}, "leave such a neuron out"),
     ({"passes": (Pass(1, "count", 7, flags="fire_once"), Pass(2, "fire", 7, flags="masked"))}, "leave such a neuron out"),
 ])
@@ -246,8 +256,8 @@ def test_tables_without_a_meaning_are_refused(changes: dict[str, Any], text: str
 
 
 @pytest.mark.parametrize(("changes", "text"), [
-    ({"neuron": FirstCrossing(0)}, "unit is 0, allowed are 1 to"),
-    ({"neuron": FirstCrossing(1 << 31)}, "allowed are 1 to"),
+    ({"neuron": FirstCrossing(0)}, "unit is 0, expected a Python int from 1 to"),
+    ({"neuron": FirstCrossing(1 << 31)}, "expected a Python int"),
     ({"thresholds": np.full(3, 10)}, "thresholds"),
 ])
 def test_networks_that_do_not_fit_are_refused(changes: dict[str, Any], text: str) -> None:

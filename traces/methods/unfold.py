@@ -25,7 +25,7 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hwsim.convert.folded import fold
-from hwsim.convert.integers import USUAL_WIDTHS, input_unit
+from hwsim.convert.integers import USUAL_WIDTHS, Widths, input_unit
 from hwsim.convert.methods import Request, convert
 from hwsim.errors import HwsimError
 from hwsim.sources.activations import ActivationSpec
@@ -49,6 +49,10 @@ def unfold(trace: Trace, name: str, dataset: Dataset, variant: Variant = USUAL) 
     """The checkpoint of `trace`, a bit-serial one of the network `name` on `dataset`. HwsimError where it is of another."""
     if trace.coding != "bit_serial":
         raise HwsimError(f"{trace.path}: is {trace.coding}, expected a bit-serial trace, whose spikes say every level")
+    if not trace.has_weights:
+        raise HwsimError(f"{trace.path}: has no weights, so there is no network in it; give a trace that `hwsim convert` made")
+    if trace.provenance.get("below", "refire") != "refire":
+        raise HwsimError(f"{trace.path}: was converted with --below truncate, which drops levels; give one of all levels")
     levels = 1 << trace.timesteps
     described = Description(
         name, ActivationSpec("qcfs", levels, threshold=THRESHOLD), len(dataset.classes), dataset.image_shape, None, dataset.name,
@@ -61,11 +65,14 @@ def unfold(trace: Trace, name: str, dataset: Dataset, variant: Variant = USUAL) 
         raise HwsimError(f"{trace.path}: layer {joins[0]} reads several layers; only networks without shortcuts are taken")
     seen = Normaliser(dataset.mean, dataset.std, torch.device("cpu"))(torch.tensor(dataset.train_images[:IMAGES]))
     labels = torch.tensor(dataset.train_labels[:IMAGES])
-    unit, level = input_unit(fold(network, dataset.mean, dataset.std), USUAL_WIDTHS), THRESHOLD / levels
+    unit, level = input_unit(fold(network, dataset.mean, dataset.std), widths_of(trace)), THRESHOLD / levels
     for layer in trace.network:
         mine, (connection,) = network.layers[layer.name], layer.connections
         synapses = mine.connections[0]
-        weights = torch.from_numpy(connection.weights.astype(np.float32)).reshape(synapses.operator.weight.shape)
+        if connection.weights.shape != (fits := tuple(synapses.operator.weight.shape)):
+            raise HwsimError(f"{trace.path}: layer {layer.name} has weights of shape {connection.weights.shape}, and {name} has "
+                             f"{fits}; only networks of the usual width and head are taken")
+        weights = torch.from_numpy(connection.weights.astype(np.float32))
         weights *= synapses.divisor / unit
         bias = torch.from_numpy(np.broadcast_to(layer.bias, (layer.shape[0], 1, 1)).astype(np.float32)).flatten()
         if layer.sends:
@@ -75,6 +82,11 @@ def unfold(trace: Trace, name: str, dataset: Dataset, variant: Variant = USUAL) 
         else:
             _give_read_out(synapses, weights, bias, seen, labels)
     return Checkpoint(Path(trace.name), described, dict(network.state_dict()), None)
+
+
+def widths_of(trace: Trace) -> Widths:
+    """What the trace was converted with; `hwsim convert` notes the width of weights where it is not the usual one."""
+    return Widths(int(trace.provenance.get("weight_bits", USUAL_WIDTHS.weight_bits)), trace.network.input.payload_bits)
 
 
 def _give(synapses: Any, weights: Tensor, bias: Tensor, seen: Tensor) -> None:
@@ -101,7 +113,7 @@ def _give_read_out(synapses: Synapses, weights: Tensor, bias: Tensor, seen: Tens
 
 def differences(trace: Trace, checkpoint: Checkpoint, dataset: Dataset) -> list[str]:
     """Layers to which converting the checkpoint gives other integers than the trace has."""
-    again = convert(checkpoint, Request("bit_serial", trace.timesteps), dataset).network
+    again = convert(checkpoint, Request("bit_serial", trace.timesteps, widths=widths_of(trace)), dataset).network
     return [was.name for was, now in zip(trace.network, again, strict=True) if not (
         np.array_equal(was.connections[0].weights, now.connections[0].weights) and np.array_equal(was.bias, now.bias)
         and np.array_equal(was.thresholds, now.thresholds) and np.array_equal(was.initial_potential, now.initial_potential))]
@@ -119,7 +131,8 @@ def main() -> None:
     with Trace.open(args.trace) as trace:
         found = unfold(trace, args.network, dataset)
         if other := differences(trace, found, dataset):
-            sys.exit(f"unfold.py: {args.trace}: the checkpoint gives other integers to {', '.join(other)}; nothing is written")
+            sys.exit(f"unfold.py: {args.trace}: converted again, the checkpoint gives other integers to {', '.join(other)}; "
+                     "nothing is written. Was the trace converted with other options, or its network trained with others?")
     save_checkpoint(args.out, found.description, found.weights)
 
 

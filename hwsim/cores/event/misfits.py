@@ -165,7 +165,8 @@ def _width_misfits(network: Network, layer: Layer, design: EventDesign) -> list[
     if any(c.weights is None for c in layer.connections):
         return reasons  # nothing is computed, so no number needs to fit
     table = lower(network, layer, core.shift_at)
-    theta = int(layer.thresholds.max()) if len(layer.thresholds) else 0
+    # Who waits for a threshold may wait for ever (R28); who fires at one that cannot be reached is a mistake.
+    theta = int(layer.thresholds.max()) if layer.sends and len(layer.thresholds) else 0
     if theta >> min((p.shift for p in table.passes if p.kind == "fire"), default=0) >= limit:
         reasons.append(f"{where}: threshold {theta} is beyond {bits}-bit potentials, it could never be reached; "
                        "core.potential_bits must be larger")

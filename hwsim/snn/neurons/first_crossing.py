@@ -60,5 +60,5 @@ class FirstCrossing(Neuron):
 
     def problems(self, layer: NeuronLayer) -> list[str]:
         if isinstance(self.unit, bool) or not isinstance(self.unit, int) or not 1 <= self.unit <= LARGEST_UNIT:
-            return [f"unit is {self.unit!r}, allowed are 1 to {LARGEST_UNIT}"]
+            return [f"unit is {self.unit!r}, expected a Python int from 1 to {LARGEST_UNIT}"]
         return []
