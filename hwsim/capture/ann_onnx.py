@@ -293,4 +293,4 @@ ADVICE = dict.fromkeys(
     "LeakyRelu Sigmoid Tanh HardSwish HardSigmoid Elu Selu PRelu Gelu Softplus Erf Mish".split(),
     "replace it by ReLU and train again: spikes carry no negative values, and levels start at zero") | {
     "Concat": "add instead of concatenating: a layer here has one place for what it reads",
-    "ConvTranspose": "use a convolution", "Pad": "give the padding to the convolution or pooling"}
+    "ConvTranspose": "use a convolution", "Pad": "pad with zeros, in the convolution or pooling itself"}

@@ -371,7 +371,7 @@ ADVICE = dict.fromkeys(
     "cat concat stack".split(), "add instead of concatenating: a layer here has one place for what it reads") | {
     "matmul": "write it as nn.Linear", "layer_norm": "use BatchNorm, which folds into weights",
     "group_norm": "use BatchNorm, which folds into weights", "instance_norm": "use BatchNorm, which folds into weights",
-    "conv_transpose2d": "use a convolution", "pad": "give the padding to the convolution or pooling"}
+    "conv_transpose2d": "use a convolution", "pad": "pad with zeros, in the convolution or pooling itself"}
 
 
 def verified(model: nn.Module, found: Any, images: Any, softmax: bool, where: str) -> None:
