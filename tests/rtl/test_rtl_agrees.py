@@ -60,7 +60,8 @@ def test_every_rule_is_pressed_on() -> None:
 
 
 EXPECTED = (
-    *(f"kind {kind}" for kind in ISSUE_KINDS if kind not in ("load", "store")),
+    # Loads and stores are those of other dataflows (R19), and the hardware counts no timesteps (R28).
+    *(f"kind {kind}" for kind in ISSUE_KINDS if kind not in ("load", "store", "count")),
     "late push", "full FIFO", "saturation", "clear", "no clear", "tile", "flags kept",
     "several connections", "mixed payloads", "two periods", "hazard", "overlaps EXEC", "ends in a spike",
     "acc_add", "mult", "weight_shift", "membrane_shift", "bias_add", "leak", "cmp", "reset_sub", "reset_zero", "requant",
