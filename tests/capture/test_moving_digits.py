@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -12,16 +11,12 @@ import pytest
 import hwsim
 from tests.cli.calling import answer
 from tests.conftest import ROOT
+from tests.scripts import module_at
 
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("moving_digits", ROOT / "docs" / "examples" / "moving_digits.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return module_at(ROOT / "docs" / "examples" / "moving_digits.py")
 
 
 def test_the_example_runs_and_every_output_is_compared(example: ModuleType) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from hwsim.errors import HwsimError
 from hwsim.sources.npz import channels_last, image_shape, read_npz
 from tests.conftest import ROOT
 from tests.convert.own_networks import Plain, images, made
+from tests.scripts import module_at
 
 
 class Written(nn.Module):
@@ -127,9 +127,7 @@ def test_layers_are_called_as_the_user_calls_them() -> None:
 
 
 def test_the_networks_of_the_page_are_read_as_it_says() -> None:
-    spec = importlib.util.spec_from_file_location("own_network", ROOT / "docs" / "examples" / "own_network.py")
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = module_at(ROOT / "docs" / "examples" / "own_network.py")
     for kind, layers in ((example.ResNet, 9), (example.VGG, 8)):
         assert len(read_torch(kind(2).eval(), (1, 28, 28), "mine").layers) == layers
 

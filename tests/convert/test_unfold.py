@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -21,20 +19,14 @@ from hwsim.sources.data import Dataset, moments  # noqa: E402
 from hwsim.sources.zoo import Variant  # noqa: E402
 from hwsim.trace.reader import Trace  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
+from tests.scripts import module_at  # noqa: E402
 
 NARROW = Variant(width=0.125)
 
 
 @pytest.fixture(scope="module")
 def unfold() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("unfold", ROOT / "traces" / "methods" / "unfold.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = before
-    return module
+    return module_at(ROOT / "traces" / "methods" / "unfold.py")
 
 
 @pytest.fixture(scope="module")

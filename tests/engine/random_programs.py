@@ -51,6 +51,15 @@ def draw_design(
         return None
 
 
+def check_both_engines(program: Program, rng: Rng, same: Callable[[SampleRecord, SampleRecord, Program], None]) -> None:
+    """Both engines, and the fast one without logs, by `same`, for recorded and for computed spikes."""
+    for sample, spikes, reference, fast in both_engines(program, rng, ("trace", "computed")):
+        same(fast, reference, program)
+        quick = FastEngine().run_sample(program, sample, spikes)
+        quick.logs = fast.logs
+        same(quick, reference, program)
+
+
 def both_engines(program: Program, rng: Rng, orders: Sequence[str]) -> Iterator[tuple[Sample, str, SampleRecord, SampleRecord]]:
     """For each source of spikes a random sample, the source, and the records of the reference and of the fast engine."""
     for spikes in orders:

@@ -6,6 +6,7 @@ drawn setting may be one that is refused: engines must then refuse it both.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -227,11 +228,20 @@ def with_zeros(rng: Rng, wire: Connection, share: float | None = None) -> Connec
 
 def random_skipping_run(rng: Rng, share: float | None = None) -> RandomRun:
     """A random run in scatter order on a core that skips operations of zeros (R26), and that engines take."""
-    for _ in range(200):
-        case = random_run(rng)
+    def skipping(case: RandomRun) -> RandomRun:
         wires = tuple(with_zeros(rng, wire, share) for wire in case.run.connections)
         case = replace(case, run=replace(case.run, connections=wires))
-        case = case.with_core(skip_zero_weights=True, order="scatter", mask_first=False)
+        return case.with_core(skip_zero_weights=True, order="scatter", mask_first=False)
+
+    return taken_run(rng, skipping)
+
+
+def taken_run(rng: Rng, changed: Callable[[RandomRun], RandomRun | None]) -> RandomRun:
+    """The first random run that, once `changed`, engines take; None of `changed`: not from this one."""
+    for _ in range(200):
+        case = changed(random_run(rng))
+        if case is None:
+            continue
         try:
             FastEngine().run_planes(*case.arguments)
         except ProgramError:
@@ -242,19 +252,14 @@ def random_skipping_run(rng: Rng, share: float | None = None) -> RandomRun:
 
 def random_counting_run(rng: Rng) -> RandomRun:
     """A random run whose passes count until a threshold is reached (R28), and that engines take; flags from before among them."""
-    for _ in range(200):
-        case = random_run(rng)
+    def counting(case: RandomRun) -> RandomRun | None:
         if case.kind in ("requantise", "two_stage"):
-            continue
+            return None
         table, wait = case.run.table, int(rng.integers(1, 40))
         counts = [Pass(t, "count", int(rng.integers(-20, 40)), timestep=t - 1, flags="fire_once")
                   for t in range(1, table.planes + 1) if rng.random() < 0.8]
         others = [replace(p, flags="ignore") for p in table.passes]
         passes = tuple(sorted(others + counts, key=lambda p: (p.after_eot, rng.random())))
-        case = replace(case, run=replace(case.run, table=replace(table, passes=passes, flagged=True, wait=wait)))
-        try:
-            FastEngine().run_planes(*case.arguments)
-        except ProgramError:
-            continue
-        return case
-    raise AssertionError("no such run")
+        return replace(case, run=replace(case.run, table=replace(table, passes=passes, flagged=True, wait=wait)))
+
+    return taken_run(rng, counting)

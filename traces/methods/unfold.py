@@ -76,7 +76,7 @@ def unfold(trace: Trace, name: str, dataset: Dataset, variant: Variant = USUAL) 
         weights *= synapses.divisor / unit
         bias = torch.from_numpy(np.broadcast_to(layer.bias, (layer.shape[0], 1, 1)).astype(np.float32)).flatten()
         if layer.sends:
-            worth = NUDGE * level * levels / int(layer.thresholds[0])
+            worth = NUDGE * THRESHOLD / int(layer.thresholds[0])
             _give(synapses, weights * worth, bias * worth, seen)
             seen, unit = mine({synapses.spec.source: seen}), level
         else:
@@ -85,7 +85,7 @@ def unfold(trace: Trace, name: str, dataset: Dataset, variant: Variant = USUAL) 
 
 
 def widths_of(trace: Trace) -> Widths:
-    """What the trace was converted with; `hwsim convert` notes the width of weights where it is not the usual one."""
+    """What the trace was converted with; one without a note of its weights' width has the usual one."""
     return Widths(int(trace.provenance.get("weight_bits", USUAL_WIDTHS.weight_bits)), trace.network.input.payload_bits)
 
 

@@ -193,9 +193,9 @@ class Lanes:
             # Without weights no potential means anything: nobody is below, and nobody reaches it.
             self.membrane.change(operation.word, potential)
             return []
+        there = np.arange(self.layout.lanes) < self.layout.real_lanes(operation.word)
         below = potential < sweep.threshold >> sweep.shift
-        waits, reaches = below & ~off, ~below & ~off
-        waits[self.layout.real_lanes(operation.word):] = reaches[self.layout.real_lanes(operation.word):] = False
+        waits, reaches = below & ~off & there, ~below & ~off & there
         operation.activity["reset_sub"] += int(np.count_nonzero(waits))
         self.membrane.change(operation.word, self._saturate(potential - waits * self.table.wait, self.potential_bits))
         if reaches.any():

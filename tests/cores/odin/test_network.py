@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from types import ModuleType
 
 import numpy as np
@@ -10,18 +9,14 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.cores.odin.engines import ENGINES
+from tests.scripts import module_at
 
 FOLDER = ROOT / "traces" / "odin"
 
 
 @pytest.fixture(scope="module")
 def replay() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("odin_replay", FOLDER / "replay.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(FOLDER / "replay.py")
 
 
 @pytest.mark.parametrize(("engine", "images"), [("fast", 500), ("reference", 1)])
