@@ -15,6 +15,7 @@ import copy
 import os
 import time
 from contextlib import nullcontext
+from typing import cast
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -22,6 +23,7 @@ import torch
 
 from hwsim.sources.activations import ActivationSpec
 from hwsim.sources.checkpoint import Description
+from hwsim.sources.networks import SourcePool
 from hwsim.sources.single_spike import SingleSpikeNetwork
 from hwsim.sources.zoo import Variant
 from hwsim.training.native import native_kernels
@@ -33,8 +35,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet18", "vgg16"])
-    parser.add_argument("--activation", default="qcfs", choices=["qcfs", "single_spike"],
-                        help="single_spike: paper 004's SNN at T = 5, without BatchNorm and biases")
+    parser.add_argument("--activation", default="qcfs", choices=["qcfs", "single_spike", "alpha_beta"],
+                        help="single_spike: paper 004's SNN at T = 5; alpha_beta: 001's at T = 2, with maximum pooling; both "
+                             "without BatchNorm and biases")
     args = parser.parse_args()
     torch.set_num_threads(1)
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
@@ -47,8 +50,11 @@ def main() -> None:
         torch.manual_seed(1)
         torch.compiler.reset()
         usual = args.activation == "qcfs"
-        described = Description(name, ActivationSpec(args.activation), 10, (3, 32, 32), None, "cifar10", (0.49, 0.48, 0.45),
-                                (0.25, 0.24, 0.26), 1, variant=Variant(norm=usual, bias=usual))
+        activation, pool = ActivationSpec(args.activation), "average"
+        if args.activation == "alpha_beta":
+            activation, pool = ActivationSpec("alpha_beta", timesteps=2), "max"
+        described = Description(name, activation, 10, (3, 32, 32), None, "cifar10", (0.49, 0.48, 0.45),
+                                (0.25, 0.24, 0.26), 1, variant=Variant(norm=usual, bias=usual, pool=cast(SourcePool, pool)))
         network = described.build().to(memory_format=torch.channels_last)
         images = torch.randn(args.batch, 3, 32, 32).contiguous(memory_format=torch.channels_last)
         labels = torch.randint(0, 10, (args.batch,))

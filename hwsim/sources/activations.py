@@ -132,9 +132,14 @@ class ThresholdRelu(nn.Module):
         """Set mu."""
         self.threshold.fill_(ceiling)
 
+    @property
+    def held(self) -> Tensor:
+        """mu, above zero."""
+        return self.threshold.clamp_min(SMALLEST)
+
     def forward(self, z: Tensor) -> Tensor:
         # minimum() gives the gradient to mu where z is above it, which is the paper's
-        return torch.minimum(functional.relu(z), self.threshold.clamp_min(SMALLEST).to(z.dtype))
+        return torch.minimum(functional.relu(z), self.held.to(z.dtype))
 
 
 class Lsq(nn.Module):

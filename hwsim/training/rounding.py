@@ -1,4 +1,5 @@
-"""Where a training with integer weights begins: BatchNorms folded, and the steps of weights and biases, which it then keeps.
+"""Where a training without BatchNorms begins, which are folded; with integer weights also the steps of weights and biases, which
+it then keeps.
 
 Steps are those that `hwsim convert` would choose for the same real weights (hwsim.convert.integers): the largest weight of a
 layer fills its bits, and a level of the layer is a whole number.
@@ -19,12 +20,16 @@ from hwsim.sources.networks import SourceNetwork
 
 @torch.no_grad()
 def fold_into(network: SourceNetwork, source: SourceNetwork) -> None:
-    """Give a network whose weights are rounded those of `source`, BatchNorms folded; all biases of a layer become its one."""
+    """Give a network without BatchNorms the weights of `source`, its BatchNorms folded; all biases of a layer become that of its
+    first connection, where it has one."""
     for mine, its in zip(network.layers.values(), source.layers.values(), strict=True):
         folded = [synapses.folded() for synapses in its.connections]
         for to, (weight, _) in zip(mine.connections, folded, strict=True):
             if to.operator is not None:
                 to.operator.weight.copy_(weight)
+        for to in mine.connections[1:]:
+            if to.operator is not None and to.biased:
+                to.operator.bias.zero_()
         if mine.connections[0].biased:
             mine.connections[0].operator.bias.copy_(sum(bias for _, bias in folded))
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hwsim.convert.alpha_beta import scaling_factors
 from hwsim.errors import HwsimError
-from hwsim.sources.activations import ActivationSpec, Lsq, Qcfs, Relu, upper_quantile
+from hwsim.sources.activations import SINGLE_SPIKE, ActivationSpec, Lsq, Qcfs, Relu, upper_quantile
 from hwsim.sources.calibrate import CALIBRATION_IMAGES, activation_percentiles
 from hwsim.sources.checkpoint import Checkpoint, Description, Trainable, load_checkpoint, save_checkpoint
 from hwsim.sources.data import Dataset
@@ -185,6 +185,14 @@ def _graph(described: Description) -> dict[str, Any]:
                    "width": variant.width}
 
 
+def _leaves_out(described: Description, start: Description) -> bool:
+    """Whether a network only lacks what the one that it starts from has: BatchNorm, or biases. Neurons that fire once begin at
+    the bias, so nothing is left out for them."""
+    mine, its = described.variant, start.variant
+    once = SINGLE_SPIKE in (described.activation.kind, start.activation.kind)
+    return not once and (mine.norm, mine.bias) != (its.norm, its.bias) and mine.norm <= its.norm and mine.bias <= its.bias
+
+
 def pick_device(name: str) -> torch.device:
     """auto is the first GPU when there is one, else the CPU."""
     if name == "auto":
@@ -340,9 +348,14 @@ class Training:
                     raise ValueError(f"a momentum is missing, not finite or not of shape {tuple(weight.shape)}")
 
     def start_from(self, saved: Checkpoint) -> None:
-        """Begin with the weights of a trained network of the same graph; its activations may be of another kind."""
+        """Begin with the weights of a trained network of the same graph; its activations may be of another kind.
+
+        A network without BatchNorm may begin with one that has it, which is folded into weights and biases, and one without
+        biases with one that has them, which are left out then: what is lost so, training must mend.
+        """
+        leaves_out = _leaves_out(self.described, saved.description)
         for name, mine in _graph(self.described).items():
-            if mine != (its := _graph(saved.description)[name]):
+            if mine != (its := _graph(saved.description)[name]) and not (leaves_out and name in ("norm", "bias")):
                 raise TrainError(f"{saved.path}: is of a network with {name} = {its}, expected {mine}; its weights do not fit")
         bits = self.described.variant.weight_bits
         if bits is None and (its := saved.description.variant.weight_bits) is not None:
@@ -361,8 +374,9 @@ class Training:
             self.network.calibrate(images)
         else:
             adopt(self.network, source, images)
-            if bits is not None:
+            if bits is not None or leaves_out:
                 fold_into(self.network, source)
+            if bits is not None:
                 choose_steps(self.network, bits, self.described.mean, self.described.std)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,9 +19,10 @@ from hwsim.sources.activations import ActivationSpec  # noqa: E402
 from hwsim.sources.checkpoint import Description  # noqa: E402
 from hwsim.sources.networks import ConnectionSpec, LayerSpec, Neurons  # noqa: E402
 from hwsim.sources.single_spike import SingleSpikeLayer, SingleSpikeNetwork  # noqa: E402
+from hwsim.sources.surrogate import AlphaBeta  # noqa: E402
 from hwsim.sources.zoo import USUAL, Variant  # noqa: E402
 from hwsim.training import native  # noqa: E402
-from hwsim.training.native.functions import FireOnce, staircase  # noqa: E402
+from hwsim.training.native.functions import FireAlphaBeta, FireOnce, staircase  # noqa: E402
 from hwsim.training.native.library import built_path, library  # noqa: E402
 
 TOLERANCE = 3e-5
@@ -125,6 +127,31 @@ def test_the_staircase_alone_is_torchs() -> None:
         results.append((y.detach(), *torch.autograd.grad(y, [x, step], dy)))
     for found, exact in zip(*results, strict=True):
         assert close(found, exact, 1e-5)
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_relus_with_a_threshold_are_torchs(order: torch.memory_format, threads: int) -> None:
+    torch.manual_seed(2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    activation = ActivationSpec("threshold_relu", threshold=0.8).make()
+    z, dy = (torch.randn(5, 33, 12, 12).contiguous(memory_format=order) for _ in range(2))
+    results = []
+    try:
+        for kernels in (False, True):
+            x, how = z.clone().requires_grad_(), native.native_kernels(activation) if kernels else nullcontext()
+            activation.zero_grad()
+            with how:
+                y = activation(x)
+                y.backward(dy.contiguous())
+            results.append((y.detach(), x.grad, activation.threshold.grad))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    assert results[1][0].stride() == z.stride()
+    assert close(results[1][2], results[0][2], 1e-4)
 
 
 def test_what_does_not_fit_stays_with_torch() -> None:
@@ -334,3 +361,66 @@ def test_neurons_with_trained_first_potentials_stay_with_torch() -> None:
     with native.native_kernels(made):
         made.loss(torch.randn(6, 1, 16, 16), torch.arange(6)).backward()
     assert made.layers["conv1"].initial.grad is not None
+
+
+# -- neurons of fine-tuned SNNs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("timesteps", "shape", "order"), [
+    (2, (3, 16, 6, 6), torch.channels_last), (5, (7, 333, 1, 1), torch.contiguous_format),
+    (1, (2, 3, 9, 5), torch.contiguous_format)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_neurons_of_fine_tuned_networks_and_their_gradients_are_torchs(timesteps: int, shape: tuple[int, ...],
+                                                                       order: torch.memory_format, threads: int) -> None:
+    torch.manual_seed(timesteps)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        currents = torch.randn(timesteps * shape[0], *shape[1:]).contiguous(memory_format=order)
+        given, neurons = torch.randn_like(currents), AlphaBeta(timesteps, 0.7)
+        neurons.start_at(0.7, 1.3)
+        exact = copy.deepcopy(neurons).double()
+        wanted_of, found_of = currents.double().requires_grad_(), currents.clone().requires_grad_()
+        wanted = exact(wanted_of)
+        wanted.backward(given.double())
+        with native.native_kernels(neurons):
+            found = neurons(found_of)
+            found.backward(given)
+    finally:
+        torch.set_num_threads(before)
+    assert isinstance(found.grad_fn, FireAlphaBeta._backward_cls)
+    assert torch.equal(found.double(), wanted.float().double())
+    assert found.stride() == currents.stride()
+    assert 0 < float((found > 0).float().mean()) < 1
+    pairs = [(found_of.grad, wanted_of.grad), (neurons.raw_threshold.grad, exact.raw_threshold.grad),
+             (neurons.raw_scale.grad, exact.raw_scale.grad)]
+    for one, other in pairs:
+        assert close(one, other, 1e-5)
+
+
+def test_currents_that_are_no_multiple_of_the_timesteps_are_refused_with_the_kernels_as_without() -> None:
+    neurons = AlphaBeta(2, 1.0)
+    with native.native_kernels(neurons), pytest.raises(ValueError, match="no multiple of the 2 timesteps"):
+        neurons(torch.zeros(3, 4, 1, 1))
+
+
+def test_a_fine_tuned_network_trains_as_with_torch() -> None:
+    """With maximum pooling and dropout, whose draws are the same."""
+    described = Description("tiny", ActivationSpec("alpha_beta", timesteps=2), 10, (1, 16, 16), None, "mnist", (0.4,), (0.25,), 1,
+                            variant=Variant(norm=False, bias=False, pool="max", dropout=0.1))
+    torch.manual_seed(2)
+    made, images, labels = described.build().train(), torch.randn(6, 1, 16, 16), torch.arange(6)
+    for neurons in made.activations().values():
+        neurons.start_at(0.5, 0.6)
+    results = []
+    for kernels in (False, True):
+        made.zero_grad()
+        torch.manual_seed(3)
+        with native.native_kernels(made) if kernels else nullcontext():
+            loss = made.loss(images, labels)
+        loss.backward()
+        results.append((loss.detach(), {name: p.grad for name, p in made.named_parameters()}))
+    assert torch.isclose(results[0][0], results[1][0], rtol=1e-5)
+    assert sum(float(grad.abs().sum()) > 0 for grad in results[0][1].values()) > 8
+    for name, grad in results[0][1].items():
+        assert torch.allclose(results[1][1][name], grad, atol=1e-5 * float(grad.abs().max()) + 1e-12), name

@@ -10,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import nn  # noqa: E402
+
 from hwsim.convert.integers import ConversionError, Widths  # noqa: E402
 from hwsim.convert.methods import Request, convert, record  # noqa: E402
 from hwsim.simulation import simulate  # noqa: E402
@@ -18,7 +20,7 @@ from hwsim.sources.activations import ActivationSpec  # noqa: E402
 from hwsim.sources.checkpoint import Checkpoint, Description, load_checkpoint  # noqa: E402
 from hwsim.sources.data import Dataset  # noqa: E402
 from hwsim.sources.zoo import Variant  # noqa: E402
-from hwsim.training.train import Recipe, Training  # noqa: E402
+from hwsim.training.train import Recipe, TrainError, Training  # noqa: E402
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.29, 0.29, 0.29)
 NARROW = Variant(width=1 / 16)
@@ -108,3 +110,42 @@ def test_neurons_of_a_network_with_max_pooling_send_what_its_snn_sends(tmp_path:
         for name in ("conv1_1", "conv2_1", "conv2_2"):
             mine = floats[name].unflatten(0, (3, -1))[:, index].permute(0, 2, 3, 1).numpy() > 0
             assert (mine != spikes[name]).mean() < 0.003, name
+
+
+@pytest.mark.parametrize(("name", "head"), [("vgg6", 64), ("resnet20", None)])
+def test_a_network_without_batch_norm_starts_from_one_with_it(name: str, head: int | None, tmp_path: Path) -> None:
+    """With biases it answers what its start answers; without, what its start would answer with all biases 0."""
+    variant = NARROW if head else replace(NARROW, shortcut="projection")
+    start = trained(name, head, variant, ActivationSpec("relu"), tmp_path)
+    source, pixels = start.network().eval(), torch.randn(3, 3, 32, 32)
+    for bias in (True, False):
+        described = replace(start.description, variant=replace(start.description.variant, norm=False, bias=bias))
+        training = Training(images(), described, Recipe(batch=12), torch.device("cpu"))
+        training.start_from(start)
+        made = training.network.eval()
+        with torch.no_grad():
+            if not bias:
+                drop_biases(source)
+            torch.testing.assert_close(made(pixels), source(pixels), rtol=1e-4, atol=1e-4)
+        assert any("bias" in name for name, _ in made.named_parameters()) == bias
+
+
+def drop_biases(network: nn.Module) -> None:
+    """BatchNorms whose output is a multiple of their input, and no other bias."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.zero_()
+        if getattr(module, "bias", None) is not None:
+            module.bias.data.zero_()
+
+
+def test_what_a_start_has_not_is_not_made_up(tmp_path: Path) -> None:
+    """BatchNorms or biases that the checkpoint lacks; neurons that fire once, which begin at the bias."""
+    plain, normed = (trained("vgg6", 64, variant, ActivationSpec("relu"), tmp_path) for variant in (PLAIN, NARROW))
+    wanted = [(plain, NARROW, "relu", "norm = False, expected True"), (plain, replace(PLAIN, bias=True), "relu", "bias = False"),
+              (normed, PLAIN, "single_spike", "norm = True, expected False")]
+    for start, variant, kind, words in wanted:
+        described = replace(start.description, variant=variant, activation=ActivationSpec(kind))
+        training = Training(images(), described, Recipe(batch=12), torch.device("cpu"))
+        with pytest.raises(TrainError, match=words):
+            training.start_from(start)

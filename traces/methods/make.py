@@ -42,7 +42,7 @@ MEASURED = HERE / "measured.json"
 PAGE = HERE.parents[1] / "docs" / "methods.md"
 CORE, ANN_CORE = "event_core_64_flags", "mac_core_64"
 SAMPLES = 32
-FEW = {"cifar10_vgg16": 16, "cifar10_vgg6": 8}
+FEW = {"cifar10_vgg16": 16, "cifar10_vgg11": 8, "cifar10_vgg6": 8}
 """Samples of a group's traces, where they are not SAMPLES."""
 LICENCES = {"fashion_mnist": "MIT (images)", "cifar10": "images of CIFAR-10 (Krizhevsky 2009), published without a licence"}
 COLUMNS = {"group", "source_accuracy", "accuracy", "spikes_per_neuron", "operations", "cycles", "compute_nj", "core_nj",
@@ -89,9 +89,11 @@ PAPERS = "cifar10_resnet20_papers"
 """Networks and recipes nearer to those of the papers: ResNet-20 with projections, trained with 4 levels from scratch."""
 TWO_LEVELS = "cifar10_resnet20_two_levels"
 """Paper 003's p = 2, with and without noise, on ResNet-20; both from one network with ReLU."""
+VGG11 = "cifar10_vgg11"
+"""Paper 001's network: its ANN converted to T = 2, and fine-tuned as an SNN, without BatchNorm and biases."""
 VGG6 = "cifar10_vgg6"
 """Paper 004's network: its SNN at T = 5, without BatchNorm and biases."""
-NO_WIDTHS = (BITS, PAPERS, TWO_LEVELS, VGG6)
+NO_WIDTHS = (BITS, PAPERS, TWO_LEVELS, VGG11, VGG6)
 """Groups without a table of narrower potentials."""
 COEFFICIENTS = ("0", "5e-8", "2e-7", "1e-6")
 """Of the bit regulariser (paper 000, Eq. 9), from the network of 16 levels; 0 is the control."""
@@ -110,6 +112,8 @@ def entries(group: str) -> tuple[Entry, ...]:
     if group == TWO_LEVELS:
         return tuple(Entry(group, f"cifar10_resnet20_lsq2{noise}.pt", "noise_adaptor", t)
                      for noise in ("", "_noise") for t in (2, 4, 8, 16))
+    if group == VGG11:
+        return tuple(Entry(group, f"{group}_{source}.pt", "alpha_beta", 2) for source in ("threshold_relu", "alpha_beta2"))
     if group == VGG6:
         return (Entry(group, f"{group}_single_spike5.pt", "single_spike", 5),)
     fine, few, clipped = f"{group}_qcfs16.pt", f"{group}_qcfs4.pt", f"{group}_threshold_relu.pt"
@@ -141,7 +145,7 @@ def entries(group: str) -> tuple[Entry, ...]:
 
 
 GROUPS = {"fashion_mnist_tiny": "fashion_mnist", "cifar10_resnet20": "cifar10", "cifar10_vgg16": "cifar10", BITS: "cifar10",
-          PAPERS: "cifar10", TWO_LEVELS: "cifar10", VGG6: "cifar10"}
+          PAPERS: "cifar10", TWO_LEVELS: "cifar10", VGG11: "cifar10", VGG6: "cifar10"}
 
 
 def samples_of(group: str) -> int:

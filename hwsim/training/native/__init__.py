@@ -1,5 +1,5 @@
 """Faster training on a CPU: 3x3 convolutions by Winograd's minimal filtering, normalisation and staircase in one, all
-timesteps of neurons that fire once in one.
+timesteps of neurons in one.
 
 oneDNN has no Winograd kernels for AVX2, and its backward pass is slow there; `hwsim train --kernels native` takes these
 instead. They compute the same sums in another order (about 1e-5 apart, relative to the largest; tests/convert/test_native.py),
@@ -23,7 +23,19 @@ from torch.nn import functional
 from hwsim.sources import activations
 from hwsim.sources.networks import Neurons
 from hwsim.sources.single_spike import SingleSpikeLayer
-from hwsim.training.native.functions import PANEL, Convolution, FireOnce, NormStaircase, plain, staircase, tile_of
+from hwsim.sources.surrogate import AlphaBeta
+from hwsim.training.native.functions import (
+    PANEL,
+    Clip,
+    Convolution,
+    FireAlphaBeta,
+    FireOnce,
+    NormStaircase,
+    dense,
+    plain,
+    staircase,
+    tile_of,
+)
 from hwsim.training.native.library import NativeError, keep_memory, library
 
 __all__ = ["NativeError", "fits", "native_kernels"]
@@ -45,6 +57,8 @@ def native_kernels(network: nn.Module) -> Iterator[None]:
     own = [module for module in network.modules() if "forward" not in vars(module)]
     taken = {module: _Forward(module) for module in own if fits(module)}
     taken |= {module: _Layer(module) for module in own if isinstance(module, Neurons) and _Layer.fits(module)}
+    taken |= {module: _Clip(module) for module in own if isinstance(module, activations.ThresholdRelu)}
+    taken |= {module: _Spiking(module) for module in own if isinstance(module, AlphaBeta)}
     firing: dict[Any, _Fire] = {module: _Fire(module) for module in network.modules()
                                 if isinstance(module, SingleSpikeLayer) and "fire" not in vars(module)}
     usual = activations.staircase
@@ -96,6 +110,31 @@ class _Fire:
             return type(layer).fire(layer, currents)
         start = layer.initial.expand(1, *flat.shape[1:]).contiguous(memory_format=orders[-1])
         return FireOnce.apply(currents, start, *layer.held())
+
+
+class _Clip:
+    """What a ReLU with a threshold does instead, in one pass forward and one back."""
+
+    def __init__(self, activation: activations.ThresholdRelu) -> None:
+        self.activation = activation
+
+    def __call__(self, z: Tensor) -> Tensor:
+        if not (plain(z) and dense(z)):
+            return type(self.activation).forward(self.activation, z)
+        return Clip.apply(z, self.activation.held)
+
+
+class _Spiking:
+    """What the neurons of paper 001 do instead: all timesteps in one pass over memory, and one back."""
+
+    def __init__(self, neurons: AlphaBeta) -> None:
+        self.neurons = neurons
+
+    def __call__(self, currents: Tensor) -> Tensor:
+        neurons = self.neurons
+        if not (plain(currents) and dense(currents)) or len(currents) % neurons.timesteps:
+            return type(neurons).forward(neurons, currents)  # which has an error for currents that are no multiple
+        return FireAlphaBeta.apply(currents, neurons.threshold, neurons.scale, neurons.timesteps)
 
 
 class _Layer:

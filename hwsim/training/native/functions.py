@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from hwsim.sources import activations
 from hwsim.sources.single_spike import GAMMA
+from hwsim.sources.surrogate import WINDOW
 from hwsim.training.native.library import library
 
 PANEL = 16
@@ -25,6 +26,11 @@ def tile_of(size: int) -> int:
 def plain(x: Tensor) -> bool:
     """Whether the kernels can read x."""
     return x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
+def dense(x: Tensor) -> bool:
+    """Whether images x lie one after the other in memory without gaps, their dimensions in whatever order."""
+    return x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
 
 
 class Convolution(torch.autograd.Function):
@@ -67,8 +73,7 @@ class _Staircase(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         z, step = ctx.saved_tensors
-        dy = torch.empty_like(z).copy_(gradients[0]) if gradients[0].stride() != z.stride() else gradients[0]
-        dz = torch.empty_like(z)
+        dy, dz = _ordered_as(z, gradients[0]), torch.empty_like(z)
         error = library().staircase_backward(ctypes.c_int64(z.numel()), _at(z), _at(dy), ctypes.c_float(step.item()),
                                              ctypes.c_float(ctx.top), _at(dz), _threads())
         return dz, step.new_tensor(error).reshape(step.shape), None
@@ -76,10 +81,29 @@ class _Staircase(torch.autograd.Function):
 
 def staircase(z: Tensor, step: Tensor, top: int) -> Tensor:
     """The staircase by the kernels where they fit: dense memory, in any order of the dimensions."""
-    dense = z.is_contiguous() or z.is_contiguous(memory_format=torch.channels_last)
-    if not (plain(z) and dense):
+    if not (plain(z) and dense(z)):
         return activations.torch_staircase(z, step, top)
     return _Staircase.apply(z, step, top)
+
+
+class Clip(torch.autograd.Function):
+    """clip(z, 0, top) in one pass forward and one backward, in the memory order of z."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, top: Tensor) -> Tensor:
+        ctx.save_for_backward(z, top)
+        y = torch.empty_like(z)
+        library().clip(ctypes.c_int64(z.numel()), _at(z), ctypes.c_float(top.item()), _at(y), _threads())
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        z, top = ctx.saved_tensors
+        dy, dz = _ordered_as(z, gradients[0]), torch.empty_like(z)
+        of_top = library().clip_backward(ctypes.c_int64(z.numel()), _at(z), _at(dy), ctypes.c_float(top.item()), _at(dz),
+                                         _threads())
+        return dz, top.new_tensor(of_top).reshape(top.shape)
 
 
 def _sizes(x: Tensor, weight: Tensor) -> tuple[ctypes.c_int64, ...]:
@@ -89,6 +113,11 @@ def _sizes(x: Tensor, weight: Tensor) -> tuple[ctypes.c_int64, ...]:
 
 def _at(x: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if x is None else x.data_ptr())
+
+
+def _ordered_as(z: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in z's order in memory."""
+    return gradient if gradient.stride() == z.stride() else torch.empty_like(z).copy_(gradient)
 
 
 def _threads() -> ctypes.c_int64:
@@ -112,7 +141,7 @@ class FireOnce(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         z, start, threshold, leak = ctx.saved_tensors
-        given = gradients[0] if gradients[0].stride() == z.stride() else torch.empty_like(z).copy_(gradients[0])
+        given = _ordered_as(z, gradients[0])
         passed, sums = torch.empty_like(z), torch.empty(2, dtype=torch.float64)
         library().fire_once_backward(
             ctypes.c_int64(len(z)), ctypes.c_int64(z[0].numel()), _at(z), _at(start), ctypes.c_int64(start.numel()), _at(given),
@@ -120,6 +149,29 @@ class FireOnce(torch.autograd.Function):
             _threads())
         of_threshold, of_leak = sums.to(threshold.dtype)
         return passed, None, of_threshold.reshape(threshold.shape), of_leak.reshape(leak.shape)
+
+
+class FireAlphaBeta(torch.autograd.Function):
+    """Paper 001's neurons through all timesteps: currents (T * N, ...), the timesteps one after the other, to what is sent, of
+    that shape and in that memory order."""
+
+    @staticmethod
+    def forward(ctx: Any, currents: Tensor, threshold: Tensor, scale: Tensor, timesteps: int) -> Tensor:
+        sent, z = torch.empty_like(currents), torch.empty_like(currents)
+        ctx.steps = ctypes.c_int64(timesteps), ctypes.c_int64(currents.numel() // timesteps)
+        library().alpha_beta(*ctx.steps, _at(currents), ctypes.c_float(threshold.item()), ctypes.c_float(scale.item()), _at(sent),
+                             _at(z), _threads())
+        ctx.save_for_backward(z, threshold, scale)
+        return sent
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        z, threshold, scale = ctx.saved_tensors
+        given, passed, sums = _ordered_as(z, gradients[0]), torch.empty_like(z), torch.empty(2, dtype=torch.float64)
+        library().alpha_beta_backward(*ctx.steps, _at(z), _at(given), ctypes.c_float(WINDOW), _at(passed), _at(sums), _threads())
+        of_threshold, of_scale = sums.to(threshold.dtype)
+        return passed, of_threshold.reshape(threshold.shape), of_scale.reshape(scale.shape), None
 
 
 class NormStaircase(torch.autograd.Function):

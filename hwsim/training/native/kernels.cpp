@@ -410,6 +410,17 @@ float gradients(int64_t count, const float* __restrict z, const float* __restric
     return sum;
 }
 
+float clip_gradients(int64_t count, const float* __restrict z, const float* __restrict dy, float top, float* __restrict dz) {
+    float sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        // Products with 0 or 1: compilers make no vectors of sums that leave a term out.
+        const float positive = z[i] > 0 ? 1.f : 0.f, below = z[i] < top ? 1.f : 0.f;
+        dz[i] = positive * below * dy[i];
+        sum += positive * (1 - below) * dy[i];
+    }
+    return sum;
+}
+
 // A row of norm_staircase_backward: `to` is the gradient of what reaches the staircase; adds it and its product with x - mean
 // into s and q; returns the gradient of the step.
 template <bool MORE>
@@ -587,6 +598,25 @@ double staircase_backward(int64_t count, const float* z, const float* dy, float 
     return total;
 }
 
+// y = clip(z, 0, top)
+void clip(int64_t count, const float* __restrict z, float top, float* __restrict y, int64_t threads) {
+    share(threads, count, [=](int64_t, int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; i++) y[i] = std::min(std::max(z[i], 0.f), top);
+    });
+}
+
+// dz = dy where 0 < z < top, else 0; returns the sum of dy where z is top or above.
+double clip_backward(int64_t count, const float* z, const float* dy, float top, float* dz, int64_t threads) {
+    std::vector<double> sums(MOST_THREADS, 0.);
+    share(threads, count, [&](int64_t thread, int64_t first, int64_t last) {
+        for (int64_t at = first; at < last; at += 4096)
+            sums[thread] += clip_gradients(std::min<int64_t>(4096, last - at), z + at, dy + at, top, dz + at);
+    });
+    double total = 0;
+    for (double sum : sums) total += sum;
+    return total;
+}
+
 // Neurons that leak and fire once (paper 004, Eq. 6-8): u = leak * u + current - threshold * (it was above), z = u / threshold - 1;
 // a spike where z > 0 for the first time. Arrays are (T, count); u begins with `start`, which comes again every `period` neurons.
 void fire_once(int64_t steps, int64_t count, const float* currents, const float* start, int64_t period, float threshold,
@@ -631,14 +661,16 @@ void fire_once_backward(int64_t steps, int64_t count, const float* z, const floa
                 float* __restrict out = of_currents + t * count + at;
                 float by_threshold = 0, by_leak = 0;
                 for (int64_t i = 0; i < n; i++) {
-                    const float slope = g[i] * peak * std::max(0.f, 1 - std::abs(ratio[i]));
+                    const float distance = std::abs(ratio[i]), near = distance < 1 ? 1.f : 0.f;
+                    const float slope = g[i] * peak * near * (1 - distance);
                     later[i] = slope * per + leak * later[i];
                     out[i] = later[i];
                     by_threshold -= slope * (ratio[i] + 1) * per;
                 }
                 if (t)
                     for (int64_t i = 0; i < n; i++) {
-                        by_threshold -= before[i] > 0 ? later[i] : 0.f;
+                        const float spike = before[i] > 0 ? 1.f : 0.f;
+                        by_threshold -= spike * later[i];
                         by_leak += later[i] * (before[i] + 1) * threshold;
                     }
                 else
@@ -651,6 +683,62 @@ void fire_once_backward(int64_t steps, int64_t count, const float* z, const floa
     sums[0] = sums[1] = 0;
     for (double sum : thresholds) sums[0] += sum;
     for (double sum : leaks) sums[1] += sum;
+}
+
+// Neurons with a soft reset that send `scale` a spike (paper 001): u = u + current, z = u / threshold, a spike where z > 1, strictly,
+// which takes the threshold from u. Arrays are (T, count).
+void alpha_beta(int64_t steps, int64_t count, const float* currents, float threshold, float scale, float* sent, float* z,
+                int64_t threads) {
+    const float per = 1 / threshold;
+    share(threads, blocks_of(count), [=](int64_t, int64_t first, int64_t last) {
+        for (int64_t block = first; block < last; block++) {
+            const int64_t at = block * BLOCK, n = std::min(BLOCK, count - at);
+            float u[BLOCK] = {};
+            for (int64_t t = 0; t < steps; t++) {
+                const float* __restrict c = currents + t * count + at;
+                float* __restrict out = sent + t * count + at;
+                float* __restrict ratio = z + t * count + at;
+                for (int64_t i = 0; i < n; i++) {
+                    u[i] += c[i];
+                    ratio[i] = u[i] * per;
+                    out[i] = ratio[i] > 1 ? scale : 0.f;
+                    u[i] -= ratio[i] > 1 ? threshold : 0.f;
+                }
+            }
+        }
+    });
+}
+
+// What reaches the currents and, in sums[0] and sums[1], threshold and scale: from z = 0 to `window`, what is sent and what a spike
+// takes from u follow u with slope 1; elsewhere u passes its gradient from timestep to timestep.
+void alpha_beta_backward(int64_t steps, int64_t count, const float* z, const float* gradients, float window, float* of_currents,
+                         double* sums, int64_t threads) {
+    std::vector<double> thresholds(MOST_THREADS, 0.), scales(MOST_THREADS, 0.);
+    share(threads, blocks_of(count), [&](int64_t thread, int64_t first, int64_t last) {
+        for (int64_t block = first; block < last; block++) {
+            const int64_t at = block * BLOCK, n = std::min(BLOCK, count - at);
+            float later[BLOCK] = {};
+            for (int64_t t = steps - 1; t >= 0; t--) {
+                const float* __restrict g = gradients + t * count + at;
+                const float* __restrict ratio = z + t * count + at;
+                float* __restrict out = of_currents + t * count + at;
+                float by_threshold = 0, by_scale = 0;
+                for (int64_t i = 0; i < n; i++) {
+                    const float r = ratio[i], spike = r > 1 ? 1.f : 0.f, inside = r < 0 ? 0.f : 1.f;
+                    const float slope = (r > window ? 0.f : inside) * (g[i] - later[i]);
+                    by_threshold -= slope * r + spike * later[i];
+                    by_scale += spike * g[i];
+                    later[i] += slope;
+                    out[i] = later[i];
+                }
+                thresholds[thread] += by_threshold;
+                scales[thread] += by_scale;
+            }
+        }
+    });
+    sums[0] = sums[1] = 0;
+    for (double sum : thresholds) sums[0] += sum;
+    for (double sum : scales) sums[1] += sum;
 }
 
 }

@@ -58,7 +58,8 @@ def library() -> Any:
         _build(compiler(), target)
     try:
         loaded = ctypes.CDLL(str(target))
-        loaded.staircase_backward.restype = loaded.norm_staircase_backward.restype = ctypes.c_double
+        for name in ("staircase_backward", "norm_staircase_backward", "clip_backward"):
+            getattr(loaded, name).restype = ctypes.c_double
     except (OSError, AttributeError) as error:
         raise NativeError(f"{target}: the built kernels do not load ({error}); delete the file, or train with --kernels torch"
                           ) from None
