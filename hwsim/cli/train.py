@@ -60,8 +60,12 @@ def train_command(
     head: Annotated[int | None, typer.Option(help="VGGs: width of two hidden linear layers.")] = None,
     shortcut: Annotated[str | None, typer.Option(
         help="ResNets, where the shape changes: projection, 1x1 convolutions, or pad, zeros (resnet20's default).")] = None,
-    norm: Annotated[bool, typer.Option("--norm/--no-norm", help="BatchNorm after each convolution.")] = True,
-    bias: Annotated[bool, typer.Option("--bias/--no-bias", help="Biases where there is no BatchNorm.")] = True,
+    norm: Annotated[bool, typer.Option(
+        "--norm/--no-norm",
+        help="BatchNorm after each convolution; --no-norm --from a network that has it folds it.")] = True,
+    bias: Annotated[bool, typer.Option(
+        "--bias/--no-bias",
+        help="Biases where there is no BatchNorm; --no-bias --from a network that has them drops them.")] = True,
     dropout: Annotated[float, typer.Option(help="Probability, of hidden layers that are not pooled.")] = 0.0,
     pool: Annotated[str, typer.Option(help="2x2 windows: average, or max (rate and single-spike codes).")] = "average",
     width: Annotated[float, typer.Option(help="Factor of all channels.")] = 1.0,
@@ -86,7 +90,7 @@ def train_command(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     shrink: Annotated[int, typer.Option(help="Average images over so many pixels squared: a cheap start.", min=1)] = 1,
     kernels: Annotated[str, typer.Option(
-        help="torch, or native: faster 3x3 convolutions on the CPU, compiled with g++.")] = "torch",
+        help="torch, or native: faster convolutions and neurons on the CPU, compiled with g++.")] = "torch",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: torch's choice).", min=1, max=256)] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="CHECKPOINT", help="Fine-tune this one.")] = None,

@@ -60,7 +60,7 @@ class Recipe:
                    slower); BatchNorm statistics, losses and weights are float32 in both.
     shrink         train and test on images averaged over so many pixels squared: a cheap start for a training at full size,
                    which takes it up with `start`. Pooling windows larger than a map then shrink to it.
-    kernels        native: faster convolutions and staircases on the CPU, float32 only (hwsim.training.native).
+    kernels        native: faster convolutions, activations and neurons on the CPU, float32 only (hwsim.training.native).
     """
 
     epochs: int = 60
