@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hwsim.snn.sample import Sample
 
 CHIP, SAMPLES, LINKS, TRANSFERS = "chip", "samples", "links", "transfers"
+FREE = "if links cost nothing"
 
 
 def write_timeline(
@@ -112,6 +113,10 @@ class _Timeline:
             tracks.finish()
         self._channel(offset, length, spans)
         self._links(offset, length, spans)
+        if self.machine.free is not None and record is not None:
+            track, end = self.file.thread(CHIP, FREE), offset + self.machine.free(record)
+            self.file.slice(track, offset, end, "everything else", "bound")
+            self.file.slice(track, end, offset + length, "links, at most", "bound")
 
     def _replayed(self, place: int, sample: Sample, spans: np.ndarray, window: tuple[int, int]) -> SampleRecord | None:
         """The sample again, with logs of the runs that the window touches; None where runs have no log."""

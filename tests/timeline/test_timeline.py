@@ -184,7 +184,7 @@ def test_busy_and_stall_and_idle_of_every_track_are_the_cycles_that_passed(case:
     for (process, track), slices in timeline.slices.items():
         if track != LAYERS:
             assert_covered(slices, 0, result.total_cycles)
-            if track != write.SAMPLES:
+            if process != write.CHIP:
                 assert sum(timeline.spent(process, track).values()) == result.total_cycles
                 assert set(timeline.spent(process, track)) <= {"busy", "stall", "idle"}
 
@@ -244,6 +244,13 @@ def test_links_are_held_for_as_long_as_the_result_says(case: tuple[Result, Trace
     busy = dict(zip(result.busy_frame["resource"], result.busy_frame["cycles"], strict=True))
     assert held == {name: round(busy[name] * result.facts.samples) for name in busy if ">" in name}
     assert bool(held) == (result.architecture.network is not None)
+
+
+def test_what_a_chip_would_take_if_links_cost_nothing_is_what_the_result_says(case: tuple[Result, Trace, Timeline]) -> None:
+    result, _, timeline = case
+    found = [s.end - s.start for s in timeline.slices.get((write.CHIP, write.FREE), []) if s.name == "everything else"]
+    assert sum(found) == (result.facts.total_cycles_free_links or 0)
+    assert len(found) == (result.facts.samples if result.architecture.network is not None else 0)
 
 
 def test_layers_hold_runs_and_runs_hold_timesteps(case: tuple[Result, Trace, Timeline]) -> None:
