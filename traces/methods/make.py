@@ -224,16 +224,18 @@ def measure_widths(group: str, data: Path, work: Path) -> dict[str, Any]:
             core_nj = round(result.energy_pj["core"] / 1000, 1)
             rows.append({"bits": bits, "accuracy": round(result.accuracy, 2), "saturations": result.facts.saturations,
                          "core_nj": core_nj, "area_mm2": round(result.area_mm2, 3)})
-    return {"group": group, "samples": WIDTH_SAMPLES, "widths": rows}
+    return {"group": group, "samples": WIDTH_SAMPLES, "model": MODEL_VERSION, "widths": rows}
 
 
 def widths_table(group: str, measured: dict[str, Any]) -> str:
-    """The rows of one group's potential widths, the worst case over all inputs first."""
+    """The rows of one group's potential widths, the worst case over all inputs first; energies and areas of another model version
+    are in brackets."""
     lines = ["| potential bits | accuracy % | saturations an image | core nJ | mm2 |", "|---|---|---|---|---|"]
     found = measured.get(f"{group}_widths", {"widths": [], "samples": 1})
     for i, row in enumerate(found["widths"]):
+        numbers = _as_of(found, [f"{row['core_nj']:,.0f}", f"{row['area_mm2']:.2f}"])
         lines.append(f"| {row['bits']}{' (worst case)' if i == 0 else ''} | {row['accuracy']:.1f} | "
-                     f"{row['saturations'] / found['samples']:,.1f} | {row['core_nj']:,.0f} | {row['area_mm2']:.2f} |")
+                     f"{row['saturations'] / found['samples']:,.1f} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 
@@ -273,13 +275,17 @@ def table(group: str, measured: dict[str, Any]) -> str:
     for entry in entries(group):
         if (row := measured.get(entry.name)) is None:
             continue
-        numbers = [f"{row['cycles']:,}", f"{row['compute_nj']:,.1f}", f"{row['core_nj']:,.0f}", f"{row['system_nj']:,.0f}"]
-        if row.get("model") != MODEL_VERSION:
-            numbers = [f"({number})" for number in numbers]
+        numbers = _as_of(row, [f"{row['cycles']:,}", f"{row['compute_nj']:,.1f}", f"{row['core_nj']:,.0f}",
+                               f"{row['system_nj']:,.0f}"])
         lines.append(
             f"| {label(entry)} | {steps(entry)} | {row['source_accuracy']:.2f} | {row['accuracy']:.2f} | "
             f"{row['spikes_per_neuron']:.2f} | {row['operations']:,} | {' | '.join(numbers)} |")
     return "\n".join(lines)
+
+
+def _as_of(row: dict[str, Any], numbers: list[str]) -> list[str]:
+    """The numbers of a row that hang on designs and prices, in brackets where these are not today's."""
+    return numbers if row.get("model") == MODEL_VERSION else [f"({number})" for number in numbers]
 
 
 def steps(entry: Entry) -> str:
@@ -400,9 +406,9 @@ def measure_group(group: str, folder: Path, work: Path, only: list[str], measure
         mark = stamp(entry)
         before = measured.get(name, {})
         if before.get("stamp") == mark:
-            if not energies or "accuracy" not in before or before.get("model") == MODEL_VERSION:
+            if not energies or before.get("model") == MODEL_VERSION:
                 continue
-            work_out = partial(work_out, before)
+            work_out = partial(work_out, before) if "accuracy" in before else work_out  # widths are measured as a whole
         start = time.time()
         row = {"stamp": mark, **work_out()}
         measured.update({**load(), name: row})  # another run may have saved rows meanwhile
