@@ -20,10 +20,13 @@ SMALLEST = 1e-3
 """Thresholds, steps and scales are held at or above this: training cannot make one zero or negative."""
 WINDOW = 2.0
 """The surrogate gradient is that of the identity for potentials from 0 to so many thresholds (section III-B)."""
+ROUNDING = 1e-5
+"""In thresholds: a potential so little below 0 counts as 0. Without biases it is 0 in every neuron that no spike reaches, and a
+convolution that rounds (Winograd's) makes a little less of half of them."""
 
 
 class _Fire(torch.autograd.Function):
-    """1 where the potential, in thresholds, is above 1, strictly; its gradient is 1 from 0 to WINDOW, else 0."""
+    """1 where the potential, in thresholds, is above 1, strictly; its gradient is 1 from 0 (within ROUNDING) to WINDOW."""
 
     @staticmethod
     def forward(ctx: Any, ratio: Tensor) -> Tensor:
@@ -33,7 +36,7 @@ class _Fire(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (ratio,) = ctx.saved_tensors
-        return gradients[0] * ((ratio >= 0) & (ratio <= WINDOW))
+        return gradients[0] * ((ratio >= -ROUNDING) & (ratio <= WINDOW))
 
 
 class _Send(torch.autograd.Function):

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from hwsim.sources import activations
 from hwsim.sources.single_spike import GAMMA
-from hwsim.sources.surrogate import WINDOW
+from hwsim.sources.surrogate import ROUNDING, WINDOW
 from hwsim.training.native.library import library
 
 PANEL = 16
@@ -169,7 +169,8 @@ class FireAlphaBeta(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         z, threshold, scale = ctx.saved_tensors
         given, passed, sums = _ordered_as(z, gradients[0]), torch.empty_like(z), torch.empty(2, dtype=torch.float64)
-        library().alpha_beta_backward(*ctx.steps, _at(z), _at(given), ctypes.c_float(WINDOW), _at(passed), _at(sums), _threads())
+        library().alpha_beta_backward(*ctx.steps, _at(z), _at(given), ctypes.c_float(-ROUNDING), ctypes.c_float(WINDOW),
+                                      _at(passed), _at(sums), _threads())
         of_threshold, of_scale = sums.to(threshold.dtype)
         return passed, of_threshold.reshape(threshold.shape), of_scale.reshape(scale.shape), None
 

@@ -709,10 +709,10 @@ void alpha_beta(int64_t steps, int64_t count, const float* currents, float thres
     });
 }
 
-// What reaches the currents and, in sums[0] and sums[1], threshold and scale: from z = 0 to `window`, what is sent and what a spike
-// takes from u follow u with slope 1; elsewhere u passes its gradient from timestep to timestep.
-void alpha_beta_backward(int64_t steps, int64_t count, const float* z, const float* gradients, float window, float* of_currents,
-                         double* sums, int64_t threads) {
+// What reaches the currents and, in sums[0] and sums[1], threshold and scale: from z = `least` to `most`, what is sent and what a
+// spike takes from u follow u with slope 1; elsewhere u passes its gradient from timestep to timestep.
+void alpha_beta_backward(int64_t steps, int64_t count, const float* z, const float* gradients, float least, float most,
+                         float* of_currents, double* sums, int64_t threads) {
     std::vector<double> thresholds(MOST_THREADS, 0.), scales(MOST_THREADS, 0.);
     share(threads, blocks_of(count), [&](int64_t thread, int64_t first, int64_t last) {
         for (int64_t block = first; block < last; block++) {
@@ -724,8 +724,8 @@ void alpha_beta_backward(int64_t steps, int64_t count, const float* z, const flo
                 float* __restrict out = of_currents + t * count + at;
                 float by_threshold = 0, by_scale = 0;
                 for (int64_t i = 0; i < n; i++) {
-                    const float r = ratio[i], spike = r > 1 ? 1.f : 0.f, inside = r < 0 ? 0.f : 1.f;
-                    const float slope = (r > window ? 0.f : inside) * (g[i] - later[i]);
+                    const float r = ratio[i], spike = r > 1 ? 1.f : 0.f, inside = r >= least ? 1.f : 0.f;
+                    const float slope = (r <= most ? inside : 0.f) * (g[i] - later[i]);
                     by_threshold -= slope * r + spike * later[i];
                     by_scale += spike * g[i];
                     later[i] += slope;
