@@ -62,7 +62,7 @@ def train_command(
         help="ResNets, where the shape changes: projection, 1x1 convolutions, or pad, zeros (resnet20's default).")] = None,
     norm: Annotated[bool, typer.Option(
         "--norm/--no-norm",
-        help="BatchNorm after each convolution; --no-norm --from a network that has it folds it.")] = True,
+        help="BatchNorm after each convolution; --no-norm --from a network that has it folds it (not for single_spike).")] = True,
     bias: Annotated[bool, typer.Option(
         "--bias/--no-bias",
         help="Biases where there is no BatchNorm; --no-bias --from a network that has them drops them.")] = True,

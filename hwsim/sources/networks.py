@@ -149,7 +149,7 @@ class Synapses(nn.Module):
         An identity has no weights (None), and a bias of zeros.
         """
         if self.operator is None:
-            return None, torch.zeros(self.shape[0], device=next(self.parameters(), torch.empty(0)).device)
+            return None, torch.zeros(self.shape[0])
         weight, bias = self.operator.weight.double(), self.operator.bias
         bias = weight.new_zeros(len(weight)) if bias is None else bias.double()
         if self.norm is not None:
@@ -201,6 +201,11 @@ class Neurons(nn.Module):
             # a one in it, the sum over pooling windows, decides that and nothing else.
             total = total + rounding.unit / (4 * min(synapses.divisor for synapses in self.connections))
         return total
+
+    def folded_bias(self) -> Tensor:
+        """The bias (C,) of the layer: those of its connections, BatchNorms folded, summed. Identities have none."""
+        biases = [synapses.folded()[1] for synapses in self.connections if synapses.operator is not None]
+        return torch.stack(biases).sum(0) if biases else torch.zeros(self.shape[0])
 
     def forward(self, outputs: dict[str, Tensor]) -> Tensor:
         return self.activated(self.current(outputs))

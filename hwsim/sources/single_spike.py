@@ -110,7 +110,7 @@ class SingleSpikeLayer(nn.Module):
         self.connections = nn.ModuleList(_without_norm(synapses) for synapses in source.connections)
         self.shape = source.shape
         self.dropout = source.spec.dropout
-        initial = _bias(source).reshape(-1, 1, 1)
+        initial = source.folded_bias().reshape(-1, 1, 1)
         if any(synapses.norm is not None or synapses.biased for synapses in source.connections):
             self.initial = nn.Parameter(initial)
         else:
@@ -190,7 +190,7 @@ class SingleSpikeNetwork(nn.Module):
             for to, synapses in zip(mine.connections, its.connections, strict=True):
                 if to.operator is not None:
                     to.operator.weight.copy_(synapses.folded()[0] * scales[synapses.spec.source] * scale)
-            mine.initial.copy_(_bias(its).reshape(-1, 1, 1) * scale)
+            mine.initial.copy_(its.folded_bias().reshape(-1, 1, 1) * scale)
 
     def encode(self, images: Tensor) -> Tensor:
         """Hybrid encoding of normalised images (N, C, H, W): (T, N, C, H, W)."""
@@ -248,8 +248,3 @@ def _without_norm(synapses: Synapses) -> Synapses:
     if plain.operator is not None:
         plain.operator.weight.data.copy_(synapses.folded()[0])
     return plain
-
-
-def _bias(layer: nn.Module) -> Tensor:
-    """The bias (C,) of a source layer: the sum of its connections'."""
-    return torch.stack([synapses.folded()[1] for synapses in layer.connections]).sum(0)

@@ -23,15 +23,14 @@ def fold_into(network: SourceNetwork, source: SourceNetwork) -> None:
     """Give a network without BatchNorms the weights of `source`, its BatchNorms folded; all biases of a layer become that of its
     first connection, where it has one."""
     for mine, its in zip(network.layers.values(), source.layers.values(), strict=True):
-        folded = [synapses.folded() for synapses in its.connections]
-        for to, (weight, _) in zip(mine.connections, folded, strict=True):
+        for to, synapses in zip(mine.connections, its.connections, strict=True):
             if to.operator is not None:
-                to.operator.weight.copy_(weight)
+                to.operator.weight.copy_(synapses.folded()[0])
         for to in mine.connections[1:]:
             if to.operator is not None and to.biased:
                 to.operator.bias.zero_()
         if mine.connections[0].biased:
-            mine.connections[0].operator.bias.copy_(sum(bias for _, bias in folded))
+            mine.connections[0].operator.bias.copy_(its.folded_bias())
 
 
 @torch.no_grad()

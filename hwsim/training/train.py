@@ -193,6 +193,14 @@ def _leaves_out(described: Description, start: Description) -> bool:
     return not once and (mine.norm, mine.bias) != (its.norm, its.bias) and mine.norm <= its.norm and mine.bias <= its.bias
 
 
+def _advice(name: str, wanted: bool) -> str:
+    """What to do about a start that has BatchNorm or biases and should not, or the other way round."""
+    if name not in ("norm", "bias"):
+        return ""
+    return (f": give --no-{name}, as it was trained" if wanted else
+            f": neurons that fire once need a start that has the same; give --{name}, or train the start with --no-{name}")
+
+
 def pick_device(name: str) -> torch.device:
     """auto is the first GPU when there is one, else the CPU."""
     if name == "auto":
@@ -354,9 +362,12 @@ class Training:
         biases with one that has them, which are left out then: what is lost so, training must mend.
         """
         leaves_out = _leaves_out(self.described, saved.description)
+        if saved.description.activation.kind == SINGLE_SPIKE != self.described.activation.kind:
+            raise TrainError(f"{saved.path}: is a single-spike network, which has no activations to start others from")
         for name, mine in _graph(self.described).items():
             if mine != (its := _graph(saved.description)[name]) and not (leaves_out and name in ("norm", "bias")):
-                raise TrainError(f"{saved.path}: is of a network with {name} = {its}, expected {mine}; its weights do not fit")
+                raise TrainError(f"{saved.path}: is of a network with {name} = {its}, expected {mine}; its weights do not fit"
+                                 f"{_advice(name, bool(mine))}")
         bits = self.described.variant.weight_bits
         if bits is None and (its := saved.description.variant.weight_bits) is not None:
             raise TrainError(f"{saved.path}: is of a network with weight_bits = {its}, its BatchNorms folded into the weights; "
@@ -364,8 +375,7 @@ class Training:
         source = saved.network().to(self.device)
         images = self.normalise(self.images[:CALIBRATION_IMAGES])
         if isinstance(source, SingleSpikeNetwork):
-            if not isinstance(self.network, SingleSpikeNetwork):
-                raise TrainError(f"{saved.path}: is a single-spike network, which has no activations to start others from")
+            assert isinstance(self.network, SingleSpikeNetwork)
             # mean and std stay those of the images that are trained on now
             kept = {name: value for name, value in source.state_dict().items() if name not in ("mean", "std")}
             self.network.load_state_dict(kept, strict=False)

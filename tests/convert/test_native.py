@@ -398,6 +398,19 @@ def test_neurons_of_fine_tuned_networks_and_their_gradients_are_torchs(timesteps
         assert close(one, other, 1e-5)
 
 
+def test_potentials_that_only_rounding_moves_off_zero_keep_their_gradient() -> None:
+    """Winograd's sums of no spikes are about 1e-7, of either sign; torch's are 0, inside the surrogate's window."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, bias=False), AlphaBeta(1, 0.5)).to(memory_format=torch.channels_last)
+    spikes = (torch.rand(4, 16, 16, 16) < 0.01).float().contiguous(memory_format=torch.channels_last).requires_grad_()
+    (wanted,) = torch.autograd.grad(network(spikes).sum(), spikes)
+    with native.native_kernels(network):
+        currents = network[0](spikes)
+        (found,) = torch.autograd.grad(network(spikes).sum(), spikes)
+    assert ((currents < 0) & (currents > -1e-6)).float().mean() > 0.01
+    assert close(found, wanted)
+
+
 def test_currents_that_are_no_multiple_of_the_timesteps_are_refused_with_the_kernels_as_without() -> None:
     neurons = AlphaBeta(2, 1.0)
     with native.native_kernels(neurons), pytest.raises(ValueError, match="no multiple of the 2 timesteps"):

@@ -228,14 +228,14 @@ def measure_widths(group: str, data: Path, work: Path) -> dict[str, Any]:
 
 
 def widths_table(group: str, measured: dict[str, Any]) -> str:
-    """The rows of one group's potential widths, the worst case over all inputs first; energies and areas of another model version
-    are in brackets."""
+    """The rows of one group's potential widths, the worst case over all inputs first; those of another model version in brackets,
+    accuracy too, since how often a core saturates hangs on its design."""
     lines = ["| potential bits | accuracy % | saturations an image | core nJ | mm2 |", "|---|---|---|---|---|"]
     found = measured.get(f"{group}_widths", {"widths": [], "samples": 1})
     for i, row in enumerate(found["widths"]):
-        numbers = _as_of(found, [f"{row['core_nj']:,.0f}", f"{row['area_mm2']:.2f}"])
-        lines.append(f"| {row['bits']}{' (worst case)' if i == 0 else ''} | {row['accuracy']:.1f} | "
-                     f"{row['saturations'] / found['samples']:,.1f} | {' | '.join(numbers)} |")
+        numbers = _as_of(found, [f"{row['accuracy']:.1f}", f"{row['saturations'] / found['samples']:,.1f}",
+                                 f"{row['core_nj']:,.0f}", f"{row['area_mm2']:.2f}"])
+        lines.append(f"| {row['bits']}{' (worst case)' if i == 0 else ''} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 
@@ -357,7 +357,8 @@ def main() -> None:
                         help="where traces that are not shipped are kept (default: nowhere)")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these entries")
     parser.add_argument("--energies", action="store_true",
-                        help="also cycles and energies of rows that earlier designs and prices gave theirs; accuracies stay")
+                        help="also cycles and energies of rows that earlier designs and prices gave theirs, whose accuracies "
+                             "stay, and tables of narrower potentials")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--table", action="store_true", help="write the tables into docs/methods.md and stop")
     instead.add_argument("--keep", nargs="+", metavar="CHECKPOINT", help="take over trained checkpoints and stop")

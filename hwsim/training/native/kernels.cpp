@@ -413,10 +413,11 @@ float gradients(int64_t count, const float* __restrict z, const float* __restric
 float clip_gradients(int64_t count, const float* __restrict z, const float* __restrict dy, float top, float* __restrict dz) {
     float sum = 0;
     for (int64_t i = 0; i < count; i++) {
-        // Products with 0 or 1: compilers make no vectors of sums that leave a term out.
-        const float positive = z[i] > 0 ? 1.f : 0.f, below = z[i] < top ? 1.f : 0.f;
-        dz[i] = positive * below * dy[i];
-        sum += positive * (1 - below) * dy[i];
+        // Products with 0 or 1: compilers make no vectors of sums that leave a term out. At top both get half, as of torch's minimum.
+        const float positive = z[i] > 0 ? 1.f : 0.f, below = z[i] < top ? .5f : 0.f, reaches = z[i] <= top ? .5f : 0.f;
+        const float share = below + reaches;
+        dz[i] = positive * share * dy[i];
+        sum += positive * (1 - share) * dy[i];
     }
     return sum;
 }
@@ -605,7 +606,7 @@ void clip(int64_t count, const float* __restrict z, float top, float* __restrict
     });
 }
 
-// dz = dy where 0 < z < top, else 0; returns the sum of dy where z is top or above.
+// dz = dy where 0 < z < top, half of it at top, else 0; returns the sum of what is left of dy where z is top or above.
 double clip_backward(int64_t count, const float* z, const float* dy, float top, float* dz, int64_t threads) {
     std::vector<double> sums(MOST_THREADS, 0.);
     share(threads, count, [&](int64_t thread, int64_t first, int64_t last) {
