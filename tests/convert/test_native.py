@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import shutil
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ from hwsim.training.native.library import built_path, library  # noqa: E402
 
 TOLERANCE = 3e-5
 """Of the largest value: Winograd's transforms add a decimal digit to float32's rounding (Lavin, Gray 2016, section 7)."""
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Torch, and the kernels with it, on so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def close(found: Tensor, exact: Tensor, tolerance: float = TOLERANCE) -> bool:
@@ -63,9 +75,7 @@ def gradients(layer: Neurons, a: Tensor, b: Tensor, dy: Tensor) -> tuple[Tensor,
 @pytest.mark.parametrize("threads", [1, 2])
 def test_convolution_and_its_gradients_are_torchs(n: int, c: int, o: int, size: int, threads: int) -> None:
     torch.manual_seed(n + c + o + size)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with on_threads(threads):
         conv = nn.Conv2d(c, o, 3, padding=1, bias=size == 8)
         x = torch.randn(n, c, size, size, requires_grad=True)
         exact = conv.to(torch.float64)
@@ -77,8 +87,6 @@ def test_convolution_and_its_gradients_are_torchs(n: int, c: int, o: int, size: 
         with native.native_kernels(conv):
             found = conv(x)
             got = torch.autograd.grad(found, [x, conv.weight], dy.float())
-    finally:
-        torch.set_num_threads(before)
     assert close(found, y)
     assert close(got[0], wanted[0])
     assert close(got[1], wanted[1])
@@ -133,12 +141,10 @@ def test_the_staircase_alone_is_torchs() -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_relus_with_a_threshold_are_torchs(order: torch.memory_format, threads: int) -> None:
     torch.manual_seed(2)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     activation = ActivationSpec("threshold_relu", threshold=0.8).make()
     z, dy = (torch.randn(5, 33, 12, 12).contiguous(memory_format=order) for _ in range(2))
     results = []
-    try:
+    with on_threads(threads):
         for kernels in (False, True):
             x, how = z.clone().requires_grad_(), native.native_kernels(activation) if kernels else nullcontext()
             activation.zero_grad()
@@ -146,8 +152,6 @@ def test_relus_with_a_threshold_are_torchs(order: torch.memory_format, threads: 
                 y = activation(x)
                 y.backward(dy.contiguous())
             results.append((y.detach(), x.grad, activation.threshold.grad))
-    finally:
-        torch.set_num_threads(before)
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
     assert results[1][0].stride() == z.stride()
@@ -177,9 +181,7 @@ def test_the_network_is_as_before_when_the_kernels_are_left_by_an_error() -> Non
 
 
 def test_more_threads_than_the_kernels_start_are_cut_down() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(80)
-    try:
+    with on_threads(80):
         conv = nn.Conv2d(16, 16, 3, padding=1)
         x = torch.randn(100, 16, 4, 4)
         exact = conv.double()(x.double())
@@ -188,8 +190,6 @@ def test_more_threads_than_the_kernels_start_are_cut_down() -> None:
         with native.native_kernels(conv):
             y = conv(x)
             got = torch.autograd.grad(y.sum(), conv.weight)[0]
-    finally:
-        torch.set_num_threads(before)
     assert close(y, exact)
     assert close(got, wanted)
 
@@ -308,9 +308,7 @@ class Held:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_firing_once_and_its_gradients_are_torchs(shape: tuple[int, ...], order: torch.memory_format, threads: int) -> None:
     torch.manual_seed(sum(shape))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with on_threads(threads):
         currents = torch.randn(shape[0] * shape[1], *shape[2:]).contiguous(memory_format=order).unflatten(0, shape[:2])
         initial, given = 0.3 * torch.randn(shape[2], 1, 1), torch.randn_like(currents)
         exact = [x.detach().double().requires_grad_() for x in (currents, torch.tensor(0.7), torch.tensor(0.9))]
@@ -319,13 +317,27 @@ def test_firing_once_and_its_gradients_are_torchs(shape: tuple[int, ...], order:
         mine = [x.detach().clone().requires_grad_() for x in (currents, torch.tensor(0.7), torch.tensor(0.9))]
         found = FireOnce.apply(mine[0], initial.expand(1, *shape[2:]).contiguous(memory_format=order), *mine[1:])
         found.backward(given)
-    finally:
-        torch.set_num_threads(before)
     assert torch.equal(found.double(), wanted)
     assert found.stride() == currents.stride()
     assert 0 < float(found.detach().mean()) < 1
     for one, other in zip(mine, exact, strict=True):
         assert close(one.grad, other.grad, 1e-6)
+
+
+def assert_trains_as_with_torch(made: nn.Module, images: Tensor, labels: Tensor) -> None:
+    """Loss and gradients of one step, with the kernels and without; what is drawn is the same."""
+    results = []
+    for kernels in (False, True):
+        made.zero_grad()
+        torch.manual_seed(3)
+        with native.native_kernels(made) if kernels else nullcontext():
+            loss = made.loss(images, labels)
+        loss.backward()
+        results.append((loss.detach(), {name: p.grad for name, p in made.named_parameters()}))
+    assert torch.isclose(results[0][0], results[1][0], rtol=1e-5)
+    assert sum(float(grad.abs().sum()) > 0 for grad in results[0][1].values()) > 8
+    for name, grad in results[0][1].items():
+        assert torch.allclose(results[1][1][name], grad, atol=1e-5 * float(grad.abs().max()) + 1e-12), name
 
 
 def single_spikes(timesteps: int, variant: Variant) -> SingleSpikeNetwork:
@@ -341,17 +353,7 @@ def test_a_network_of_single_spikes_trains_as_with_torch() -> None:
     made = single_spikes(4, Variant(norm=False, bias=False))
     images, labels = torch.randn(6, 1, 16, 16), torch.arange(6)
     made.calibrate(images)
-    results = []
-    for kernels in (False, True):
-        made.zero_grad()
-        with native.native_kernels(made) if kernels else nullcontext():
-            loss = made.loss(images, labels)
-        loss.backward()
-        results.append((loss.detach(), {name: p.grad for name, p in made.named_parameters()}))
-    assert torch.isclose(results[0][0], results[1][0], rtol=1e-5)
-    assert sum(float(grad.abs().sum()) > 0 for grad in results[0][1].values()) > 8
-    for name, grad in results[0][1].items():
-        assert torch.allclose(results[1][1][name], grad, atol=1e-5 * float(grad.abs().max()) + 1e-12), name
+    assert_trains_as_with_torch(made, images, labels)
     assert all("fire" not in vars(layer) for layer in made.layers.values()), "the layers' own comes back"
 
 
@@ -373,9 +375,7 @@ def test_neurons_with_trained_first_potentials_stay_with_torch() -> None:
 def test_neurons_of_fine_tuned_networks_and_their_gradients_are_torchs(timesteps: int, shape: tuple[int, ...],
                                                                        order: torch.memory_format, threads: int) -> None:
     torch.manual_seed(timesteps)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with on_threads(threads):
         currents = torch.randn(timesteps * shape[0], *shape[1:]).contiguous(memory_format=order)
         given, neurons = torch.randn_like(currents), AlphaBeta(timesteps, 0.7)
         neurons.start_at(0.7, 1.3)
@@ -386,8 +386,6 @@ def test_neurons_of_fine_tuned_networks_and_their_gradients_are_torchs(timesteps
         with native.native_kernels(neurons):
             found = neurons(found_of)
             found.backward(given)
-    finally:
-        torch.set_num_threads(before)
     assert isinstance(found.grad_fn, FireAlphaBeta._backward_cls)
     assert torch.equal(found.double(), wanted.float().double())
     assert found.stride() == currents.stride()
@@ -425,15 +423,4 @@ def test_a_fine_tuned_network_trains_as_with_torch() -> None:
     made, images, labels = described.build().train(), torch.randn(6, 1, 16, 16), torch.arange(6)
     for neurons in made.activations().values():
         neurons.start_at(0.5, 0.6)
-    results = []
-    for kernels in (False, True):
-        made.zero_grad()
-        torch.manual_seed(3)
-        with native.native_kernels(made) if kernels else nullcontext():
-            loss = made.loss(images, labels)
-        loss.backward()
-        results.append((loss.detach(), {name: p.grad for name, p in made.named_parameters()}))
-    assert torch.isclose(results[0][0], results[1][0], rtol=1e-5)
-    assert sum(float(grad.abs().sum()) > 0 for grad in results[0][1].values()) > 8
-    for name, grad in results[0][1].items():
-        assert torch.allclose(results[1][1][name], grad, atol=1e-5 * float(grad.abs().max()) + 1e-12), name
+    assert_trains_as_with_torch(made, images, labels)

@@ -479,6 +479,18 @@ void channel_sums(int64_t rows, int64_t channels, int64_t width, int64_t threads
     });
 }
 
+// The sum of work(at, n) over pieces of `count` values: of a few thousand in single precision, so that its loop stays in vectors,
+// and of those in double.
+template <class Work> double summed(int64_t threads, int64_t count, Work work) {
+    std::vector<double> sums(MOST_THREADS, 0.);
+    share(threads, count, [&](int64_t thread, int64_t first, int64_t last) {
+        for (int64_t at = first; at < last; at += 4096) sums[thread] += work(at, std::min<int64_t>(4096, last - at));
+    });
+    double total = 0;
+    for (double sum : sums) total += sum;
+    return total;
+}
+
 // Neurons that are computed through all timesteps before the next ones.
 constexpr int64_t BLOCK = 256;
 int64_t blocks_of(int64_t count) { return (count + BLOCK - 1) / BLOCK; }
@@ -588,15 +600,9 @@ void staircase(int64_t count, const float* __restrict z, float step, float top, 
 
 // dz = dy where 0 < z < top * step, else 0; returns the sum of dy * level - dz * z / step.
 double staircase_backward(int64_t count, const float* z, const float* dy, float step, float top, float* dz, int64_t threads) {
-    std::vector<double> sums(MOST_THREADS, 0.);
-    share(threads, count, [&](int64_t thread, int64_t first, int64_t last) {
-        // Sums of a few thousand in single precision, so that the loop stays in vectors, and sums of those in double.
-        for (int64_t at = first; at < last; at += 4096)
-            sums[thread] += gradients(std::min<int64_t>(4096, last - at), z + at, dy + at, 1 / step, top, top * step, dz + at);
+    return summed(threads, count, [=](int64_t at, int64_t n) {
+        return gradients(n, z + at, dy + at, 1 / step, top, top * step, dz + at);
     });
-    double total = 0;
-    for (double sum : sums) total += sum;
-    return total;
 }
 
 // y = clip(z, 0, top)
@@ -608,14 +614,7 @@ void clip(int64_t count, const float* __restrict z, float top, float* __restrict
 
 // dz = dy where 0 < z < top, half of it at top, else 0; returns the sum of what is left of dy where z is top or above.
 double clip_backward(int64_t count, const float* z, const float* dy, float top, float* dz, int64_t threads) {
-    std::vector<double> sums(MOST_THREADS, 0.);
-    share(threads, count, [&](int64_t thread, int64_t first, int64_t last) {
-        for (int64_t at = first; at < last; at += 4096)
-            sums[thread] += clip_gradients(std::min<int64_t>(4096, last - at), z + at, dy + at, top, dz + at);
-    });
-    double total = 0;
-    for (double sum : sums) total += sum;
-    return total;
+    return summed(threads, count, [=](int64_t at, int64_t n) { return clip_gradients(n, z + at, dy + at, top, dz + at); });
 }
 
 // Neurons that leak and fire once (paper 004, Eq. 6-8): u = leak * u + current - threshold * (it was above), z = u / threshold - 1;
